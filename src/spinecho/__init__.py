@@ -1,0 +1,46 @@
+"""spinecho: from the scanner's raw samples to magnetic resonance images one can trust."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from spinecho.core.encoding import Encoding
+    from spinecho.core.errors import DataError
+    from spinecho.core.geometry import Geometry
+    from spinecho.core.header import Header
+    from spinecho.core.image import Image
+    from spinecho.core.kspace import KSpace
+    from spinecho.io.read import read
+    from spinecho.io.write import write
+    from spinecho.methods.reconstruct import recon
+
+_HOME = {
+    "DataError": "spinecho.core.errors",
+    "Encoding": "spinecho.core.encoding",
+    "Geometry": "spinecho.core.geometry",
+    "Header": "spinecho.core.header",
+    "Image": "spinecho.core.image",
+    "KSpace": "spinecho.core.kspace",
+    "read": "spinecho.io.read",
+    "recon": "spinecho.methods.reconstruct",
+    "write": "spinecho.io.write",
+}
+
+__all__ = ["DataError", "Encoding", "Geometry", "Header", "Image", "KSpace", "read", "recon", "write"]
+
+
+def __getattr__(name: str) -> object:
+    """Public names are found on first use (PEP 562), so that importing spinecho imports no torch."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'spinecho' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,1 @@
+"""Raw to ready: prewhitening, scaling, coil compression, sensitivity maps."""

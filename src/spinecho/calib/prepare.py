@@ -1,0 +1,74 @@
+"""Check a scan, prewhiten its coils, and scale it to unit maximum."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Complex
+from torch import Tensor
+
+from spinecho.core.errors import DataError
+from spinecho.core.kspace import KSpace
+
+
+def check(kspace: KSpace) -> None:
+    """Refuse samples no method can use: none, all zero, NaN or infinite."""
+    if kspace.samples.numel() == 0:
+        raise DataError(f"k-space is empty: shape {tuple(kspace.samples.shape)}")
+    bad = int((~torch.isfinite(torch.view_as_real(kspace.samples))).any(-1).sum())
+    if bad:
+        raise DataError(f"{bad} of {kspace.samples.numel()} samples are NaN or infinite", do="export the scan again, or set them to zero")
+    if not kspace.samples.any():
+        raise DataError("all samples are zero", do="check the reader's options (--key, --axes) or export the scan again")
+
+
+def whitening(noise_cov: Complex[Tensor, "coil coil"]) -> Complex[Tensor, "coil coil"]:
+    """W with W C W^H = 1: the inverse of the lower Cholesky factor of the noise covariance.
+
+    Source: Pruessmann et al. 2001, doi:10.1002/mrm.1241, appendix A.
+    """
+    try:
+        lower = torch.linalg.cholesky(noise_cov.to(torch.complex128))
+    except torch.linalg.LinAlgError:
+        raise DataError(
+            "the noise covariance is not positive definite (a dead or doubled coil?)", do="leave that coil out"
+        ) from None
+    eye = torch.eye(len(lower), dtype=lower.dtype, device=lower.device)
+    return torch.linalg.solve_triangular(lower, eye, upper=False).to(noise_cov.dtype)
+
+
+def mix_coils(samples: Complex[Tensor, "*batch coil k2 k1 k0"], matrix: Complex[Tensor, "new coil"]) -> Tensor:
+    """y_n = sum_c M_nc x_c."""
+    return torch.einsum("nc,...cijk->...nijk", matrix, samples)
+
+
+def prewhiten(kspace: KSpace) -> KSpace:
+    """Coils made uncorrelated with unit noise variance; nothing to do without a noise covariance."""
+    if kspace.noise_cov is None:
+        return kspace
+    W = whitening(kspace.noise_cov)
+    calib = None if kspace.calib is None else mix_coils(kspace.calib, W)
+    eye = torch.eye(kspace.n_coils, dtype=W.dtype, device=W.device)
+    header = kspace.header.noted("coils prewhitened with the noise scan")
+    return replace(kspace, samples=mix_coils(kspace.samples, W), calib=calib, noise_cov=eye, header=header)
+
+
+def prepare(kspace: KSpace) -> tuple[KSpace, float]:
+    """Checked, prewhitened and scaled to unit maximum.
+
+    Returns
+    -------
+    The scan ready for a method, and the factor that puts its image back on the scale of the (prewhitened) samples.
+    """
+    check(kspace)
+    kspace = prewhiten(replace(kspace, samples=kspace.samples.to(torch.complex64)))
+    scale = float(kspace.samples.abs().max())
+    return rescale(kspace, 1 / scale), scale
+
+
+def rescale(kspace: KSpace, factor: float) -> KSpace:
+    """All samples times a factor, with what depends on their scale."""
+    calib = None if kspace.calib is None else kspace.calib * factor
+    noise_cov = None if kspace.noise_cov is None else kspace.noise_cov * factor**2
+    return replace(kspace, samples=kspace.samples * factor, calib=calib, noise_cov=noise_cov)

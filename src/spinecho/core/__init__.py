@@ -1,0 +1,1 @@
+"""What things are: the nouns (KSpace, Image, Geometry), the verb (Method), and the one error type."""

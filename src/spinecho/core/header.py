@@ -1,0 +1,57 @@
+"""What is known about a scan beside its samples: scanner, sequence, patient, and what has been done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """Facts that travel with a scan from the reader to the written image.
+
+    Parameters
+    ----------
+    source, file_format
+        The file it came from, and which reader took it.
+    vendor, model, field_t
+        Scanner; field strength in tesla (0: unknown).
+    te_ms, tr_ms, ti_ms, flip_deg
+        Sequence timings (one entry per contrast) and flip angles.
+    slice_thickness_mm
+        0: unknown. The distance between slices is in the geometry.
+    protocol, patient
+        Protocol name; what the source says of the patient (`name id birth_date sex position study_uid ...`).
+    flags
+        Short facts that change how the result may be used: `orientation=unknown`, `simulated`,
+        `retrospectively undersampled`.
+    history
+        What was done, in order, one sentence a step; the report prints it.
+    """
+
+    source: str = ""
+    file_format: str = ""
+    vendor: str = ""
+    model: str = ""
+    field_t: float = 0.0
+    te_ms: tuple[float, ...] = ()
+    tr_ms: tuple[float, ...] = ()
+    ti_ms: tuple[float, ...] = ()
+    flip_deg: tuple[float, ...] = ()
+    slice_thickness_mm: float = 0.0
+    sequence: str = ""
+    protocol: str = ""
+    patient: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    flags: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
+
+    def flagged(self, *flags: str) -> Header:
+        """The header with these flags added once."""
+        return replace(self, flags=(*self.flags, *(f for f in dict.fromkeys(flags) if f not in self.flags)))
+
+    def noted(self, *steps: str) -> Header:
+        """The header with these steps added to the history."""
+        return replace(self, history=(*self.history, *steps))

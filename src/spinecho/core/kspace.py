@@ -1,0 +1,107 @@
+"""Raw samples with everything needed to make an image of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from jaxtyping import Bool, Complex, Float
+from torch import Tensor
+
+from spinecho.core.encoding import Encoding
+from spinecho.core.errors import DataError
+from spinecho.core.geometry import Geometry
+from spinecho.core.header import Header
+from spinecho.core.image import Image, check_batch
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class KSpace:
+    """Samples (*batch, coil, k2, k1, k0) as the scanner measured them; Cartesian or along a trajectory.
+
+    Parameters
+    ----------
+    samples
+        complex64. Cartesian: on the full encoded grid, zeros where nothing was measured. Otherwise k1 counts the
+        readouts (spokes, interleaves) and k0 the samples along each.
+    mask
+        True where a Cartesian sample was measured, (*batch, 1, k2, k1, k0), every axis broadcastable. None with a
+        trajectory (all samples count).
+    traj
+        (*batch, k2, k1, k0, 3), (kx, ky, kz) in cycles per field of view; None for Cartesian data.
+    encoding
+        Matrix sizes, fields of view, acceleration.
+    geometries
+        Of the encoded grid (before cropping to the field of view wanted): one per entry of the batch axis `slice`,
+        or one for all.
+    calib
+        Calibration lines that were scanned apart, (*batch, coil, c2, c1, c0), k = 0 at n // 2; None: take the
+        fully sampled centre of `samples`.
+    noise_cov
+        Coil noise covariance per sample (variance of the complex value), (coil, coil); None: unknown.
+    axes
+        Names of the batch axes, in their order: `slice time contrast average repetition`.
+    header
+        What is known about the scan.
+    target
+        The truth, where the file carries one: magnitude or complex, (*batch, 1, z, y, x), already on the image's grid.
+    """
+
+    samples: Complex[Tensor, "*batch coil k2 k1 k0"]
+    mask: Bool[Tensor, "*#batch 1 #k2 #k1 #k0"] | None = None
+    traj: Float[Tensor, "*#batch k2 k1 k0 3"] | None = None
+    encoding: Encoding
+    geometries: tuple[Geometry, ...]
+    calib: Complex[Tensor, "*#batch coil c2 c1 c0"] | None = None
+    noise_cov: Complex[Tensor, "coil coil"] | None = None
+    axes: tuple[str, ...] = ()
+    header: Header = field(default_factory=Header)
+    target: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        check_batch(tuple(self.samples.shape[:-4]), self.axes, len(self.geometries), "k-space")
+        if (self.mask is None) == (self.traj is None):
+            raise DataError("k-space needs a mask (Cartesian) or a trajectory, and not both")
+        grid = tuple(self.samples.shape[-3:])
+        if self.is_cartesian and grid != self.encoding.matrix:
+            raise DataError(f"Cartesian samples have shape {grid} (k2, k1, k0), the encoded matrix is {self.encoding.matrix}")
+        for name, t in (("calib", self.calib), ("noise_cov", self.noise_cov)):
+            n = t.shape[-4 if name == "calib" else -1] if t is not None else self.n_coils
+            if n != self.n_coils:
+                raise DataError(f"{name} has {n} coils, k-space {self.n_coils}", do="give the same coils to both")
+
+    @property
+    def n_coils(self) -> int:
+        """Number of receive coils."""
+        return self.samples.shape[-4]
+
+    @property
+    def is_cartesian(self) -> bool:
+        """Whether the samples lie on a grid."""
+        return self.traj is None
+
+    def image(self, values: Tensor, **extras: Tensor) -> Image:
+        """Values (*batch, channel, z, y, x) on the encoded grid as an Image with this scan's geometry and header.
+
+        Cropping and interpolating to the matrix wanted is `spinecho.recon`'s last step, not a method's.
+        """
+        return Image(values=values, geometries=self.geometries, axes=self.axes, header=self.header, extras=extras)
+
+    def part(self, axis: str, index: int) -> KSpace:
+        """One entry of a batch axis; the axis stays, with length 1."""
+        return self.narrow(axis, index, index + 1)
+
+    def narrow(self, axis: str, start: int, stop: int) -> KSpace:
+        """The entries start:stop of a batch axis."""
+        if axis not in self.axes:
+            raise DataError(f"there is no axis {axis!r} among {self.axes}")
+        i = self.axes.index(axis)
+        cut = lambda t: t if t is None or t.shape[i] == 1 else t[(slice(None),) * i + (slice(start, stop),)]  # noqa: E731
+        return replace(
+            self,
+            samples=self.samples[(slice(None),) * i + (slice(start, stop),)],
+            mask=cut(self.mask),
+            traj=cut(self.traj),
+            calib=cut(self.calib),
+            target=cut(self.target),
+            geometries=self.geometries[start:stop] if axis == "slice" else self.geometries,
+        )

@@ -1,0 +1,40 @@
+"""The task interfaces: what a method takes and what it gives back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from torch import nn
+
+from spinecho.core.image import Image
+from spinecho.core.kspace import KSpace
+
+
+class Recon(nn.Module, ABC):
+    """Reconstruction: KSpace -> Image.
+
+    A method is one file under `methods/recon`, whose module docstring says what it does and names its source, with
+    a frozen dataclass `Config` and a class `Method(Recon)`. The scan it gets is prepared: prewhitened, scaled to
+    unit maximum, float32, on one device; batch axes are reconstructed together.
+    """
+
+    config: Any
+    whole_series: ClassVar[bool] = False
+    """True where frames must be seen together (locally low rank), so that a long series is not cut along time."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+
+    @abstractmethod
+    def forward(self, kspace: KSpace) -> Image:
+        """Reconstruct; values lie on the encoded grid (`kspace.image(x)` wraps them)."""
+
+    @classmethod
+    def refusal(cls, kspace: KSpace) -> str | None:  # noqa: ARG003
+        """Why this method cannot take this scan, as one sentence; None if it can."""
+        return None
+
+    def __call__(self, kspace: KSpace) -> Image:
+        return super().__call__(kspace)

@@ -1,0 +1,1 @@
+"""Method against data: tables, pictures, reports."""

@@ -1,0 +1,1 @@
+"""Files to nouns and back; one file a format under `formats/`."""

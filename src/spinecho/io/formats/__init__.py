@@ -1,0 +1,1 @@
+"""One file a format, found by listing this folder; `io/read.py` states what such a file offers."""

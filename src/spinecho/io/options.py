@@ -1,0 +1,47 @@
+"""What a person may say about a file when reading or writing it (torch-free: the command line is made from it)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """Facts that only the owner of a file can know."""
+
+    axes: str | None = None
+    """names of an array's axes, e.g. "coil k1 k0" or "y x coil"; from slice time contrast average repetition map coil k2 k1 k0 z y x"""
+    domain: Literal["kspace", "coil-images"] = "kspace"
+    """what an array holds: k-space, or complex coil images"""
+    readout: Literal["x", "y"] = "x"
+    """for coil images: which image axis the readout runs along"""
+    mask: Path | None = None
+    """array of measured samples (else: where samples are not zero)"""
+    traj: Path | None = None
+    """array of trajectory points for non-Cartesian samples"""
+    key: str | None = None
+    """name of the variable inside an .npz, .mat or .h5 with several"""
+    oversampling: float = 1.0
+    """readout oversampling to crop from an array that does not record it"""
+    voxel_mm: tuple[float, float, float] | None = None
+    """voxel size (x, y, z) in mm where the file does not record it"""
+    simulate_mask: str | None = None
+    """undersample a full scan: KIND:R:CENTRE:SEED, e.g. random:4:0.08:0; marks the result and scores it against the full scan"""
+    slices: tuple[int, int] | None = None
+    """read only the slices start:stop"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteOptions:
+    """How an image is written."""
+
+    keep_complex: bool = False
+    """write complex values where the format can (npy, h5, cfl, NIfTI), else magnitude"""
+    like: Path | None = None
+    """DICOM series to take patient, study and orientation from"""
+    affine: Path | None = None
+    """4x4 text file, voxel (x, y, z) to LPS mm, for a scan that does not record its orientation"""
+    input_axes: str | None = None
+    """axes order for .npy output (the input's own order, set by the pipeline)"""

@@ -1,0 +1,80 @@
+"""Read any file that spinecho knows; the format is found from the content.
+
+A module under `formats/` is a format. It offers
+
+- `SUFFIXES`: what its files are usually called, for error messages and for writing;
+- `recognises(path, head) -> bool`: whether the file is one of its own, from its first 4096 bytes (or, for HDF5, from
+  the names inside; for folders head is empty);
+- `read(path, options) -> KSpace | Image`;
+- `slice_count(path, options) -> int` (raw formats), so that long scans can be read and reconstructed part by part;
+- `write(item, path, options)`, where it can be written, with `WRITES` naming what: ("image",), ("kspace",) or both.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from spinecho.core.errors import DataError
+from spinecho.core.image import Image
+from spinecho.core.kspace import KSpace
+from spinecho.io import formats
+from spinecho.io.options import ReadOptions
+
+
+def format_names() -> list[str]:
+    """Names of the formats: the files of the folder."""
+    return sorted(m.name for m in pkgutil.iter_modules(formats.__path__))
+
+
+def format_module(name: str) -> ModuleType:
+    """The module of a format."""
+    return import_module(f"spinecho.io.formats.{name}")
+
+
+def find_format(path: Path) -> ModuleType:
+    """The format whose content the file has.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, it is empty, or nobody recognises it.
+    """
+    if not path.exists():
+        raise DataError("there is no such file", do="check the path", file=path)
+    head = b""
+    if path.is_file():
+        with path.open("rb") as f:
+            head = f.read(4096)
+        if not head:
+            raise DataError("the file is empty (0 bytes)", do="copy it from the scanner again", file=path)
+    modules = [format_module(name) for name in format_names()]
+    for module in modules:
+        if hasattr(module, "recognises") and module.recognises(path, head):
+            return module
+    known = ", ".join(f"{m.__name__.rpartition('.')[2]} ({' '.join(m.SUFFIXES)})" for m in modules if hasattr(m, "read"))
+    raise DataError("this is no file of a known format", do=f"known are {known}", file=path)
+
+
+def read(path: str | Path, options: ReadOptions | None = None) -> KSpace | Image:
+    """Raw data as KSpace, images as Image.
+
+    Parameters
+    ----------
+    path
+        A file, or a folder with a DICOM series.
+    options
+        Facts that the file does not record.
+
+    Raises
+    ------
+    DataError
+        Whatever is wrong with the file, in one sentence.
+    """
+    path, options = Path(path), options or ReadOptions()
+    try:
+        return find_format(path).read(path, options)
+    except DataError as error:
+        raise error.within(path) from error

@@ -1,0 +1,1 @@
+"""Methods: one file each, found by listing the folder of their task."""

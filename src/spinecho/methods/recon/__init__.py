@@ -1,0 +1,1 @@
+"""Reconstruction methods: KSpace -> Image, one file each."""

@@ -1,0 +1,18 @@
+"""The forward model of a scan: image -> samples, A = sampling . Fourier . coils."""
+
+from __future__ import annotations
+
+from jaxtyping import Complex
+from torch import Tensor
+
+from spinecho.core.kspace import KSpace
+from spinecho.ops.coils import Coils
+from spinecho.ops.fourier import Fourier
+from spinecho.ops.linop import LinearOperator
+from spinecho.ops.sampling import Sampling
+
+
+def forward_model(kspace: KSpace, csm: Complex[Tensor, "*batch map coil z y x"]) -> LinearOperator:
+    """A with A(x) = P F S x for the scan's mask: (*batch, map, z, y, x) to (*batch, coil, k2, k1, k0)."""
+    assert kspace.mask is not None
+    return Sampling(kspace.mask) @ Fourier() @ Coils(csm)

@@ -1,0 +1,1 @@
+"""Make data: phantoms, contrasts, coils, masks, trajectories, noise."""

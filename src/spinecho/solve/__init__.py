@@ -1,0 +1,1 @@
+"""Iterations on callables; they know no MRI."""

@@ -1,0 +1,44 @@
+"""Shapes checked at run time, one thread, the folder with the real data, and how many tests it would have fed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jaxtyping import install_import_hook
+
+install_import_hook("spinecho", "beartype.beartype")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+_DEFAULT_SHARED = Path(__file__).parents[2] / "shared"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shared", type=Path, default=_DEFAULT_SHARED, help="folder that holds data/ with the real scans")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _two_threads() -> None:
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def shared_data(request: pytest.FixtureRequest) -> Path:
+    """The folder with the real data; tests that ask for it are skipped where it is absent."""
+    folder = request.config.getoption("--shared") / "data"
+    if not folder.is_dir():
+        pytest.skip(f"real data absent: {folder} (give it with --shared PATH)")
+    return folder
+
+
+@pytest.fixture
+def rng() -> torch.Generator:
+    return torch.Generator().manual_seed(20261121)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    n = sum("real data absent" in str(r.longrepr) for r in skipped)
+    if n:
+        terminalreporter.write_line(f"{n} tests on the real data were skipped: the folder is absent (--shared PATH)")
