@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool2d, conv2d
 
 from spinecho.core.errors import DataError
 
-Volume = Real[Tensor, "slice y x"]
+Volume = Real[Tensor, "_slice _y _x"]
 
 PROTOCOL = (
     "fastMRI: nmse and psnr over the volume, psnr and ssim with the target volume's maximum as range, "

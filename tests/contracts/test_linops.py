@@ -75,7 +75,9 @@ def test_normal_is_adjoint_of_forward(name, rng):
     A, x_shape, _ = CASES[name](rng)
     x = randn(x_shape, rng)
     expected = A.adjoint(A(x))
-    assert torch.linalg.vector_norm(A.normal(x) - expected) <= TOLERANCE.get(name, 1e-10) * torch.linalg.vector_norm(expected)
+    assert torch.linalg.vector_norm(A.normal(x) - expected) <= TOLERANCE.get(name, 1e-10) * torch.linalg.vector_norm(
+        expected
+    )
 
 
 def test_algebra_keeps_the_adjoint(rng):

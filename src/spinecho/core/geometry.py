@@ -38,7 +38,9 @@ class Geometry:
         if affine.shape != (4, 4) or not np.isfinite(affine).all():
             raise DataError(f"an affine must be a finite 4x4 matrix, got {np.array2string(affine, precision=3)}")
         if abs(np.linalg.det(affine[:3, :3])) < 1e-12 * max(1e-30, np.abs(affine[:3, :3]).max()) ** 3:
-            raise DataError(f"the affine is singular: {affine[:3, :3].tolist()}", do="give one with three voxel sizes over 0")
+            raise DataError(
+                f"the affine is singular: {affine[:3, :3].tolist()}", do="give one with three voxel sizes over 0"
+            )
         affine.setflags(write=False)
         object.__setattr__(self, "affine", affine)
         object.__setattr__(self, "shape", (int(self.shape[0]), int(self.shape[1]), int(self.shape[2])))
@@ -133,7 +135,9 @@ class Geometry:
         """Whether both grids have the same voxels, to a tolerance at the corners."""
         if self.shape != other.shape:
             return False
-        corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (np.array(self.shape)[::-1] - 1)
+        corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (
+            np.array(self.shape)[::-1] - 1
+        )
         return bool(np.abs(self.to_world(corners) - other.to_world(corners)).max() <= tolerance_mm)
 
 
@@ -168,7 +172,7 @@ def stack(slices: Sequence[Geometry], tolerance_mm: float = 0.05) -> tuple[list[
     if steps.max() - steps.min() > 10 * tolerance_mm:
         i = int(steps.argmax())
         raise DataError(
-            f"there is a gap of {steps[i]:.2f} mm between slices {order[i]} and {order[i + 1]}, elsewhere {steps.min():.2f} mm",
+            f"slices {order[i]} and {order[i + 1]} lie {steps[i]:.2f} mm apart, others {steps.min():.2f} mm",
             do="a slice is missing: find it, or write the parts to files of their own",
         )
     step = (offsets[order[-1]] - offsets[order[0]]) / (len(slices) - 1)

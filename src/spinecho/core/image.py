@@ -46,13 +46,17 @@ class Image:
         check_batch(tuple(self.values.shape[:-4]), self.axes, len(self.geometries), "image")
         for g in self.geometries:
             if g.shape != tuple(self.values.shape[-3:]):
-                raise DataError(f"values have shape {tuple(self.values.shape[-3:])} (z, y, x), their geometry {g.shape}")
+                raise DataError(
+                    f"values have shape {tuple(self.values.shape[-3:])} (z, y, x), their geometry {g.shape}"
+                )
 
     @property
     def geometry(self) -> Geometry:
         """The only geometry; an error if each slice has its own (use `volume()`)."""
         if len(self.geometries) != 1:
-            raise DataError(f"the image has {len(self.geometries)} slices, each with its own geometry", do="call .volume() first")
+            raise DataError(
+                f"the image has {len(self.geometries)} slices, each with its own geometry", do="call .volume() first"
+            )
         return self.geometries[0]
 
     def magnitude(self) -> Image:
@@ -96,4 +100,6 @@ def check_batch(batch: tuple[int, ...], axes: tuple[str, ...], n_geometries: int
         raise DataError(f"the {what} has batch axes of sizes {batch}, but they are named {axes}", do="name each one")
     n_slices = batch[axes.index("slice")] if "slice" in axes else 1
     if n_geometries != n_slices:
-        raise DataError(f"the {what} has {n_slices} slices and {n_geometries} geometries", do="give one geometry per slice")
+        raise DataError(
+            f"the {what} has {n_slices} slices and {n_geometries} geometries", do="give one geometry per slice"
+        )

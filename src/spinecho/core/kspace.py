@@ -63,7 +63,9 @@ class KSpace:
             raise DataError("k-space needs a mask (Cartesian) or a trajectory, and not both")
         grid = tuple(self.samples.shape[-3:])
         if self.is_cartesian and grid != self.encoding.matrix:
-            raise DataError(f"Cartesian samples have shape {grid} (k2, k1, k0), the encoded matrix is {self.encoding.matrix}")
+            raise DataError(
+                f"Cartesian samples have shape {grid} (k2, k1, k0), the encoded matrix is {self.encoding.matrix}"
+            )
         for name, t in (("calib", self.calib), ("noise_cov", self.noise_cov)):
             n = t.shape[-4 if name == "calib" else -1] if t is not None else self.n_coils
             if n != self.n_coils:

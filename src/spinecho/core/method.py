@@ -32,7 +32,7 @@ class Recon(nn.Module, ABC):
         """Reconstruct; values lie on the encoded grid (`kspace.image(x)` wraps them)."""
 
     @classmethod
-    def refusal(cls, kspace: KSpace) -> str | None:  # noqa: ARG003
+    def refusal(cls, kspace: KSpace) -> str | None:
         """Why this method cannot take this scan, as one sentence; None if it can."""
         return None
 

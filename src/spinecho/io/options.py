@@ -12,7 +12,7 @@ class ReadOptions:
     """Facts that only the owner of a file can know."""
 
     axes: str | None = None
-    """names of an array's axes, e.g. "coil k1 k0" or "y x coil"; from slice time contrast average repetition map coil k2 k1 k0 z y x"""
+    """an array's axes, e.g. "coil k1 k0"; from slice time contrast average repetition map coil k2 k1 k0 z y x"""
     domain: Literal["kspace", "coil-images"] = "kspace"
     """what an array holds: k-space, or complex coil images"""
     readout: Literal["x", "y"] = "x"
@@ -28,7 +28,7 @@ class ReadOptions:
     voxel_mm: tuple[float, float, float] | None = None
     """voxel size (x, y, z) in mm where the file does not record it"""
     simulate_mask: str | None = None
-    """undersample a full scan: KIND:R:CENTRE:SEED, e.g. random:4:0.08:0; marks the result and scores it against the full scan"""
+    """undersample a full scan and score the result against it: KIND:R:CENTRE:SEED, e.g. random:4:0.08:0"""
     slices: tuple[int, int] | None = None
     """read only the slices start:stop"""
 

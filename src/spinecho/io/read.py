@@ -54,7 +54,8 @@ def find_format(path: Path) -> ModuleType:
     for module in modules:
         if hasattr(module, "recognises") and module.recognises(path, head):
             return module
-    known = ", ".join(f"{m.__name__.rpartition('.')[2]} ({' '.join(m.SUFFIXES)})" for m in modules if hasattr(m, "read"))
+    readers = [m for m in modules if hasattr(m, "read")]
+    known = ", ".join(f"{m.__name__.rpartition('.')[2]} ({' '.join(m.SUFFIXES)})" for m in readers)
     raise DataError("this is no file of a known format", do=f"known are {known}", file=path)
 
 

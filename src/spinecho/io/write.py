@@ -29,4 +29,4 @@ def write(item: KSpace | Image, path: str | Path, options: WriteOptions | None =
             except DataError as error:
                 raise error.within(path) from error
     known = " ".join(s for m in writers if kind in m.WRITES for s in m.SUFFIXES if s)
-    raise DataError(f"no writer for {kind} files called {path.suffix or path.name!r}", do=f"known are {known}", file=path)
+    raise DataError(f"no writer for {kind} files called *{path.suffix}", do=f"known are {known}", file=path)

@@ -125,7 +125,7 @@ class Identity(LinearOperator):
 
 
 def adjoint_mismatch(A: LinearOperator, x: Tensor, y: Tensor) -> float:
-    """|<A x, y> - <x, A^H y>| / (|A x| |y|): zero up to rounding for a right adjoint (the test ships with the library)."""
+    """|<A x, y> - <x, A^H y>| / (|A x| |y|): zero up to rounding for a right adjoint."""
     Ax, AHy = A(x), A.adjoint(y)
     left, right = torch.vdot(Ax.flatten(), y.flatten()), torch.vdot(x.flatten(), AHy.flatten())
     scale = torch.linalg.vector_norm(Ax) * torch.linalg.vector_norm(y)
