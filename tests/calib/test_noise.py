@@ -1,0 +1,78 @@
+"""The noise level is found from the scan itself, or read from the covariance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from spinecho.calib.noise import noise_sigma, outermost
+from spinecho.core.encoding import Encoding
+from spinecho.core.geometry import Geometry
+from spinecho.core.kspace import KSpace
+
+
+def scan(samples: torch.Tensor, mask: torch.Tensor | None = None) -> KSpace:
+    grid = tuple(samples.shape[-3:])
+    if mask is None:
+        mask = torch.ones((1, 1, 1, 1), dtype=torch.bool)
+    axes = ("slice", "time")[: samples.ndim - 4]
+    geometry = Geometry.unknown(grid)
+    n = samples.shape[0] if axes else 1
+    return KSpace(
+        samples=samples * mask, mask=mask, encoding=Encoding.cartesian(grid), geometries=(geometry,) * n, axes=axes
+    )
+
+
+def noisy_blob(rng: torch.Generator, sigma: float, shape=(4, 1, 128, 96)) -> torch.Tensor:
+    """Signal that falls off as 1/k^2, as of an object with edges, and noise of complex standard deviation sigma."""
+    _, _, ny, nx = shape
+    k2 = ((torch.arange(ny) - ny // 2)[:, None] ** 2 + (torch.arange(nx) - nx // 2) ** 2).float()
+    phase = torch.rand(shape, generator=rng) * 2 * torch.pi
+    noise = torch.randn(shape, generator=rng, dtype=torch.complex64)
+    return torch.polar(1 / (1 + k2).expand(shape), phase) + sigma * noise
+
+
+@pytest.mark.parametrize("sigma", [0.001, 0.01])
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
+def test_sigma_is_found_at_any_scale(rng, sigma, scale):
+    found = noise_sigma(scan(noisy_blob(rng, sigma) * scale))
+    assert found == pytest.approx(sigma * scale, rel=0.05)
+
+
+def test_sigma_is_found_on_undersampled_lines_and_slices(rng):
+    samples = torch.stack([noisy_blob(rng, 0.01) for _ in range(3)])
+    mask = torch.rand((1, 1, 1, 128, 1), generator=rng) < 0.3
+    assert noise_sigma(scan(samples, mask)) == pytest.approx(0.01, rel=0.07)
+
+
+def test_lines_filled_with_zeros_are_left_out(rng):
+    samples = noisy_blob(rng, 0.01)
+    samples[..., :6, :] = 0
+    assert noise_sigma(scan(samples)) == pytest.approx(0.01, rel=0.07)
+    assert noise_sigma(scan(torch.zeros(2, 1, 8, 8, dtype=torch.complex64))) == 0.0
+
+
+def test_covariance_comes_first(rng):
+    kspace = scan(noisy_blob(rng, 0.01))
+    cov = torch.diag(torch.tensor([1.0, 4.0, 9.0, 2.0])).to(torch.complex64)
+    assert noise_sigma(replace(kspace, noise_cov=cov)) == pytest.approx(2.0)
+
+
+def test_outermost_takes_the_share_asked_of_what_was_measured():
+    mask = torch.zeros((1, 1, 64, 1), dtype=torch.bool)
+    mask[..., ::4, :] = True
+    outer = outermost(scan(torch.ones(2, 1, 64, 32, dtype=torch.complex64), mask), share=0.1)
+    assert not outer[:, 1::4].any()
+    assert int(outer.sum()) == pytest.approx(0.1 * 16 * 32, abs=4)
+
+
+def test_sigma_of_the_real_brain_is_that_of_its_background(shared_data):
+    coils = np.load(shared_data / "kspace" / "brain_t1_7coil_images.npz")["arr_0"].transpose(2, 0, 1)
+    from spinecho.ops.fourier import fft
+
+    images = torch.from_numpy(np.ascontiguousarray(coils))[:, None]
+    corner = images[..., :24, :24].abs().square().mean().sqrt()
+    assert noise_sigma(scan(fft(images))) == pytest.approx(float(corner), rel=0.3)
