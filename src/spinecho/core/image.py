@@ -66,6 +66,27 @@ class Image:
             values = values.square().sum(-4, keepdim=True).sqrt()
         return replace(self, values=values)
 
+    def as_stored(self) -> Image:
+        """The picture as its owner stores it: rows down y, columns along x.
+
+        Inside the package x is the readout. A scan without orientation carries in its geometry's directions which
+        axes of the picture its own axes run along (`io/axes.py`); here they are put back. Oriented images stay.
+        """
+        if any(g.oriented for g in self.geometries):
+            return self
+        stored = abs(self.geometries[0].directions).argmax(0)[::-1]
+        places = [2 - int(s) for s in stored]
+        if places == [0, 1, 2] or sorted(places) != [0, 1, 2]:
+            return self
+        order = (places.index(0), places.index(1), places.index(2))
+        turn = lambda t: t.permute(*range(t.ndim - 3), *(t.ndim - 3 + i for i in order))  # noqa: E731
+        return replace(
+            self,
+            values=turn(self.values),
+            geometries=tuple(g.permuted(order) for g in self.geometries),
+            extras={k: turn(v) for k, v in self.extras.items()},
+        )
+
     def volume(self) -> Image:
         """Slices ordered by position along the normal and made z.
 
