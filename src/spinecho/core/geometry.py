@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from spinecho.core.errors import DataError
 
 Array = npt.NDArray[np.float64]
+Numbers = npt.NDArray[Any] | Sequence[Any]
+"""What numpy can make an array of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +49,14 @@ class Geometry:
         object.__setattr__(self, "shape", (int(self.shape[0]), int(self.shape[1]), int(self.shape[2])))
 
     @classmethod
-    def unknown(cls, shape: tuple[int, int, int], voxel_mm: Sequence[float] = (1.0, 1.0, 1.0)) -> Geometry:
+    def unknown(cls, shape: tuple[int, int, int], voxel_mm: Numbers = (1.0, 1.0, 1.0)) -> Geometry:
         """A grid of (z, y, x) voxels whose orientation nobody recorded; voxel_mm is (x, y, z)."""
         geometry = cls.from_frame(np.zeros(3), np.eye(3), voxel_mm, shape)
         return replace(geometry, oriented=False)
 
     @classmethod
     def from_frame(
-        cls, center_mm: npt.ArrayLike, directions: npt.ArrayLike, voxel_mm: Sequence[float], shape: tuple[int, int, int]
+        cls, center_mm: Numbers, directions: Numbers, voxel_mm: Numbers, shape: tuple[int, int, int]
     ) -> Geometry:
         """From the LPS point at index n // 2 (where the centred FFT puts the frame's origin).
 
@@ -91,11 +94,11 @@ class Geometry:
         """Unit vectors along x, y, z as columns, LPS."""
         return self.affine[:3, :3] / np.asarray(self.voxel_mm)
 
-    def to_world(self, points_xyz: npt.ArrayLike) -> Array:
+    def to_world(self, points_xyz: Numbers) -> Array:
         """Voxel coordinates (..., 3) as (x, y, z) to LPS mm."""
         return np.asarray(points_xyz, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
 
-    def to_voxel(self, points_mm: npt.ArrayLike) -> Array:
+    def to_voxel(self, points_mm: Numbers) -> Array:
         """LPS mm (..., 3) to voxel coordinates (x, y, z)."""
         inverse = np.linalg.inv(self.affine)
         return np.asarray(points_mm, dtype=np.float64) @ inverse[:3, :3].T + inverse[:3, 3]

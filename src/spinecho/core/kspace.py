@@ -51,8 +51,8 @@ class KSpace:
     traj: Float[Tensor, "*#batch k2 k1 k0 3"] | None = None
     encoding: Encoding
     geometries: tuple[Geometry, ...]
-    calib: Complex[Tensor, "*#batch coil c2 c1 c0"] | None = None
-    noise_cov: Complex[Tensor, "coil coil"] | None = None
+    calib: Complex[Tensor, "*#batch _coil c2 c1 c0"] | None = None
+    noise_cov: Complex[Tensor, "_coil _coil"] | None = None
     axes: tuple[str, ...] = ()
     header: Header = field(default_factory=Header)
     target: Tensor | None = None

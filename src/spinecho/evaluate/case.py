@@ -1,0 +1,82 @@
+"""A scan with what several methods made of it: what reports and tables are written from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+
+import torch
+from torch import Tensor
+
+from spinecho.core.image import Image
+from spinecho.core.kspace import KSpace
+from spinecho.methods import registry
+from spinecho.methods.reconstruct import recon
+from spinecho.metrics import Scores, score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What one method made of a scan, how long it took, and its scores where there is a truth."""
+
+    method: str
+    image: Image
+    seconds: float
+    settings: Mapping[str, object] = field(default_factory=dict[str, object])
+    scores: Scores | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A scan, its results, and why the other methods were not run."""
+
+    title: str
+    kspace: KSpace
+    results: tuple[Result, ...]
+    refused: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def run_method(kspace: KSpace, method: str, **settings: object) -> Result:
+    """Reconstruct, with the time it took and its scores."""
+    begin = time.perf_counter()
+    image = recon(kspace, method, **settings)
+    seconds = time.perf_counter() - begin
+    config = registry.load("recon", method).Config(**settings)
+    return Result(
+        method=method, image=image, seconds=seconds, settings=asdict(config), scores=score_image(kspace, image)
+    )
+
+
+def run_all(kspace: KSpace, title: str) -> Iterator[Case]:
+    """Reconstruct with every method that applies; yields the case as it grows, the last one is complete."""
+    results: list[Result] = []
+    refused: dict[str, str] = {}
+    for name in registry.names("recon"):
+        module = registry.load("recon", name)
+        if reason := module.Method.refusal(kspace):
+            refused[name] = reason
+        elif name != "auto":
+            results.append(run_method(kspace, name))
+        yield Case(title=title, kspace=kspace, results=tuple(results), refused=dict(refused))
+
+
+def score_image(kspace: KSpace, image: Image) -> Scores | None:
+    """Scores against the scan's own truth; None without one.
+
+    Where coils were prewhitened, image and truth are on other scales: the image is first scaled by least squares.
+    """
+    if kspace.target is None:
+        return None
+    target, prediction = flat_slices(kspace.target), flat_slices(image.values)
+    if kspace.noise_cov is not None:
+        prediction = prediction * ((prediction * target).sum() / prediction.square().sum())
+    return score(target, prediction)
+
+
+def flat_slices(values: Tensor) -> Tensor:
+    """Magnitude of (*batch, channel, z, y, x) as (slice, y, x): all batch entries and z one after the other."""
+    magnitude = values.abs()
+    if magnitude.shape[-4] > 1:
+        magnitude = magnitude.square().sum(-4, keepdim=True).sqrt()
+    return torch.flatten(magnitude, 0, -3).double()

@@ -1,0 +1,54 @@
+"""The demo: every sample scan in the package, reconstructed by every method that applies, written and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from spinecho.core.kspace import KSpace
+from spinecho.evaluate.case import Case, run_all
+from spinecho.evaluate.report import write_report
+from spinecho.io.read import read
+from spinecho.io.write import write
+
+
+def sample_names() -> list[str]:
+    """File names of the simulated scans that ship inside the package."""
+    return sorted(f.name for f in files("spinecho.samples").iterdir() if f.name.endswith(".h5"))
+
+
+def read_sample(name: str) -> KSpace:
+    """One of the shipped scans."""
+    with as_file(files("spinecho.samples") / name) as path:
+        kspace = read(path)
+    assert isinstance(kspace, KSpace)
+    return kspace
+
+
+def run_demo(out: Path) -> Iterator[tuple[str, Path]]:
+    """Reconstruct the samples into a folder.
+
+    Yields
+    ------
+    What was just made, as a sentence, and where it lies; the last one is the report.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    cases: list[Case] = []
+    for name in sample_names():
+        kspace, case = read_sample(name), None
+        done = 0
+        for case in run_all(kspace, title=f"{name} (simulated)"):
+            for result in case.results[done:]:
+                for suffix in (".nii.gz", ".png"):
+                    path = out / f"{Path(name).stem}_{result.method}{suffix}"
+                    write(result.image, path)
+                    yield f"{name}: {result.method}, {result.seconds:.2f} s", path
+            done = len(case.results)
+        if case is not None:
+            cases.append(case)
+            for method, reason in case.refused.items():
+                yield f"{name}: {method} does not apply: {reason}", out
+    report = out / "report.html"
+    write_report(report, cases, command="spinecho demo")
+    yield "report", report

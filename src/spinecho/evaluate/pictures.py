@@ -1,0 +1,106 @@
+"""Arrays as PNG pictures: windowed sensibly, with a scale where values mean something."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Real, Shaped
+from torch import Tensor
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A PNG with what one needs to read it.
+
+    Parameters
+    ----------
+    png
+        The file's bytes.
+    caption
+        What it shows and how it is windowed.
+    aspect
+        Width over height on the screen (voxels may not be square).
+    """
+
+    png: bytes
+    caption: str
+    aspect: float
+
+
+def upper_window(x: Shaped[Tensor, "..."], percentile: float = 99.5) -> float:
+    """The magnitude below which `percentile` of the voxels lie, so that a few bright ones do not darken the rest."""
+    values = x.detach().abs().float().cpu().numpy()
+    top = float(np.percentile(values, percentile))
+    return top if top > 0 else float(values.max()) or 1.0
+
+
+def grey(
+    x: Real[Tensor, "rows columns"], top: float, caption: str, pixel_mm: tuple[float, float] = (1.0, 1.0)
+) -> Picture:
+    """A magnitude slice, black at 0 and white at `top`; pixel_mm is (column width, row height)."""
+    eight_bit = np.clip(x.detach().float().cpu().numpy() / top * 255, 0, 255).astype(np.uint8)
+    return Picture(png=_encode(eight_bit), caption=caption, aspect=_aspect(x, pixel_mm))
+
+
+def coloured(
+    x: Real[Tensor, "rows columns"],
+    bounds: tuple[float, float],
+    caption: str,
+    *,
+    colours: str = "magma",
+    pixel_mm: tuple[float, float] = (1.0, 1.0),
+    unit: str = "",
+) -> Picture:
+    """A map with its colour bar; values outside the bounds are clipped and the bar's ends say so."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width = _aspect(x, pixel_mm) * 3.2
+    figure = Figure(figsize=(width + 0.9, 3.2), dpi=110)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.0, 0.0, width / (width + 0.9), 1.0))
+    values = x.detach().float().cpu().numpy()
+    shown = axes.imshow(values, cmap=colours, vmin=bounds[0], vmax=bounds[1], aspect="auto", interpolation="nearest")
+    axes.set_axis_off()
+    bar_axes = figure.add_axes((width / (width + 0.9) + 0.02, 0.06, 0.03, 0.88))
+    bar = figure.colorbar(shown, cax=bar_axes, extend="max" if float(values.max()) > bounds[1] else "neither")
+    bar.set_label(unit, size=8)
+    bar.ax.tick_params(labelsize=8)
+    buffer = io.BytesIO()
+    canvas.print_png(buffer)
+    return Picture(png=buffer.getvalue(), caption=caption, aspect=(width + 0.9) / 3.2)
+
+
+def log_magnitude(y: Shaped[Tensor, "rows columns"], decades: float = 4.0) -> tuple[Tensor, tuple[float, float]]:
+    """log10 of |y| relative to its maximum, and the bounds (-decades, 0); zeros lie at the lower bound."""
+    relative = y.abs() / y.abs().max()
+    return relative.clamp_min(10**-decades).log10(), (-decades, 0.0)
+
+
+def tiles(images: list[Tensor], columns: int) -> Tensor:
+    """Slices of one size side by side, row by row, the last row filled with zeros."""
+    rows, n_columns = images[0].shape
+    n_rows = -(-len(images) // columns)
+    sheet = images[0].new_zeros(n_rows * rows, columns * n_columns)
+    for i, x in enumerate(images):
+        r, c = divmod(i, columns)
+        sheet[r * rows : (r + 1) * rows, c * n_columns : (c + 1) * n_columns] = x
+    return sheet
+
+
+def _aspect(x: Tensor, pixel_mm: tuple[float, float]) -> float:
+    rows, columns = x.shape
+    return columns * pixel_mm[0] / (rows * pixel_mm[1])
+
+
+def _encode(eight_bit: npt.NDArray[np.uint8]) -> bytes:
+    from PIL import Image as PillowImage
+
+    buffer = io.BytesIO()
+    PillowImage.fromarray(eight_bit).save(buffer, format="png", optimize=True)
+    return buffer.getvalue()
