@@ -21,6 +21,8 @@ from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.io import formats
+from spinecho.io.guard import one_error, vet
+from spinecho.io.limits import check_memory
 from spinecho.io.options import ReadOptions
 
 
@@ -40,7 +42,7 @@ def find_format(path: Path) -> ModuleType:
     Raises
     ------
     DataError
-        If there is no such file, it is empty, or nobody recognises it.
+        If there is no such file, it is empty, the guard refuses it, or nobody recognises it.
     """
     if not path.exists():
         raise DataError("there is no such file", do="check the path", file=path)
@@ -50,6 +52,12 @@ def find_format(path: Path) -> ModuleType:
             head = f.read(4096)
         if not head:
             raise DataError("the file is empty (0 bytes)", do="copy it from the scanner again", file=path)
+    with one_error(path):
+        vet(path)
+        return _recognise(path, head)
+
+
+def _recognise(path: Path, head: bytes) -> ModuleType:
     modules = [format_module(name) for name in format_names()]
     for module in modules:
         if hasattr(module, "recognises") and module.recognises(path, head):
@@ -75,7 +83,22 @@ def read(path: str | Path, options: ReadOptions | None = None) -> KSpace | Image
         Whatever is wrong with the file, in one sentence.
     """
     path, options = Path(path), options or ReadOptions()
-    try:
-        return find_format(path).read(path, options)
-    except DataError as error:
-        raise error.within(path) from error
+    with one_error(path):
+        module = find_format(path)
+        if options.slices is None:
+            check_memory(vet(path), "the largest dataset in it")
+        return module.read(path, options)
+
+
+def slice_count(path: str | Path, options: ReadOptions | None = None) -> int:
+    """Number of slices that `read` would give, so that `options.slices` can take them part by part; 1 if unknown.
+
+    Raises
+    ------
+    DataError
+        As `read`.
+    """
+    path, options = Path(path), options or ReadOptions()
+    with one_error(path):
+        module = find_format(path)
+        return module.slice_count(path, options) if hasattr(module, "slice_count") else 1
