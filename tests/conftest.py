@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxtyping import install_import_hook
 
-install_import_hook("spinecho", "beartype.beartype")
+install_import_hook("spinecho", "typecheck.check")
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
