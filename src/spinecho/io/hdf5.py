@@ -1,9 +1,7 @@
-"""HDF5 with a guard: what a file declares is weighed against memory before anything is read, and every error is one type."""
+"""HDF5 with a guard: what a file declares is weighed against memory before it is read; every error is one type."""
 
 from __future__ import annotations
 
-import os
-import resource
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +12,15 @@ import numpy as np
 
 from spinecho.core.errors import DataError
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
 MAGIC = b"\x89HDF\r\n\x1a\n"
 _BOMB_BYTES, _BOMB_RATIO = 1 << 25, 250
+_MEMINFO, _STATM = Path("/proc/meminfo"), Path("/proc/self/statm")
+_UNKNOWN_FREE = 8 << 30
 _RAISED = (OSError, RuntimeError, ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError)
 
 
@@ -26,21 +31,20 @@ def is_hdf5(head: bytes) -> bool:
 
 def free_bytes() -> int:
     """Memory that this process may still take: what the system has left, or less where it was given a limit."""
-    try:
-        with Path("/proc/meminfo").open() as f:
-            free = next(int(line.split()[1]) * 1024 for line in f if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    free = _UNKNOWN_FREE
+    if _MEMINFO.exists():
+        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
+        free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), free)
+    if resource is None:
+        return free
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit != resource.RLIM_INFINITY:
-        pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
-        free = min(free, max(0, limit - pages * os.sysconf("SC_PAGE_SIZE")))
-    return free
+    if limit == resource.RLIM_INFINITY:
+        return free
+    taken = int(_STATM.read_text(encoding="ascii").split()[0]) * resource.getpagesize() if _STATM.exists() else 0
+    return min(free, max(0, limit - taken))
 
 
-def check_bytes(
-    n_bytes: int, what: str, do: str = "read fewer slices (--slices START STOP), or use a larger machine"
-) -> None:
+def check_bytes(n_bytes: int, what: str) -> None:
     """Refuse to make room for more than half of the free memory.
 
     Raises
@@ -51,7 +55,7 @@ def check_bytes(
     free = free_bytes()
     if n_bytes > free // 2:
         found = f"{what} would take {n_bytes / 1e9:.3g} GB, {free / 1e9:.3g} GB of memory are free"
-        raise DataError(found, do=do)
+        raise DataError(found, do="read fewer slices (--slices START STOP), or use a larger machine")
 
 
 def check_declared(dataset: h5py.Dataset, selection: Sequence[slice] = ()) -> None:
