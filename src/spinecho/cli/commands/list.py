@@ -1,0 +1,30 @@
+"""List methods and file formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spinecho.cli.parse import parse
+from spinecho.io.catalogue import known_formats
+from spinecho.methods import registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    debug: bool = False
+    """show where an error comes from"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Print both tables."""
+    parse(Arguments, "list", __doc__ or "", arguments)
+    print("reconstruction methods (spinecho recon --method NAME; options: spinecho recon --method NAME --help)")
+    names = registry.names("recon")
+    for name in names:
+        print(f"  {name:<{max(map(len, names))}}  {registry.summary('recon', name)}")
+    print("\nfile formats")
+    for f in known_formats():
+        does = ", ".join((["reads"] if f.reads else []) + [f"writes {kind}" for kind in f.writes])
+        print(f"  {f.name:<8}  {' '.join(f.suffixes):<24}  {does}")
+    return 0
