@@ -1,0 +1,39 @@
+"""Say what is in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from spinecho.cli.parse import parse
+from spinecho.io.options import ReadOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What a person says."""
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """raw data or an image"""
+    debug: bool = False
+    """show where an error comes from"""
+    read: Annotated[ReadOptions, tyro.conf.arg(name="")] = field(default_factory=ReadOptions)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Read the file and print its facts."""
+    args = parse(Arguments, "info", __doc__ or "", arguments)
+    from spinecho.cli.describe import facts
+    from spinecho.io.read import read
+
+    rows = [("file", str(args.file)), *facts(read(args.file, args.read))]
+    width = max(len(label) for label, _ in rows)
+    previous = ""
+    for label, value in rows:
+        print(f"{'' if label == previous else label:<{width}}  {value}")
+        previous = label
+    return 0

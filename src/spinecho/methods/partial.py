@@ -1,0 +1,167 @@
+"""Finished slices of a long reconstruction wait on the disk, so that it can be interrupted and continued."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spinecho import __version__
+from spinecho.core.errors import DataError
+from spinecho.core.geometry import Geometry
+from spinecho.core.header import Header
+from spinecho.core.image import Image
+from spinecho.io.atomic import replacing
+from spinecho.io.options import ReadOptions
+
+_STATE = "state.json"
+_HEAD = 2**20
+
+
+def fingerprint(path: Path, options: ReadOptions, method: str, settings: dict[str, Any], device: str) -> dict[str, Any]:
+    """What must be the same for finished slices to be used: the files, the options, the method, the version."""
+    files = [path, *(p for p in (options.mask, options.traj) if p is not None)]
+    return {
+        "version": __version__,
+        "method": method,
+        "settings": {name: str(value) for name, value in sorted(settings.items())},
+        "options": {name: str(value) for name, value in sorted(asdict(options).items())},
+        "device": device,
+        "files": [_identity(p) for p in files],
+    }
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    status = path.stat()
+    head = b""
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "head_sha256": hashlib.sha256(head).hexdigest()}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A folder `OUT.partial` with one .npy file a slice (values, target, g-factor) and `state.json`."""
+
+    folder: Path
+    n_slices: int
+
+    def begin(self, marks: dict[str, Any], per_step: int) -> int:
+        """Make the folder, or go on with it.
+
+        Returns
+        -------
+        Slices per step: those of the interrupted run, so that its result is the same to the bit.
+
+        Raises
+        ------
+        DataError
+            If the folder belongs to another file, method or setting; it names the first difference.
+        """
+        state = self._state()
+        if state is None:
+            if self.folder.exists() and any(self.folder.iterdir()):
+                do = f"remove it, if nothing in it is needed: rm -r '{self.folder}'"
+                raise DataError("the folder exists, and is not from an interrupted run", do=do, file=self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._save({"marks": marks, "per_step": per_step, "n_slices": self.n_slices})
+            return per_step
+        different = [key for key in marks if state["marks"].get(key) != marks[key]]
+        if different or state["n_slices"] != self.n_slices:
+            what = ", ".join(different) or "number of slices"
+            raise DataError(
+                f"an interrupted run with another {what} left finished slices here",
+                do=f"continue that run with its own file and settings, or start anew: rm -r '{self.folder}'",
+                file=self.folder,
+            )
+        return int(state["per_step"])
+
+    def has(self, start: int, stop: int) -> bool:
+        """Whether these slices are finished."""
+        return all(self._file(i, "values").exists() for i in range(start, stop))
+
+    def put(self, start: int, image: Image, target: Tensor | None) -> None:
+        """Keep a step's slices; `values` comes last, and says that a slice is complete."""
+        state = self._state() or {}
+        axis = image.axes.index("slice")
+        if "header" not in state:
+            described = {"axes": image.axes, "header": _plain(image.header), "geometries": {}}
+            state.update(described)
+        kept = {"gfactor": image.extras.get("gfactor"), "target": target, "values": image.values}
+        for i, geometry in enumerate(image.geometries):
+            state["geometries"][str(start + i)] = [geometry.shape, geometry.affine.tolist(), geometry.oriented]
+        self._save(state)
+        for name, tensor in kept.items():
+            for i in range(len(image.geometries) if tensor is not None else 0):
+                assert tensor is not None
+                with replacing(self._file(start + i, name)) as temporary:
+                    np.save(temporary, tensor.narrow(axis, i if tensor.shape[axis] > 1 else 0, 1).cpu().numpy())
+
+    def image(self, start: int, stop: int) -> tuple[Image, Tensor | None]:
+        """The finished slices start:stop, and their truth where there is one."""
+        state = self._state()
+        assert state is not None
+        axes = tuple(state["axes"])
+        read = lambda name: self._stacked(name, start, stop, axes.index("slice"))  # noqa: E731
+        geometries = tuple(
+            Geometry(tuple(shape), np.array(affine), oriented)
+            for shape, affine, oriented in (state["geometries"][str(i)] for i in range(start, stop))
+        )
+        values, gfactor = read("values"), read("gfactor")
+        assert values is not None
+        extras = {} if gfactor is None else {"gfactor": gfactor}
+        image = Image(values=values, geometries=geometries, axes=axes, header=_header(state["header"]), extras=extras)
+        return image, read("target")
+
+    def remove(self) -> None:
+        """Everything is written: the slices are no longer needed."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _stacked(self, name: str, start: int, stop: int, axis: int) -> Tensor | None:
+        if not self._file(start, name).exists():
+            return None
+        first = np.load(self._file(start, name))
+        shape = (*first.shape[:axis], stop - start, *first.shape[axis + 1 :])
+        stacked = np.empty(shape, first.dtype)
+        for i in range(start, stop):
+            stacked[(slice(None),) * axis + (slice(i - start, i - start + 1),)] = np.load(self._file(i, name))
+        return torch.from_numpy(stacked)
+
+    def _file(self, i: int, name: str) -> Path:
+        return self.folder / f"{i:05d}.{name}.npy"
+
+    def _state(self) -> dict[str, Any] | None:
+        try:
+            return json.loads((self.folder / _STATE).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            do = f"start anew: rm -r '{self.folder}'"
+            raise DataError(f"{_STATE} in it is damaged", do=do, file=self.folder) from None
+
+    def _save(self, state: dict[str, Any]) -> None:
+        with replacing(self.folder / _STATE) as temporary:
+            temporary.write_text(json.dumps(state), encoding="utf-8")
+
+
+def _plain(header: Header) -> dict[str, Any]:
+    return asdict(replace(header, patient={})) | {"patient": dict(header.patient)}
+
+
+def _header(plain: dict[str, Any]) -> Header:
+    tuples = {f.name for f in fields(Header) if str(f.type).startswith("tuple")}
+    facts: dict[str, Any] = {name: tuple(value) if name in tuples else value for name, value in plain.items()}
+    return Header(**facts)
+
+
+def partial_folder(output: Path) -> Path:
+    """`brain.nii.gz` keeps its unfinished slices in `brain.nii.gz.partial/`."""
+    return output.absolute().with_name(output.name + ".partial")
