@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from spinecho.evaluate import pictures
 from spinecho.evaluate.case import Case, Result, flat_slices
 from spinecho.evaluate.pictures import Picture
 from spinecho.io.atomic import replacing
-from spinecho.io.display import upright
+from spinecho.io.display import upright, upright_geometry
 from spinecho.metrics import PROTOCOL
 from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.sampling import acceleration
@@ -53,20 +54,17 @@ def write_report(path: Path, cases: Sequence[Case], command: str = "") -> None:
 
 def _view(case: Case) -> dict[str, object]:
     """What the template shows of a case."""
-    images = [r.image for r in case.results]
     return {
         "title": case.title,
         "flags": case.kspace.header.flags,
         "facts": facts(case.kspace),
         "columns": _columns(case),
         "sampling": _sampling(case.kspace),
-        "maps": [picture for r in case.results[-1:] for picture in _maps(r)]
-        + [p for r in case.results if "gfactor" in r.image.extras for p in [_gfactor(r)]],
+        "maps": [picture for r in case.results for picture in _maps(r, first=r is _with_maps(case))],
         "results": case.results,
         "has_scores": any(r.scores for r in case.results),
         "scaled": case.kspace.noise_cov is not None,
         "refused": case.refused,
-        "history": images[0].header.history if images else case.kspace.header.history,
     }
 
 
@@ -91,13 +89,19 @@ def facts(kspace: KSpace) -> list[tuple[str, str]]:
 
 
 def _middle(values: Tensor, image: Image) -> tuple[Tensor, tuple[float, float]]:
-    """The middle slice of the first batch entry ... as rows and columns, upright, with its pixel size."""
-    n = len(image.geometries)
-    index = [0] * (values.ndim - 4)
-    if "slice" in image.axes and values.ndim - 4 == len(image.axes):
-        index[image.axes.index("slice")] = n // 2
-    volume = values[tuple(index)]
-    return upright(volume[0, volume.shape[-3] // 2], image.geometries[n // 2])
+    """The middle slice of the first batch entry as rows and columns, upright, with its pixel size (width, height).
+
+    Values lie on the image's grid; batch axes that they lack are inserted.
+    """
+    n_batch = len(image.axes)
+    values = values[(None,) * (n_batch + 4 - values.ndim)]
+    shown = replace(image, values=values.expand(*image.values.shape[:n_batch], *values.shape[n_batch:]), extras={})
+    shown = shown.as_stored()
+    middle = len(shown.geometries) // 2
+    index = tuple(middle if axis == "slice" else 0 for axis in shown.axes)
+    geometry = upright_geometry(shown.geometries[middle])
+    volume = upright(shown.values[index][0], shown.geometries[middle])
+    return volume[volume.shape[0] // 2], geometry.voxel_mm[:2]
 
 
 def _columns(case: Case) -> list[dict[str, object]]:
@@ -172,13 +176,16 @@ def _trajectory(traj: Tensor) -> Picture:
     return pictures.grey(sheet, 1.0, "sample positions: kx to the right, ky down")
 
 
-def _maps(r: Result) -> list[Picture]:
-    """Coil maps and the residual of data consistency of a result that has them."""
-    found: list[Picture] = []
-    if "csm" in r.image.extras:
+def _with_maps(case: Case) -> Result | None:
+    return next((r for r in case.results if "csm" in r.image.extras), None)
+
+
+def _maps(r: Result, *, first: bool) -> list[Picture]:
+    """g-factor and residual of data consistency of a result that has them; coil maps from the first that has some."""
+    found = [_gfactor(r)] if "gfactor" in r.image.extras else []
+    if first:
         csm = r.image.extras["csm"].abs()
-        coils = csm.flatten(0, -6)[0][0] if csm.ndim > 5 else csm[0]
-        shown = [upright(c[c.shape[0] // 2], r.image.geometries[0])[0] for c in coils[:32]]
+        shown = [_middle(csm[..., 0, c : c + 1, :, :, :], r.image)[0] for c in range(min(csm.shape[-4], 32))]
         sheet = pictures.tiles(shown, columns=max(4, -(-len(shown) // 4)))
         found.append(pictures.coloured(sheet, (0.0, 1.0), f"coil maps of {r.method}, magnitude", colours="viridis"))
     if "residual" in r.image.extras:
