@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,53 +10,18 @@ from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from spinecho.core.errors import DataError
-
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None
+from spinecho.io.limits import check_expansion, check_memory
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
-_BOMB_BYTES, _BOMB_RATIO = 1 << 25, 250
-_MEMINFO, _STATM = Path("/proc/meminfo"), Path("/proc/self/statm")
-_UNKNOWN_FREE = 8 << 30
 _RAISED = (OSError, RuntimeError, ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError)
 
 
 def is_hdf5(head: bytes) -> bool:
     """Whether a file's first bytes are HDF5's signature."""
     return head.startswith(MAGIC)
-
-
-def free_bytes() -> int:
-    """Memory that this process may still take: what the system has left, or less where it was given a limit."""
-    free = _UNKNOWN_FREE
-    if _MEMINFO.exists():
-        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
-        free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), free)
-    if resource is None:
-        return free
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit == resource.RLIM_INFINITY:
-        return free
-    taken = int(_STATM.read_text(encoding="ascii").split()[0]) * resource.getpagesize() if _STATM.exists() else 0
-    return min(free, max(0, limit - taken))
-
-
-def check_bytes(n_bytes: int, what: str) -> None:
-    """Refuse to make room for more than half of the free memory.
-
-    Raises
-    ------
-    DataError
-        Says how much `what` needs and how much there is.
-    """
-    free = free_bytes()
-    if n_bytes > free // 2:
-        found = f"{what} would take {n_bytes / 1e9:.3g} GB, {free / 1e9:.3g} GB of memory are free"
-        raise DataError(found, do="read fewer slices (--slices START STOP), or use a larger machine")
 
 
 def check_declared(dataset: h5py.Dataset, selection: Sequence[slice] = ()) -> None:
@@ -68,13 +34,9 @@ def check_declared(dataset: h5py.Dataset, selection: Sequence[slice] = ()) -> No
     """
     counts = [len(range(*s.indices(n))) for s, n in zip(selection, dataset.shape, strict=False)]
     counts += dataset.shape[len(counts) :]
-    declared = int(np.prod(counts, dtype=object)) * dataset.dtype.itemsize
-    stored = dataset.id.get_storage_size()
-    whole = int(np.prod(dataset.shape, dtype=object)) * dataset.dtype.itemsize
-    if whole > _BOMB_BYTES and whole > _BOMB_RATIO * stored:
-        found = f"{dataset.name} declares {whole / 1e9:.3g} GB, the file stores {stored / 1e6:.3g} MB of them"
-        raise DataError(found, do="the file is damaged, or made to exhaust memory: export it again")
-    check_bytes(declared, f"{dataset.name} of shape {tuple(counts)}")
+    whole = math.prod(dataset.shape) * dataset.dtype.itemsize
+    check_expansion(whole, dataset.id.get_storage_size(), f"dataset {dataset.name} {dataset.shape}")
+    check_memory(math.prod(counts) * dataset.dtype.itemsize, f"dataset {dataset.name} {tuple(counts)}")
 
 
 @contextmanager
@@ -111,7 +73,7 @@ def dataset(group: h5py.Group, name: str) -> h5py.Dataset:
     return found
 
 
-def read_dataset(source: h5py.Dataset, selection: Sequence[slice] = ()) -> np.ndarray[Any, Any]:
+def read_dataset(source: h5py.Dataset, selection: Sequence[slice] = ()) -> npt.NDArray[Any]:
     """The values (or those of a selection along the leading axes), weighed first; complex pairs become complex.
 
     Returns
@@ -132,7 +94,7 @@ def read_dataset(source: h5py.Dataset, selection: Sequence[slice] = ()) -> np.nd
     return as_complex(values)
 
 
-def as_complex(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def as_complex(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Pairs of two equal floats, (real, imag) or (r, i), to complex; anything else unchanged."""
     names = values.dtype.names
     if names is None or len(names) != 2 or names[0][0] != "r" or names[1][0] != "i":
