@@ -11,8 +11,12 @@ from spinecho.io.options import WriteOptions
 from spinecho.io.read import format_module, format_names
 
 
-def write(item: KSpace | Image, path: str | Path, options: WriteOptions | None = None) -> None:
+def write(item: KSpace | Image, path: str | Path, options: WriteOptions | None = None) -> list[Path]:
     """Write to path; beside it first, then renamed, so that nothing half-written ever has the real name.
+
+    Returns
+    -------
+    What was written: path itself, or one file for each contrast where the format holds only one.
 
     Raises
     ------
@@ -25,7 +29,7 @@ def write(item: KSpace | Image, path: str | Path, options: WriteOptions | None =
     for module in writers:
         if kind in module.WRITES and any(path.name.lower().endswith(s) for s in module.SUFFIXES if s):
             try:
-                return module.write(item, path, options)
+                return module.write(item, path, options) or [path]
             except DataError as error:
                 raise error.within(path) from error
     known = " ".join(s for m in writers if kind in m.WRITES for s in m.SUFFIXES if s)

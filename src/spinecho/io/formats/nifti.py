@@ -1,3 +1,43 @@
-"""NIfTI: images out and in; the only place where RAS exists."""
+"""NIfTI: images out and in; RAS exists only in this format's files."""
+
 from __future__ import annotations
+
+from pathlib import Path
+
+from spinecho.core.image import Image
+from spinecho.io.atomic import replacing
+from spinecho.io.nifti_read import is_nifti, read_volume
+from spinecho.io.nifti_write import write_volume
+from spinecho.io.options import ReadOptions, WriteOptions
+from spinecho.io.volume import to_image, volumes
+
 SUFFIXES = (".nii", ".nii.gz")
+WRITES = ("image",)
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    """A NIfTI-1 or -2 header, perhaps inside gzip."""
+    return is_nifti(head)
+
+
+def read(path: Path, options: ReadOptions) -> Image:
+    """Values (time, channel, z, y, x) in LPS; see `io/nifti_read.py`."""
+    return to_image(read_volume(path))
+
+
+def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:
+    """One file, or one for each contrast (NAME_contrast-1.nii.gz); returns their paths."""
+    parts = volumes(image, options.keep_complex)
+    paths = [labelled(path, part.label) for part in parts]
+    for part, target in zip(parts, paths, strict=True):
+        with replacing(target) as temporary:
+            write_volume(part, temporary)
+    return paths
+
+
+def labelled(path: Path, label: str) -> Path:
+    """`brain.nii.gz` with a label becomes `brain_LABEL.nii.gz`."""
+    if not label:
+        return path
+    stem, dot, suffix = path.name.rpartition(".nii")
+    return path.with_name(f"{stem}_{label}{dot}{suffix}")

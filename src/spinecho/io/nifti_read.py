@@ -1,0 +1,176 @@
+"""Read NIfTI-1 and -2, with and without gzip: header first, then no more bytes than it declares."""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from dataclasses import replace
+from gzip import GzipFile
+from io import BufferedReader, BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spinecho.core.errors import DataError
+from spinecho.core.geometry import Geometry
+from spinecho.core.header import Header
+from spinecho.io.header_json import header_from_json
+from spinecho.io.limits import check_expansion, check_memory
+from spinecho.io.volume import Volume
+
+_MAX_EXTENSIONS = 1 << 22
+_GZIP_MAX_RATIO = 1032  # deflate packs at most 258 bytes into 2 bits (RFC 1951)
+_MM = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}
+_MS = {0: 1e3, 8: 1e3, 16: 1.0, 24: 1e-3}
+_DAMAGED = "the file is damaged: copy it again, or write it again with its own software"
+
+
+def is_nifti(head: bytes) -> bool:
+    """Whether the first bytes (of the file, or of what its gzip holds) are a NIfTI header."""
+    if head[:2] == b"\x1f\x8b":
+        try:
+            head = zlib.decompressobj(31).decompress(head, 400)
+        except zlib.error:
+            return False
+    return head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")
+
+
+def read_volume(path: Path) -> Volume:
+    """A NIfTI file as a volume in LPS: (x, y, z, t, u) on disk becomes (t, u, z, y, x).
+
+    The sform is taken where it has a code, else the qform, else only voxel sizes are known. A disagreement of both
+    over 1e-3 mm at a corner is noted in the history.
+
+    Raises
+    ------
+    DataError
+        If the file is truncated or damaged, declares more than it can hold, or its affine is singular.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        stream = GzipFile(fileobj=raw) if packed else raw
+        header, begin = _header(stream)
+        shape = tuple(int(n) for n in header.get_data_shape())
+        dtype = header.get_data_dtype()
+        _check_shape(shape, dtype)
+        n_bytes = math.prod(shape) * dtype.itemsize
+        offset = max(int(header["vox_offset"]), begin)
+        limit = (_GZIP_MAX_RATIO if packed else 1) * size
+        if offset + n_bytes > limit:
+            raise DataError(
+                f"its header declares {offset + n_bytes} bytes, the file holds {limit} at most", do=_DAMAGED
+            )
+        check_expansion(n_bytes, size, f"the image of shape {shape}")
+        check_memory(n_bytes + math.prod(shape) * (8 if dtype.kind == "c" else 4), f"the image of shape {shape}")
+        if offset - begin > _MAX_EXTENSIONS:
+            raise DataError(f"its image begins at byte {offset}", do=_DAMAGED)
+        extensions = _exactly(stream, offset - begin)
+        values = np.frombuffer(_exactly(stream, n_bytes, ends=packed), dtype).reshape(shape, order="F")
+    return _volume(header, values, extensions)
+
+
+def _header(stream: BufferedReader | GzipFile) -> tuple[Any, int]:
+    """The header, and how many bytes it took."""
+    import nibabel
+
+    first = _exactly(stream, 4)
+    sizes = {struct.unpack(order + "i", first)[0] for order in "<>"}
+    kind = nibabel.Nifti2Header if 540 in sizes else nibabel.Nifti1Header
+    n = kind.sizeof_hdr
+    header = kind.from_fileobj(BytesIO(first + _exactly(stream, n - 4)), check=False)
+    if bytes(header["magic"].item())[:2] == b"ni":
+        raise DataError("this is half of a .hdr/.img pair", do="convert it to one .nii file first")
+    return header, n
+
+
+def _exactly(stream: BufferedReader | GzipFile, n: int, ends: bool = False) -> bytes:
+    """The next n bytes; `ends`: nothing but padding may follow (which makes gzip check its checksum)."""
+    try:
+        content = stream.read(n)
+        if ends and len(stream.read(1 << 16)) == 1 << 16:
+            raise DataError("the file goes on after its image", do=_DAMAGED)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"its gzip is damaged: {error}", do=_DAMAGED) from error
+    if len(content) < n:
+        raise DataError(f"it ends {n - len(content)} bytes too early", do=_DAMAGED)
+    return content
+
+
+def _check_shape(shape: tuple[int, ...], dtype: np.dtype) -> None:
+    extent = len(shape) - next((i for i, n in enumerate(reversed(shape)) if n != 1), len(shape))
+    if not shape or min(shape) < 1 or extent > 5:
+        raise DataError(f"its shape is {shape}, an image has 2 to 5 axes (x, y, z, t, channel)", do=_DAMAGED)
+    if dtype.kind not in "iufc" or dtype.itemsize > (16 if dtype.kind == "c" else 8):
+        raise DataError(f"its values are {dtype}, wanted are real or complex numbers", do="convert it to float32")
+
+
+def _volume(header: Any, values: npt.NDArray[Any], extensions: bytes) -> Volume:
+    shape = (*values.shape, 1, 1, 1, 1)[:5]
+    values = _scaled(header, values.reshape(shape, order="F")).transpose(3, 4, 2, 1, 0)
+    facts, note = _facts(header, extensions), ""
+    geometry, note = _geometry(header, values.shape[-3:])
+    return Volume(values=values, geometry=geometry, header=facts.noted(note) if note else facts)
+
+
+def _scaled(header: Any, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """value = slope * stored + inter, as float32 or complex64; large integers are scaled in float64."""
+    slope, inter = header.get_slope_inter()
+    if slope is not None and (slope, inter) != (1, 0):
+        wide = values.dtype.kind in "iu" and values.dtype.itemsize >= 4
+        values = values.astype(np.float64) if wide else values.astype(np.result_type(values.dtype, np.float32))
+        values = values * slope + inter
+    with np.errstate(over="ignore"):
+        return values.astype(np.complex64 if values.dtype.kind == "c" else np.float32)
+
+
+def _geometry(header: Any, shape: tuple[int, ...]) -> tuple[Geometry, str]:
+    """LPS geometry of the (z, y, x) grid, and what is worth telling about it."""
+    nz, ny, nx = shape
+    mm = _MM.get(int(header["xyzt_units"]) & 7, 1.0)
+    to_lps = np.diag([-mm, -mm, mm, 1.0])
+    if header["sform_code"] > 0:
+        geometry = Geometry((nz, ny, nx), to_lps @ header.get_sform())
+        if header["qform_code"] > 0:
+            return geometry, _disagreement(geometry, header, to_lps)
+        return geometry, ""
+    if header["qform_code"] > 0:
+        return Geometry((nz, ny, nx), to_lps @ header.get_qform()), ""
+    x, y, z = (abs(float(d)) * mm for d in header["pixdim"][1:4])
+    return Geometry.unknown((nz, ny, nx), (x, y, z or 1.0 if nz == 1 else z)), ""
+
+
+def _disagreement(geometry: Geometry, header: Any, to_lps: npt.NDArray[Any]) -> str:
+    try:
+        other = replace(geometry, affine=to_lps @ header.get_qform())
+    except Exception as error:  # the sform is what counts: a broken qform is told, not fatal
+        return f"NIfTI: the qform is broken ({error}); the sform was taken"
+    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (
+        np.array(geometry.shape)[::-1] - 1
+    )
+    apart = np.abs(geometry.to_world(corners) - other.to_world(corners)).max()
+    if apart <= 1e-3:
+        return ""
+    return f"NIfTI: sform and qform disagree by {apart:.3g} mm; the sform was taken"
+
+
+def _facts(header: Any, extensions: bytes) -> Header:
+    """Repetition time from pixdim[4], and what spinecho itself has left in a comment extension."""
+    order = header.endianness
+    kept, at = Header(), 4
+    while extensions[:1] not in (b"", b"\0") and at + 8 <= len(extensions):
+        size, code = struct.unpack_from(order + "2i", extensions, at)
+        if size < 8:
+            break
+        comment = extensions[at + 8 : at + size].rstrip(b"\0").decode("utf-8", errors="replace")
+        kept = (header_from_json(comment) if code == 6 else None) or kept
+        at += size
+    ms = _MS.get(int(header["xyzt_units"]) & 56, 1e3)
+    tr_ms = float(header["pixdim"][4]) * ms
+    if not kept.tr_ms and header["dim"][0] >= 4 and math.isfinite(tr_ms) and tr_ms > 0:
+        kept = replace(kept, tr_ms=(tr_ms,))
+    return kept

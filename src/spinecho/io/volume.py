@@ -1,0 +1,98 @@
+"""What an image file holds: numbers on one grid, as numpy arrays; between `Image` and the image formats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from spinecho.core.errors import DataError
+from spinecho.core.geometry import Geometry
+from spinecho.core.header import Header
+from spinecho.core.image import Image
+
+UNKNOWN_ORIENTATION = "orientation=unknown"
+_FRAMES = ("repetition", "time")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Volume:
+    """Values on one grid, of one contrast.
+
+    Parameters
+    ----------
+    values
+        (frame, channel, z, y, x), float32 or complex64.
+    geometry
+        Of the grid (z, y, x).
+    header
+        What is known; timings of this contrast only.
+    label
+        What tells it from its siblings in the same image, for file names: "" or "contrast-2".
+    """
+
+    values: npt.NDArray[Any]
+    geometry: Geometry
+    header: Header = field(default_factory=Header)
+    label: str = ""
+
+
+def volumes(image: Image, keep_complex: bool = False) -> list[Volume]:
+    """An image as volumes: slices stacked along z, averages averaged, one volume for each contrast.
+
+    Repetitions and frames become the frame axis. Without `keep_complex`, complex values
+    become magnitudes and coils are combined; real values of one channel keep their sign.
+
+    Raises
+    ------
+    DataError
+        If slices make no volume, or a batch axis has no place in an image file.
+    """
+    image = image.as_stored().volume()
+    values, axes = image.values, list(image.axes)
+    if unknown := set(axes) - {"contrast", "average", *_FRAMES}:
+        raise DataError(f"an image file has no axis for {', '.join(sorted(unknown))}", do="take one entry of it")
+    if "average" in axes:
+        values = values.mean(axes.index("average"))
+        axes.remove("average")
+    if not keep_complex and (values.is_complex() or values.shape[-4] > 1):
+        values = replace(image, values=values, axes=tuple(axes), extras={}).magnitude().values
+    array = np.asarray(values.detach().cpu().numpy())
+    array = array.astype(np.complex64 if np.iscomplexobj(array) else np.float32, copy=False)
+    order = [axes.index(name) for name in ("contrast", *_FRAMES) if name in axes]
+    array = array.transpose(*order, *range(len(axes), array.ndim))
+    n_contrasts = image.values.shape[image.axes.index("contrast")] if "contrast" in axes else 1
+    array = array.reshape(n_contrasts, -1, *array.shape[-4:])
+    return [
+        Volume(
+            values=array[i],
+            geometry=image.geometry,
+            header=_of_contrast(image.header, i, n_contrasts),
+            label=f"contrast-{i + 1}" if n_contrasts > 1 else "",
+        )
+        for i in range(n_contrasts)
+    ]
+
+
+def to_image(volume: Volume) -> Image:
+    """A volume read from a file as an Image; several frames are the axis `time`."""
+    values, several = volume.values, volume.values.shape[0] > 1
+    values = np.ascontiguousarray(values if several else values[0])
+    if not values.flags.writeable:
+        values = values.copy()
+    header = volume.header if volume.geometry.oriented else volume.header.flagged(UNKNOWN_ORIENTATION)
+    return Image(
+        values=torch.from_numpy(values), geometries=(volume.geometry,), axes=("time",) if several else (), header=header
+    )
+
+
+def _of_contrast(header: Header, index: int, n_contrasts: int) -> Header:
+    """The timings of one contrast, where the header lists one entry for each."""
+    if n_contrasts == 1:
+        return header
+    names = ("te_ms", "tr_ms", "ti_ms", "flip_deg")
+    kept = {n: (getattr(header, n)[index],) for n in names if len(getattr(header, n)) == n_contrasts}
+    return replace(header, **kept)
