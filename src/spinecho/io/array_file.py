@@ -46,7 +46,8 @@ def variables(path: Path) -> list[Variable]:
     DataError
         If the file is damaged, or holds objects (pickles) instead of numbers.
     """
-    head = path.open("rb").read(520)
+    with path.open("rb") as f:
+        head = f.read(520)
     try:
         if head.startswith(b"\x93NUMPY"):
             return [_npy(path)]

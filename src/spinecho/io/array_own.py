@@ -92,24 +92,20 @@ def read(path: Path, slices: tuple[int, int] | None = None) -> KSpace | Image:
                 raise DataError(
                     f"slices {slices[0]}:{slices[1]} were asked for, the file has {n}", do=f"choose in 0:{n}"
                 )
-        header = _header(json.loads(str(file.attrs["header"])))
+        header = Header(**_tuples(json.loads(str(file.attrs["header"]))))
         geometries = _geometries(file.attrs, slices if at is not None else None)
         load = lambda name: _load(file, name, at, slices)  # noqa: E731
         if is_image:
-            names = list(file["extras"]) if "extras" in file else []
+            names = list(file.get("extras", {}))
             extras = {n: load(f"extras/{n}") for n in names}
             return Image(values=load("values"), geometries=geometries, axes=axes, header=header, extras=extras)
-        encoding = Encoding(**{k: tuple(v) if isinstance(v, list) else v for k, v in _json(file, "encoding").items()})
+        encoding = Encoding(**_tuples(json.loads(str(file.attrs["encoding"]))))
         parts: dict[str, Any] = {n: load(n) for n in _PARTS if n in file}
         return KSpace(**parts, encoding=encoding, geometries=geometries, axes=axes, header=header)
 
 
-def _json(file: h5py.File, name: str) -> dict[str, Any]:
-    return json.loads(str(file.attrs[name]))
-
-
-def _header(facts: dict[str, Any]) -> Header:
-    return Header(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})
+def _tuples(facts: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
 
 
 def _geometries(attributes: Mapping[str, Any], slices: tuple[int, int] | None) -> tuple[Geometry, ...]:

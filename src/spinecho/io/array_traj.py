@@ -87,7 +87,9 @@ def in_cycles_per_fov(points: np.ndarray) -> tuple[np.ndarray, int, str]:
             do="give cycles per field of view (n/2 at the edge) or cycles per pixel (0.5 at the edge)",
         )
     else:
-        return points, max(2, 2 * round(largest)), "cycles per field of view"
+        radius = float(np.linalg.norm(points, axis=-1).max())
+        extent = radius if radius < 1.2 * largest else largest  # a disc, or the corners of a box
+        return points, max(2, 2 * round(extent)), "cycles per field of view"
     if not is_radial(points):
         raise DataError(
             f"the trajectory is in {unit} (largest {largest:.3g}) and not straight, so the matrix cannot be known",
