@@ -1,0 +1,45 @@
+"""Leading eigenvectors of many small Hermitian matrices, one per pixel, with a phase that means something."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+
+def dominant_vectors(
+    G: Complex[Tensor, "pixel coil coil"], n_maps: int
+) -> list[tuple[Complex[Tensor, "pixel coil"], Float[Tensor, " pixel"]]]:
+    """The n_maps leading eigenvectors and eigenvalues of each matrix, by squaring: G^64 (two maps: G^256)."""
+    found: list[tuple[Tensor, Tensor]] = []
+    smallest = torch.finfo(G.real.dtype).eps  # G is a mean of projections, its eigenvalues lie in [0, 1]
+    for _ in range(n_maps):
+        B = G
+        for _ in range(6 if n_maps == 1 else 8):
+            trace = B.diagonal(dim1=-2, dim2=-1).real.sum(-1).clamp_min(smallest)
+            B = B / trace[:, None, None]
+            B = B @ B
+        column = B.diagonal(dim1=-2, dim2=-1).real.argmax(-1)
+        v = B[torch.arange(B.shape[0], device=B.device), :, column]
+        v = torch.nn.functional.normalize(v, dim=-1, eps=torch.finfo(G.real.dtype).tiny)
+        w = (G @ v[..., None]).squeeze(-1)
+        value = (v.conj() * w).sum(-1).real
+        found.append((v, value))
+        if n_maps > 1:
+            Q = torch.eye(G.shape[-1], dtype=G.dtype, device=G.device) - v[..., None] * v[..., None, :].conj()
+            G = Q @ G @ Q
+    return found
+
+
+def with_zero_phase(
+    v: Complex[Tensor, "pixel coil"], reference: Complex[Tensor, " coil"]
+) -> Complex[Tensor, "pixel coil"]:
+    """v times the phase that makes reference^H v real and positive."""
+    p = v @ reference.conj()
+    return v * torch.where(p == 0, 1, torch.sgn(p)).conj()[:, None]
+
+
+def principal_coil(calib: Complex[Tensor, "coil c2 c1 c0"]) -> Complex[Tensor, " coil"]:
+    """The combination of coils with the most energy, as a unit vector."""
+    y = calib.flatten(1)
+    return torch.linalg.eigh(y @ y.mH)[1][:, -1]
