@@ -11,7 +11,9 @@ import h5py
 import numpy as np
 
 from spinecho.core.errors import DataError
-from spinecho.io.hdf5 import check_bytes, check_declared, dataset, read_dataset
+from spinecho.io.hdf5 import check_declared, dataset, read_dataset
+from spinecho.io.limits import check_memory
+from spinecho.io.mrd_own import CHECKSUM, LINE_CHECKSUMS
 
 Array = np.ndarray[Any, Any]
 
@@ -32,7 +34,6 @@ FLAG = {
 """Bit numbers (from 1) of ISMRMRD's acquisition flags that decide what a line is."""
 
 SKIPPED = tuple(FLAG)[4:]
-CHECKSUM, LINE_CHECKSUMS = "spinecho_sha256", "spinecho_line_sha256"
 _NEEDED = ("flags", "number_of_samples", "active_channels", "center_sample", "position", "read_dir", "idx")
 _SIZES = (
     "number_of_samples",
@@ -113,7 +114,7 @@ class Lines:
         """
         head = self.heads[0]
         n, n_coils, n_dims = (int(head[k]) for k in ("number_of_samples", "active_channels", "trajectory_dimensions"))
-        check_bytes(len(self) * n_coils * n * 8, f"{len(self)} lines")
+        check_memory(len(self) * n_coils * n * 8, f"{len(self)} lines")
         fields = ["traj", "data"] if n_dims or self.digests is not None else ["data"]
         columns = self._read(fields)
         data = self._joined(columns["data"], 2 * n_coils * n, "samples").view(np.complex64)

@@ -1,0 +1,137 @@
+"""Series of MRD images as Image, and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+
+from spinecho.core.encoding import Encoding
+from spinecho.core.errors import DataError
+from spinecho.core.image import Image
+from spinecho.io.hdf5 import dataset, read_dataset
+from spinecho.io.mrd_geometry import UNKNOWN, geometries, head_frame
+from spinecho.io.mrd_own import OwnFacts, own_facts, unoriented
+from spinecho.io.mrd_write import COUNTER, write_text
+from spinecho.io.mrd_xml import ScanHeader
+from spinecho.io.mrd_xml_write import header_xml
+
+Array = np.ndarray[Any, Any]
+_TYPES = {1: "magnitude", 2: "phase", 3: "real part", 4: "imaginary part", 5: "complex", 6: "colour"}
+_MAGNITUDE, _COMPLEX, _COLOUR = 1, 5, 6
+
+
+def read_images(group: h5py.Group, header: ScanHeader, path: Path) -> Image:
+    """A series as one Image; counters that tell the images apart become batch axes.
+
+    Raises
+    ------
+    DataError
+        If it is a colour map, or headers and values disagree.
+    """
+    heads, values = read_dataset(dataset(group, "header")), read_dataset(dataset(group, "data"))
+    if values.ndim != 5 or len(values) != len(heads) or not values.size:
+        found = f"the series has {heads.shape} headers and values of shape {values.shape}"
+        raise DataError(found, do="wanted are (image, channel, z, y, x) values and as many headers: export it again")
+    if values.dtype.kind not in "fciu" or int(heads["image_type"][0]) == _COLOUR:
+        raise DataError(f"{group.name} holds colour pictures, not measured values", do="name another series with --key")
+    own = own_facts(header)
+    axes, shape, order = _arrange(heads, own.axes if own else ())
+    values = values[order].reshape(*shape, *values.shape[1:])
+    slices = _per_slice(heads[order], axes, shape)
+    matrix = (int(values.shape[-3]), int(values.shape[-2]), int(values.shape[-1]))
+    fx, fy, fz = (float(f) for f in heads["field_of_view"][0])
+    placed, notes = unoriented(own, matrix, None), ()
+    if not placed:
+        placed, notes = geometries(slices, matrix, (fz, fy, fx) if min(fx, fy, fz) > 0 else None)
+    facts = replace(header.facts, source=str(path), file_format="MRD images")
+    if own is not None:
+        facts = facts.flagged(*own.header.flags).noted(*own.header.history)
+    kind = _TYPES.get(int(heads["image_type"][0]), "magnitude")
+    if kind not in ("magnitude", "complex"):
+        facts = facts.noted(f"the series holds the {kind} of the image")
+    if not placed[0].oriented:
+        facts = facts.flagged(UNKNOWN)
+    wanted = np.complex64 if values.dtype.kind == "c" else np.float32
+    return Image(
+        values=torch.from_numpy(np.ascontiguousarray(values, wanted)),
+        geometries=placed,
+        axes=axes,
+        header=facts.noted(*notes),
+    )
+
+
+def _arrange(heads: Array, named: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[int, ...], Array]:
+    """Batch axes, their sizes, and the order of the images along them.
+
+    Where the counters do not tell all images apart, their positions do (slices), else their order (repetitions).
+    """
+    values = {a: heads[c].astype(np.int64) for a, c in COUNTER.items()}
+    if (sets := heads["set"].astype(np.int64)).any():
+        values["contrast"] = values["contrast"] * (int(sets.max()) + 1) + sets
+    axes = tuple(dict.fromkeys((*named, *(a for a in values if len(np.unique(values[a])) > 1))))
+    shape = tuple(len(np.unique(values[a])) for a in axes)
+    flat = np.zeros(len(heads), np.int64)
+    for a, n in zip(axes, shape, strict=True):
+        flat = flat * n + np.unique(values[a], return_inverse=True)[1]
+    if np.array_equal(np.sort(flat), np.arange(int(np.prod(shape, dtype=np.int64)))):
+        return axes, shape, np.argsort(flat, kind="stable")
+    apart = len(np.unique(np.round(heads["position"], 3), axis=0)) == len(heads)
+    return ("slice" if apart else "repetition",), (len(heads),), np.arange(len(heads))
+
+
+def _per_slice(heads: Array, axes: tuple[str, ...], shape: tuple[int, ...]) -> list[Any]:
+    """The first header of each slice."""
+    grid = heads.reshape(shape) if shape else heads
+    if "slice" not in axes:
+        return [heads[0]]
+    return list(np.moveaxis(grid, axes.index("slice"), 0).reshape(shape[axes.index("slice")], -1)[:, 0])
+
+
+def write_images(image: Image, group: h5py.Group) -> None:
+    """Write a series `image_0` into an empty group, one MRD image for each entry of the batch axes."""
+    from ismrmrd.hdf5 import image_header_dtype
+
+    if unknown := [a for a in image.axes if a not in COUNTER]:
+        raise DataError(f"MRD has no counter for the axis {unknown[0]!r}", do=f"it has {', '.join(COUNTER)}")
+    values = image.values.detach().cpu().resolve_conj().numpy()
+    batch, size = values.shape[:-4], values.shape[-4:]
+    first = image.geometries[0]
+    known = all(g.oriented for g in image.geometries)
+    own = OwnFacts(
+        header=image.header, axes=image.axes, affines=() if known else tuple(g.affine for g in image.geometries)
+    )
+    xml = header_xml(
+        image.header,
+        own,
+        Encoding.cartesian(first.shape),
+        first,
+        n_coils=size[0],
+        n_batch={COUNTER[a]: n for a, n in zip(image.axes, batch, strict=True)},
+        n_lines=first.shape[:2],
+    )
+    write_text(group, xml)
+    is_complex = np.iscomplexobj(values)
+    head = np.zeros(int(np.prod(batch, dtype=np.int64)), image_header_dtype)
+    head["version"], head["data_type"] = 1, 7 if is_complex else 5
+    head["image_type"] = _COMPLEX if is_complex else _MAGNITUDE
+    head["channels"], head["matrix_size"], head["field_of_view"] = size[0], size[:0:-1], first.fov_mm
+    for i, index in enumerate(np.ndindex(*batch)):
+        counters = dict(zip(image.axes, index, strict=True))
+        for axis, value in counters.items():
+            head[i][COUNTER[axis]] = value
+        for name, value in head_frame(image.geometries[counters.get("slice", 0)]).items():
+            head[i][name] = value
+        head[i]["image_index"] = i + 1
+    pair = np.dtype([("real", "<f4"), ("imag", "<f4")])
+    flat = np.ascontiguousarray(values, np.complex64 if is_complex else np.float32).reshape(len(head), *size)
+    stored = flat.view(np.float32).reshape(*flat.shape, 2).view(pair)[..., 0] if is_complex else flat
+    series = group.create_group("image_0")
+    series.create_dataset("header", data=head, maxshape=(None,), chunks=(len(head),), fletcher32=True)
+    series.create_dataset("attributes", (len(head),), maxshape=(None,), dtype=h5py.special_dtype(vlen=str))
+    chunks = (1, 1, *size[1:])
+    series.create_dataset("data", data=stored, maxshape=(None, *size), chunks=chunks, fletcher32=True)
