@@ -15,16 +15,15 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from spinecho.core.errors import DataError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SILENCE_S = 60.0
-"""Seconds without a sign of progress after which the worker is killed (a step may also burn 5 s of processor time)."""
+"""Seconds without a sign of progress after which the worker is killed (a step may also burn 3 s of processor time)."""
 
 
 def is_hdf5(path: Path) -> bool:
@@ -111,11 +110,14 @@ class Worker:
                     pipe.close()
 
 
-def _pump(pipe: IO[str], lines: queue.Queue[str]) -> None:
-    with suppress(ValueError):  # the pipe is closed when the worker is stopped
-        for line in pipe:
-            lines.put(line.rstrip("\n"))
-    lines.put("")
+def _pump(pipe: Iterable[str], lines: queue.Queue) -> None:
+    """Put the worker's lines into the queue, and an empty one when it has ended."""
+    try:
+        with suppress(ValueError):  # the pipe is closed when the worker is stopped
+            for line in pipe:
+                lines.put(line.rstrip("\n"))
+    finally:
+        lines.put("")
 
 
 def _cause(code: int) -> str:

@@ -20,7 +20,7 @@ from spinecho.io.limits import check_expansion, human
 
 MEMORY = 1536 * 2**20
 """Bytes that reading one block may take on top of the empty worker (RLIMIT_AS)."""
-CPU_SECONDS = 5.0
+CPU_SECONDS = 3.0
 """Processor time that one step may take; a loop in libhdf5 burns it, a slow disk or network does not."""
 _BLOCK = 4 * 2**20
 _UNPACK_RATE = 20 * 2**20
@@ -73,7 +73,7 @@ def probe(path: Path, progress: Callable[[float], None] = lambda seconds: None) 
     on_disk, largest = path.stat().st_size, 0
     objects: list[Any] = []
     with h5py.File(path, "r") as file:
-        file.visititems(lambda _name, item: objects.append(item))
+        file.visititems(lambda _name, item: (progress(CPU_SECONDS), objects.append(item))[-1])
         for item in [file, *objects]:
             progress(CPU_SECONDS)
             _read_attributes(item)

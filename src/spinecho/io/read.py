@@ -52,16 +52,12 @@ def find_format(path: Path) -> ModuleType:
             head = f.read(4096)
         if not head:
             raise DataError("the file is empty (0 bytes)", do="copy it from the scanner again", file=path)
+    modules = [format_module(name) for name in format_names()]
     with one_error(path):
         vet(path)
-        return _recognise(path, head)
-
-
-def _recognise(path: Path, head: bytes) -> ModuleType:
-    modules = [format_module(name) for name in format_names()]
-    for module in modules:
-        if hasattr(module, "recognises") and module.recognises(path, head):
-            return module
+        for module in modules:
+            if hasattr(module, "recognises") and module.recognises(path, head):
+                return module
     readers = [m for m in modules if hasattr(m, "read")]
     known = ", ".join(f"{m.__name__.rpartition('.')[2]} ({' '.join(m.SUFFIXES)})" for m in readers)
     raise DataError("this is no file of a known format", do=f"known are {known}", file=path)
@@ -83,8 +79,8 @@ def read(path: str | Path, options: ReadOptions | None = None) -> KSpace | Image
         Whatever is wrong with the file, in one sentence.
     """
     path, options = Path(path), options or ReadOptions()
+    module = find_format(path)
     with one_error(path):
-        module = find_format(path)
         if options.slices is None:
             check_memory(vet(path), "the largest dataset in it")
         return module.read(path, options)
@@ -99,6 +95,6 @@ def slice_count(path: str | Path, options: ReadOptions | None = None) -> int:
         As `read`.
     """
     path, options = Path(path), options or ReadOptions()
+    module = find_format(path)
     with one_error(path):
-        module = find_format(path)
         return module.slice_count(path, options) if hasattr(module, "slice_count") else 1

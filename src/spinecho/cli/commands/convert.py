@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +50,6 @@ def run(arguments: Sequence[str]) -> int:
             do = f"{error.do}; to make an image of it: spinecho recon '{args.source}' -o '{args.target}'"
             raise DataError(error.found, do=do, file=args.target) from None
         raise
-    write(item, args.target, args.write)
+    write(item, args.target, replace(args.write, input_axes=args.read.axes))
     print(f"wrote {args.target}")
     return 0

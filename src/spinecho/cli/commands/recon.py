@@ -167,7 +167,7 @@ def finish(
     for step in image.header.history:
         print(f"  {step}")
     for path in args.output:
-        write(image, path, args.write)
+        write(image, path, replace(args.write, input_axes=args.read.axes))
         print(f"wrote {path}")
     scores = score_image(replace(scan, target=target), image) if target is not None else None
     if scores is not None:

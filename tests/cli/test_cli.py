@@ -1,0 +1,155 @@
+"""Help and lists without torch and at once; exit codes; one line for an error."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+
+from spinecho.cli import main
+from spinecho.core.errors import DataError
+
+FAST = (["--help"], ["list"], ["--version"], ["recon", "--help"], ["convert", "--help"], ["info", "--help"])
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize("arguments", FAST, ids=" ".join)
+def test_answers_without_torch_and_within_half_a_second(arguments):
+    code = f"""
+import sys, time
+begin = time.perf_counter()
+from spinecho.cli import main
+assert main({arguments!r}) == 0
+print("seconds", time.perf_counter() - begin)
+heavy = [m for m in ("torch", "numpy", "scipy", "h5py", "matplotlib") if m in sys.modules]
+assert not heavy, heavy
+"""
+    seconds = min(float(python(code).rsplit(maxsplit=1)[1]) for _ in range(2))
+    assert seconds < 0.5
+
+
+def test_import_takes_no_torch():
+    assert python("import spinecho, sys; print('torch' in sys.modules, dir(spinecho) != [])").split() == [
+        "False",
+        "True",
+    ]
+
+
+def test_public_names_add_little_to_torch():
+    code = """
+import torch, time, spinecho
+begin = time.perf_counter()
+for name in spinecho.__all__: getattr(spinecho, name)
+print(time.perf_counter() - begin)
+"""
+    assert statistics.median(float(python(code)) for _ in range(3)) < 0.3
+
+
+def test_process_exit_code_and_message(tmp_path):
+    command = [sys.executable, "-m", "spinecho", "info", str(tmp_path / "absent.h5")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"error: {tmp_path}/absent.h5: there is no such file -> check the path\n"
+
+
+def test_list_names_every_method_and_format(capsys):
+    from spinecho.io.read import format_names
+    from spinecho.methods import registry
+
+    assert main(["list"]) == 0
+    shown = capsys.readouterr().out
+    for name in (*registry.names("recon"), *format_names()):
+        assert f"  {name} " in shown
+
+
+def test_catalogue_is_what_the_modules_say():
+    from spinecho.io.catalogue import known_formats
+    from spinecho.io.read import format_module
+
+    for f in known_formats():
+        module = format_module(f.name)
+        assert f.suffixes == tuple(module.SUFFIXES)
+        assert f.writes == tuple(getattr(module, "WRITES", ()))
+        assert f.reads == hasattr(module, "read")
+
+
+def test_overview_is_shown_without_arguments(capsys):
+    assert main([]) == 0
+    assert "spinecho recon scan.h5 -o brain.nii.gz" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["recno"], "there is no command 'recno'"),
+        (["recon", "scan.h5", "--method", "sense"], "there is no recon method 'sense'"),
+        (["recon", "scan.h5", "-o", "x.nii", "--n-coils", "3"], "Unrecognized options: --n-coils"),
+        (["recon", "scan.h5", "-o", "x.nii", "--device", "tpu"], "cuda"),
+        (["recon"], "PATH"),
+        (["recon", "absent.h5", "-o", "x.nii"], "absent.h5: there is no such file"),
+        (["recon", "absent.h5"], "there is no output"),
+    ],
+)
+def test_wrong_commands_are_told_and_end_with_2(arguments, told, capsys):
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert told in shown.err + shown.out
+    assert "Traceback" not in shown.err
+
+
+def test_settings_of_the_method_are_options(capsys):
+    assert main(["recon", "--method", "zero_filled", "--help"]) == 0
+    assert "--combine {rss,csm}" in capsys.readouterr().out
+
+
+def _failing(error):
+    def run(arguments):
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (DataError("8 coils", do="compress", file="a.h5"), 2, "error: a.h5: 8 coils -> compress\n"),
+        (KeyboardInterrupt(), 130, "stopped\n"),
+        (OSError(28, "No space left on device", "a.nii"), 2, "error: a.nii: No space left on device"),
+        (MemoryError(), 2, "not enough memory"),
+        (RuntimeError("CUDA out of memory. Tried"), 2, "not enough memory"),
+        (ZeroDivisionError("x"), 1, "defect (ZeroDivisionError: x)"),
+    ],
+)
+def test_errors_become_exit_codes(error, code, told, monkeypatch, capsys):
+    import spinecho.cli.commands.list as command
+
+    monkeypatch.setattr(command, "run", _failing(error))
+    assert main(["list"]) == code
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert "Traceback" not in shown
+
+
+def test_debug_shows_where(monkeypatch, capsys):
+    import spinecho.cli.commands.list as command
+
+    monkeypatch.setattr(command, "run", _failing(DataError("8 coils")))
+    assert main(["list", "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_time_the_command_took_is_told_on_a_terminal_only(capsys):
+    from spinecho.cli.progress import progress
+
+    begin = time.perf_counter()
+    with progress("zero_filled") as tell:
+        tell(1, 2)
+    assert time.perf_counter() - begin < 0.5
+    assert capsys.readouterr().err == ""
