@@ -23,6 +23,7 @@ def write_volume(volume: Volume, path: Path) -> None:
     its code is 0 for them, and the sform says all.
     """
     import nibabel
+    from nibabel.nifti1 import Nifti1Extension
 
     values = volume.values.transpose(4, 3, 2, 0, 1)
     values = values[..., 0] if values.shape[4] == 1 else values
@@ -34,7 +35,7 @@ def write_volume(volume: Volume, path: Path) -> None:
     header["pixdim"][4] = tr_s
     header.set_xyzt_units("mm", "sec")
     header["descrip"] = "; ".join((f"spinecho {spinecho.__version__}", *volume.header.flags)).encode()[:79]
-    header.extensions.append(nibabel.nifti1.Nifti1Extension(_COMMENT, header_to_json(volume.header).encode()))
+    header.extensions.append(Nifti1Extension(_COMMENT, header_to_json(volume.header).encode()))
     _place(image, volume.geometry)
     nibabel.save(image, path)
 

@@ -9,6 +9,7 @@ from spinecho.io.atomic import replacing
 from spinecho.io.nifti_read import is_nifti, read_volume
 from spinecho.io.nifti_write import write_volume
 from spinecho.io.options import ReadOptions, WriteOptions
+from spinecho.io.placing import placed
 from spinecho.io.volume import to_image, volumes
 
 SUFFIXES = (".nii", ".nii.gz")
@@ -27,7 +28,7 @@ def read(path: Path, options: ReadOptions) -> Image:
 
 def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:
     """One file, or one for each contrast (NAME_contrast-1.nii.gz); returns their paths."""
-    parts = volumes(image, options.keep_complex)
+    parts = volumes(placed(image, options), options.keep_complex)
     paths = [labelled(path, part.label) for part in parts]
     for part, target in zip(parts, paths, strict=True):
         with replacing(target) as temporary:

@@ -1,0 +1,112 @@
+"""What DICOM says of patient, study and sequence, to the header and back."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from spinecho.core.header import Header
+from spinecho.io.dicom_frames import fact, frame_groups
+
+PATIENT = {
+    "name": "PatientName",
+    "id": "PatientID",
+    "birth_date": "PatientBirthDate",
+    "sex": "PatientSex",
+    "weight_kg": "PatientWeight",
+    "position": "PatientPosition",
+    "study_uid": "StudyInstanceUID",
+    "study_date": "StudyDate",
+    "study_time": "StudyTime",
+    "study_id": "StudyID",
+    "study_description": "StudyDescription",
+    "accession": "AccessionNumber",
+    "referring": "ReferringPhysicianName",
+    "frame_of_reference_uid": "FrameOfReferenceUID",
+    "body_part": "BodyPartExamined",
+}
+"""Keys of `Header.patient` and the DICOM attributes they stand for."""
+KEPT_FLAGS = ("simulated", "retrospectively undersampled")
+
+
+def patient_facts(ds: Any) -> Mapping[str, str]:
+    """Patient, study and frame of reference of a data set, as text; absent ones are left out."""
+    found = {key: str(ds.get(keyword) or "").strip() for key, keyword in PATIENT.items()}
+    return MappingProxyType({key: text for key, text in found.items() if text})
+
+
+def header_of(headers: list[Any]) -> Header:
+    """The header of a series; timings list what differs among its files."""
+    first = headers[0]
+    times = {}
+    for name, keywords in {
+        "te_ms": ("EffectiveEchoTime", "EchoTime"),
+        "tr_ms": ("RepetitionTime",),
+        "ti_ms": ("InversionTimes", "InversionTime"),
+        "flip_deg": ("FlipAngle",),
+    }.items():
+        found = (next((v for k in keywords if (v := _number(fact(ds, frame_groups(ds), k)))), 0.0) for ds in headers)
+        times[name] = tuple(sorted({v for v in found if v}))
+    comments = f"{first.get('ImageComments', '')} {first.get('DerivationDescription', '')}"
+    return Header(
+        source=str(first.filename),
+        file_format="dicom",
+        vendor=str(first.get("Manufacturer") or ""),
+        model=str(first.get("ManufacturerModelName") or ""),
+        field_t=_number(first.get("MagneticFieldStrength")),
+        slice_thickness_mm=_number(fact(first, frame_groups(first), "SliceThickness")),
+        sequence=_text(first.get("ScanningSequence")),
+        protocol=str(first.get("ProtocolName") or first.get("SeriesDescription") or ""),
+        patient=patient_facts(first),
+        flags=tuple(flag for flag in KEPT_FLAGS if flag in comments),
+        **times,
+    )
+
+
+def short(text: object, most: int = 64) -> str:
+    """Text that a DICOM string may hold: no control characters, no backslash, at most so many characters."""
+    return re.sub(r"[\x00-\x1f\x7f\\]+", " ", str(text)).strip()[:most]
+
+
+def digits(text: str) -> str:
+    """ "1970-01-31" as DICOM writes dates: "19700131"; "" if it is no date."""
+    found = re.sub(r"\D", "", text)
+    return found[:8] if len(found) >= 8 else ""
+
+
+def clock(text: str) -> str:
+    """ "10:04:59.5" as DICOM writes times: "100459.5"; "" if it is no time."""
+    found = re.sub(r"[:\s]", "", text)
+    return found if re.fullmatch(r"([01]\d|2[0-3])[0-5]\d[0-5]\d(\.\d{1,6})?", found) else ""
+
+
+def uid(text: str) -> str:
+    """The UID if it is one, else ""."""
+    return text if re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+", text) and len(text) <= 64 else ""
+
+
+def decimal(value: float) -> str:
+    """A number as a DICOM decimal string of at most 16 characters."""
+    from pydicom.valuerep import format_number_as_ds
+
+    return format_number_as_ds(float(value) + 0.0)  # + 0.0 makes -0.0 a plain zero
+
+
+def new_uid() -> str:
+    """A unique identifier under 2.25 (PS3.5 B.2)."""
+    return f"2.25.{uuid.uuid4().int}"
+
+
+def _number(value: Any) -> float:
+    values = [value] if isinstance(value, (int, float, str)) else list(value or ())
+    try:
+        return float(values[0])
+    except (ValueError, IndexError):
+        return 0.0
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else " ".join(map(str, value or ()))

@@ -1,0 +1,126 @@
+"""DICOM files of one magnetic resonance series: found in a folder, vetted, parsed."""
+
+from __future__ import annotations
+
+import warnings
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from spinecho.core.errors import DataError
+from spinecho.io.limits import HARMLESS, check_expansion
+
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_MR, _ENHANCED_MR = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1"
+_LEGACY_ENHANCED_MR = "1.2.840.10008.5.1.4.1.1.4.4"
+_MOST_FILES_TRIED = 200
+
+
+def is_dicom(path: Path, head: bytes) -> bool:
+    """Whether a file begins as DICOM does, or a folder holds such a file."""
+    if path.is_file():
+        return _has_mark(head)
+    return any(_has_mark(_head(f)) for f, _ in zip(_files(path), range(_MOST_FILES_TRIED), strict=False))
+
+
+def series_headers(path: Path) -> list[Any]:
+    """The data sets of a file, or of the only series in a folder, without pixels; `filename` says where they lie.
+
+    Raises
+    ------
+    DataError
+        If there is no magnetic resonance image, several series, the same image twice, or a file is no DICOM.
+    """
+    paths = [path] if path.is_file() else [f for f in _files(path) if _has_mark(_head(f))]
+    found = [ds for f in paths if "Rows" in (ds := parse(f, pixels=False))]
+    if not found:
+        raise DataError("there is no DICOM image in it", do="give the folder of one magnetic resonance series")
+    for ds in found:
+        if str(ds.get("SOPClassUID", "")) not in (_MR, _ENHANCED_MR, _LEGACY_ENHANCED_MR):
+            kind = ds.SOPClassUID.name if "SOPClassUID" in ds else "an object without a class"
+            raise DataError(f"{_name(ds)} is {kind} ({ds.get('Modality', '?')})", do="give a magnetic resonance series")
+    _check_one_series(found)
+    seen: dict[str, Any] = {}
+    for ds in found:
+        twin = seen.setdefault(str(ds.get("SOPInstanceUID", ds.filename)), ds)
+        if twin is not ds:
+            raise DataError(f"{_name(twin)} and {_name(ds)} are the same image", do="remove one of them")
+    return found
+
+
+def parse(path: Path, pixels: bool = True) -> Any:
+    """One data set; a deflated one only after its true size was counted.
+
+    Raises
+    ------
+    DataError
+        If it would unpack to an absurd size, or has no image header.
+    """
+    import pydicom
+    from pydicom.filereader import read_file_meta_info
+
+    with quiet():
+        with path.open("rb") as file:
+            marked = file.read(132)[128:] == b"DICM"
+        if marked:
+            meta = read_file_meta_info(path)
+            if meta.get("TransferSyntaxUID") == _DEFLATED:
+                _count_deflated(path, 144 + int(meta.FileMetaInformationGroupLength))
+        ds = pydicom.dcmread(path, stop_before_pixels=not pixels, force=not marked)
+        if not len(ds):
+            raise DataError(f"{path.name} holds no DICOM elements", do="copy it again, or leave it out")
+    return ds
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without pydicom's remarks on values that bend the standard, as scanners' do."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _count_deflated(path: Path, start: int) -> None:
+    size, total = path.stat().st_size, 0
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    with path.open("rb") as file:
+        file.seek(start)
+        block = file.read(1 << 16)
+        while block:
+            total += len(inflate.decompress(block, HARMLESS // 16))
+            check_expansion(total, size, f"the deflated content of {path.name}")
+            block = inflate.unconsumed_tail or file.read(1 << 16)
+
+
+def _check_one_series(found: list[Any]) -> None:
+    series = defaultdict(list)
+    for ds in found:
+        series[str(ds.get("SeriesInstanceUID", ""))].append(ds)
+    if len(series) > 1:
+        title = lambda ds: ds.get("SeriesDescription") or ds.get("ProtocolName") or "unnamed"  # noqa: E731
+        listed = "; ".join(f"{title(s[0])}: {len(s)} files like {_name(s[0])}" for s in list(series.values())[:6])
+        raise DataError(f"the folder holds {len(series)} series ({listed})", do="put each into a folder of its own")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for f in sorted(folder.rglob("*")):
+        if f.is_file() and f.name.upper() != "DICOMDIR" and not f.name.startswith("."):
+            yield f
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(132)
+
+
+def _has_mark(head: bytes) -> bool:
+    """The mark after the preamble; or, in old files without one, a first element of group 8 (implicit or explicit)."""
+    old = head[:4] in (b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00", b"\x08\x00\x12\x00")
+    return head[128:132] == b"DICM" or (old and len(head) == 132)
+
+
+def _name(ds: Any) -> str:
+    return Path(str(ds.filename)).name

@@ -1,0 +1,178 @@
+"""A DICOM data set as frames: where each lies and how its numbers count; classic, enhanced and mosaic."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spinecho.core.errors import DataError
+from spinecho.io.dicom_mosaic import mosaic_slices
+
+# Which functional group holds an attribute (PS3.3 C.7.6.16, C.8.13.5); classic objects have it at the top.
+_GROUPS = {
+    "ImagePositionPatient": "PlanePositionSequence",
+    "ImageOrientationPatient": "PlaneOrientationSequence",
+    "PixelSpacing": "PixelMeasuresSequence",
+    "SliceThickness": "PixelMeasuresSequence",
+    "SpacingBetweenSlices": "PixelMeasuresSequence",
+    "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+    "RealWorldValueSlope": "RealWorldValueMappingSequence",
+    "RealWorldValueIntercept": "RealWorldValueMappingSequence",
+    "EffectiveEchoTime": "MREchoSequence",
+    "TemporalPositionIndex": "FrameContentSequence",
+    "FrameAcquisitionNumber": "FrameContentSequence",
+    "ComplexImageComponent": "MRImageFrameTypeSequence",
+    "DiffusionBValue": "MRDiffusionSequence",
+    "RepetitionTime": "MRTimingAndRelatedParametersSequence",
+    "FlipAngle": "MRTimingAndRelatedParametersSequence",
+    "InversionTimes": "MRModifierSequence",
+    "InversionTime": "MRModifierSequence",
+}
+_COMPONENTS = {"P": "phase", "PHASE": "phase", "R": "real", "REAL": "real", "I": "imaginary", "IMAGINARY": "imaginary"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Frame:
+    """One slice of one file: where it lies (LPS mm) and what tells it from its neighbours.
+
+    Parameters
+    ----------
+    file, index
+        Where its pixels are: the frame of a multi-frame file, or the tile of a mosaic.
+    mosaic
+        Tiles along a side of a mosaic (0: none).
+    shape
+        (rows, columns).
+    axes
+        Unit vectors along x (increasing column) and y (increasing row), as columns (3, 2); None: not recorded.
+    position
+        Centre of the first voxel, None: not recorded.
+    spacing_mm
+        Between voxel centres along (x, y, z).
+    echo, when
+        Keys that order contrasts, and frames in time.
+    component
+        magnitude, phase, real or imaginary.
+    slope, intercept
+        value = slope * stored + intercept.
+    """
+
+    file: Path
+    index: int
+    mosaic: int = 0
+    shape: tuple[int, int]
+    axes: npt.NDArray[np.float64] | None
+    position: npt.NDArray[np.float64] | None
+    spacing_mm: tuple[float, float, float]
+    echo: tuple[float, ...]
+    when: tuple[float, ...]
+    component: str
+    slope: float
+    intercept: float
+
+
+def frames_of(ds: Any) -> list[Frame]:
+    """All frames of a data set.
+
+    Raises
+    ------
+    DataError
+        If it is a colour picture, or a position, orientation or spacing is no set of numbers.
+    """
+    if int(ds.get("SamplesPerPixel", 1)) != 1:
+        raise DataError(f"{Path(ds.filename).name} is a colour picture", do="leave it out")
+    per_frame = ds.get("PerFrameFunctionalGroupsSequence")
+    if per_frame:
+        n = int(ds.get("NumberOfFrames", len(per_frame)))
+        if n != len(per_frame):
+            raise DataError(f"it declares {n} frames and describes {len(per_frame)}", do="copy it again")
+        return [_frame(ds, (group, *_shared(ds)), i) for i, group in enumerate(per_frame)]
+    if "MOSAIC" in ds.get("ImageType", ()):
+        return _mosaic(ds)
+    if int(ds.get("NumberOfFrames", 1) or 1) > 1:
+        raise DataError("it has many frames and does not say where they lie", do="export it as single images")
+    return [_frame(ds, (), 0)]
+
+
+def fact(ds: Any, groups: tuple[Any, ...], keyword: str, default: Any = None) -> Any:
+    """An attribute from the functional groups of a frame, else from the data set itself."""
+    for item in (*groups, ds):
+        sequence = item.get(_GROUPS.get(keyword, keyword))
+        if keyword in _GROUPS and sequence and sequence[0].get(keyword) not in (None, ""):
+            return sequence[0].get(keyword)
+    value = ds.get(keyword)
+    return default if value is None or value == "" else value
+
+
+def frame_groups(ds: Any) -> tuple[Any, ...]:
+    """The functional groups of a data set's first frame; none in classic objects."""
+    return (*(ds.get("PerFrameFunctionalGroupsSequence") or ())[:1], *_shared(ds))
+
+
+def _shared(ds: Any) -> tuple[Any, ...]:
+    return tuple((ds.get("SharedFunctionalGroupsSequence") or ())[:1])
+
+
+def _frame(ds: Any, groups: tuple[Any, ...], index: int) -> Frame:
+    get = lambda keyword, default=None: fact(ds, groups, keyword, default)  # noqa: E731
+    axes, position = _numbers(get("ImageOrientationPatient"), 6), _numbers(get("ImagePositionPatient"), 3)
+    dy, dx = _numbers(get("PixelSpacing"), 2) if get("PixelSpacing") is not None else (1.0, 1.0)  # type: ignore[misc]
+    dz = abs(float(get("SpacingBetweenSlices", 0)) or float(get("SliceThickness", 0))) or 1.0
+    times = ("TemporalPositionIndex", "TemporalPositionIdentifier", "DiffusionBValue", "TriggerTime")
+    order = ("FrameAcquisitionNumber", "AcquisitionNumber", "InstanceNumber")
+    has_rescale = get("RescaleSlope") is not None
+    kinds = [str(get("ComplexImageComponent", "")), *list(ds.get("ImageType") or ())[2:]]
+    return Frame(
+        file=Path(ds.filename),
+        index=index,
+        shape=(int(ds.Rows), int(ds.Columns)),
+        axes=None if axes is None else np.stack([_unit(axes[:3]), _unit(axes[3:])], axis=1),
+        position=position,
+        spacing_mm=(float(dx), float(dy), dz),
+        echo=(round(float(get("EffectiveEchoTime") or get("EchoTime", 0)), 3), float(_first(get("EchoNumbers", 0)))),
+        when=(*(float(get(k, 0)) for k in (*times, *order)), float(index)),
+        component=next((_COMPONENTS[k] for k in kinds if k in _COMPONENTS), "magnitude"),
+        slope=float(get("RescaleSlope" if has_rescale else "RealWorldValueSlope", 1)),
+        intercept=float(get("RescaleIntercept" if has_rescale else "RealWorldValueIntercept", 0)),
+    )
+
+
+def _mosaic(ds: Any) -> list[Frame]:
+    """Siemens mosaic: slices as tiles of one picture, whose position is that of the corner of the whole picture."""
+    whole = _frame(ds, (), 0)
+    if whole.axes is None or whole.position is None:
+        raise DataError("it is a mosaic that does not say where it lies", do="export it as single images")
+    (ny, nx), (dx, dy, dz) = whole.shape, whole.spacing_mm
+    middle = whole.position + whole.axes @ (np.array([nx * dx, ny * dy]) / 2)
+    n, across = mosaic_slices(ds, np.cross(whole.axes[:, 0], whole.axes[:, 1]), middle)
+    side = math.ceil(math.sqrt(n))
+    rows, columns = ny // side, nx // side
+    corner = whole.position + whole.axes @ (np.array([(nx - columns) * dx, (ny - rows) * dy]) / 2)
+    tile = replace(whole, mosaic=side, shape=(rows, columns))
+    return [replace(tile, index=i, position=corner + i * dz * across) for i in range(n)]
+
+
+def _numbers(value: Any, n: int) -> npt.NDArray[np.float64] | None:
+    if value is None:
+        return None
+    numbers = np.atleast_1d(np.asarray(value, dtype=np.float64))
+    if numbers.shape != (n,) or not np.isfinite(numbers).all():
+        raise DataError(f"a position, orientation or spacing is {value}, wanted are {n} numbers", do="export it again")
+    return numbers
+
+
+def _unit(vector: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    length = np.linalg.norm(vector)
+    if length == 0:
+        raise DataError(f"a direction of the image is {vector.tolist()}", do="export it again")
+    return vector / length
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue" else value

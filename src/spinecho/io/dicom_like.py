@@ -1,0 +1,52 @@
+"""What `--like SERIES` lends: patient, study, frame of reference, and the place of its voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from spinecho.core.errors import DataError
+from spinecho.core.geometry import Geometry
+from spinecho.io.dicom_facts import patient_facts
+from spinecho.io.dicom_files import quiet, series_headers
+from spinecho.io.dicom_series import ordered
+
+
+def series_geometry(path: Path) -> Geometry:
+    """The grid of a DICOM series.
+
+    Raises
+    ------
+    DataError
+        If it is no magnetic resonance series, or does not say where it lies itself.
+    """
+    _check_there(path)
+    try:
+        with quiet():
+            geometry = ordered(series_headers(path)).geometry
+    except DataError as error:
+        raise error.within(path) from error
+    if not geometry.oriented:
+        raise DataError("the series does not say how the patient lay", do="give another one", file=path)
+    return geometry
+
+
+def series_patient(path: Path) -> Mapping[str, str]:
+    """Patient, study and frame of reference of a DICOM series.
+
+    Raises
+    ------
+    DataError
+        If it is no magnetic resonance series.
+    """
+    _check_there(path)
+    try:
+        with quiet():
+            return patient_facts(series_headers(path)[0])
+    except DataError as error:
+        raise error.within(path) from error
+
+
+def _check_there(path: Path) -> None:
+    if not path.exists():
+        raise DataError("there is no such series (--like)", do="give the folder of a DICOM series", file=path)

@@ -1,0 +1,70 @@
+"""DICOM: magnetic resonance series in (classic, enhanced, mosaic) and out (classic MR Image Storage)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import torch
+
+from spinecho.core.errors import DataError
+from spinecho.core.image import Image
+from spinecho.io.atomic import replacing, replacing_folder
+from spinecho.io.dicom_facts import header_of
+from spinecho.io.dicom_files import is_dicom, quiet, series_headers
+from spinecho.io.dicom_like import series_patient
+from spinecho.io.dicom_series import ordered, pixels
+from spinecho.io.dicom_write import datasets, is_ours, save
+from spinecho.io.options import ReadOptions, WriteOptions
+from spinecho.io.placing import placed
+from spinecho.io.volume import UNKNOWN_ORIENTATION, volumes
+
+SUFFIXES = (".dcm", "dicom")
+WRITES = ("image",)
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    """A DICOM file, or a folder that holds one."""
+    return is_dicom(path, head)
+
+
+def read(path: Path, options: ReadOptions) -> Image:
+    """A file, or a folder with one series, as (contrast, time, 1, z, y, x); axes of length 1 are left out."""
+    with quiet():
+        headers = series_headers(path)
+        series, header = ordered(headers), header_of(headers)
+        values = torch.from_numpy(pixels(series))
+    if series.left_out:
+        header = header.noted(f"DICOM: the series also holds {series.left_out} images; the magnitude was taken")
+    if not series.geometry.oriented:
+        header = header.flagged(UNKNOWN_ORIENTATION)
+    axes = tuple(name for name, n in zip(("contrast", "time"), values.shape, strict=False) if n > 1)
+    batch = [n for n in values.shape[:2] if n > 1]
+    values = values.reshape(*batch, 1, *values.shape[2:])
+    return Image(values=values, geometries=(series.geometry,), axes=axes, header=header)
+
+
+def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:
+    """A folder with one file for each contrast, frame and slice (IM_00001.dcm ...); a single slice may be NAME.dcm.
+
+    Magnitudes are stored as 16-bit integers with a real-world value mapping. A folder that holds anything but an
+    earlier result of spinecho is refused.
+    """
+    image = placed(image, options)
+    if options.like is not None:
+        image = replace(image, header=replace(image.header, patient=series_patient(options.like)))
+    parts = volumes(image)
+    images = datasets(parts)
+    if path.name.lower().endswith(".dcm") and not path.is_dir():
+        n = len(parts) * len(parts[0].values) * parts[0].geometry.shape[0]
+        if n > 1:
+            found = f"the image has {n} slices and frames, a .dcm file holds one"
+            raise DataError(found, do=f"write a folder: -o {path.with_suffix('').name}_dicom")
+        with replacing(path) as temporary:
+            save(next(images), temporary)
+        return [path]
+    with replacing_folder(path, is_ours) as folder:
+        for number, ds in zip(count(1), images, strict=False):
+            save(ds, folder / f"IM_{number:05d}.dcm")
+    return [path]
