@@ -47,11 +47,27 @@ def _coils(rng):
     return _operators()["coils.Coils"](randn((2, 2, 4, 1, 6, 7), rng)), (2, 2, 1, 6, 7), (2, 4, 1, 6, 7)
 
 
+def _points(rng):
+    return (torch.rand((2, 2, 5, 9, 3), generator=rng, dtype=torch.float64) - 0.5) * torch.tensor([7, 6, 4])
+
+
+def _nufft(rng):
+    return _operators()["nufft.NUFFT"](_points(rng), (4, 6, 7), eps=1e-12), (2, 3, 4, 6, 7), (2, 3, 2, 5, 9)
+
+
+def _toeplitz(rng):
+    weights = torch.rand((2, 1, 2, 5, 9), generator=rng, dtype=torch.float64)
+    T = _operators()["toeplitz.Toeplitz"](_points(rng), (4, 6, 7), weights, eps=1e-12, dtype=torch.complex128)
+    return T, (2, 3, 4, 6, 7), (2, 3, 4, 6, 7)
+
+
 CASES: dict[str, Case] = {
     "fourier.Fourier": _fourier,
     "sampling.Sampling": _sampling,
     "sampling.CentreCrop": _crop,
     "coils.Coils": _coils,
+    "nufft.NUFFT": _nufft,
+    "toeplitz.Toeplitz": _toeplitz,
 }
 """An operator's example: (operator, shape of x, shape of y). A new operator adds one here, or the contract fails."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,20 +11,58 @@ from torch import Tensor
 from spinecho.ops.linop import LinearOperator
 
 SPATIAL = (-3, -2, -1)
+_fft: Any = torch.fft  # torch ships no types for it
 
 
 def fft(x: Tensor, dims: Sequence[int] = SPATIAL) -> Tensor:
     """Image to k-space: y_k = n^(-1/2) sum_r x_r exp(-2 pi i k r / n), with k = 0 and r = 0 at index n // 2."""
     dims = tuple(dims)
-    y = torch.fft.fftn(torch.fft.ifftshift(x, dims), dim=dims, norm="ortho")
-    return torch.fft.fftshift(y, dims)
+    y = _fft.fftn(_fft.ifftshift(x, dims), dim=dims, norm="ortho")
+    return _fft.fftshift(y, dims)
 
 
 def ifft(y: Tensor, dims: Sequence[int] = SPATIAL) -> Tensor:
     """k-space to image: the inverse and the adjoint of `fft`."""
     dims = tuple(dims)
-    x = torch.fft.ifftn(torch.fft.ifftshift(y, dims), dim=dims, norm="ortho")
-    return torch.fft.fftshift(x, dims)
+    x = _fft.ifftn(_fft.ifftshift(y, dims), dim=dims, norm="ortho")
+    return _fft.fftshift(x, dims)
+
+
+def spectrum_order(response: Tensor, dims: Sequence[int] = SPATIAL) -> Tensor:
+    """A centred array along k with k = 0 moved to index 0, as `convolve` wants it."""
+    return _fft.ifftshift(response, tuple(dims)) if dims else response
+
+
+def convolve(x: Tensor, response: Tensor, dims: Sequence[int]) -> Tensor:
+    """F^-1 (response . F x) along dims, response in spectrum order.
+
+    A circular convolution commutes with shifts, so that x may be centred or not and nothing is copied to shift it.
+    """
+    dims = tuple(dims)
+    if not dims:
+        return x * response
+    return _fft.ifftn(_fft.fftn(x, dim=dims).mul_(response), dim=dims)
+
+
+def spectrum(kernel: Tensor) -> Tensor:
+    """The spectrum of a centred convolution kernel (*, z, y, x), in spectrum order and unscaled."""
+    return _fft.fftn(_fft.ifftshift(kernel, SPATIAL), dim=SPATIAL)
+
+
+def padded_convolve(x: Tensor, response: Tensor) -> Tensor:
+    """F^-1 (response . F x) with x zero-padded to the size of response, cut back to x's own size.
+
+    With a response twice as long as x this is a linear convolution. Each axis is padded just before its transform and
+    cut just after, so that rows of zeros are never transformed.
+    """
+    dims = [d for d in (-1, -2, -3) if response.shape[d] > 1]
+    y = x
+    for d in dims:
+        y = _fft.fft(y, n=response.shape[d], dim=d)
+    y = y * response
+    for d in reversed(dims):
+        y = _fft.ifft(y, dim=d).narrow(d, 0, x.shape[d])
+    return y
 
 
 class Fourier(LinearOperator):

@@ -40,7 +40,7 @@ TISSUES: Mapping[str, Tissue] = MappingProxyType(
         "dura": Tissue(1000.0, 40.0, 20.0, 0.55),
         "vitreous": Tissue(4200.0, 1500.0, 900.0, 0.98, 0.0),
         "muscle": Tissue(1400.0, 45.0, 28.0, 0.80),
-        "soft tissue": Tissue(500.0, 65.0, 35.0, 0.85, 0.2),
+        "soft tissue": Tissue(700.0, 60.0, 30.0, 0.80, 0.25),
         "skin": Tissue(700.0, 40.0, 25.0, 0.65),
         "mucosa": Tissue(1500.0, 90.0, 25.0, 0.85),
         "marrow": Tissue(480.0, 55.0, 15.0, 0.75, 0.2),
