@@ -12,7 +12,7 @@ from spinecho.io.mrd_grid import Grid, find_grid, place
 from spinecho.io.mrd_lines import Lines
 from spinecho.io.mrd_scan import Scan
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def noise_covariance(scan: Scan, bandwidth: float) -> tuple[Array | None, str]:

@@ -10,7 +10,7 @@ import numpy as np
 from spinecho.core.geometry import Geometry
 from spinecho.io.mrd_xml import Matrix, Triple
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 UNKNOWN = "orientation=unknown"
 
 

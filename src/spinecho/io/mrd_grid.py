@@ -15,7 +15,7 @@ from spinecho.io.mrd_xml import EncodingSpace, Matrix, Triple
 from spinecho.ops.fourier import fft, ifft
 from spinecho.ops.sampling import centre_crop
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 _MOST_WIDENED = 4
 
 

@@ -20,7 +20,7 @@ from spinecho.io.mrd_write import COUNTER, write_text
 from spinecho.io.mrd_xml import ScanHeader
 from spinecho.io.mrd_xml_write import header_xml
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 _TYPES = {1: "magnitude", 2: "phase", 3: "real part", 4: "imaginary part", 5: "complex", 6: "colour"}
 _MAGNITUDE, _COMPLEX, _COLOUR = 1, 5, 6
 

@@ -25,7 +25,7 @@ from spinecho.io.mrd_scan import Scan, sort_lines
 from spinecho.io.mrd_xml import Matrix, ScanHeader
 from spinecho.io.options import ReadOptions
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 _CARTESIAN = ("cartesian", "epi")
 _SHAPES: dict[str, Literal["radial", "spiral"]] = {"radial": "radial", "goldenangle": "radial", "spiral": "spiral"}
 

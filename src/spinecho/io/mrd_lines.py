@@ -15,7 +15,7 @@ from spinecho.io.hdf5 import check_declared, dataset, read_dataset
 from spinecho.io.limits import check_memory
 from spinecho.io.mrd_own import CHECKSUM, LINE_CHECKSUMS
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 FLAG = {
     "noise": 19,

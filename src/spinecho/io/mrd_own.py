@@ -44,7 +44,7 @@ class OwnFacts:
     header: Header
     axes: tuple[str, ...] = ()
     centre: Matrix | None = None
-    affines: tuple[np.ndarray[Any, Any], ...] = ()
+    affines: tuple[np.ndarray[Any, np.dtype[Any]], ...] = ()
 
     def to_json(self) -> str:
         """One line of text for a user parameter."""

@@ -13,7 +13,7 @@ from spinecho.io.limits import check_memory
 from spinecho.io.mrd_lines import Lines
 from spinecho.io.mrd_xml import Matrix, Triple
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 OWN_UNIT = "spinecho: cycles per field of view"
 """Identifier of the trajectory description in files that spinecho wrote."""
 

@@ -12,7 +12,7 @@ from spinecho.core.errors import DataError
 from spinecho.io.mrd_lines import SKIPPED, Lines
 from spinecho.io.mrd_xml import EncodingSpace, ScanHeader
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 AXES = ("slice", "contrast", "repetition", "time")
 
 

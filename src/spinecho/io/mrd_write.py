@@ -19,7 +19,7 @@ from spinecho.io.mrd_path import OWN_UNIT
 from spinecho.io.mrd_xml_write import header_xml
 from spinecho.ops.sampling import centre_crop
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, np.dtype[Any]]
 COUNTER = {"slice": "slice", "contrast": "contrast", "repetition": "repetition", "time": "phase", "average": "average"}
 """Batch axis to MRD's counter."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
+
+from spinecho.core.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,28 @@ class ReadOptions:
     """undersample a full scan and score the result against it: KIND:R:CENTRE:SEED, e.g. random:4:0.08:0"""
     slices: tuple[int, int] | None = None
     """read only the slices start:stop"""
+
+
+def refuse_idle(options: ReadOptions, what: str, *taken: str) -> None:
+    """Refuse options that a reader would leave unused: a wish that nothing happens to must not pass in silence.
+
+    Parameters
+    ----------
+    what
+        The kind of file, for the message.
+    taken
+        Options that its reader uses; `slices` and `simulate_mask` are always allowed.
+
+    Raises
+    ------
+    DataError
+        Names the first option that would do nothing.
+    """
+    for option in fields(options):
+        if option.name in ("slices", "simulate_mask", *taken) or getattr(options, option.name) == option.default:
+            continue
+        name = "--" + option.name.replace("_", "-")
+        raise DataError(f"{name} means nothing to {what} files, which record that themselves", do=f"leave out {name}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from spinecho.io.mrd_kspace import read_kspace, sorted_scan
 from spinecho.io.mrd_own import check_text
 from spinecho.io.mrd_write import write_kspace
 from spinecho.io.mrd_xml import ScanHeader, parse_header
-from spinecho.io.options import ReadOptions, WriteOptions
+from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
 
 SUFFIXES = (".mrd", ".mrd.h5")
 WRITES = ("image", "kspace")
@@ -46,6 +46,7 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
     DataError
         Whatever is wrong with the file; for several scans in one file, their names.
     """
+    refuse_idle(options, "MRD", "key")
     with open_h5(path) as file:
         group = choose(file, options.key)
         header = _header(group)
@@ -62,7 +63,7 @@ def slice_count(path: Path, options: ReadOptions) -> int:
 def write(item: KSpace | Image, path: Path, options: WriteOptions) -> None:
     """A scan as raw lines (with its truth, where it has one), an image as a series of MRD images.
 
-    Complex images stay complex; `options.keep_complex` is not needed.
+    Images are written as magnitude unless `options.keep_complex`.
     """
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         group = file.create_group("dataset")
