@@ -110,19 +110,28 @@ def along_trajectory(
     points: np.ndarray,
     oversampling: float = 1.0,
 ) -> KSpace:
-    """Samples along a trajectory (k2, k1, k0, 3), one for all batch entries, in units that `array_traj` knows."""
+    """Samples along a trajectory, in units that `array_traj` knows.
+
+    Parameters
+    ----------
+    points
+        (*batch, k2, k1, k0, 3), every batch axis broadcastable; or (k2, k1, k0, 3), one for all.
+    """
+    points = points.reshape((1,) * (len(axes) + 4 - points.ndim) + points.shape)
     if "average" in axes:
-        samples = samples.mean(axes.index("average"))
+        dim = axes.index("average")
+        if points.shape[dim] > 1:
+            raise DataError("averages have trajectories of their own", do="name that axis repetition instead")
+        samples, points = samples.mean(dim), points.squeeze(dim)
         axes = tuple(a for a in axes if a != "average")
     scaled, n, unit = array_traj.in_cycles_per_fov(points)
     kz = float(np.abs(scaled[..., 2]).max())
     nz = max(2, 2 * round(kz)) if kz > 0 else 1
     m = cropped_size(n, oversampling)
     kind = "radial" if array_traj.is_radial(points) else "other"
-    traj = torch.from_numpy(np.ascontiguousarray(scaled, np.float32))
     return KSpace(
         samples=samples,
-        traj=traj.expand(*(1,) * len(axes), *traj.shape),
+        traj=torch.from_numpy(np.ascontiguousarray(scaled, np.float32)),
         encoding=picture.encoding((nz, n, n), (nz, m, m), kind),
         geometries=picture.geometries((nz, n, n)),
         axes=axes,

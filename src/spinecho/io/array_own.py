@@ -96,7 +96,8 @@ def read(path: Path, slices: tuple[int, int] | None = None) -> KSpace | Image:
         geometries = _geometries(file.attrs, slices if at is not None else None)
         load = lambda name: _load(file, name, at, slices)  # noqa: E731
         if is_image:
-            names = list(file.get("extras", {}))
+            group = file.get("extras")
+            names = [str(n) for n in group] if isinstance(group, h5py.Group) else []
             extras = {n: load(f"extras/{n}") for n in names}
             return Image(values=load("values"), geometries=geometries, axes=axes, header=header, extras=extras)
         encoding = Encoding(**_tuples(json.loads(str(file.attrs["encoding"]))))
