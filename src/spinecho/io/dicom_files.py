@@ -61,6 +61,7 @@ def parse(path: Path, pixels: bool = True) -> Any:
     """
     import pydicom
     from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     with quiet():
         with path.open("rb") as file:
@@ -72,6 +73,11 @@ def parse(path: Path, pixels: bool = True) -> Any:
         ds = pydicom.dcmread(path, stop_before_pixels=not pixels, force=not marked)
         if not len(ds):
             raise DataError(f"{path.name} holds no DICOM elements", do="copy it again, or leave it out")
+        if "TransferSyntaxUID" not in ds.file_meta:
+            # Files older than the preamble: pydicom found out how they are encoded.
+            ds.file_meta.TransferSyntaxUID = (
+                ImplicitVRLittleEndian if ds.original_encoding[0] else ExplicitVRLittleEndian
+            )
     return ds
 
 
@@ -119,7 +125,7 @@ def _head(path: Path) -> bytes:
 def _has_mark(head: bytes) -> bool:
     """The mark after the preamble; or, in old files without one, a first element of group 8 (implicit or explicit)."""
     old = head[:4] in (b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00", b"\x08\x00\x12\x00")
-    return head[128:132] == b"DICM" or (old and len(head) == 132)
+    return head[128:132] == b"DICM" or (old and len(head) >= 132)
 
 
 def _name(ds: Any) -> str:

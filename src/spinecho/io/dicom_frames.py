@@ -122,7 +122,10 @@ def _shared(ds: Any) -> tuple[Any, ...]:
 def _frame(ds: Any, groups: tuple[Any, ...], index: int) -> Frame:
     get = lambda keyword, default=None: fact(ds, groups, keyword, default)  # noqa: E731
     axes, position = _numbers(get("ImageOrientationPatient"), 6), _numbers(get("ImagePositionPatient"), 3)
-    dy, dx = _numbers(get("PixelSpacing"), 2) if get("PixelSpacing") is not None else (1.0, 1.0)  # type: ignore[misc]
+    spacing = _numbers(get("PixelSpacing"), 2)
+    dy, dx = (1.0, 1.0) if spacing is None else spacing
+    if min(dx, dy) <= 0:
+        raise DataError(f"{Path(ds.filename).name} has pixels of {dx} x {dy} mm", do="export it again")
     dz = abs(float(get("SpacingBetweenSlices", 0)) or float(get("SliceThickness", 0))) or 1.0
     times = ("TemporalPositionIndex", "TemporalPositionIdentifier", "DiffusionBValue", "TriggerTime")
     order = ("FrameAcquisitionNumber", "AcquisitionNumber", "InstanceNumber")

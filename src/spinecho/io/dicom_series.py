@@ -99,6 +99,8 @@ def _stored(file: Any, frame: Frame) -> npt.NDArray[Any]:
     try:
         with quiet():
             array = np.asarray(ds.pixel_array)
+    except (ValueError, AttributeError) as error:
+        raise DataError(f"the pixels of {file.name} do not fit its header: {error}", do="copy it again") from error
     except (RuntimeError, NotImplementedError) as error:
         syntax = ds.file_meta.TransferSyntaxUID.name
         do = "decompress it first, e.g. with gdcmconv --raw or dcmdjpeg"
