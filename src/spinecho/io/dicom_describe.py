@@ -78,6 +78,8 @@ def image_text(header: Header) -> dict[str, Any]:
 def sequence(header: Header) -> dict[str, Any]:
     """MR Image Module (PS3.3 C.8.3.1): timings of one contrast; RM (research mode) where the sequence is unknown."""
     kinds = [word for word in header.sequence.replace("\\", " ").upper().split() if word in _SEQUENCES]
+    if header.ti_ms and "IR" not in kinds:
+        kinds.append("IR")
     first = lambda values: decimal(values[0]) if values and values[0] else ""  # noqa: E731
     facts = {
         "ScanningSequence": kinds or ["RM"],
@@ -88,7 +90,7 @@ def sequence(header: Header) -> dict[str, Any]:
         "EchoTime": first(header.te_ms),
         "EchoTrainLength": "",
     }
-    if header.ti_ms or "IR" in kinds:
+    if "IR" in kinds:
         facts["InversionTime"] = first(header.ti_ms)
     if header.flip_deg:
         facts["FlipAngle"] = first(header.flip_deg)

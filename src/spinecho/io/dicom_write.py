@@ -27,6 +27,7 @@ IMPLEMENTATION_UID = "2.25.184205561160002770738988091170842110914"
 IMPLEMENTATION = f"SPINECHO_{spinecho.__version__}"[:16]
 # Half of what 16 bits hold: readers that take the numbers as signed show the same picture.
 _TOP = 32767
+_ENOUGH = 2_000_000  # values of a volume that decide the window
 _MONOCHROME = {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "PixelRepresentation": 0}
 _BITS = {"BitsAllocated": 16, "BitsStored": 16, "HighBit": 15}
 
@@ -79,11 +80,11 @@ def datasets(volumes: list[Volume]) -> Iterator[Any]:
 
 def scale_of(volumes: list[Volume]) -> Scale:
     """The line that maps the smallest value (0 if none is negative) to 0 and the largest to 32767; window 1-99 %."""
-    finite = [np.nan_to_num(v.values, nan=0.0, posinf=0.0, neginf=0.0) for v in volumes]
-    low = min(0.0, *(float(v.min()) for v in finite))
-    high = max(float(v.max()) for v in finite)
+    low = min(0.0, *(float(np.nanmin(v.values, initial=0.0, where=np.isfinite(v.values))) for v in volumes))
+    high = max(float(np.nanmax(v.values, initial=low, where=np.isfinite(v.values))) for v in volumes)
     slope = (high - low) / _TOP if high > low else 1.0
-    bounds = np.percentile(np.concatenate([v.ravel() for v in finite]), (1, 99))
+    some = np.concatenate([v.values.ravel()[:: max(1, v.values.size // _ENOUGH)] for v in volumes])
+    bounds = np.percentile(np.nan_to_num(some, nan=0.0, posinf=0.0, neginf=0.0), (1, 99))
     lowest, highest = ((float(b) - low) / slope for b in bounds)
     return Scale(slope=slope, intercept=low, window=(lowest, max(highest, lowest + 1)))
 
