@@ -1,0 +1,111 @@
+"""Prewhitening, scaling, checks, and coil compression that loses nearly nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from planted import cartesian, head, planted_maps, scan_of
+
+from spinecho.calib.compress import compress
+from spinecho.calib.prepare import prepare, prewhiten, whitening
+from spinecho.core.errors import DataError
+from spinecho.ops.coils import root_sum_of_squares
+from spinecho.ops.fourier import ifft
+
+FLAT = (1, 48, 40)
+
+
+def covariance(n: int, rng: torch.Generator) -> torch.Tensor:
+    mix = torch.randn(n, n, dtype=torch.complex64, generator=rng)
+    return mix @ mix.mH + 0.5 * torch.eye(n)
+
+
+def test_whitening_makes_the_covariance_one(rng):
+    cov = covariance(6, rng)
+    W = whitening(cov)
+    torch.testing.assert_close(W @ cov @ W.mH, torch.eye(6, dtype=torch.complex64), atol=1e-4, rtol=0)
+
+
+def test_prewhitened_noise_is_white(rng):
+    cov = covariance(4, rng)
+    lower = torch.linalg.cholesky(cov)
+    noise = torch.einsum("cd,dzyx->czyx", lower, torch.randn(4, 1, 200, 200, dtype=torch.complex64, generator=rng))
+    white = prewhiten(replace(cartesian(noise), noise_cov=cov))
+    y = white.samples.flatten(1)
+    torch.testing.assert_close(y @ y.mH / y.shape[1], torch.eye(4, dtype=torch.complex64), atol=0.03, rtol=0)
+    torch.testing.assert_close(white.noise_cov, torch.eye(4, dtype=torch.complex64))
+
+
+def test_singular_covariance_is_refused():
+    with pytest.raises(DataError, match="not positive definite"):
+        whitening(torch.zeros(3, 3, dtype=torch.complex64))
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e9])
+def test_prepare_scales_to_unit_maximum_and_says_by_what(rng, scale):
+    y = scan_of(planted_maps(3, FLAT), head(FLAT), 1e-3, rng)
+    prepared, factor = prepare(cartesian(y * scale))
+    assert float(prepared.samples.abs().max()) == pytest.approx(1)
+    torch.testing.assert_close(prepared.samples * (factor / scale), y)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda y: y.index_fill(-1, torch.tensor([3]), float("nan")), "NaN or infinite"),
+        (torch.zeros_like, "all samples are zero"),
+        (lambda y: y[..., :0], "k-space is empty"),
+    ],
+)
+def test_unusable_samples_are_refused(rng, spoil, message):
+    y = scan_of(planted_maps(3, FLAT), head(FLAT), 1e-3, rng)
+    with pytest.raises(DataError, match=message):
+        prepare(cartesian(spoil(y)))
+
+
+@pytest.fixture
+def many(rng):
+    """Two slices of 20 coils with white noise of known covariance."""
+    maps = planted_maps(20, FLAT)
+    y = torch.stack([scan_of(maps, head(FLAT, size), 1e-3, rng) for size in (0.5, 0.7)])
+    return replace(cartesian(y, axes=("slice",)), noise_cov=torch.eye(20, dtype=torch.complex64), calib=y)
+
+
+def test_compression_keeps_image_and_white_noise(many):
+    small, rows = compress(many, 12)
+    assert small.samples.shape == (2, 12, *FLAT)
+    assert small.calib.shape == (2, 12, *FLAT)
+    eye = torch.eye(12, dtype=torch.complex64)
+    torch.testing.assert_close(rows @ rows.mH, eye.expand(2, 12, 12), atol=1e-5, rtol=0)
+    torch.testing.assert_close(small.noise_cov, eye, atol=1e-5, rtol=0)
+    before, after = root_sum_of_squares(ifft(many.samples)), root_sum_of_squares(ifft(small.samples))
+    assert (before - after).norm() < 2e-3 * before.norm()
+    assert "20 coils compressed to 12" in small.header.history[-1]
+
+
+def test_energy_chooses_the_number(many):
+    few, _ = compress(many, energy=0.9)
+    more, _ = compress(many, energy=0.999)
+    assert 1 <= few.n_coils < more.n_coils < 20
+    kept = few.samples.abs().square().sum() / many.samples.abs().square().sum()
+    assert kept >= 0.9
+    assert compress(many, energy=1.0)[0].n_coils == 20
+
+
+def test_frames_are_mixed_alike(many):
+    frames = replace(many, axes=("time",), geometries=many.geometries[:1], calib=None)
+    _, rows = compress(frames, 4)
+    assert rows.shape == (1, 4, 20)
+
+
+@pytest.mark.parametrize("wanted", [{}, {"n_coils": 4, "energy": 0.9}, {"n_coils": 0}, {"energy": 1.5}])
+def test_compression_wants_one_sensible_number(many, wanted):
+    with pytest.raises(DataError, match="coil compression"):
+        compress(many, **wanted)
+
+
+def test_prepare_compresses_only_many_coils(many):
+    assert prepare(many)[0].n_coils == 12
+    assert prepare(many, max_coils=32)[0].n_coils == 20
