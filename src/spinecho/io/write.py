@@ -26,11 +26,14 @@ def write(item: KSpace | Image, path: str | Path, options: WriteOptions | None =
     path, options = Path(path), options or WriteOptions()
     kind = "kspace" if isinstance(item, KSpace) else "image"
     writers = [m for m in map(format_module, format_names()) if hasattr(m, "write")]
-    for module in writers:
-        if kind in module.WRITES and any(path.name.lower().endswith(s) for s in module.SUFFIXES if s):
-            try:
-                return module.write(item, path, options) or [path]
-            except DataError as error:
-                raise error.within(path) from error
+    name = path.name.lower()
+    # The longest suffix decides: scan.mrd.h5 is MRD, scan.h5 a plain array file.
+    fits = {s: m for m in reversed(writers) if kind in m.WRITES for s in m.SUFFIXES if s and name.endswith(s)}
+    if fits:
+        module = fits[max(fits, key=len)]
+        try:
+            return module.write(item, path, options) or [path]
+        except DataError as error:
+            raise error.within(path) from error
     known = " ".join(s for m in writers if kind in m.WRITES for s in m.SUFFIXES if s)
     raise DataError(f"no writer for {kind} files called *{path.suffix}", do=f"known are {known}", file=path)

@@ -22,6 +22,7 @@ from spinecho.io.array_file import Variable, pick, variables
 from spinecho.io.array_write import write as write
 from spinecho.io.axes import IMAGE, KSPACE, arranged, batch_axes, parse_axes, rows_are_readout, suggestion
 from spinecho.io.hdf5 import MAGIC
+from spinecho.io.mrd_groups import is_mrd
 from spinecho.io.options import ReadOptions
 from spinecho.ops.fourier import fft
 
@@ -42,8 +43,7 @@ def recognises(path: Path, head: bytes) -> bool:
 
     try:
         with h5py.File(path, "r") as f:
-            is_mrd = any(isinstance(g, h5py.Group) and "xml" in g for g in f.values())
-            return not is_mrd and "ismrmrd_header" not in f
+            return not is_mrd(f) and "ismrmrd_header" not in f
     except (OSError, KeyError, RuntimeError):
         return False
 
