@@ -19,7 +19,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.core.image import Image
-from spinecho.io.options import WriteOptions
+from spinecho.io.options import ReadOptions, WriteOptions
 from spinecho.io.read import read
 from spinecho.io.write import write
 
@@ -210,3 +210,15 @@ def test_axes_without_a_place_are_refused(tmp_path):
     image = _series(("time",), (2,))
     with pytest.raises(DataError, match="no axis for map"):
         write(replace(image, axes=("map",)), tmp_path / "a.nii")
+
+
+def test_a_part_of_the_slices(tmp_path):
+    image = phantom(grid("oblique"))
+    write(image, tmp_path / "a.nii")
+    part = read(tmp_path / "a.nii", ReadOptions(slices=(1, 3)))
+    assert torch.equal(part.values, image.values[:, 1:3])
+    np.testing.assert_allclose(part.geometry.to_world((0, 0, 0)), image.geometry.to_world((0, 0, 1)), atol=1e-4)
+    with pytest.raises(DataError, match="--slices 3 9 is asked for, there are 5 slices"):
+        read(tmp_path / "a.nii", ReadOptions(slices=(3, 9)))
+    with pytest.raises(DataError, match="--axes means nothing to NIfTI"):
+        read(tmp_path / "a.nii", ReadOptions(axes="z y x"))

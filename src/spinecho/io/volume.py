@@ -89,6 +89,23 @@ def to_image(volume: Volume) -> Image:
     )
 
 
+def only_slices(image: Image, slices: tuple[int, int] | None) -> Image:
+    """The slices start:stop of a volume; all for None.
+
+    Raises
+    ------
+    DataError
+        If the volume has no such slices.
+    """
+    if slices is None:
+        return image
+    (start, stop), (nz, ny, nx) = slices, image.geometry.shape
+    if not 0 <= start < stop <= nz:
+        raise DataError(f"--slices {start} {stop} is asked for, there are {nz} slices", do=f"choose from 0 to {nz}")
+    geometry = image.geometry.cropped((start, 0, 0), (stop - start, ny, nx))
+    return replace(image, values=image.values[..., start:stop, :, :], geometries=(geometry,))
+
+
 def _of_contrast(header: Header, index: int, n_contrasts: int) -> Header:
     """The timings of one contrast, where the header lists one entry for each."""
     if n_contrasts == 1:

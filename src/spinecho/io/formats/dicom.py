@@ -16,9 +16,9 @@ from spinecho.io.dicom_files import is_dicom, quiet, series_headers
 from spinecho.io.dicom_like import series_patient
 from spinecho.io.dicom_series import ordered, pixels
 from spinecho.io.dicom_write import datasets, is_ours, save
-from spinecho.io.options import ReadOptions, WriteOptions
+from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
 from spinecho.io.placing import placed
-from spinecho.io.volume import UNKNOWN_ORIENTATION, volumes
+from spinecho.io.volume import UNKNOWN_ORIENTATION, only_slices, volumes
 
 SUFFIXES = (".dcm", "dicom")
 WRITES = ("image",)
@@ -31,6 +31,7 @@ def recognises(path: Path, head: bytes) -> bool:
 
 def read(path: Path, options: ReadOptions) -> Image:
     """A file, or a folder with one series, as (contrast, time, 1, z, y, x); axes of length 1 are left out."""
+    refuse_idle(options, "DICOM")
     with quiet():
         headers = series_headers(path)
         series, header = ordered(headers), header_of(headers)
@@ -42,7 +43,8 @@ def read(path: Path, options: ReadOptions) -> Image:
     axes = tuple(name for name, n in zip(("contrast", "time"), values.shape, strict=False) if n > 1)
     batch = [n for n in values.shape[:2] if n > 1]
     values = values.reshape(*batch, 1, *values.shape[2:])
-    return Image(values=values, geometries=(series.geometry,), axes=axes, header=header)
+    image = Image(values=values, geometries=(series.geometry,), axes=axes, header=header)
+    return only_slices(image, options.slices)
 
 
 def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:

@@ -8,9 +8,9 @@ from spinecho.core.image import Image
 from spinecho.io.atomic import replacing
 from spinecho.io.nifti_read import is_nifti, read_volume
 from spinecho.io.nifti_write import write_volume
-from spinecho.io.options import ReadOptions, WriteOptions
+from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
 from spinecho.io.placing import placed
-from spinecho.io.volume import to_image, volumes
+from spinecho.io.volume import only_slices, to_image, volumes
 
 SUFFIXES = (".nii", ".nii.gz")
 WRITES = ("image",)
@@ -23,7 +23,8 @@ def recognises(path: Path, head: bytes) -> bool:
 
 def read(path: Path, options: ReadOptions) -> Image:
     """Values (time, channel, z, y, x) in LPS; see `io/nifti_read.py`."""
-    return to_image(read_volume(path))
+    refuse_idle(options, "NIfTI")
+    return only_slices(to_image(read_volume(path)), options.slices)
 
 
 def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:
