@@ -90,7 +90,7 @@ class Simulated:
 
     kspace: KSpace
     image: Complex[Tensor, "*batch 1 z y x"]
-    csm: Complex[Tensor, "1 coil z y x"]
+    csm: Complex[Tensor, "1 coil mz my mx"]
     scan: Scan
 
 
