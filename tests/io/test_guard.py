@@ -180,3 +180,15 @@ def test_find_format_vets(tmp_path, monkeypatch):
     path = shutil.copy(ragged(tmp_path / "a.h5"), tmp_path / "b.h5")
     find_format(path)
     assert asked == [path]
+
+
+def test_a_damaged_float_that_h5py_would_write_behind_its_field(tmp_path):
+    path = tmp_path / "header.h5"
+    with h5py.File(path, "w") as file:
+        file["head"] = np.zeros(4, [("position", "<f4", 3), ("read_dir", "<f4", 3)])
+    content = bytearray(path.read_bytes())
+    float32 = bytes([0x11, 0x20, 0x1F, 0, 4, 0, 0, 0, 0, 0, 32, 0, 23, 8, 0, 23, 127])
+    content[content.index(float32) + len(float32) - 1] = 0x2A  # the exponent's bias
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="the datatype of dataset /head is damaged"):
+        vet(path)

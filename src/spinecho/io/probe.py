@@ -91,6 +91,7 @@ def _measure(dataset: Any, on_disk: int) -> int:
         return 0
     n_bytes = math.prod(dataset.shape) * dataset.dtype.itemsize
     check_expansion(n_bytes, on_disk, f"dataset {dataset.name} {dataset.shape} {_brief(dataset.dtype)}")
+    check_fields(dataset.dtype, f"dataset {dataset.name}")
     if dataset.is_virtual or dataset.external:
         do = "copy the data into one file with h5repack, if you trust it"
         raise DataError(f"dataset {dataset.name} points to other files", do=do)
@@ -102,7 +103,7 @@ def _steps(dataset: Any) -> Iterator[tuple[Callable[[], Any], float]]:
     if not dataset.shape or not math.prod(dataset.shape):
         if dataset.shape == ():
             yield (lambda: dataset[()]), CPU_SECONDS
-    elif dataset.dtype.hasobject:
+    elif dataset.dtype.hasobject or dataset.dtype.names:
         row_bytes = max(1, dataset.id.get_storage_size() // dataset.shape[0])
         n_rows = max(1, min(_BLOCK // row_bytes, 256))
         for start in range(0, dataset.shape[0], n_rows):
@@ -110,12 +111,37 @@ def _steps(dataset: Any) -> Iterator[tuple[Callable[[], Any], float]]:
     elif dataset.chunks:
         unpacked = math.prod(dataset.chunks) * dataset.dtype.itemsize
         yield (lambda: dataset.id.chunk_iter(lambda _chunk: None)), CPU_SECONDS + dataset.id.get_storage_size() / 1e9
-        yield (lambda: dataset[tuple(slice(0, 1) for _ in dataset.shape)]), CPU_SECONDS + unpacked / _UNPACK_RATE
+        yield (lambda: _first(dataset)), CPU_SECONDS + unpacked / _UNPACK_RATE
+    else:
+        yield (lambda: _first(dataset)), CPU_SECONDS
+
+
+def _first(dataset: Any) -> Any:
+    return dataset[tuple(slice(0, 1) for _ in dataset.shape)]
+
+
+def check_fields(dtype: Any, what: str) -> None:
+    """Refuse a compound type whose fields overlap or stick out: converting its values writes behind the memory's end.
+
+    A damaged description of a float makes h5py take a wider one for it, at the narrow one's place.
+
+    Raises
+    ------
+    DataError
+        Names `what`.
+    """
+    fields = sorted(((f[1], f[0]) for f in (dtype.fields or {}).values()), key=lambda field: field[0])
+    ends = [offset for offset, _ in fields[1:]] + [dtype.itemsize] * bool(fields)
+    for (offset, kind), end in zip(fields, ends, strict=True):
+        if offset + kind.itemsize > end:
+            raise DataError(f"the datatype of {what} is damaged", do="copy the file from the scanner again")
+        check_fields(kind.base, what)
 
 
 def _read_attributes(item: Any) -> None:
     for name in _names(item):
         with _left_to_the_reader():
+            check_fields(item.attrs.get_id(name).dtype, f"attribute {name}")
             item.attrs[name]
 
 
