@@ -25,7 +25,7 @@ from spinecho.core.header import Header
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.io.axes import IMAGE, KSPACE
-from spinecho.io.hdf5 import MAGIC, dataset, open_h5, read_dataset
+from spinecho.io.hdf5 import MAGIC, create_h5, dataset, open_h5, read_dataset
 
 _PARTS = ("samples", "mask", "traj", "calib", "noise_cov", "target")
 _WHOLE = ("noise_cov",)
@@ -45,7 +45,8 @@ def write(item: KSpace | Image, path: Path) -> None:
     is_image = isinstance(item, Image)
     arrays = {"values": item.values} if is_image else {n: getattr(item, n) for n in _PARTS}
     extras = item.extras if is_image else {}
-    with h5py.File(path, "w", libver="latest") as file:
+    n_bytes = sum(t.numel() * t.element_size() for t in (*arrays.values(), *extras.values()) if t is not None)
+    with create_h5(path, n_bytes, libver="latest") as file:
         file.attrs["spinecho"] = "image" if is_image else "kspace"
         file.attrs["axes"] = " ".join((*item.axes, "coil", *(IMAGE if is_image else KSPACE)))
         file.attrs["header"] = json.dumps({**vars(item.header), "patient": dict(item.header.patient)})

@@ -16,7 +16,8 @@ from spinecho.core.errors import DataError
 from spinecho.io.limits import check_expansion, check_memory
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
-_RAISED = (OSError, RuntimeError, ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError)
+_IN_MEMORY = 2**28
+_RAISED = (OSError, RuntimeError, ValueError, KeyError, MemoryError)
 
 
 def is_hdf5(head: bytes) -> bool:
@@ -57,6 +58,24 @@ def open_h5(path: Path) -> Iterator[h5py.File]:
         said = " ".join(str(error).split())[:200]
         do = "copy or export it again (a partly copied file looks like this)"
         raise DataError(f"the HDF5 file cannot be read: {said}", do=do, file=path) from error
+
+
+@contextmanager
+def create_h5(path: Path, n_bytes: int = 0, libver: str | None = None) -> Iterator[h5py.File]:
+    """A new file; one of up to 256 MiB is made in memory and written at the end.
+
+    On a full disk libhdf5 cannot close what it has opened, and complains again whenever that is collected; plain
+    writing fails once. Larger files (`n_bytes` is what will be stored, about) go to the disk as they grow.
+    """
+    if n_bytes > _IN_MEMORY:
+        with h5py.File(path, "w", libver=libver) as file:
+            yield file
+        return
+    with h5py.File(path, "w", libver=libver, driver="core", backing_store=False, block_size=2**16) as file:
+        yield file
+        file.flush()
+        content = file.id.get_file_image()
+    path.write_bytes(content)
 
 
 def dataset(group: h5py.Group, name: str) -> h5py.Dataset:

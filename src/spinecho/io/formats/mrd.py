@@ -14,7 +14,7 @@ import numpy as np
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.io.atomic import replacing
-from spinecho.io.hdf5 import MAGIC, dataset, open_h5, read_dataset
+from spinecho.io.hdf5 import MAGIC, create_h5, dataset, open_h5, read_dataset
 from spinecho.io.mrd_groups import choose, is_mrd, is_scan
 from spinecho.io.mrd_images import read_images, write_images
 from spinecho.io.mrd_kspace import read_kspace, sorted_scan
@@ -65,7 +65,8 @@ def write(item: KSpace | Image, path: Path, options: WriteOptions) -> None:
 
     Images are written as magnitude unless `options.keep_complex`.
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    n_bytes = 8 * (item.samples if isinstance(item, KSpace) else item.values).numel()
+    with replacing(path) as temporary, create_h5(temporary, n_bytes) as file:
         group = file.create_group("dataset")
         if isinstance(item, KSpace):
             write_kspace(item, group)
