@@ -146,7 +146,7 @@ def test_bart_agrees(rng, tmp_path):
     subprocess.run(["bart", "nufft", "-s", "t", "x", "y"], cwd=tmp_path, check=True, capture_output=True)
     theirs = np.fromfile(tmp_path / "y.cfl", dtype=np.complex64).reshape((1, 64, 21), order="F")[0].T
     ours = NUFFT(traj, (1, n, n), 1e-5)(x)[0, 0]
-    assert relative(ours, torch.from_numpy(np.ascontiguousarray(theirs))) < 1e-4
+    assert relative(ours, torch.from_numpy(np.ascontiguousarray(theirs) / n)) < 1e-4
 
 
 @pytest.mark.slow

@@ -157,7 +157,7 @@ def _make_plan(
     name = "complex64" if dtype == torch.complex64 else "complex128"
     if device.type == "cpu":
         finufft: Any = import_module("finufft")
-        plan = finufft.Plan(kind, modes, n_trans, eps, sign, name, nthreads=threads)
+        plan = finufft.Plan(kind, modes, n_trans, eps, sign, name, nthreads=threads, showwarn=0)
         plan.setpts(*(np.asarray(r) for r in radians))
         return plan
     try:

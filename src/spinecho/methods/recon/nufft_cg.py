@@ -25,10 +25,12 @@ from spinecho.ops.toeplitz import Toeplitz
 from spinecho.solve.cg import solve
 
 _NOISE = 40.0
-"""l2 over a voxel's noise-to-signal energy, by trial on simulated heads (24 to 300 spokes, 2 to 8 coils, SNR 8 to 60)."""
+"""l2 over a voxel's noise-to-signal energy, tried on simulated heads: 24 to 300 spokes, 2 to 8 coils, SNR 8 to 60."""
 
-_LEAST = 0.003
-_MOST = 1.0
+_LEAST, _MOST = 0.003, 1.0
+
+_MOST_GUESSED = 0.1
+"""Where the noise is not known but read from the outermost samples, in which small matrices still hold signal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,4 +66,5 @@ def _weight_from_noise(kspace: KSpace, gridded: Tensor) -> float:
     """`_NOISE` times the variance of the noise over the mean |x|^2 of the object, kept within sensible bounds."""
     energy = torch.view_as_real(gridded).square().sum(-1)
     signal = energy[energy > 0.01 * energy.max()].mean()
-    return min(max(_NOISE * noise_sigma(kspace) ** 2 / float(signal), _LEAST), _MOST)
+    most = _MOST_GUESSED if kspace.noise_cov is None else _MOST
+    return min(max(_NOISE * noise_sigma(kspace) ** 2 / float(signal), _LEAST), most)
