@@ -153,6 +153,29 @@ def test_other_files_in_the_folder_are_ignored(series):
     assert find_format(series) is dicom
 
 
+def test_one_damaged_file_of_many_is_named(series):
+    content = (series / "IM_00002.dcm").read_bytes()
+    (series / "IM_00002.dcm").write_bytes(content[: content.index(b"\x28\x00\x10\x00US") - 1])
+    with pytest.raises(DataError, match=r"IM_00002\.dcm is damaged"):
+        read(series)
+
+
+def test_other_objects_are_left_out_but_no_damaged_image(series):
+    (series / "IM_00002.dcm").rename(series.parent / "report.dcm")
+    _edit(series.parent / "report.dcm", SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11")
+    report = pydicom.dcmread(series.parent / "report.dcm")
+    del report.Rows, report.PixelData
+    for file in series.iterdir():
+        file.unlink()
+    report.save_as(series / "report.dcm")
+    with pytest.raises(DataError, match="none of its 1 DICOM files is an image"):
+        read(series)
+    report.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4"
+    report.save_as(series / "report.dcm")
+    with pytest.raises(DataError, match=r"report\.dcm is damaged: it has no rows and columns"):
+        read(series)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -14,8 +14,8 @@ from spinecho.core.errors import DataError
 from spinecho.io.limits import HARMLESS, check_expansion
 
 _DEFLATED = "1.2.840.10008.1.2.1.99"
-_MR, _ENHANCED_MR = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1"
-_LEGACY_ENHANCED_MR = "1.2.840.10008.5.1.4.1.1.4.4"
+# MR Image, Enhanced MR Image and Legacy Converted Enhanced MR Image Storage (PS3.4 B.5)
+_IMAGES = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")
 _MOST_FILES_TRIED = 200
 
 
@@ -35,11 +35,11 @@ def series_headers(path: Path) -> list[Any]:
         If there is no magnetic resonance image, several series, the same image twice, or a file is no DICOM.
     """
     paths = [path] if path.is_file() else [f for f in _files(path) if _has_mark(_head(f))]
-    found = [ds for f in paths if "Rows" in (ds := parse(f, pixels=False))]
+    found = [ds for f in paths if _is_image(ds := _named(f))]
     if not found:
-        raise DataError("there is no DICOM image in it", do="give the folder of one magnetic resonance series")
+        raise DataError(f"none of its {len(paths)} DICOM files is an image", do="give one magnetic resonance series")
     for ds in found:
-        if str(ds.get("SOPClassUID", "")) not in (_MR, _ENHANCED_MR, _LEGACY_ENHANCED_MR):
+        if str(ds.get("SOPClassUID", "")) not in _IMAGES:
             kind = ds.SOPClassUID.name if "SOPClassUID" in ds else "an object without a class"
             raise DataError(f"{_name(ds)} is {kind} ({ds.get('Modality', '?')})", do="give a magnetic resonance series")
     _check_one_series(found)
@@ -79,6 +79,24 @@ def parse(path: Path, pixels: bool = True) -> Any:
                 ImplicitVRLittleEndian if ds.original_encoding[0] else ExplicitVRLittleEndian
             )
     return ds
+
+
+def _is_image(ds: Any) -> bool:
+    """Whether a data set is a picture; an image that lacks its size is damaged, others (reports, ...) are not."""
+    kind = str(ds.get("SOPClassUID") or ds.file_meta.get("MediaStorageSOPClassUID") or "")
+    if "Rows" not in ds and kind in ("", *_IMAGES):
+        raise DataError(f"{_name(ds)} is damaged: it has no rows and columns", do="copy it again, or leave it out")
+    return "Rows" in ds
+
+
+def _named(path: Path) -> Any:
+    """A data set without pixels; what is wrong with one file of many is said with its name."""
+    try:
+        return parse(path, pixels=False)
+    except (ValueError, KeyError, EOFError, OSError, NotImplementedError, AttributeError, OverflowError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path.name} is damaged: {error}", do="copy it again, or leave it out") from error
 
 
 @contextmanager

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import spinecho
 from spinecho.core.geometry import Geometry
 from spinecho.io.header_json import header_to_json
+from spinecho.io.nifti_qform import nearest_quaternion
 from spinecho.io.volume import Volume
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _SCANNER, _UNKNOWN = 1, 0
 _COMMENT = 6
+_EXACT_MM = 1e-3
 
 
 def write_volume(volume: Volume, path: Path) -> None:
     """A volume as (x, y, z[, t[, channel]]); RAS affine exactly as in the geometry, oblique or mirrored.
 
-    Without orientation both form codes are 0 and only voxel sizes are written. A qform cannot hold sheared slices:
-    its code is 0 for them, and the sform says all.
+    Without orientation both form codes are 0 and only voxel sizes are written. A qform cannot hold sheared slices,
+    nor some turns within 2 degrees of a half turn to 1e-3 mm: its code is then 0, and the sform says all.
     """
     import nibabel
     from nibabel.nifti1 import Nifti1Extension
@@ -37,16 +41,32 @@ def write_volume(volume: Volume, path: Path) -> None:
     header["descrip"] = "; ".join((f"spinecho {spinecho.__version__}", *volume.header.flags)).encode()[:79]
     header.extensions.append(Nifti1Extension(_COMMENT, header_to_json(volume.header).encode()))
     _place(image, volume.geometry)
-    nibabel.save(image, path)
+    with path.open("wb") as file:
+        if path.suffix == ".gz":
+            # No name and no time inside, so that equal images are equal files.
+            with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0) as packed:
+                image.to_stream(packed)
+        else:
+            image.to_stream(file)
 
 
-def _place(image, geometry: Geometry) -> None:
+def _place(image: Any, geometry: Geometry) -> None:
+    """sform and qform of code 1; no qform where float32 quaternions cannot say it to 1e-3 mm."""
     if not geometry.oriented:
         image.set_sform(None, _UNKNOWN)
         image.set_qform(None, _UNKNOWN)
         return
     ras = _LPS_TO_RAS @ geometry.affine
-    cosines = geometry.directions
-    is_orthogonal = np.abs(cosines.T @ cosines - np.eye(3)).max() * max(geometry.fov_mm) < 1e-3
-    image.set_qform(ras, _SCANNER if is_orthogonal else _UNKNOWN, strip_shears=True)
     image.set_sform(ras, _SCANNER)
+    cosines, fov_mm = _LPS_TO_RAS[:3, :3] @ geometry.directions, np.asarray(geometry.fov_mm)
+    handedness = 1.0 if np.linalg.det(cosines) > 0 else -1.0
+    quaternion, off = nearest_quaternion(cosines * [1, 1, handedness])
+    shear = np.abs(cosines.T @ cosines - np.eye(3))
+    header = image.header
+    header["pixdim"][1:4] = geometry.voxel_mm
+    header["qform_code"] = _SCANNER if max((off @ fov_mm).max(), (shear @ fov_mm).max()) < _EXACT_MM else _UNKNOWN
+    header["pixdim"][0] = handedness
+    for name, value in zip(("quatern_b", "quatern_c", "quatern_d"), quaternion, strict=True):
+        header[name] = value
+    for name, value in zip(("qoffset_x", "qoffset_y", "qoffset_z"), ras[:3, 3], strict=True):
+        header[name] = value

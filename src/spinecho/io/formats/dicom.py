@@ -55,7 +55,8 @@ def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:
     """
     image = placed(image, options)
     if options.like is not None:
-        image = replace(image, header=replace(image.header, patient=series_patient(options.like)))
+        header = image.header.noted(f"patient and study taken from {options.like.name}")
+        image = replace(image, header=replace(header, patient=series_patient(options.like)))
     parts = volumes(image)
     images = datasets(parts)
     if path.name.lower().endswith(".dcm") and not path.is_dir():
