@@ -61,11 +61,23 @@ def _toeplitz(rng):
     return T, (2, 3, 4, 6, 7), (2, 3, 4, 6, 7)
 
 
+def _cartesian_sense(rng):
+    mask = torch.rand((2, 1, 3, 6, 1), generator=rng) > 0.5
+    csm = randn((1, 2, 4, 3, 6, 5), rng)
+    return _operators()["psf.CartesianSense"](mask, csm), (2, 2, 3, 6, 5), (2, 4, 3, 6, 5)
+
+
+def _wavelet(rng):
+    return _operators()["wavelet.Wavelet"]((3, 33, 20)), (2, 3, 33, 20), (2, 3, 33, 20)
+
+
 CASES: dict[str, Case] = {
     "fourier.Fourier": _fourier,
     "sampling.Sampling": _sampling,
     "sampling.CentreCrop": _crop,
     "coils.Coils": _coils,
+    "psf.CartesianSense": _cartesian_sense,
+    "wavelet.Wavelet": _wavelet,
     "nufft.NUFFT": _nufft,
     "toeplitz.Toeplitz": _toeplitz,
 }

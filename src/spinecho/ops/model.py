@@ -7,10 +7,9 @@ from torch import Tensor
 
 from spinecho.core.kspace import KSpace
 from spinecho.ops.coils import Coils
-from spinecho.ops.fourier import Fourier
 from spinecho.ops.linop import LinearOperator
 from spinecho.ops.nufft import NUFFT
-from spinecho.ops.sampling import Sampling
+from spinecho.ops.psf import CartesianSense
 
 
 def forward_model(kspace: KSpace, csm: Complex[Tensor, "*batch map coil z y x"]) -> LinearOperator:
@@ -18,4 +17,4 @@ def forward_model(kspace: KSpace, csm: Complex[Tensor, "*batch map coil z y x"])
     if kspace.traj is not None:
         return NUFFT(kspace.traj, kspace.encoding.matrix) @ Coils(csm)
     assert kspace.mask is not None
-    return Sampling(kspace.mask) @ Fourier() @ Coils(csm)
+    return CartesianSense(kspace.mask, csm)

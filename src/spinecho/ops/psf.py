@@ -1,0 +1,125 @@
+"""Cartesian SENSE in hybrid space: Fourier transforms only along the axes that were undersampled."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Complex
+from torch import Tensor
+
+from spinecho.ops.fourier import convolve, fft, ifft, spectrum_order
+from spinecho.ops.linop import LinearOperator
+
+_CHUNK = 2**22
+"""Coil-image elements that the normal operator holds at a time: bounds memory for volumes (32 MB in complex64)."""
+
+
+def undersampled_axes(mask: Bool[Tensor, "*batch 1 #k2 #k1 #k0"]) -> tuple[int, ...]:
+    """Axes among (-3, -2, -1) along which the mask changes; along the others all was measured alike."""
+    return tuple(dim for dim in (-3, -2, -1) if bool((mask != mask.narrow(dim, 0, 1)).any()))
+
+
+def _once(csm: Tensor) -> Tensor:
+    """Maps that were expanded over batch axes (frames share theirs) back to one copy."""
+    for dim in range(csm.ndim - 5):
+        if csm.stride(dim) == 0:
+            csm = csm.narrow(dim, 0, 1)
+    return csm
+
+
+class CartesianSense(LinearOperator):
+    """A x = P F S x with a normal operator that transforms only the undersampled axes.
+
+    Where the mask P does not change along an axis (the readout, always; k1 and k2 where they are full), the Fourier
+    transform along it commutes with P and leaves A^H A. What remains for each readout position on its own is
+
+        (A^H A x)(r) = sum_c conj(S_c(r)) (psf * (S_c x))(r),   psf = F^-1 P,
+
+    a Hadamard product of the coils' Gram matrix with the point spread function. Circular convolution commutes with
+    shifts, so images stay centred and only the mask is put into FFT order, once.
+
+    `normal` takes images as they are. Solvers avoid two copies per call with the inner layout, in which the
+    undersampled axes come last (`enter`, `inner_normal`, `leave`).
+
+    Parameters
+    ----------
+    mask
+        True where measured, every axis broadcastable.
+    csm
+        Coil maps. Shapes: x (*batch, map, z, y, x), y (*batch, coil, k2, k1, k0).
+
+    Source: Pruessmann et al. 2001, doi:10.1002/mrm.1241, eq. 10, for the separate readout: Pruessmann 1999, section
+    "2D-Fourier imaging"; ours measures which axes are separate.
+    """
+
+    mask: Tensor
+    maps: Tensor
+    maps_conj: Tensor
+    response: Tensor
+
+    def __init__(
+        self, mask: Bool[Tensor, "*#batch 1 #k2 #k1 #k0"], csm: Complex[Tensor, "*#batch map coil z y x"]
+    ) -> None:
+        super().__init__()
+        self.dims = undersampled_axes(mask)
+        full = tuple(d for d in (-3, -2, -1) if d not in self.dims)
+        self._order = (*full, *self.dims)
+        self.inner_dims = tuple(range(-len(self.dims), 0))
+        """the undersampled axes in the inner layout; x along the others is independent of its neighbours"""
+        self.register_buffer("mask", mask, persistent=False)
+        self.register_buffer("maps", self.enter(_once(csm)), persistent=False)
+        self.register_buffer("maps_conj", self.maps.conj().resolve_conj(), persistent=False)
+        response = self.enter(spectrum_order(mask, self.dims)).to(csm.real.dtype)
+        self.register_buffer("response", response, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return fft(self.leave(self._expand(self.enter(x), self.maps))) * self.mask
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.leave(self.inner_adjoint(y))
+
+    def normal(self, x: Tensor) -> Tensor:
+        """A^H A x by the point spread function."""
+        return self.leave(self.inner_normal(self.enter(x)))
+
+    def enter(self, x: Tensor) -> Tensor:
+        """Image axes (z, y, x) to the inner layout."""
+        return x.movedim(self._order, (-3, -2, -1)).contiguous()
+
+    def leave(self, x: Tensor) -> Tensor:
+        """The inverse of `enter`."""
+        return x.movedim((-3, -2, -1), self._order).contiguous()
+
+    def inner_adjoint(self, y: Tensor) -> Tensor:
+        """A^H y in the inner layout."""
+        return self._combine(self.enter(ifft(y * self.mask)), self.maps_conj)
+
+    def inner_normal(self, x: Tensor) -> Tensor:
+        """A^H A x in the inner layout, a few readout positions at a time."""
+        apart = [d for d in range(-3, -len(self.dims)) if x.shape[d] > 1]
+        axis = max(apart, key=lambda d: int(x.shape[d]), default=-3)
+        n_positions = x.shape[axis]
+        step = max(1, _CHUNK * n_positions // (x.numel() * self.maps.shape[-4]))
+        operands = (x, self.maps, self.maps_conj, self.response)
+        if not apart or step >= n_positions:
+            return self._gram(*operands)
+        parts = [self._gram(*(_cut(t, axis, i, step) for t in operands)) for i in range(0, n_positions, step)]
+        return torch.cat(parts, axis)
+
+    def _gram(self, x: Tensor, maps: Tensor, maps_conj: Tensor, response: Tensor) -> Tensor:
+        return self._combine(convolve(self._expand(x, maps), response, self.inner_dims), maps_conj)
+
+    @staticmethod
+    def _expand(x: Tensor, maps: Tensor) -> Tensor:
+        return maps.squeeze(-5) * x if maps.shape[-5] == 1 else (maps * x.unsqueeze(-4)).sum(-5)
+
+    @staticmethod
+    def _combine(y: Tensor, maps_conj: Tensor) -> Tensor:
+        if maps_conj.shape[-5] == 1:
+            return (maps_conj.squeeze(-5) * y).sum(-4, keepdim=True)
+        return (maps_conj * y.unsqueeze(-5)).sum(-4)
+
+
+def _cut(x: Tensor, axis: int, start: int, step: int) -> Tensor:
+    """Positions start to start + step along an axis, unless x is the same along it."""
+    n = x.shape[axis]
+    return x if n == 1 else x.narrow(axis, start, min(step, n - start))
