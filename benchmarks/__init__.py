@@ -1,0 +1,1 @@
+"""Side by side with bart, sigpy and pygrappa: `python -m benchmarks` writes RESULTS.md."""

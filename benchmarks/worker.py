@@ -1,0 +1,44 @@
+"""What every Python side does with its job: run, time, keep the image, tell the memory. Only numpy is needed."""
+
+from __future__ import annotations
+
+import json
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Timed = tuple[np.ndarray, float, float]
+"""Image (y, x) or maps (coil, y, x), seconds for maps, seconds for the rest."""
+
+
+def serve(methods: dict[str, Callable[..., Timed]]) -> None:
+    """Answer the job in argv: each setting once to warm up (kept), then `repeats` times on the clock."""
+    job: dict[str, Any] = json.loads(sys.argv[1])
+    with np.load(job["case"]) as f:
+        case = {name: f[name] for name in f.files}
+    method, told, images = methods[job["method"]], [], {}
+    for i, setting in enumerate(job["settings"]):
+        image, *first = method(case, **setting)
+        clock = [method(case, **setting)[1:] for _ in range(job["repeats"])] or [first]
+        images[f"image{i}"] = image
+        told.append(
+            {
+                "maps_s": statistics.median(c[0] for c in clock),
+                "solve_s": statistics.median(c[1] for c in clock),
+                "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
+        )
+    np.savez(job["out"], **images)
+    print(json.dumps(told))
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    """What it returns, and how long it took."""
+    start = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - start
