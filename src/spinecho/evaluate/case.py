@@ -16,6 +16,10 @@ from spinecho.methods.reconstruct import recon
 from spinecho.metrics import Scores, score
 
 
+SIMPLEST = ("zero_filled", "gridding")
+"""Baselines, shown first."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """What one method made of a scan, how long it took, and its scores where there is a truth."""
@@ -52,7 +56,7 @@ def run_all(kspace: KSpace, title: str) -> Iterator[Case]:
     """Reconstruct with every method that applies; yields the case as it grows, the last one is complete."""
     results: list[Result] = []
     refused: dict[str, str] = {}
-    for name in registry.names("recon"):
+    for name in sorted(registry.names("recon"), key=lambda n: (n not in SIMPLEST, n)):
         module = registry.load("recon", name)
         if reason := module.Method.refusal(kspace):
             refused[name] = reason
@@ -68,10 +72,15 @@ def score_image(kspace: KSpace, image: Image) -> Scores | None:
     """
     if kspace.target is None:
         return None
-    target, prediction = flat_slices(kspace.target), flat_slices(image.values)
-    if kspace.noise_cov is not None:
-        prediction = prediction * ((prediction * target).sum() / prediction.square().sum())
-    return score(target, prediction)
+    return score(flat_slices(kspace.target), flat_slices(image.values) * matching_scale(kspace, image.values))
+
+
+def matching_scale(kspace: KSpace, values: Tensor) -> float:
+    """The factor that puts an image on the scale of its truth: 1, or by least squares where coils were prewhitened."""
+    if kspace.noise_cov is None or kspace.target is None:
+        return 1.0
+    target, prediction = flat_slices(kspace.target), flat_slices(values)
+    return float((prediction * target).sum() / prediction.square().sum())
 
 
 def flat_slices(values: Tensor) -> Tensor:

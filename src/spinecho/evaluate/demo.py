@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spinecho.core.kspace import KSpace
 from spinecho.evaluate.case import Case, run_all
+from spinecho.evaluate.overview import write_overview
 from spinecho.evaluate.report import write_report
 from spinecho.io.read import read
 from spinecho.io.write import write
@@ -49,6 +50,9 @@ def run_demo(out: Path) -> Iterator[tuple[str, Path]]:
             cases.append(case)
             for method, reason in case.refused.items():
                 yield f"{name}: {method} does not apply: {reason}", out
+            if case.kspace.is_cartesian and not case.kspace.axes:
+                write_overview(out / f"{Path(name).stem}.png", case)
+                yield f"{name}: all methods beside each other", out / f"{Path(name).stem}.png"
     report = out / "report.html"
     write_report(report, cases, command="spinecho demo")
     yield "report", report
