@@ -15,7 +15,6 @@ from spinecho.methods import registry
 from spinecho.methods.reconstruct import recon
 from spinecho.metrics import Scores, score
 
-
 SIMPLEST = ("zero_filled", "gridding")
 """Baselines, shown first."""
 
