@@ -25,6 +25,22 @@ def is_hdf5(head: bytes) -> bool:
     return head.startswith(MAGIC)
 
 
+def check_members(dtype: np.dtype[Any], what: str) -> None:
+    """Refuse a compound type whose members overlap or stick out: libhdf5 would write past its buffers.
+
+    Raises
+    ------
+    DataError
+        Names the member.
+    """
+    end = 0
+    for name, (member, offset, *_) in sorted((dtype.fields or {}).items(), key=lambda item: item[1][1]):
+        if offset < end or offset + member.itemsize > dtype.itemsize:
+            raise DataError(f"the type of {what} is damaged at its member {name!r}", do="copy or export the file again")
+        end = offset + member.itemsize
+        check_members(member.base, what)
+
+
 def check_declared(dataset: h5py.Dataset, selection: Sequence[slice] = ()) -> None:
     """Refuse a dataset that declares more than memory holds, or hundreds of times more than the file stores.
 
@@ -33,6 +49,7 @@ def check_declared(dataset: h5py.Dataset, selection: Sequence[slice] = ()) -> No
     selection
         Slices of the leading axes that will be read; the rest is read whole.
     """
+    check_members(dataset.dtype, str(dataset.name))
     counts = [len(range(*s.indices(n))) for s, n in zip(selection, dataset.shape, strict=False)]
     counts += dataset.shape[len(counts) :]
     whole = math.prod(dataset.shape) * dataset.dtype.itemsize

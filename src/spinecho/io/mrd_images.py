@@ -13,9 +13,8 @@ import torch
 from spinecho.core.encoding import Encoding
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
-from spinecho.io.hdf5 import dataset, read_dataset
 from spinecho.io.mrd_geometry import UNKNOWN, geometries, head_frame
-from spinecho.io.mrd_own import OwnFacts, own_facts, unoriented
+from spinecho.io.mrd_own import OwnFacts, load, own_facts, store, unoriented
 from spinecho.io.mrd_write import COUNTER, write_text
 from spinecho.io.mrd_xml import ScanHeader
 from spinecho.io.mrd_xml_write import header_xml
@@ -33,13 +32,13 @@ def read_images(group: h5py.Group, header: ScanHeader, path: Path) -> Image:
     DataError
         If it is a colour map, or headers and values disagree.
     """
-    heads, values = read_dataset(dataset(group, "header")), read_dataset(dataset(group, "data"))
+    own = own_facts(header)
+    heads, values = (load(group, name, own=own is not None) for name in ("header", "data"))
     if values.ndim != 5 or len(values) != len(heads) or not values.size:
         found = f"the series has {heads.shape} headers and values of shape {values.shape}"
         raise DataError(found, do="wanted are (image, channel, z, y, x) values and as many headers: export it again")
     if values.dtype.kind not in "fciu" or int(heads["image_type"][0]) == _COLOUR:
         raise DataError(f"{group.name} holds colour pictures, not measured values", do="name another series with --key")
-    own = own_facts(header)
     axes, shape, order = _arrange(heads, own.axes if own else ())
     values = values[order].reshape(*shape, *values.shape[1:])
     slices = _per_slice(heads[order], axes, shape)
@@ -127,11 +126,8 @@ def write_images(image: Image, group: h5py.Group) -> None:
         for name, value in head_frame(image.geometries[counters.get("slice", 0)]).items():
             head[i][name] = value
         head[i]["image_index"] = i + 1
-    pair = np.dtype([("real", "<f4"), ("imag", "<f4")])
     flat = np.ascontiguousarray(values, np.complex64 if is_complex else np.float32).reshape(len(head), *size)
-    stored = flat.view(np.float32).reshape(*flat.shape, 2).view(pair)[..., 0] if is_complex else flat
     series = group.create_group("image_0")
-    series.create_dataset("header", data=head, maxshape=(None,), chunks=(len(head),), fletcher32=True)
+    store(series, "header", head, (len(head),))
+    store(series, "data", flat, (1, 1, *size[1:]))
     series.create_dataset("attributes", (len(head),), maxshape=(None,), dtype=h5py.special_dtype(vlen=str))
-    chunks = (1, 1, *size[1:])
-    series.create_dataset("data", data=stored, maxshape=(None, *size), chunks=chunks, fletcher32=True)

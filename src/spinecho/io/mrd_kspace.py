@@ -14,12 +14,11 @@ from spinecho.core.encoding import Encoding
 from spinecho.core.errors import DataError
 from spinecho.core.header import Header
 from spinecho.core.kspace import KSpace
-from spinecho.io.hdf5 import dataset, read_dataset
 from spinecho.io.mrd_calibration import calibration, noise_covariance
 from spinecho.io.mrd_geometry import UNKNOWN, geometries
 from spinecho.io.mrd_grid import Grid, find_grid, place
 from spinecho.io.mrd_lines import open_table
-from spinecho.io.mrd_own import TARGET, own_facts, unoriented
+from spinecho.io.mrd_own import TARGET, load, own_facts, unoriented
 from spinecho.io.mrd_path import OWN_UNIT, along_path
 from spinecho.io.mrd_scan import Scan, sort_lines
 from spinecho.io.mrd_xml import Matrix, ScanHeader
@@ -79,7 +78,7 @@ def read_kspace(group: h5py.Group, header: ScanHeader, path: Path, options: Read
         axes=scan.batch.axes,
         header=facts.noted(*(n for n in (told, *calib_notes, *geometry_notes) if n)),
     )
-    return replace(kspace, target=_target(group, options, scan)) if TARGET in group else kspace
+    return replace(kspace, target=_target(group, scan, options.slices)) if TARGET in group else kspace
 
 
 def _samples(
@@ -149,11 +148,10 @@ def _along_slices(block: Array, scan: Scan) -> Array:
     return block.reshape(*(len(block) if a == "slice" else 1 for a in axes), *block.shape[1:])
 
 
-def _target(group: h5py.Group, options: ReadOptions, scan: Scan) -> torch.Tensor:
+def _target(group: h5py.Group, scan: Scan, slices: tuple[int, int] | None) -> torch.Tensor:
     """The truth stored beside the lines, narrowed to the slices asked for."""
-    stored = dataset(group, TARGET)
-    cut: tuple[slice, ...] = ()
-    if options.slices is not None and "slice" in scan.batch.axes:
-        axis = scan.batch.axes.index("slice")
-        cut = (slice(None),) * axis + (slice(*options.slices),)
-    return torch.from_numpy(read_dataset(stored, cut if stored.shape[: len(cut)] != (1,) * len(cut) else ()))
+    target = torch.from_numpy(load(group, TARGET, own=True))
+    if slices is None or "slice" not in scan.batch.axes:
+        return target
+    axis = scan.batch.axes.index("slice")
+    return target if target.shape[axis] == 1 else target.narrow(axis, slices[0], slices[1] - slices[0])

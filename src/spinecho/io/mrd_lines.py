@@ -13,7 +13,7 @@ import numpy as np
 from spinecho.core.errors import DataError
 from spinecho.io.hdf5 import check_declared, dataset, read_dataset
 from spinecho.io.limits import check_memory
-from spinecho.io.mrd_own import CHECKSUM, LINE_CHECKSUMS
+from spinecho.io.mrd_own import CHECKSUM, LINE_CHECKSUMS, is_sealed
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -194,7 +194,7 @@ def open_table(group: h5py.Group, *, expect_checksums: bool) -> Lines:
     digests = None
     if expect_checksums or CHECKSUM in table.attrs or LINE_CHECKSUMS in group:
         digests = read_dataset(dataset(group, LINE_CHECKSUMS))
-        if digests.shape != (len(heads), 32) or str(table.attrs.get(CHECKSUM)) != table_digest(heads, digests):
+        if digests.shape != (len(heads), 32) or not is_sealed(table, table_digest(heads, digests)):
             raise DataError(
                 "the line headers are not what was written (their checksum differs)", do="copy the file again"
             )

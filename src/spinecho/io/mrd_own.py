@@ -17,6 +17,7 @@ import numpy as np
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
+from spinecho.io.hdf5 import dataset, read_dataset
 from spinecho.io.header_json import header_from_json, header_to_json
 from spinecho.io.mrd_xml import Matrix, ScanHeader
 
@@ -78,6 +79,18 @@ def unoriented(own: OwnFacts | None, shape: Matrix, slices: tuple[int, int] | No
     return tuple(Geometry(shape, a, oriented=False) for a in kept)
 
 
+def seal(stored: h5py.Dataset, digest: str) -> None:
+    """Put a sha256 beside a dataset, as bytes of fixed length (damaged variable-length attributes crash libhdf5)."""
+    stored.attrs.create(CHECKSUM, np.bytes_(digest.encode("ascii")))
+
+
+def is_sealed(stored: h5py.Dataset, digest: str) -> bool:
+    """Whether the sha256 beside a dataset is this one."""
+    if CHECKSUM not in stored.attrs or stored.attrs.get_id(CHECKSUM).dtype != np.dtype("S64"):
+        return False
+    return stored.attrs[CHECKSUM] == digest.encode("ascii")
+
+
 def text_digest(text: bytes | str) -> str:
     """sha256 of a header's text."""
     return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
@@ -91,5 +104,41 @@ def check_text(stored: h5py.Dataset, text: bytes | str) -> None:
     DataError
         If they differ.
     """
-    if CHECKSUM in stored.attrs and str(stored.attrs[CHECKSUM]) != text_digest(text):
+    if CHECKSUM in stored.attrs and not is_sealed(stored, text_digest(text)):
         raise DataError("the XML header is not what was written (its checksum differs)", do="copy the file again")
+
+
+def array_digest(values: np.ndarray[Any, np.dtype[Any]]) -> str:
+    """sha256 of an array's type, shape and values."""
+    digest = hashlib.sha256(f"{values.dtype.str}{values.shape}".encode())
+    for part in [values[name] for name in values.dtype.names] if values.dtype.names else [values]:
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
+
+
+def store(group: h5py.Group, name: str, values: np.ndarray[Any, np.dtype[Any]], chunks: tuple[int, ...]) -> None:
+    """A plain array with HDF5's checksum of each chunk, and a sha256 that damage to the file's structure cannot pass.
+
+    Complex values are stored as pairs (real, imag), as MRD does.
+    """
+    flat = np.ascontiguousarray(values)
+    if flat.dtype.kind == "c":
+        part = f"<f{flat.dtype.itemsize // 2}"
+        flat = flat.view(np.dtype([("real", part), ("imag", part)]))
+    stored = group.create_dataset(name, data=flat, chunks=chunks, maxshape=(None, *flat.shape[1:]), fletcher32=True)
+    seal(stored, array_digest(values))
+
+
+def load(group: h5py.Group, name: str, *, own: bool) -> np.ndarray[Any, np.dtype[Any]]:
+    """A plain array; compared with its checksum where spinecho wrote it.
+
+    Raises
+    ------
+    DataError
+        If they differ, or the checksum of an own file is gone.
+    """
+    stored = dataset(group, name)
+    values = read_dataset(stored)
+    if (own or CHECKSUM in stored.attrs) and not is_sealed(stored, array_digest(values)):
+        raise DataError(f"{stored.name} is not what was written (its checksum differs)", do="copy the file again")
+    return values

@@ -67,7 +67,7 @@ def along_path(
             f"the scan is not Cartesian, its lines have trajectories of {', '.join(map(str, dims))} dimensions",
             do="store kx and ky (and kz) with every line",
         )
-    if len(pieces := list(lines.chunks())) > 1 and len({_kept(lines, c[0]) for c in pieces}) > 1:
+    if len(pieces := list(lines.chunks())) > 1 and len({_kept(lines, int(c[0])) for c in pieces}) > 1:
         raise DataError("non-Cartesian lines differ in their number of samples", do="export lines of one length")
     notes: list[str] = []
     rows, n_lines = _share(index, n_batch, notes)

@@ -14,7 +14,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.kspace import KSpace
 from spinecho.io.mrd_geometry import head_frame
 from spinecho.io.mrd_lines import FLAG, line_digest, table_digest
-from spinecho.io.mrd_own import CHECKSUM, LINE_CHECKSUMS, TARGET, OwnFacts, text_digest
+from spinecho.io.mrd_own import LINE_CHECKSUMS, TARGET, OwnFacts, seal, store, text_digest
 from spinecho.io.mrd_path import OWN_UNIT
 from spinecho.io.mrd_xml_write import header_xml
 from spinecho.ops.sampling import centre_crop
@@ -68,14 +68,14 @@ def write_kspace(kspace: KSpace, group: h5py.Group) -> None:
     _append(group, itertools.chain(_noise(kspace), _calibration(kspace), imaging))
     if kspace.target is not None:
         target = kspace.target.detach().cpu().numpy()
-        group.create_dataset(TARGET, data=target, fletcher32=True, chunks=(1,) * (target.ndim - 2) + target.shape[-2:])
+        store(group, TARGET, target, (1,) * (target.ndim - 2) + target.shape[-2:])
 
 
 def write_text(group: h5py.Group, xml: str) -> None:
     """The XML header with its checksum."""
     stored = group.create_dataset("xml", (1,), dtype=h5py.special_dtype(vlen=bytes))
     stored[0] = xml.encode()
-    stored.attrs[CHECKSUM] = text_digest(xml)
+    seal(stored, text_digest(xml))
 
 
 def _append(group: h5py.Group, blocks: Iterator[Block]) -> None:
@@ -96,8 +96,8 @@ def _append(group: h5py.Group, blocks: Iterator[Block]) -> None:
         table[start:] = rows
         heads.append(head)
     stored = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
-    group.create_dataset(LINE_CHECKSUMS, data=stored, fletcher32=True, chunks=(min(1024, len(stored)), 32))
-    table.attrs[CHECKSUM] = table_digest(np.concatenate(heads), stored)
+    store(group, LINE_CHECKSUMS, stored, (min(1024, len(stored)), 32))
+    seal(table, table_digest(np.concatenate(heads), stored))
 
 
 def _heads(n: int, geometry: Geometry, n_coils: int, n_samples: int, counters: dict[str, int], flag: str = "") -> Array:
