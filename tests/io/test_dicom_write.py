@@ -22,7 +22,7 @@ from spinecho.io.dicom_write import scale_of, stored
 from spinecho.io.options import WriteOptions
 from spinecho.io.read import read
 from spinecho.io.volume import volumes
-from spinecho.io.write import write
+from spinecho.io.write import check_image_output, write
 
 FULL = Header(
     vendor="SIEMENS",
@@ -149,6 +149,26 @@ def test_unknown_orientation_is_refused_with_the_way_out(tmp_path):
     assert "orientation=unknown" in str(error.value)
     assert "DICOM is then written only with --like SERIES or --affine FILE" in str(error.value)
     assert not (tmp_path / "dicom").exists()
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(tmp_path):
+    none, target = WriteOptions(), tmp_path / "dicom"
+    with pytest.raises(DataError, match="only with --like SERIES or --affine FILE"):
+        check_image_output(target, False, none)
+    check_image_output(target, True, none)
+    check_image_output(tmp_path / "a.nii.gz", False, none)
+    for path in (target, tmp_path / "a.nii.gz", tmp_path / "a.png"):
+        with pytest.raises(DataError, match="it is no affine"):
+            check_image_output(path, False, WriteOptions(affine=tmp_path / "absent.txt"))
+        with pytest.raises(DataError, match="no such series"):
+            check_image_output(path, False, WriteOptions(like=tmp_path / "absent"))
+    with pytest.raises(DataError, match=r"no writer for image files called \.jpg"):
+        check_image_output(tmp_path / "a.jpg", True, none)
+    target.mkdir()
+    check_image_output(target, True, none)
+    (target / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match="which spinecho did not write"):
+        check_image_output(target, True, none)
 
 
 def test_like_lends_patient_study_and_place(tmp_path):

@@ -104,10 +104,7 @@ def replacing_folder(path: str | Path, may_replace: Callable[[Path], bool]) -> I
     if target.exists():
         if not target.is_dir():
             raise DataError("it is a file, a folder is wanted", do="choose another name", file=path)
-        foreign = next((f for f in sorted(target.iterdir()) if not (f.is_file() and may_replace(f))), None)
-        if foreign is not None:
-            found = f"the folder holds {foreign.name!r}, which spinecho did not write"
-            raise DataError(found, do="choose an empty or new folder", file=path)
+        check_replaceable(target, may_replace)
     temporary = _beside(target)
     try:
         with _told(path):
@@ -120,6 +117,20 @@ def replacing_folder(path: str | Path, may_replace: Callable[[Path], bool]) -> I
             _sync(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_replaceable(folder: Path, may_replace: Callable[[Path], bool]) -> None:
+    """Refuse to replace a folder that holds anything but earlier results.
+
+    Raises
+    ------
+    DataError
+        Names the first other file.
+    """
+    foreign = next((f for f in sorted(folder.iterdir()) if not (f.is_file() and may_replace(f))), None)
+    if foreign is not None:
+        found = f"the folder holds {foreign.name!r}, which spinecho did not write"
+        raise DataError(found, do="choose an empty or new folder", file=folder)
 
 
 def _beside(target: Path) -> Path:

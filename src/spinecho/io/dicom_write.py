@@ -53,10 +53,7 @@ def datasets(volumes: list[Volume]) -> Iterator[Any]:
     """
     geometry = volumes[0].geometry
     if not geometry.oriented:
-        raise DataError(
-            "orientation=unknown: the scan does not record how the patient lay",
-            do="DICOM is then written only with --like SERIES or --affine FILE",
-        )
+        raise unplaced()
     x, y = geometry.directions[:, 0], geometry.directions[:, 1]
     if abs(x @ y) * max(geometry.fov_mm) > 1e-2:
         raise DataError("the image plane is sheared, DICOM has no place for that", do="write NIfTI")
@@ -76,6 +73,14 @@ def datasets(volumes: list[Volume]) -> Iterator[Any]:
                     ds.TemporalPositionIdentifier = time + 1
                     ds.NumberOfTemporalPositions = len(volume.values)
                 yield ds
+
+
+def unplaced() -> DataError:
+    """The refusal of a scan without orientation."""
+    return DataError(
+        "orientation=unknown: the scan does not record how the patient lay",
+        do="DICOM is then written only with --like SERIES or --affine FILE",
+    )
 
 
 def scale_of(volumes: list[Volume]) -> Scale:

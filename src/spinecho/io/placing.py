@@ -25,7 +25,7 @@ def placed(image: Image, options: WriteOptions) -> Image:
     image = image.as_stored().volume()
     if image.geometry.oriented:
         if options.affine is not None:
-            raise DataError("--affine is given, but the scan records its orientation", do="leave out --affine")
+            check_lent(True, options)
         return image
     if options.affine is not None:
         geometry, source = Geometry(image.geometry.shape, read_affine(options.affine)), options.affine.name
@@ -41,6 +41,24 @@ def placed(image: Image, options: WriteOptions) -> Image:
     flags = tuple(f for f in image.header.flags if f != UNKNOWN_ORIENTATION)
     header = replace(image.header, flags=flags).noted(f"orientation taken from {source}")
     return replace(image, geometries=(geometry,), header=header)
+
+
+def check_lent(oriented: bool, options: WriteOptions) -> None:
+    """Refuse a `--affine` or `--like` that could not be used, before the image is made.
+
+    Raises
+    ------
+    DataError
+        As `placed`, except for the series' shape.
+    """
+    if options.affine is not None:
+        if oriented:
+            raise DataError("--affine is given, but the scan records its orientation", do="leave out --affine")
+        read_affine(options.affine)
+    elif options.like is not None:
+        from spinecho.io.dicom_like import series_geometry
+
+        series_geometry(options.like)
 
 
 def read_affine(path: Path) -> np.ndarray:

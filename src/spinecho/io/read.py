@@ -7,7 +7,9 @@ A module under `formats/` is a format. It offers
   the names inside; for folders head is empty);
 - `read(path, options) -> KSpace | Image`;
 - `slice_count(path, options) -> int` (raw formats), so that long scans can be read and reconstructed part by part;
-- `write(item, path, options)`, where it can be written, with `WRITES` naming what: ("image",), ("kspace",) or both.
+- `write(item, path, options)`, where it can be written, with `WRITES` naming what: ("image",), ("kspace",) or both;
+  it may return the paths it wrote;
+- `check_output(path, oriented, options)` (image formats), to refuse an output before the image is made.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
@@ -24,16 +25,46 @@ def write(item: KSpace | Image, path: str | Path, options: WriteOptions | None =
         If the suffix is unknown, the format cannot hold the item, or the place cannot be written.
     """
     path, options = Path(path), options or WriteOptions()
-    kind = "kspace" if isinstance(item, KSpace) else "image"
-    writers = [m for m in map(format_module, format_names()) if hasattr(m, "write")]
-    name = path.name.lower()
-    # The longest suffix decides: scan.mrd.h5 is MRD, scan.h5 a plain array file.
-    fits = {s: m for m in reversed(writers) if kind in m.WRITES for s in m.SUFFIXES if s and name.endswith(s)}
-    if fits:
-        module = fits[max(fits, key=len)]
-        try:
-            return module.write(item, path, options) or [path]
-        except DataError as error:
-            raise error.within(path) from error
-    known = " ".join(s for m in writers if kind in m.WRITES for s in m.SUFFIXES if s)
-    raise DataError(f"no writer for {kind} files called *{path.suffix}", do=f"known are {known}", file=path)
+    module = _writer(path, "kspace" if isinstance(item, KSpace) else "image")
+    try:
+        return module.write(item, path, options) or [path]
+    except DataError as error:
+        raise error.within(path) from error
+
+
+def check_image_output(path: str | Path, oriented: bool, options: WriteOptions) -> None:
+    """Refuse before a long reconstruction what would be refused after it.
+
+    Parameters
+    ----------
+    path
+        Where the image will go.
+    oriented
+        Whether the scan says how the patient lay (`Geometry.oriented`).
+    options
+        As `write` will get them.
+
+    Raises
+    ------
+    DataError
+        If the format needs an orientation that nobody gives, `--like` or `--affine` cannot be used, or a folder holds
+        files that are not spinecho's.
+    """
+    path = Path(path)
+    module = _writer(path, "image")
+    try:
+        if hasattr(module, "check_output"):
+            module.check_output(path, oriented, options)
+    except DataError as error:
+        raise error.within(path) from error
+
+
+def _writer(path: Path, kind: str) -> ModuleType:
+    """The format that writes such items under such a name."""
+    writers = [m for m in map(format_module, format_names()) if hasattr(m, "write") and kind in m.WRITES]
+    for module in writers:
+        if any(path.name.lower().endswith(s) for s in module.SUFFIXES if s):
+            return module
+    known = " ".join(dict.fromkeys(s for m in writers for s in m.SUFFIXES if s))
+    found = f"no writer for {kind} files called {path.suffix or path.name!r}"
+    raise DataError(found, do=f"known are {known}", file=path)

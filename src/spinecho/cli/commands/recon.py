@@ -80,6 +80,14 @@ def check_outputs(args: Arguments) -> None:
         check_place(path)
 
 
+def check_images(args: Arguments, scan: KSpace) -> None:
+    """Refuse, now that the scan is known, what could not be written after the reconstruction."""
+    from spinecho.io.write import check_image_output
+
+    for path in args.output:
+        check_image_output(path, scan.geometries[0].oriented, args.write)
+
+
 def work(args: Arguments, begin: float, command: str) -> None:
     """The reconstruction; `begin` is when the command started (time.perf_counter), `command` goes into the report."""
     import torch
@@ -105,6 +113,7 @@ def in_one_step(args: Arguments, how: Plan, device: Any, begin: float, command: 
 
     scan = load(args.scan, args.read, device)
     say_scan(scan)
+    check_images(args, scan)
     with progress(args.method):
         start = time.perf_counter()
         image = image_to(recon(scan, args.method, **settings_of(args)), torch.device("cpu"))
@@ -124,6 +133,7 @@ def slice_by_slice(args: Arguments, how: Plan, device: Any, begin: float, comman
     middle = how.first + how.n_slices // 2
     scan = load(args.scan, replace(args.read, slices=(middle, middle + 1)), torch.device("cpu"))
     say_scan(scan)
+    check_images(args, scan)
     print(
         f"{how.n_slices} slices, {how.per_step} at once: at most about {human(how.peak_bytes)} of memory; "
         f"finished slices wait in {folder.name}/"

@@ -10,14 +10,14 @@ import torch
 
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
-from spinecho.io.atomic import replacing, replacing_folder
+from spinecho.io.atomic import check_replaceable, replacing, replacing_folder
 from spinecho.io.dicom_facts import header_of
 from spinecho.io.dicom_files import is_dicom, quiet, series_headers
 from spinecho.io.dicom_like import series_patient
 from spinecho.io.dicom_series import ordered, pixels
-from spinecho.io.dicom_write import datasets, is_ours, save
+from spinecho.io.dicom_write import datasets, is_ours, save, unplaced
 from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
-from spinecho.io.placing import placed
+from spinecho.io.placing import check_lent, placed
 from spinecho.io.volume import UNKNOWN_ORIENTATION, only_slices, volumes
 
 SUFFIXES = (".dcm", "dicom")
@@ -45,6 +45,15 @@ def read(path: Path, options: ReadOptions) -> Image:
     values = values.reshape(*batch, 1, *values.shape[2:])
     image = Image(values=values, geometries=(series.geometry,), axes=axes, header=header)
     return only_slices(image, options.slices)
+
+
+def check_output(path: Path, oriented: bool, options: WriteOptions) -> None:
+    """An orientation, lent if need be, and a folder that may be replaced."""
+    check_lent(oriented, options)
+    if not oriented and options.affine is None and options.like is None:
+        raise unplaced()
+    if path.is_dir():
+        check_replaceable(path, is_ours)
 
 
 def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:

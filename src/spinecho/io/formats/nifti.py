@@ -9,7 +9,7 @@ from spinecho.io.atomic import replacing
 from spinecho.io.nifti_read import is_nifti, read_volume
 from spinecho.io.nifti_write import write_volume
 from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
-from spinecho.io.placing import placed
+from spinecho.io.placing import check_lent, placed
 from spinecho.io.volume import only_slices, to_image, volumes
 
 SUFFIXES = (".nii", ".nii.gz")
@@ -25,6 +25,11 @@ def read(path: Path, options: ReadOptions) -> Image:
     """Values (time, channel, z, y, x) in LPS; see `io/nifti_read.py`."""
     refuse_idle(options, "NIfTI")
     return only_slices(to_image(read_volume(path)), options.slices)
+
+
+def check_output(path: Path, oriented: bool, options: WriteOptions) -> None:
+    """An orientation that is lent must be one."""
+    check_lent(oriented, options)
 
 
 def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:

@@ -14,13 +14,18 @@ from spinecho.core.image import Image
 from spinecho.io.atomic import replacing
 from spinecho.io.display import edge_letters, upright, upright_geometry
 from spinecho.io.options import WriteOptions
-from spinecho.io.placing import placed
+from spinecho.io.placing import check_lent, placed
 from spinecho.io.volume import UNKNOWN_ORIENTATION, Volume, volumes
 
 SUFFIXES = (".png",)
 WRITES = ("image",)
 PERCENTILE = 99.5
 _MAX_SIDE = 16384
+
+
+def check_output(path: Path, oriented: bool, options: WriteOptions) -> None:
+    """An orientation that is lent must be one."""
+    check_lent(oriented, options)
 
 
 def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:
