@@ -20,13 +20,13 @@ _SHARED = Path(__file__).parents[3] / "shared" / "data"
 def main(n: int = 300, names: tuple[str, ...] = ()) -> int:
     """Print the table; 1 if any file did harm."""
     reader, bad = Reader(), 0
-    print(f"{'reader':<10}{'read':>6}{'refused':>9}{'harm':>6}{'slowest':>10}{'memory':>9}")
+    print(f"{'reader':<12}{'read':>6}{'refused':>9}{'harm':>6}{'slowest':>10}{'memory':>9}")
     with tempfile.TemporaryDirectory() as folder:
         for name in names or readers():
             try:
                 source = seed(name, Path(folder) / "seeds" / name, _SHARED if _SHARED.is_dir() else None)
             except FileNotFoundError as absent:
-                print(f"{name:<10}skipped: {absent}")
+                print(f"{name:<12}skipped: {absent}")
                 continue
             counts, slowest, memory = Counter[str](), 0.0, 0
             rng = np.random.default_rng(20261121)
@@ -38,7 +38,7 @@ def main(n: int = 300, names: tuple[str, ...] = ()) -> int:
                     print(f"  {name} {i}: {answer}")
             bad += counts["harm"]
             row = f"{counts['read']:>6}{counts['DataError']:>9}{counts['harm']:>6}"
-            print(f"{name:<10}{row}{slowest:>8.1f} s{memory / 1e6:>6.0f} MB", flush=True)
+            print(f"{name:<12}{row}{slowest:>8.1f} s{memory / 1e6:>6.0f} MB", flush=True)
     reader.stop()
     return 1 if bad else 0
 

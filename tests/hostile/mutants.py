@@ -93,6 +93,34 @@ def _arrays(folder: Path, shared: Path | None) -> Path:
     return folder / "seed.npy"
 
 
+def _npz(folder: Path, shared: Path | None) -> Path:
+    np.savez_compressed(folder / "seed.npz", kspace=small_scan().samples.numpy()[:, :, 0])
+    return folder / "seed.npz"
+
+
+def _mat(folder: Path, shared: Path | None) -> Path:
+    from scipy.io import savemat
+
+    savemat(folder / "seed.mat", {"kspace": small_scan().samples.numpy()[:, :, 0]}, do_compression=True)
+    return folder / "seed.mat"
+
+
+def _plain_hdf5(folder: Path, shared: Path | None) -> Path:
+    import h5py
+
+    with h5py.File(folder / "seed.h5", "w") as file:
+        file.create_dataset("kspace", data=small_scan().samples.numpy()[:, :, 0], compression="gzip")
+    return folder / "seed.h5"
+
+
+def _own(name: str, item: Callable[[], KSpace | Image]) -> Callable[[Path, Path | None], Path]:
+    def make(folder: Path, shared: Path | None) -> Path:
+        write(item(), folder / name)
+        return folder / name
+
+    return make
+
+
 def _mrd(folder: Path, shared: Path | None) -> Path:
     """As a scanner's converter writes it: without the checksum that our own files carry."""
     import ismrmrd
@@ -119,17 +147,25 @@ def _dicom(folder: Path, shared: Path | None) -> Path:
 
 SEEDS: dict[str, Callable[[Path, Path | None], Path]] = {
     "arrays": _arrays,
+    "arrays.npz": _npz,
+    "arrays.mat": _mat,
+    "arrays.h5": _plain_hdf5,
+    "arrays.own": _own("seed.h5", small_scan),
+    "mrd.own": _own("seed.mrd", small_scan),
+    "mrd.image": _own("seed.mrd", small_image),
     "dicom": _dicom,
     "fastmri": _fastmri,
     "mrd": _mrd,
     "twix": _twix,
 }
-"""Recipes for formats that spinecho does not write, or whose plainest file is another than its writer's."""
+"""Recipes for formats that spinecho does not write, or whose plainest file is another than its writer's; behind a dot,
+further kinds of file that the same reader takes."""
 
 
 def readers() -> list[str]:
-    """Formats that read."""
-    return [name for name in format_names() if hasattr(format_module(name), "read")]
+    """Formats that read, and further kinds of file from SEEDS."""
+    formats = [name for name in format_names() if hasattr(format_module(name), "read")]
+    return sorted([*formats, *(name for name in SEEDS if name.partition(".")[2] and name.partition(".")[0] in formats)])
 
 
 def mutants(source: Path, folder: Path, n: int, rng: np.random.Generator) -> Iterator[Path]:

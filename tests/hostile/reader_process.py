@@ -98,12 +98,13 @@ def main() -> None:
 
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    options = {"arrays": ReadOptions(axes="slice coil k1 k0")}
+    named = ReadOptions(axes="slice coil k1 k0")
     for line in sys.stdin:
         path = Path(json.loads(line))
         begin, text = _cpu_seconds(), ""
         try:
-            read(path, options.get(path.parent.parent.name, ReadOptions()))
+            kind = path.parent.parent.name
+            read(path, named if kind.startswith("arrays") and kind != "arrays.own" else ReadOptions())
             outcome = "read"
         except Exception as error:
             outcome, text = type(error).__name__, str(error)
