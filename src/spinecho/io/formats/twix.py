@@ -11,8 +11,9 @@ The receiver's signal follows exp(+2 pi i k r), ours exp(-2 pi i k r) (`ops/four
 stands mirrored along all its encoded axes. Each readout's quaternion then gives, for the conjugated samples, the
 directions of phase encode, readout and slice (LPS) as the columns of its rotation, and `ReadOutOffcentre` is the
 slice's position along that readout direction. Three things outside ourselves agree: twixtools turns the directions
-round instead of the samples; the echo-planar scan's residual receiver phase has this sign; and the phantom's wedges, which
-lie anteriorly, do so in the picture.
+round instead of the samples; the echo-planar picture has less entropy, and is more like the gradient echo's, with the
+receiver's phase on the ramps taken out with this sign than with the other or not at all; and the wedges at the
+phantom's front are in front.
 """
 
 from __future__ import annotations
