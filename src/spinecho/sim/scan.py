@@ -102,7 +102,7 @@ def simulate_brain(labels: Int[Tensor, "z y x"], geometry: Geometry, scan: Scan)
         if scan.contrast == "random"
         else anatomy.of_sequence(SEQUENCES[scan.contrast], scan.field_t)
     )
-    onto = _grid(scan, fine=True)
+    onto = _grid(scan)
     planes = 3 if scan.matrix[0] == 1 else 1
     centred = anatomy.at_isocentre(labels, geometry)
     magnitude = sum(
@@ -118,7 +118,7 @@ def simulate_brain(labels: Int[Tensor, "z y x"], geometry: Geometry, scan: Scan)
 def simulate_phantom(scan: Scan) -> Simulated:
     """A scan of the analytic phantom: a slice, a volume, or with n_frames a series."""
     rng = torch.Generator().manual_seed(scan.seed)
-    onto = _grid(scan, fine=True)
+    onto = _grid(scan)
     if scan.n_frames == 1:
         magnitude = phantom(onto.shape)
     else:
@@ -157,7 +157,7 @@ def measure(
         image, csm, mask=mask, traj=traj, matrix=scan.matrix, geometries=(geometry,), axes=axes, header=header
     )
     clean = replace(clean, encoding=_described(clean.encoding, scan))
-    maps = sensitivities(loops, _grid(scan, fine=False))
+    maps = sensitivities(loops, geometry.resized(scan.matrix))
     if scan.snr == float("inf"):
         return Simulated(kspace=clean, image=image, csm=maps, scan=scan)
     assert clean.target is not None
@@ -168,11 +168,10 @@ def measure(
     return Simulated(kspace=kspace, image=image, csm=maps, scan=scan)
 
 
-def _grid(scan: Scan, *, fine: bool) -> Geometry:
-    """The axial grid about the isocentre, at the matrix or `fineness` times finer in-plane."""
+def _grid(scan: Scan) -> Geometry:
+    """The axial grid about the isocentre, `fineness` times finer in-plane than the matrix."""
     z, y, x = scan.matrix
-    factor = scan.fineness if fine else 1
-    shape = (z, y * factor, x * factor)
+    shape = (z, y * scan.fineness, x * scan.fineness)
     voxel = [f / n for f, n in zip(scan.fov_mm, shape, strict=True)][::-1]
     return Geometry.from_frame([0, 0, scan.offset_mm], np.eye(3), voxel, shape)
 

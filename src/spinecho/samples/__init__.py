@@ -1,0 +1,1 @@
+"""Three small simulated scans that ship with the package; README.md says what they are."""
