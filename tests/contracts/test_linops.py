@@ -71,12 +71,17 @@ def _wavelet(rng):
     return _operators()["wavelet.Wavelet"]((3, 33, 20)), (2, 3, 33, 20), (2, 3, 33, 20)
 
 
+def _differences(rng):
+    return _operators()["diff.Differences"](), (2, 3, 1, 6, 7), (3, 2, 3, 1, 6, 7)
+
+
 CASES: dict[str, Case] = {
     "fourier.Fourier": _fourier,
     "sampling.Sampling": _sampling,
     "sampling.CentreCrop": _crop,
     "coils.Coils": _coils,
     "psf.CartesianSense": _cartesian_sense,
+    "diff.Differences": _differences,
     "wavelet.Wavelet": _wavelet,
     "nufft.NUFFT": _nufft,
     "toeplitz.Toeplitz": _toeplitz,

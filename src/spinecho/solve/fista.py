@@ -1,0 +1,40 @@
+"""FISTA: accelerated proximal gradient for f(x) + R(x), f smooth, R with a known proximal map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+Map = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class FISTAState:
+    """x after n_iters iterations."""
+
+    x: Tensor
+    n_iters: int
+
+
+def fista(gradient: Map, prox: Map, x0: Tensor, *, step: float = 1.0) -> Iterator[FISTAState]:
+    """Yield the iterates; the first is x0 itself. The caller stops.
+
+    Parameters
+    ----------
+    gradient
+        x -> grad f(x), with Lipschitz constant 1 / step at most.
+    prox
+        x -> argmin_z step R(z) + |z - x|^2 / 2.
+
+    Source: Beck and Teboulle 2009, doi:10.1137/080716542, eq. 4.1 to 4.3.
+    """
+    x = z = x0
+    t, n = 1.0, 0
+    while True:
+        yield FISTAState(x, n)
+        previous, x = x, prox(z - step * gradient(z))
+        t, momentum = (1 + (1 + 4 * t * t) ** 0.5) / 2, t - 1
+        z = x + (momentum / t) * (x - previous)
+        n += 1
