@@ -146,3 +146,36 @@ def test_kill_while_writing_leaves_the_last_good_file(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait(timeout=10)
     assert target.read_bytes() == b"last good"
+
+
+_FULL_DISK = """
+import resource, sys
+import torch
+from pathlib import Path
+from spinecho.core.errors import DataError
+from spinecho.core.geometry import Geometry
+from spinecho.core.image import Image
+from spinecho.io.write import write
+import numpy as np
+image = Image(values=torch.rand(1, 4, 64, 64), geometries=(Geometry((4, 64, 64), np.eye(4)),))
+names = ["a.nii", "a.nii.gz", "a.png", "dicom", "a.mrd", "a.h5", "a.npy", "a.cfl"]
+for name in names:
+    write(image, name)
+before = {p: p.read_bytes() for p in Path().rglob("*") if p.is_file()}
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+for name in names:
+    try:
+        write(image, name)
+        print(name, "was written")
+    except DataError as error:
+        print(name, "refused" if "larger than" in str(error) or "disk is full" in str(error) else error)
+after = {p: p.read_bytes() for p in Path().rglob("*") if p.is_file()}
+print("same" if after == before else sorted(map(str, set(after) ^ set(before))) or "changed")
+"""
+
+
+def test_every_image_writer_survives_a_full_disk(tmp_path):
+    done = subprocess.run([sys.executable, "-c", _FULL_DISK], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "same" and all(line.endswith(" refused") for line in lines[:-1]), done.stdout

@@ -162,7 +162,7 @@ def test_what_cannot_be_written_is_refused_before_the_work(tmp_path):
             check_image_output(path, False, WriteOptions(affine=tmp_path / "absent.txt"))
         with pytest.raises(DataError, match="no such series"):
             check_image_output(path, False, WriteOptions(like=tmp_path / "absent"))
-    with pytest.raises(DataError, match=r"no writer for image files called \.jpg"):
+    with pytest.raises(DataError, match=r"no writer for image files called '\.jpg'"):
         check_image_output(tmp_path / "a.jpg", True, none)
     target.mkdir()
     check_image_output(target, True, none)
@@ -184,6 +184,17 @@ def test_like_lends_patient_study_and_place(tmp_path):
     back = read(tmp_path / "dicom")
     assert back.geometry.matches(grid("oblique"))
     torch.testing.assert_close(back.values, unplaced.values, atol=0.01, rtol=0)
+
+
+def test_like_of_a_real_series(shared_data, tmp_path):
+    series = shared_data / "dicom" / "t1_defaced_0p67mm"
+    original = read(series)
+    unplaced = replace(original, geometries=(Geometry.unknown(original.geometry.shape),), header=Header())
+    write(unplaced, tmp_path / "dicom", WriteOptions(like=series))
+    back = read(tmp_path / "dicom")
+    assert back.geometry.matches(original.geometry)
+    for key in ("study_uid", "frame_of_reference_uid"):
+        assert back.header.patient[key] == original.header.patient[key]
 
 
 def test_like_of_another_shape_or_place_is_refused(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +87,21 @@ def test_foreign_readers_of_dicom(tmp_path, name):
     expected = marked_points(image.geometry)
     _assert_same(_by_pydicom(path), expected)
     _assert_same(_by_simpleitk(path), expected)
+
+
+@pytest.mark.peer
+@pytest.mark.skipif(shutil.which("dcm2niix") is None, reason="dcm2niix is not installed")
+@pytest.mark.parametrize("name", DIRECTIONS)
+def test_dcm2niix_on_our_dicom(tmp_path, name):
+    image = phantom(grid(name))
+    write(image, tmp_path / "dicom")
+    command = ["dcm2niix", "-f", "out", "-b", "n", "-z", "n", "-o", str(tmp_path), str(tmp_path / "dicom")]
+    subprocess.run(command, check=True, capture_output=True)
+    slope = pydicom.dcmread(next((tmp_path / "dicom").iterdir())).RealWorldValueMappingSequence[0].RealWorldValueSlope
+    theirs = nibabel.load(tmp_path / "out.nii")
+    values, affine = np.asarray(theirs.dataobj), RAS_TO_LPS @ theirs.affine
+    values = values * (slope if values.max() > 1000 else 1.0)
+    _assert_same(_points(values, lambda i: (affine @ (*i, 1))[:3]), marked_points(image.geometry))
 
 
 @pytest.mark.parametrize("name", DIRECTIONS)

@@ -15,7 +15,7 @@ from pathlib import Path
 from spinecho.core.errors import DataError
 
 _SAID = {
-    errno.ENOSPC: ("the disk is full", "make room, or write to another disk"),
+    errno.ENOSPC: ("the disk is full (or a size limit is reached)", "make room, or write to another disk"),
     errno.EDQUOT: ("your disk quota is used up", "make room, or write to another disk"),
     errno.EFBIG: ("the file would be larger than the system allows", "raise the limit (ulimit -f), or write less"),
     errno.EACCES: ("there is no permission to write here", "choose another place, or change its permissions"),
@@ -24,7 +24,9 @@ _SAID = {
     errno.ENOENT: ("the folder does not exist", "create it with mkdir -p"),
     errno.ENAMETOOLONG: ("the name is too long for this file system", "choose a shorter one"),
 }
-_HDF5_ERRNO = re.compile(r"errno = (\d+)")
+# HDF5, pydicom and numpy hide what the system said in the text of their own exceptions.
+_ERRNO = re.compile(r"errno = (\d+)|\[Errno (\d+)\]")
+_SHORT = re.compile(r"\d+ requested and \d+ written")
 
 
 def check_place(path: Path) -> Path:
@@ -176,16 +178,21 @@ def _exchange(a: Path, b: Path) -> bool:
 
 @contextmanager
 def _told(path: str | Path) -> Iterator[None]:
-    """Turn what the system refuses into a DataError; HDF5 hides the errno in the text of other exceptions."""
+    """Turn what the system refuses into a DataError, whatever the library made of it."""
     try:
         yield
     except DataError:
         raise
     except (OSError, RuntimeError, ValueError) as error:
-        code = error.errno if isinstance(error, OSError) and error.errno else None
-        if match := _HDF5_ERRNO.search(str(error)):
-            code = int(match[1])
-        if code is None and not isinstance(error, OSError):
+        text = str(error)
+        if match := _ERRNO.search(text):
+            code = int(match[1] or match[2])
+        elif _SHORT.search(text):
+            code = errno.ENOSPC
+        elif isinstance(error, OSError):
+            code = error.errno or 0
+        else:
             raise
-        found, do = _SAID.get(code or 0, (f"it cannot be written: {error}", "choose another place"))
+        first_line = text.partition("\n")[0]
+        found, do = _SAID.get(code, (f"it cannot be written: {first_line}", "choose another place"))
         raise DataError(found, do=do, file=path) from error

@@ -65,7 +65,7 @@ def image_text(header: Header) -> dict[str, Any]:
     flags = "; ".join(header.flags)
     history = "; ".join((*header.flags, f"spinecho {spinecho.__version__}", *header.history))
     facts = {
-        "SeriesDescription": short("; ".join(("spinecho", *header.flags, header.protocol))),
+        "SeriesDescription": short("; ".join(text for text in ("spinecho", *header.flags, header.protocol) if text)),
         "ProtocolName": short(header.protocol),
         "DerivationDescription": short(history, _MOST),
         "ImageComments": short(flags, _MOST),

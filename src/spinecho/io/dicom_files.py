@@ -131,7 +131,8 @@ def _check_one_series(found: list[Any]) -> None:
 
 def _files(folder: Path) -> Iterator[Path]:
     for f in sorted(folder.rglob("*")):
-        if f.is_file() and f.name.upper() != "DICOMDIR" and not f.name.startswith("."):
+        hidden = any(part.startswith(".") for part in f.relative_to(folder).parts)
+        if f.is_file() and not hidden and f.name.upper() != "DICOMDIR":
             yield f
 
 
