@@ -55,11 +55,12 @@ def run_all(kspace: KSpace, title: str) -> Iterator[Case]:
     """Reconstruct with every method that applies; yields the case as it grows, the last one is complete."""
     results: list[Result] = []
     refused: dict[str, str] = {}
-    for name in sorted(registry.names("recon"), key=lambda n: (n not in SIMPLEST, n)):
+    names = set(registry.names("recon")) - {"auto"}
+    for name in sorted(names, key=lambda n: (n not in SIMPLEST, n)):
         module = registry.load("recon", name)
         if reason := module.Method.refusal(kspace):
             refused[name] = reason
-        elif name != "auto":
+        else:
             results.append(run_method(kspace, name))
         yield Case(title=title, kspace=kspace, results=tuple(results), refused=dict(refused))
 

@@ -27,32 +27,33 @@ def read_sample(name: str) -> KSpace:
     return kspace
 
 
-def run_demo(out: Path) -> Iterator[tuple[str, Path]]:
+def run_demo(out: Path) -> Iterator[tuple[str, Path | None]]:
     """Reconstruct the samples into a folder.
 
     Yields
     ------
-    What was just made, as a sentence, and where it lies; the last one is the report.
+    What was just made, as a sentence, and where it lies (None for a reason why not); the last one is the report.
     """
     out.mkdir(parents=True, exist_ok=True)
     cases: list[Case] = []
     for name in sample_names():
         kspace, case = read_sample(name), None
+        stem = name.partition(".")[0]
         done = 0
         for case in run_all(kspace, title=f"{name} (simulated)"):
             for result in case.results[done:]:
                 for suffix in (".nii.gz", ".png"):
-                    path = out / f"{Path(name).stem}_{result.method}{suffix}"
+                    path = out / f"{stem}_{result.method}{suffix}"
                     write(result.image, path)
                     yield f"{name}: {result.method}, {result.seconds:.2f} s", path
             done = len(case.results)
         if case is not None:
             cases.append(case)
             for method, reason in case.refused.items():
-                yield f"{name}: {method} does not apply: {reason}", out
+                yield f"{name}: {method} does not apply: {reason}", None
             if case.kspace.is_cartesian and not case.kspace.axes:
-                write_overview(out / f"{Path(name).stem}.png", case)
-                yield f"{name}: all methods beside each other", out / f"{Path(name).stem}.png"
+                write_overview(out / f"{stem}.png", case)
+                yield f"{name}: all methods beside each other", out / f"{stem}.png"
     report = out / "report.html"
     write_report(report, cases, command="spinecho demo")
     yield "report", report

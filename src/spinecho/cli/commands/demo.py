@@ -27,5 +27,5 @@ def run(arguments: Sequence[str]) -> int:
     from spinecho.evaluate.demo import run_demo
 
     for made, path in run_demo(args.out):
-        print(f"{made} -> {path}")
+        print(made if path is None else f"{made} -> {path}")
     return 0
