@@ -190,6 +190,9 @@ def place(lines: Lines, index: Array, n_batch: int, grid: Grid, *, conjugate: bo
     for chunk in lines.chunks():
         values, _ = lines[chunk].samples()
         first = chunk[0]
+        if conjugate:
+            # Before the crop: it keeps voxel -n // 2 of an even number and not +n // 2, and conjugation mirrors voxels.
+            values = values.conj()
         if flipped[first]:
             values = values[..., ::-1]
         readout = _readouts(values[..., extent.low[first] : extent.high[first]], int(extent.start[first]), grid)
@@ -201,8 +204,6 @@ def place(lines: Lines, index: Array, n_batch: int, grid: Grid, *, conjugate: bo
             count[index[at], z[at], y[at], a if partial else 0 : b if partial else 1] += 1
     if count.max() > 1:
         samples /= np.maximum(count, 1)[:, None]
-    if conjugate:
-        np.conjugate(samples, out=samples)
     return samples, count[:, None]
 
 
