@@ -17,7 +17,7 @@ from spinecho.ops.nufft import NUFFT, Points
 class Toeplitz(LinearOperator):
     """T x = A^H W A x for the NUFFT A of a trajectory: (*batch, coil, z, y, x) to itself.
 
-    Source: Fessler et al. 2005, doi:10.1109/TSP.2005.855832. The kernel is an adjoint NUFFT of the weights onto the
+    Source: Fessler et al. 2005, doi:10.1109/TSP.2005.853152. The kernel is an adjoint NUFFT of the weights onto the
     doubled grid, so that its accuracy is the NUFFT's.
 
     Parameters

@@ -104,7 +104,7 @@ def phantom_kspace(
     n_voxels
         Of the image that it is to be compared with.
 
-    Source: Van de Walle et al. 2000, doi:10.1109/42.841170 (ellipse); Koay et al. 2007, doi:10.1002/mrm.21292.
+    Source: Koay et al. 2007, doi:10.1002/mrm.21292 (ellipsoid); an ellipse has J1 in its place.
     """
     k = points.double()
     total = torch.zeros(k.shape[:-1], dtype=torch.complex128, device=k.device)

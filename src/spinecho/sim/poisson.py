@@ -16,7 +16,7 @@ def poisson_disc(
 ) -> Bool[Tensor, "1 k2 k1 1"]:
     """Points of a (k2, k1) grid at a distance of at least 1 + slope * rho, rho = 0 at the centre and 1 at an edge.
 
-    Source: Cook 1986, doi:10.1145/7529.8927 (Poisson disc); Vasanawala et al. 2011, doi:10.1109/ISBI.2011.5872579
+    Source: Cook 1986, doi:10.1145/7529.8927 (Poisson disc); Vasanawala et al., ISBI 2011
     (variable density for MRI). Points are visited in random order and taken if no earlier one is too near; the slope
     is found by bisection for slightly too many, of which some are then left out, so the count is exact.
 
