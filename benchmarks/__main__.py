@@ -13,12 +13,13 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
 from benchmarks.cases import CASES, build
 from benchmarks.results import Circumstances, page
-from benchmarks.rows import Row, fixed_weight, measure, peers
+from benchmarks.rows import Row, fixed_weight, measure, suits
 from benchmarks.sides import METHODS, Bench
 from benchmarks.tuning import LADDER
 from spinecho.methods import registry
@@ -74,22 +75,12 @@ def load_average() -> str:
 def main() -> None:
     """Run it."""
     args = arguments()
-    bench = Bench(work=args.work, peers_python=args.peers_python, threads=args.threads, repeats=args.repeats)
     torch.set_num_threads(args.threads)
     before = load_average()
     print(f"load average {before}")
-    methods = {side: available(side, args.methods, args.peers_python) for side in args.sides}
-    cases = {
-        name: (build(name, args.shared, args.work / "cases"), args.work / f"cases/{name}.npz") for name in args.cases
-    }
-    fixed = {m: fixed_weight(bench, cases, "bart", m) for m in ("l1_wavelet", "tv") if m in methods.get("bart", [])}
-    rows: list[Row] = []
-    for name, (case, path) in cases.items():
-        for method in args.methods:
-            for side, allowed in methods.items():
-                if method in allowed and method in peers(name, side):
-                    rows += measure(bench, case, path, side, method, fixed.get(method), tune_only=args.tune_only)
-                    print(f"{name} {method} {side} done", flush=True)
+    args.work.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=args.work) as scratch:
+        rows, failures = table(args, Path(scratch))
     if args.tune_only:
         return
     how = Circumstances(
@@ -103,9 +94,35 @@ def main() -> None:
         load_after=load_average(),
         versions=versions(args.peers_python),
     )
-    args.out.write_text(page(rows, how))
+    args.out.write_text(page(rows, failures, how))
     (args.work / "rows.json").write_text(json.dumps([asdict(r) for r in rows], indent=1))
     print(f"load average {how.load_after}; written to {args.out}")
+
+
+def table(args: argparse.Namespace, scratch: Path) -> tuple[list[Row], list[str]]:
+    """All rows, and what failed: one side's failure does not stop the others."""
+    bench = Bench(
+        work=args.work, scratch=scratch, peers_python=args.peers_python, threads=args.threads, repeats=args.repeats
+    )
+    methods = {side: available(side, args.methods, args.peers_python) for side in args.sides}
+    cases = {
+        name: (build(name, args.shared, args.work / "cases"), args.work / f"cases/{name}.npz") for name in args.cases
+    }
+    fixed = {m: fixed_weight(bench, cases, "bart", m) for m in ("l1_wavelet", "tv") if m in methods.get("bart", [])}
+    rows: list[Row] = []
+    failures: list[str] = []
+    for name, (case, path) in cases.items():
+        for method in args.methods:
+            for side in [s for s, allowed in methods.items() if method in allowed and suits(name, s, method)]:
+                if method not in METHODS[side]:
+                    continue
+                try:
+                    rows += measure(bench, case, path, side, method, fixed.get(method), tune_only=args.tune_only)
+                except RuntimeError as error:
+                    failures.append(str(error))
+                    print(error, file=sys.stderr)
+                print(f"{name} {method} {side} done", flush=True)
+    return rows, failures
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import time
 from pathlib import Path
 
 import numpy as np
+
+from benchmarks.worker import peak_mb
 
 _SOLVERS = {
     "cg_sense": "-l2 -r {weight} -i {n_iters}",
@@ -74,18 +75,18 @@ def read_cfl(path: Path) -> np.ndarray:
 
 
 def _clock(command: str, work: Path, environment: dict[str, str], repeats: int) -> tuple[float, float]:
-    """Median seconds of the whole process, and its largest resident memory in MB."""
+    """Median seconds of the whole process; and its largest resident memory in MB, from one more run that is watched."""
+    arguments = ["bart", *command.split()]
     seconds, memory = [], 0.0
     for _ in range(max(1, repeats)):
         start = time.perf_counter()
-        with subprocess.Popen(
-            ["bart", *command.split()], cwd=work, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        ) as process:
-            _, status, usage = os.wait4(process.pid, 0)
-            seconds.append(time.perf_counter() - start)
-            process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode:
-                assert process.stderr is not None
-                raise RuntimeError(f"bart {command} failed: {process.stderr.read().decode()[-500:]}")
-        memory = max(memory, usage.ru_maxrss / 1024)
+        done = subprocess.run(arguments, cwd=work, env=environment, capture_output=True, text=True, check=False)
+        seconds.append(time.perf_counter() - start)
+        if done.returncode:
+            raise RuntimeError(f"bart {command} failed: {done.stderr[-500:]}")
+    if repeats:
+        with subprocess.Popen(arguments, cwd=work, env=environment, stdout=subprocess.DEVNULL) as process:
+            while process.poll() is None:
+                memory = max(memory, peak_mb(process.pid))
+                time.sleep(0.002)
     return statistics.median(seconds), memory

@@ -21,9 +21,9 @@ weight given. `best on average`: the one weight with the best mean psnr over all
 within 0.05 dB of that of the side's own converged image ({last} iterations), and `solve s` is the time of so many; the
 scores are those of the converged image. Start-up and files are out: Python sides are timed inside a warm process; from
 bart's processes the time of `bart scale 1` on the same k-space file is taken off. `maps s` is the making of coil maps
-(spinecho: made once more by itself, and taken off the time of the whole `spinecho.recon`; sigpy: measured once where a
-solver uses them). `times` is the side's solve time over spinecho's with the same choice of weight (maps: maps over maps; a
-weight fixed on average is compared with spinecho's automatic one).
+(spinecho: made once more by itself, and taken off the time of the whole `spinecho.recon`; sigpy: measured once where
+a solver uses them). `times` is the side's solve time over spinecho's with the same choice of weight (maps: maps over
+maps; a weight fixed on average is compared with spinecho's automatic one).
 `peak MB` is the largest resident memory of the process with its interpreter and libraries.
 espirit rows: everybody's maps are put into the same solver, `bart pics -l2 -r 0.01 -i 30`; zero_filled has no peer.
 """
@@ -52,13 +52,15 @@ class Circumstances:
     versions: str
 
 
-def page(rows: list[Row], how: Circumstances) -> str:
+def page(rows: list[Row], failures: list[str], how: Circumstances) -> str:
     """The whole of RESULTS.md."""
     text = HEAD.format(**vars(how), protocol=PROTOCOL, last=how.ladder[-1])
     for kind, title in (("real", "Real data"), ("simulated", "Simulated data")):
         chosen = [r for r in rows if r.kind == kind]
         if chosen:
             text += f"\n## {title}\n\n{COLUMNS}" + "".join(_line(r, rows) for r in chosen)
+    if failures:
+        text += "\n## Failed\n\n" + "".join(f"- {f.splitlines()[0]}\n" for f in failures)
     return text
 
 

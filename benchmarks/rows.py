@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.bart_side import combine
 from benchmarks.cases import Case
 from benchmarks.scoring import object_psnr, scores
-from benchmarks.sides import METHODS, Bench, Setting, run
+from benchmarks.sides import Bench, Setting, run
 from benchmarks.tuning import LADDER, SWEEP_ITERS, Oracle, best_on_average
 
 SLOW = {("sigpy", "l1_wavelet"), ("sigpy", "tv")}
@@ -66,7 +66,7 @@ def measure(
         ways.append(("best on average", fixed))
     rows = []
     for chosen, weight in ways:
-        n_iters = oracle.iterations(oracle.tuned.best if weight == fixed else weight)
+        n_iters = oracle.iterations(oracle.tuned.best if chosen == "best on average" else weight)
         if tune_only:
             continue
         last = None if SWEEP_ITERS[method] is None else LADDER[-1]
@@ -83,15 +83,10 @@ def fixed_weight(bench: Bench, cases: dict[str, tuple[Case, Path]], side: str, m
     return best_on_average([o.tuned.sweep for o in oracles]) if oracles else None
 
 
-def peers(case: str, side: str) -> list[str]:
-    """The side's methods that suit the case."""
-    return [method for method in METHODS[side] if suits(case, side, method)]
-
-
 def _maps(bench: Bench, case: Case, path: Path, side: str) -> Row:
     """Coil maps, judged by one and the same solver."""
     (made,) = run(bench, side, path, "espirit", [Setting()], bench.repeats)
-    image = combine(bench.work, bench.environment, case.samples, made.image)
+    image = combine(bench.scratch, bench.environment, case.samples, made.image)
     return _filled(case, side, "espirit", "default", Setting(), made.maps_s, 0.0, made.peak_mb, image)
 
 

@@ -46,9 +46,10 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Where files lie and how things are run, the same for all sides."""
+    """Where files lie (`work` is kept, `scratch` is not) and how things are run, the same for all sides."""
 
     work: Path
+    scratch: Path
     peers_python: Path
     threads: int = 2
     repeats: int = 3
@@ -73,10 +74,11 @@ def run(bench: Bench, side: str, case: Path, method: str, settings: list[Setting
     """The method with each of the settings; repeats 0: once, for the image only."""
     if side == "bart":
         return [
-            Run(**run_bart(bench.work, bench.environment, case, method, **asdict(s), repeats=repeats)) for s in settings
+            Run(**run_bart(bench.scratch, bench.environment, case, method, **asdict(s), repeats=repeats))
+            for s in settings
         ]
     python = sys.executable if side == "spinecho" else str(bench.peers_python)
-    out = bench.work / f"out-{side}.npz"
+    out = bench.scratch / f"{side}.npz"
     job = {
         "case": str(case),
         "method": method,
