@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spinecho.core.errors import DataError
+from spinecho.io.dicom_files import quiet
 
 Vector = npt.NDArray[np.float64]
 _SIZE = re.compile(rb"sSliceArray\.lSize\s*=\s*(\d{1,4})\s")
@@ -60,7 +61,8 @@ def _nearer(point: Vector, centres: Vector) -> bool:
 
 
 def _image_tags(ds: Any) -> dict[str, list[Any]]:
-    from nibabel.nicom import csareader
+    with quiet():
+        from nibabel.nicom import csareader
 
-    csa = csareader.get_csa_header(ds, "image")
+        csa = csareader.get_csa_header(ds, "image")
     return {name: tag["items"] for name, tag in csa["tags"].items()} if csa else {}
