@@ -18,6 +18,7 @@ from spinecho.cli import main
 from spinecho.core.errors import DataError
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import read
+from spinecho.methods import registry
 from spinecho.methods.device import choose
 from spinecho.methods.partial import Finished, partial_folder
 from spinecho.methods.reconstruct import recon
@@ -62,6 +63,30 @@ def test_steps_give_what_one_go_gives(tmp_path):
     assert all(a.matches(b) for a, b in zip(image.geometries, whole.geometries, strict=True))
     Finished(tmp_path / "p", 20).remove()
     assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize("method", sorted(set(registry.names("recon")) - {"auto"}))
+def test_the_size_of_a_step_does_not_matter(method, tmp_path):
+    """But for the noise level, which is estimated from the slices that are there."""
+    y, x = np.mgrid[-24:24, -24:24]
+    soft = 1 / (1 + np.exp(np.hypot(y, x) - 14))
+    corners = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+    coils = [np.exp(-((y - 16 * a) ** 2 + (x - 16 * b) ** 2) / 900) for a, b in corners]
+    images = np.stack([[soft * c * (1 + 0.1 * i) for c in coils] for i in range(4)])
+    rng = np.random.default_rng(0)
+    images = images + 0.02 * (rng.standard_normal(images.shape) + 1j * rng.standard_normal(images.shape))
+    samples = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(images, (-2, -1)), norm="ortho"), (-2, -1))
+    lines = np.abs(np.arange(48) - 24)
+    samples[:, :, (lines > 9) & (lines % 2 == 1)] = 0
+    np.save(tmp_path / "scan.npy", samples.astype(np.complex64))
+    whole, module = read(tmp_path / "scan.npy", OPTIONS), registry.load("recon", method)
+    if module.Method.refusal(whole):
+        pytest.skip("the method does not take this scan")
+    settings = {"n_iters": 5} if "n_iters" in module.Config.__dataclass_fields__ else {}
+    how, _ = run(tmp_path / "scan.npy", tmp_path / "p", at_once=2, method=method, **settings)
+    expected = recon(whole, method, **settings).values
+    found = collect(tmp_path / "p", how)[0].values
+    assert torch.linalg.vector_norm(found - expected) < 2e-3 * torch.linalg.vector_norm(expected)
 
 
 def test_an_interrupted_run_continues(tmp_path):
