@@ -186,12 +186,26 @@ def test_like_lends_patient_study_and_place(tmp_path):
     torch.testing.assert_close(back.values, unplaced.values, atol=0.01, rtol=0)
 
 
+@pytest.mark.parametrize(("axis", "words"), [(-1, "columns mirrored"), (-2, "rows mirrored"), (-3, "slices mirrored")])
+def test_an_image_that_lies_mirrored_is_not_given_the_series_place(shared_data, tmp_path, axis, words):
+    series = shared_data / "dicom" / "t1_defaced_0p67mm"
+    original = read(series)
+    noise = torch.randn(original.values.shape, generator=torch.Generator().manual_seed(0))
+    values = (original.values + 5 * noise).flip(axis)
+    unplaced = Image(values=values, geometries=(Geometry.unknown(original.geometry.shape),))
+    with pytest.raises(DataError, match=f"looks like the series with {words}"):
+        write(unplaced, tmp_path / "dicom", WriteOptions(like=series))
+    assert not (tmp_path / "dicom").exists()
+
+
 def test_like_of_a_real_series(shared_data, tmp_path):
     series = shared_data / "dicom" / "t1_defaced_0p67mm"
     original = read(series)
     unplaced = replace(original, geometries=(Geometry.unknown(original.geometry.shape),), header=Header())
     write(unplaced, tmp_path / "dicom", WriteOptions(like=series))
     back = read(tmp_path / "dicom")
+    words = pydicom.dcmread(_files(tmp_path / "dicom")[0]).DerivationDescription
+    assert "orientation taken from t1_defaced_0p67mm; correlation with that series 1.00" in words
     assert back.geometry.matches(original.geometry)
     for key in ("study_uid", "frame_of_reference_uid"):
         assert back.header.patient[key] == original.header.patient[key]

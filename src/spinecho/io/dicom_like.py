@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.io.dicom_facts import patient_facts
 from spinecho.io.dicom_files import quiet, series_headers
-from spinecho.io.dicom_series import ordered
+from spinecho.io.dicom_series import ordered, pixels
 
 
 def series_geometry(path: Path) -> Geometry:
@@ -29,6 +33,21 @@ def series_geometry(path: Path) -> Geometry:
     if not geometry.oriented:
         raise DataError("the series does not say how the patient lay", do="give another one", file=path)
     return geometry
+
+
+def series_magnitude(path: Path) -> npt.NDArray[Any]:
+    """Magnitude (z, y, x) of a DICOM series, the mean of its contrasts and frames.
+
+    Raises
+    ------
+    DataError
+        If its pixels cannot be read.
+    """
+    try:
+        with quiet():
+            return np.abs(pixels(ordered(series_headers(path)))).mean((0, 1))
+    except DataError as error:
+        raise error.within(path) from error
 
 
 def series_patient(path: Path) -> Mapping[str, str]:

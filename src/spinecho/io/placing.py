@@ -10,6 +10,7 @@ import numpy as np
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
+from spinecho.io.likeness import check_likeness
 from spinecho.io.options import WriteOptions
 from spinecho.io.volume import UNKNOWN_ORIENTATION
 
@@ -20,7 +21,8 @@ def placed(image: Image, options: WriteOptions) -> Image:
     Raises
     ------
     DataError
-        If the file is no affine, the series has another shape, or `--affine` is given for an oriented scan.
+        If the file is no affine, the series has another shape, the image lies mirrored against it, or `--affine` is
+        given for an oriented scan.
     """
     image = image.as_stored().volume()
     if image.geometry.oriented:
@@ -30,12 +32,15 @@ def placed(image: Image, options: WriteOptions) -> Image:
     if options.affine is not None:
         geometry, source = Geometry(image.geometry.shape, read_affine(options.affine)), options.affine.name
     elif options.like is not None:
-        from spinecho.io.dicom_like import series_geometry
+        from spinecho.io.dicom_like import series_geometry, series_magnitude
 
         geometry, source = series_geometry(options.like), options.like.name
         if geometry.shape != image.geometry.shape:
             found = f"the image has shape {image.geometry.shape} (z, y, x), the series {options.like} {geometry.shape}"
             raise DataError(found, do="give the series of the same scan, or the orientation with --affine FILE")
+        magnitude = image.magnitude().values
+        mean = magnitude.reshape(-1, *geometry.shape).mean(0)
+        source += f"; {check_likeness(mean.cpu().numpy(), series_magnitude(options.like))}"
     else:
         return image
     flags = tuple(f for f in image.header.flags if f != UNKNOWN_ORIENTATION)
