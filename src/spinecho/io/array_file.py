@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -17,7 +18,10 @@ from spinecho.io.hdf5 import MAGIC, as_complex, dataset, open_h5, read_dataset
 from spinecho.io.limits import check_expansion, check_memory
 
 Index = tuple[slice, ...]
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+_DAMAGED = (
+    *(OSError, ValueError, KeyError, EOFError, TypeError, SyntaxError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,11 @@ def variables(path: Path) -> list[Variable]:
     except DataError:
         raise
     except _DAMAGED as e:
-        raise DataError(f"the file is damaged or truncated ({e})", do="export or copy it again") from e
+        raise _damaged(e) from e
+
+
+def _damaged(error: Exception) -> DataError:
+    return DataError(f"the file is damaged or truncated ({error})", do="export or copy it again")
 
 
 def pick(found: list[Variable], key: str | None, path: Path) -> Variable:
@@ -137,8 +145,11 @@ def _npz(path: Path) -> list[Variable]:
 def _npz_reader(path: Path, name: str, shape: tuple[int, ...], itemsize: int) -> Callable[[Index], np.ndarray]:
     def read(index: Index) -> np.ndarray:
         _check(shape, itemsize, path, name)
-        with np.load(path, allow_pickle=False) as archive:
-            return archive[name][index]
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return archive[name][index]
+        except _DAMAGED as error:
+            raise _damaged(error) from error
 
     return read
 

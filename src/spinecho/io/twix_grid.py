@@ -65,11 +65,11 @@ class Grid:
         return np.ascontiguousarray(np.moveaxis(values, -2, -4)), count
 
 
-def image_grid(m: Measurement, index: np.ndarray, protocol: Protocol, readout: Readout) -> Grid:
+def image_grid(m: Measurement, index: np.ndarray, protocol: Protocol, readout: Readout, is_part: bool = False) -> Grid:
     """The grid of the image's readouts: slices, cardiac phases, echoes and sets, repetitions are axes where they vary.
 
     Lines are placed by their distance from the line that the scanner calls the centre, so that partial Fourier leaves
-    zeros on one side.
+    zeros on one side. `is_part` keeps the axis of slices for a single one out of several.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def image_grid(m: Measurement, index: np.ndarray, protocol: Protocol, readout: R
             found = np.unique(values[index])
             combined = combined * len(found) + np.clip(np.searchsorted(found, values), 0, len(found) - 1)
         length = int(combined[index].max()) + 1
-        if length > 1:
+        if length > 1 or (is_part and name == "slice"):
             names.append(name)
             columns.append(combined)
             shape.append(length)

@@ -75,7 +75,7 @@ def read_protocol(sections: dict[str, Any], path: Path) -> Protocol:
     first, is_3d = slices[0], int(_number(kspace.get("ucDimension"), 2)) == 4
     pat = yaps.get("sPat", {})
     extra = [_number(kspace.get(f"d{axis}OversamplingForDialog"), 0.0) for axis in ("Slice", "Phase")]
-    readout = _number(meas.get("flReadoutOSFactor"), 0.0) or 2.0
+    factor = _number(meas.get("flReadoutOSFactor"), 2.0)
     return Protocol(
         base=_positive(kspace, "lBaseResolution"),
         n_lines=_positive(kspace, "lPhaseEncodingLines"),
@@ -86,7 +86,7 @@ def read_protocol(sections: dict[str, Any], path: Path) -> Protocol:
             _number(first.get("dPhaseFOV"), first["dReadoutFOV"]),
             float(first["dReadoutFOV"]),
         ),
-        oversampling=(1 + extra[0] if is_3d else 1.0, 1 + extra[1], readout),
+        oversampling=(1 + extra[0] if is_3d else 1.0, 1 + extra[1], factor if 1 <= factor <= 16 else 2.0),
         acceleration=(_number(pat.get("lAccelFact3D"), 1.0), _number(pat.get("lAccelFactPE"), 1.0)),
         ramp=_ramp(meas),
         is_epi=_number(yaps.get("sFastImaging", {}).get("lEPIFactor"), 1.0) > 1,

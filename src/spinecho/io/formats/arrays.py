@@ -23,7 +23,7 @@ from spinecho.io.array_write import write as write
 from spinecho.io.axes import IMAGE, KSPACE, arranged, batch_axes, parse_axes, rows_are_readout, suggestion
 from spinecho.io.hdf5 import MAGIC
 from spinecho.io.mrd_groups import is_mrd
-from spinecho.io.options import ReadOptions
+from spinecho.io.options import ReadOptions, refuse_idle
 from spinecho.ops.fourier import fft
 
 SUFFIXES = (".npy", ".npz", ".mat", ".h5")
@@ -66,6 +66,7 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
         Says the shape found, what is wanted, and the command that would work.
     """
     if array_own.is_own(path):
+        refuse_idle(options, "spinecho's own .h5")
         return array_own.read(path, options.slices)
     variable, traj = _chosen(path, options)
     names = _names(variable, traj, options, path)

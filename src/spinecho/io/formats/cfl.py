@@ -23,7 +23,7 @@ from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.io import array_kspace, cfl_file
 from spinecho.io.axes import BATCH, IMAGE, KSPACE
-from spinecho.io.options import ReadOptions, WriteOptions
+from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
 from spinecho.ops.fourier import fft
 
 SUFFIXES = (".cfl", ".hdr")
@@ -51,6 +51,7 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
     DataError
         If the two files disagree, or a dimension is in use that has no place here.
     """
+    refuse_idle(options, "cfl", "axes", "domain", "readout", "mask", "traj", "oversampling", "voxel_mm")
     array = cfl_file.mapped(path)
     n_slices = array.shape[_SLICE]
     start, stop = options.slices or (0, n_slices)

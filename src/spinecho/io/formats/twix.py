@@ -30,7 +30,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.kspace import KSpace
 from spinecho.io.limits import check_memory
-from spinecho.io.options import ReadOptions
+from spinecho.io.options import ReadOptions, refuse_idle
 from spinecho.io.twix_file import Measurement, measurements, starts_as_twix
 from spinecho.io.twix_grid import calibration_grid, image_grid
 from spinecho.io.twix_lines import Readout, Roles, noise_covariance, roles
@@ -60,16 +60,19 @@ def read(path: Path, options: ReadOptions) -> KSpace:
     DataError
         If the file is truncated, or of a kind that is refused: not Cartesian, multi-band, readouts of several sizes.
     """
+    refuse_idle(options, "Siemens raw")
     found = measurements(path)
     scan = found[-1]
     protocol, kinds = read_protocol(scan.protocol, path), roles(scan)
+    n_slices = len(np.unique(scan.counter("Sli")[kinds.image]))
     if options.slices is not None:
         kinds = _only_slices(scan, kinds, options.slices)
     readout = Readout.of(scan, kinds.image, protocol)
-    grid = image_grid(scan, kinds.image, protocol, readout)
+    grid = image_grid(scan, kinds.image, protocol, readout, is_part=n_slices > 1)
     check_memory(2 * grid.n_bytes, "the scan")
-    phases, notes = line_phases(scan, kinds, protocol, readout)
-    values, count = grid.filled(scan, kinds.image, readout, phases)
+    with np.errstate(over="ignore", invalid="ignore"):  # absurd samples are refused once they are k-space
+        phases, notes = line_phases(scan, kinds, protocol, readout)
+        values, count = grid.filled(scan, kinds.image, readout, phases)
     samples, mask = _on_grid(values, count, readout)
     calib = None
     if len(kinds.reference):
