@@ -190,6 +190,15 @@ def test_images_come_back(tmp_path, rng, complex_values):
     assert np.array_equal(last.data, picture.values[2, 1, 1]) and (last.slice, last.phase, last.contrast) == (2, 1, 1)
 
 
+def test_an_image_without_orientation_is_written_as_its_owner_stores_it(tmp_path, rng):
+    geometry = picture_geometry((1, 10, 12), transposed=True, voxel_mm=(2.0, 1.0, 4.0))
+    values = torch.rand((1, 1, 10, 12), generator=rng)
+    write(Image(values=values, geometries=geometry), tmp_path / "a.mrd")
+    got = read(tmp_path / "a.mrd")
+    assert torch.equal(got.values, values.mT) and got.geometry.voxel_mm == (2.0, 1.0, 4.0)
+    assert not got.geometry.oriented and "orientation=unknown" in got.header.flags
+
+
 @pytest.mark.parametrize(("far", "axis"), [(True, "slice"), (False, "repetition")])
 def test_images_whose_counters_say_nothing(tmp_path, far, axis):
     values = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4)
