@@ -62,9 +62,9 @@ def check_image_output(path: str | Path, oriented: bool, options: WriteOptions) 
 def _writer(path: Path, kind: str) -> ModuleType:
     """The format that writes such items under such a name."""
     writers = [m for m in map(format_module, format_names()) if hasattr(m, "write") and kind in m.WRITES]
-    for module in writers:
-        if any(path.name.lower().endswith(s) for s in module.SUFFIXES if s):
-            return module
+    matching = [(len(s), m) for m in writers for s in m.SUFFIXES if s and path.name.lower().endswith(s)]
+    if matching:  # .mrd.h5 before .h5
+        return max(matching, key=lambda pair: pair[0])[1]
     known = " ".join(dict.fromkeys(s for m in writers for s in m.SUFFIXES if s))
     found = f"no writer for {kind} files called {path.suffix or path.name!r}"
     raise DataError(found, do=f"known are {known}", file=path)

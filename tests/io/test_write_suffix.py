@@ -1,0 +1,23 @@
+"""The longest suffix names the format: scan.mrd.h5 is MRD, scan.h5 is spinecho's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spinecho.io import array_own
+from spinecho.io.options import ReadOptions
+from spinecho.io.read import find_format, read
+from spinecho.io.write import write
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("o.h5", "arrays"), ("o.mrd.h5", "mrd"), ("o.mrd", "mrd"), ("o.cfl", "cfl")]
+)
+def test_the_longest_suffix_wins(tmp_path: Path, name: str, wanted: str) -> None:
+    np.save(tmp_path / "s.npy", np.ones((3, 8, 8), np.complex64))
+    write(read(tmp_path / "s.npy", ReadOptions(axes="coil k1 k0")), tmp_path / name)
+    assert find_format(tmp_path / name).__name__.endswith("." + wanted)
+    assert array_own.is_own(tmp_path / name) == (wanted == "arrays")
