@@ -8,9 +8,6 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from mutants import mutants, readers, seed
 from reader_process import Reader
 

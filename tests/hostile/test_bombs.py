@@ -5,16 +5,11 @@ from __future__ import annotations
 import gzip
 import io
 import struct
-import sys
 import zipfile
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from reader_process import Reader
 
 UNPACKED = 1 << 29

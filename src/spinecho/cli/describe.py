@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.ops.sampling import acceleration
@@ -52,6 +55,13 @@ def facts(item: KSpace | Image) -> list[tuple[str, str]]:
     rows += [("sequence", header.sequence), ("protocol", header.protocol)]
     rows += [("history", step) for step in header.history]
     return [(label, value) for label, value in rows if value]
+
+
+def written(paths: Sequence[Path]) -> str:
+    """`wrote brain.nii.gz`, or how many files in which folder."""
+    if len(paths) <= 4:
+        return "\n".join(f"wrote {path}" for path in paths)
+    return f"wrote {len(paths)} files in {paths[0].parent}"
 
 
 def times(sizes: object) -> str:

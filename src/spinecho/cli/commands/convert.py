@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     if args.target.exists() and args.source.exists() and args.target.samefile(args.source):
         raise DataError("it is the input itself", do="choose another name for the output", file=args.target)
     check_place(args.target)
-    from spinecho.cli.describe import one_line
+    from spinecho.cli.describe import one_line, written
     from spinecho.core.kspace import KSpace
     from spinecho.io.catalogue import check_suffix
     from spinecho.io.read import read
@@ -50,6 +50,5 @@ def run(arguments: Sequence[str]) -> int:
             do = f"{error.do}; to make an image of it: spinecho recon '{args.source}' -o '{args.target}'"
             raise DataError(error.found, do=do, file=args.target) from None
         raise
-    write(item, args.target, replace(args.write, input_axes=args.read.axes))
-    print(f"wrote {args.target}")
+    print(written(write(item, args.target, replace(args.write, input_axes=args.read.axes))))
     return 0

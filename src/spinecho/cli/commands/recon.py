@@ -171,14 +171,14 @@ def finish(
 
     `scan` and `shown` are what the report shows: everything, or one slice of a scan that was gone through in steps.
     """
+    from spinecho.cli.describe import written
     from spinecho.evaluate.case import Result, score_image
     from spinecho.io.write import write
 
     for step in image.header.history:
         print(f"  {step}")
     for path in args.output:
-        write(image, path, replace(args.write, input_axes=args.read.axes))
-        print(f"wrote {path}")
+        print(written(write(image, path, replace(args.write, input_axes=args.read.axes))))
     scores = score_image(replace(scan, target=target), image) if target is not None else None
     if scores is not None:
         against = "the full scan" if args.read.simulate_mask else "the file's own truth"
