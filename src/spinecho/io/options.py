@@ -20,15 +20,15 @@ class ReadOptions:
     readout: Literal["x", "y"] = "x"
     """for coil images: which image axis the readout runs along"""
     mask: Path | None = None
-    """array of measured samples (else: where samples are not zero)"""
+    """array of measured samples, with the samples' order of axes, or k1 alone (else: where samples are not zero)"""
     traj: Path | None = None
-    """array of trajectory points for non-Cartesian samples"""
+    """array of trajectory points (cycles per field of view or pixel, radians per pixel) for non-Cartesian samples"""
     key: str | None = None
     """name of the variable inside an .npz, .mat or .h5 with several"""
     oversampling: float = 1.0
     """readout oversampling to crop from an array that does not record it"""
     voxel_mm: tuple[float, float, float] | None = None
-    """voxel size (x, y, z) in mm where the file does not record it"""
+    """voxel size in mm of the picture as stored (columns, rows, slices) where the file does not record it"""
     simulate_mask: str | None = None
     """undersample a full scan and score the result against it: KIND:R:CENTRE:SEED, e.g. random:4:0.08:0"""
     slices: tuple[int, int] | None = None
