@@ -232,7 +232,7 @@ def test_the_same_parameters_give_the_same_samples_and_are_kept():
 
 
 def test_sampled_scans_are_seeded_and_keep_what_is_fixed():
-    draw = [sample_scan(torch.Generator().manual_seed(s), matrix=(1, 64, 64)) for s in (1, 1, 2)]
+    draw = [sample_scan(torch.Generator().manual_seed(s), Scan(matrix=(1, 64, 64))) for s in (1, 1, 2)]
     assert draw[0] == draw[1] != draw[2] and draw[2].matrix == (1, 64, 64)
 
 

@@ -53,13 +53,14 @@ class Scan:
     seed: int = 0
 
 
-def sample_scan(generator: torch.Generator, **fixed: object) -> Scan:
-    """Draw contrast, coils, field, SNR, position, sampling and seed; named fields keep the values given."""
+def sample_scan(generator: torch.Generator, base: Scan = Scan()) -> Scan:  # noqa: B008 (frozen)
+    """Draw contrast, field, position, coils, sampling, SNR, phase and seed; the rest (matrix ...) is the base's."""
     pick = lambda options: options[int(torch.randint(len(options), (1,), generator=generator))]  # noqa: E731
     uniform = lambda low, high: low + (high - low) * float(torch.rand(1, generator=generator))  # noqa: E731
     seed = int(torch.randint(2**31, (1,), generator=generator))
     kind, accel = pick(["random", "equispaced", "gaussian"]), pick([3, 4, 5, 6, 8])
-    drawn = Scan(
+    return replace(
+        base,
         offset_mm=uniform(-20, 50),
         contrast=pick([*SEQUENCES, "random"]),
         field_t=pick([1.5, 3.0]),
@@ -69,7 +70,6 @@ def sample_scan(generator: torch.Generator, **fixed: object) -> Scan:
         phase_rad=uniform(0.2, 1.5),
         seed=seed,
     )
-    return replace(drawn, **fixed)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -35,7 +35,7 @@ _MOST_GUESSED = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    n_iters: int = 12
+    n_iters: int = 20
     """conjugate-gradient iterations; 0 gives the gridded image"""
     l2: float | None = None
     """weight of |x|^2, relative to A^H W A, which is about 1; None: from the noise"""
