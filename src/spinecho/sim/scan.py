@@ -53,7 +53,7 @@ class Scan:
     seed: int = 0
 
 
-def sample_scan(generator: torch.Generator, base: Scan = Scan()) -> Scan:  # noqa: B008 (frozen)
+def sample_scan(generator: torch.Generator, base: Scan = Scan()) -> Scan:
     """Draw contrast, field, position, coils, sampling, SNR, phase and seed; the rest (matrix ...) is the base's."""
     pick = lambda options: options[int(torch.randint(len(options), (1,), generator=generator))]  # noqa: E731
     uniform = lambda low, high: low + (high - low) * float(torch.rand(1, generator=generator))  # noqa: E731
