@@ -1,0 +1,96 @@
+"""Auto: looks at how the scan was sampled, takes the method that suits it, and says which and why.
+
+The image's history tells the choice ("auto took l1_wavelet: irregular lines, 4.0-fold undersampled, 24 calibration
+lines, 8 coils"). Where the first choice cannot take the scan, for example without calibration lines, the next is tried,
+down to the plain inverse transform.
+
+Source: no paper; the order is the one of psnr in `make bench`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from spinecho.calib.pattern import Pattern, patterns
+from spinecho.core.errors import DataError
+from spinecho.core.image import Image
+from spinecho.core.kspace import KSpace
+from spinecho.core.method import Recon
+from spinecho.methods import registry
+from spinecho.ops.sampling import acceleration
+
+_SERIES = ("time", "repetition")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    pass
+
+
+class Method(Recon):
+    config: Config
+    whole_series: ClassVar[bool] = True  # it may take llr
+
+    @classmethod
+    def refusal(cls, kspace: KSpace) -> str | None:
+        refused = {name: _module(name).Method.refusal(kspace) for name in choices(kspace)[0]}
+        if all(refused.values()):
+            return "no method takes it: " + "; ".join(f"{name}: {why}" for name, why in refused.items())
+        return None
+
+    def forward(self, kspace: KSpace) -> Image:
+        names, why = choices(kspace)
+        passed: list[str] = []
+        for name in names:
+            module = _module(name)
+            reason = module.Method.refusal(kspace)
+            try:
+                if reason is None:
+                    image = module.Method(module.Config())(kspace)
+                    note = "".join(f"; not {p}" for p in passed)
+                    return replace(image, header=image.header.noted(f"auto took {name}: {why}{note}"))
+            except DataError as error:
+                reason = error.found
+            passed.append(f"{name}, since {reason}")
+        raise DataError("no method takes this scan: " + "; ".join(passed), do="see `spinecho info FILE`")
+
+
+def choices(kspace: KSpace) -> tuple[tuple[str, ...], str]:
+    """Names of methods, best first, and what of the scan decided the order."""
+    coils = f"{kspace.n_coils} coil{'s' * (kspace.n_coils > 1)}"
+    if not kspace.is_cartesian:
+        return ("nufft_cg", "gridding"), f"{kspace.encoding.trajectory} trajectory, {coils}"
+    found = patterns(kspace)
+    names, sampling = _for_pattern(found[0])
+    if names == ("zero_filled",) and any(_for_pattern(p)[0] != names for p in found):
+        names, sampling = _UNDERSAMPLED, "some frames or slices undersampled"
+    if names is not _UNDERSAMPLED:
+        return names, f"{sampling}, {coils}"
+    series = [kspace.samples.shape[i] for i, a in enumerate(kspace.axes) if a in _SERIES]
+    frames = max(series, default=1)
+    lines = " x ".join(str(n) for n in found[0].calibration_size if n > 1) or "no"
+    if kspace.calib is not None:
+        lines = "separate"
+    assert kspace.mask is not None
+    factor = f"{acceleration(kspace.mask):.1f}-fold undersampled"
+    facts = f"{sampling}, {factor}, {lines} calibration lines, {coils}"
+    return (("llr", *names), f"{frames} frames, {facts}") if frames > 1 else (names, facts)
+
+
+_UNDERSAMPLED = ("l1_wavelet", "cg_sense", "grappa", "zero_filled")
+
+
+def _for_pattern(pattern: Pattern) -> tuple[tuple[str, ...], str]:
+    lattice = pattern.lattice
+    full = lattice is not None and lattice.acceleration == 1 and bool(pattern.readout[slice(*pattern.extent[2])].all())
+    if full and pattern.one_sided:
+        axes = " and ".join(("k2", "k1", "k0")[a] for a in pattern.one_sided)
+        return ("pocs", "homodyne", "zero_filled"), f"partial Fourier along {axes}"
+    if full:
+        return ("zero_filled",), "fully sampled"
+    return _UNDERSAMPLED, f"regular phase encodes, {lattice}" if lattice is not None else "irregular phase encodes"
+
+
+def _module(name: str):
+    return registry.load("recon", name)
