@@ -161,3 +161,16 @@ def test_a_terminal_shows_progress(tmp_path):
     assert process.wait() == 0
     assert b"30/30" in shown or b"28/30" in shown
     assert b"left" in shown
+
+
+def test_dicom_needs_an_orientation_and_says_so_before_the_work(scan, tmp_path, capsys, monkeypatch):
+    arguments = ("recon", scan, *AXES, "--method", "zero_filled", "-o", tmp_path / "out_dicom")
+    with monkeypatch.context() as patched:
+        patched.setattr("spinecho.methods.reconstruct.recon", lambda *_, **__: pytest.fail("the work has begun"))
+        run(*arguments, code=2)
+    error = capsys.readouterr().err
+    assert "--affine" in error
+    assert "--like" in error
+    np.savetxt(tmp_path / "affine.txt", np.diag([1, 1, 5, 1]))
+    run(*arguments, "--affine", tmp_path / "affine.txt")
+    assert len(list((tmp_path / "out_dicom").iterdir())) == 1

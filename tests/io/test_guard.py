@@ -104,6 +104,9 @@ def test_a_stopped_worker_is_replaced(tmp_path):
         with pytest.raises(DataError, match="crashes"):
             worker.probe(path)
         assert worker.probe(path) == 64 * 8
+        worker._process.terminate()
+        worker._process.wait()
+        assert worker.probe(path) == 64 * 8, "one that ended by itself is replaced in silence"
     finally:
         worker.stop()
 

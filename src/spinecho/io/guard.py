@@ -52,6 +52,7 @@ class Worker:
         """Start the process without waiting for it, so that its start costs nothing later."""
         if self._process is not None and self._owner == os.getpid() and self._process.poll() is None:
             return
+        self.stop()
         self._lines = queue.Queue()
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         self._process = subprocess.Popen(

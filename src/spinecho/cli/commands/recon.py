@@ -112,7 +112,7 @@ def in_one_step(args: Arguments, how: Plan, device: Any, begin: float, command: 
     from spinecho.methods.stream import load
 
     scan = load(args.scan, args.read, device)
-    say_scan(scan)
+    begin_with(args, scan)
     check_images(args, scan)
     with progress(args.method):
         start = time.perf_counter()
@@ -132,7 +132,7 @@ def slice_by_slice(args: Arguments, how: Plan, device: Any, begin: float, comman
     folder = partial_folder(args.output[0] if args.output else args.report or Path("recon"))
     middle = how.first + how.n_slices // 2
     scan = load(args.scan, replace(args.read, slices=(middle, middle + 1)), torch.device("cpu"))
-    say_scan(scan)
+    begin_with(args, scan)
     check_images(args, scan)
     print(
         f"{how.n_slices} slices, {how.per_step} at once: at most about {human(how.peak_bytes)} of memory; "
@@ -204,11 +204,15 @@ def settings_of(args: Arguments) -> dict[str, Any]:
     return {} if config is None else {f.name: getattr(config, f.name) for f in fields(config)}
 
 
-def say_scan(scan: KSpace) -> None:
-    """One line: which format was read, and what is in it."""
+def begin_with(args: Arguments, scan: KSpace) -> None:
+    """One line on what was read; outputs that such a scan cannot have are refused before the work."""
     from spinecho.cli.describe import one_line
+    from spinecho.io.write import check_image_output
 
     print(f"read {one_line(scan)}")
+    oriented = all(g.oriented for g in scan.geometries)
+    for path in args.output:
+        check_image_output(path, oriented, args.write)
 
 
 def peak_memory() -> int:
