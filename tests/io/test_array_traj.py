@@ -10,7 +10,7 @@ from scipy.io import savemat
 
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
-from spinecho.io.array_traj import in_cycles_per_fov, is_radial, laid_out
+from spinecho.io.array.traj import in_cycles_per_fov, is_radial, laid_out
 from spinecho.io.formats import arrays
 from spinecho.io.options import ReadOptions
 

@@ -16,7 +16,7 @@ from scipy.io import loadmat, savemat
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
-from spinecho.io.array_write import named_array
+from spinecho.io.array.write import named_array
 from spinecho.io.formats import arrays
 from spinecho.io.options import ReadOptions, WriteOptions
 from spinecho.methods.reconstruct import recon

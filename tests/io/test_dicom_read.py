@@ -20,7 +20,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
 from spinecho.core.errors import DataError
 from spinecho.core.header import Header
 from spinecho.core.image import Image
-from spinecho.io.dicom_files import quiet
+from spinecho.io.dicom.files import quiet
 from spinecho.io.formats import dicom
 from spinecho.io.options import WriteOptions
 from spinecho.io.read import find_format, read

@@ -12,9 +12,9 @@ from pydicom.dataset import Dataset
 
 from spinecho.core.errors import DataError
 from spinecho.core.header import Header
-from spinecho.io.dicom_describe import equipment, image_text, patient_and_study, sequence
-from spinecho.io.dicom_facts import clock, decimal, digits, new_uid, short, uid
-from spinecho.io.dicom_mosaic import mosaic_slices
+from spinecho.io.dicom.describe import equipment, image_text, patient_and_study, sequence
+from spinecho.io.dicom.facts import clock, decimal, digits, new_uid, short, uid
+from spinecho.io.dicom.mosaic import mosaic_slices
 
 UP = np.array([0.0, 0.0, 1.0])
 

@@ -18,7 +18,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.core.image import Image
-from spinecho.io.dicom_write import scale_of, stored
+from spinecho.io.dicom.write import scale_of, stored
 from spinecho.io.options import WriteOptions
 from spinecho.io.read import read
 from spinecho.io.volume import volumes

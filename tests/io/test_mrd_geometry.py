@@ -9,7 +9,7 @@ from asymmetric import DIRECTIONS
 from mrd_files import header, line, save
 
 from spinecho.core.geometry import Geometry
-from spinecho.io.mrd_geometry import frame, geometries, head_frame
+from spinecho.io.mrd.geometry import frame, geometries, head_frame
 from spinecho.io.read import read
 from spinecho.methods.reconstruct import recon
 

@@ -19,7 +19,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.core.image import Image
-from spinecho.io.nifti_write import _place
+from spinecho.io.nifti.write import _place
 from spinecho.io.options import ReadOptions, WriteOptions
 from spinecho.io.read import read
 from spinecho.io.write import write

@@ -16,7 +16,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 from spinecho.io.formats import twix
 from spinecho.io.options import ReadOptions
-from spinecho.io.twix_epi import to_image_line
+from spinecho.io.twix.epi import to_image_line
 from spinecho.methods.reconstruct import recon
 from spinecho.ops.fourier import fft, ifft
 
@@ -237,7 +237,7 @@ def test_the_receivers_phase_on_the_ramps_tells_the_sign(shared_data: Path, monk
     entropies = {}
     for sign in (1, 0, -1):
         matrix = lambda ramp, m, n, shift, s=sign: to_image_line(ramp, m, n, s * shift)  # noqa: E731
-        monkeypatch.setattr("spinecho.io.twix_lines.to_image_line", matrix)
+        monkeypatch.setattr("spinecho.io.twix.lines.to_image_line", matrix)
         _, image = picture(shared_data / "kspace/siemens_epi.dat")
         b = image / np.linalg.norm(image)
         entropies[sign] = -np.sum(b * np.log(b))

@@ -12,7 +12,7 @@ from twix_maker import Line, protocol, write_twix
 from spinecho.core.kspace import KSpace
 from spinecho.io.formats import twix
 from spinecho.io.options import ReadOptions
-from spinecho.io.twix_epi import Ramp, least_entropy, navigator_phase, phase_ramp, to_image_line
+from spinecho.io.twix.epi import Ramp, least_entropy, navigator_phase, phase_ramp, to_image_line
 from spinecho.ops.fourier import ifft
 
 RAMP = Ramp(160, 240, 160, 32, 496)

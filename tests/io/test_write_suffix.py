@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spinecho.io import array_own
+from spinecho.io.array import own as array_own
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import find_format, read
 from spinecho.io.write import write

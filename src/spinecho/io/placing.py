@@ -32,7 +32,7 @@ def placed(image: Image, options: WriteOptions) -> Image:
     if options.affine is not None:
         geometry, source = Geometry(image.geometry.shape, read_affine(options.affine)), options.affine.name
     elif options.like is not None:
-        from spinecho.io.dicom_like import series_geometry, series_magnitude
+        from spinecho.io.dicom.like import series_geometry, series_magnitude
 
         geometry, source = series_geometry(options.like), options.like.name
         if geometry.shape != image.geometry.shape:
@@ -61,7 +61,7 @@ def check_lent(oriented: bool, options: WriteOptions) -> None:
             raise DataError("--affine is given, but the scan records its orientation", do="leave out --affine")
         read_affine(options.affine)
     elif options.like is not None:
-        from spinecho.io.dicom_like import series_geometry
+        from spinecho.io.dicom.like import series_geometry
 
         series_geometry(options.like)
 

@@ -17,12 +17,15 @@ from spinecho.core.errors import DataError
 from spinecho.core.header import Header
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
-from spinecho.io import array_kspace, array_own, array_samples, array_traj
-from spinecho.io.array_file import Variable, pick, variables
-from spinecho.io.array_write import write as write
+from spinecho.io.array import kspace as array_kspace
+from spinecho.io.array import own as array_own
+from spinecho.io.array import samples as array_samples
+from spinecho.io.array import traj as array_traj
+from spinecho.io.array.file import Variable, pick, variables
+from spinecho.io.array.write import write as write
 from spinecho.io.axes import IMAGE, KSPACE, arranged, batch_axes, parse_axes, rows_are_readout, suggestion
 from spinecho.io.hdf5 import MAGIC
-from spinecho.io.mrd_groups import is_mrd
+from spinecho.io.mrd.groups import is_mrd
 from spinecho.io.options import ReadOptions, refuse_idle
 from spinecho.ops.fourier import fft
 

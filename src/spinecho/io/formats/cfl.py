@@ -21,7 +21,8 @@ from spinecho.core.errors import DataError
 from spinecho.core.header import Header
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
-from spinecho.io import array_kspace, cfl_file
+from spinecho.io import cfl_file
+from spinecho.io.array import kspace as array_kspace
 from spinecho.io.axes import BATCH, IMAGE, KSPACE
 from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
 from spinecho.ops.fourier import fft

@@ -11,11 +11,11 @@ import torch
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.io.atomic import check_replaceable, replacing, replacing_folder
-from spinecho.io.dicom_facts import header_of
-from spinecho.io.dicom_files import is_dicom, quiet, series_headers
-from spinecho.io.dicom_like import series_patient
-from spinecho.io.dicom_series import ordered, pixels
-from spinecho.io.dicom_write import datasets, is_ours, save, unplaced
+from spinecho.io.dicom.facts import header_of
+from spinecho.io.dicom.files import is_dicom, quiet, series_headers
+from spinecho.io.dicom.like import series_patient
+from spinecho.io.dicom.series import ordered, pixels
+from spinecho.io.dicom.write import datasets, is_ours, save, unplaced
 from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
 from spinecho.io.placing import check_lent, placed
 from spinecho.io.volume import UNKNOWN_ORIENTATION, only_slices, volumes

@@ -26,8 +26,8 @@ from spinecho.core.header import Header
 from spinecho.core.kspace import KSpace
 from spinecho.io.axes import picture_geometry
 from spinecho.io.hdf5 import MAGIC, dataset, open_h5, read_dataset
-from spinecho.io.mrd_geometry import UNKNOWN
-from spinecho.io.mrd_xml import EncodingSpace, ScanHeader, parse_header
+from spinecho.io.mrd.geometry import UNKNOWN
+from spinecho.io.mrd.xml import EncodingSpace, ScanHeader, parse_header
 from spinecho.io.options import ReadOptions, refuse_idle
 from spinecho.ops.fourier import fft, ifft
 from spinecho.ops.sampling import centre_crop

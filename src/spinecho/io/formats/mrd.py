@@ -15,12 +15,12 @@ from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.io.atomic import replacing
 from spinecho.io.hdf5 import MAGIC, create_h5, dataset, open_h5, read_dataset
-from spinecho.io.mrd_groups import choose, is_mrd, is_scan
-from spinecho.io.mrd_images import read_images, write_images
-from spinecho.io.mrd_kspace import read_kspace, sorted_scan
-from spinecho.io.mrd_own import check_text
-from spinecho.io.mrd_write import write_kspace
-from spinecho.io.mrd_xml import ScanHeader, parse_header
+from spinecho.io.mrd.groups import choose, is_mrd, is_scan
+from spinecho.io.mrd.images import read_images, write_images
+from spinecho.io.mrd.kspace import read_kspace, sorted_scan
+from spinecho.io.mrd.own import check_text
+from spinecho.io.mrd.write import write_kspace
+from spinecho.io.mrd.xml import ScanHeader, parse_header
 from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
 
 SUFFIXES = (".mrd", ".mrd.h5")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from spinecho.core.image import Image
 from spinecho.io.atomic import replacing
-from spinecho.io.nifti_read import is_nifti, read_volume
-from spinecho.io.nifti_write import write_volume
+from spinecho.io.nifti.read import is_nifti, read_volume
+from spinecho.io.nifti.write import write_volume
 from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
 from spinecho.io.placing import check_lent, placed
 from spinecho.io.volume import only_slices, to_image, volumes
@@ -22,7 +22,7 @@ def recognises(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path, options: ReadOptions) -> Image:
-    """Values (time, channel, z, y, x) in LPS; see `io/nifti_read.py`."""
+    """Values (time, channel, z, y, x) in LPS; see `io/nifti/read.py`."""
     refuse_idle(options, "NIfTI")
     return only_slices(to_image(read_volume(path)), options.slices)
 

@@ -1,9 +1,10 @@
-"""Siemens raw data (.dat), VB, VD, VE and XA, through twixtools' definitions.
+"""Siemens raw data (.dat), VB and VD/VE layouts, through twixtools' definitions.
 
-Tried on real files of VE11C (syngo MR E11, Skyra): a gradient echo and an echo-planar scan; the other layouts on
-synthetic files. The last measurement of a multi-raid file is the scan; noise is taken from it or an earlier one.
-Readout oversampling is removed, reversed lines are turned, averages averaged, partial Fourier and asymmetric echoes
-placed by their centres. Echo-planar lines come back to an even grid and in phase (`io/twix_epi.py`).
+Tried on real files of VE11C (syngo MR E11, Skyra): a gradient echo and an echo-planar scan; VB and the other features
+on synthetic files; XA, which shares VE's layout, on none. The last measurement of a multi-raid file is the scan; noise
+is taken from it or an earlier one. Readout oversampling is removed, reversed lines are turned, averages averaged,
+partial Fourier and asymmetric echoes placed by their centres. Echo-planar lines come back to an even grid and in phase
+(`io/twix/epi.py`).
 
 Why the samples are conjugated
 ------------------------------
@@ -31,11 +32,11 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.kspace import KSpace
 from spinecho.io.limits import check_memory
 from spinecho.io.options import ReadOptions, refuse_idle
-from spinecho.io.twix_file import Measurement, measurements, starts_as_twix
-from spinecho.io.twix_grid import calibration_grid, image_grid
-from spinecho.io.twix_lines import Readout, Roles, noise_covariance, roles
-from spinecho.io.twix_phase import line_phases
-from spinecho.io.twix_protocol import Protocol, directions, read_protocol
+from spinecho.io.twix.file import Measurement, measurements, starts_as_twix
+from spinecho.io.twix.grid import calibration_grid, image_grid
+from spinecho.io.twix.lines import Readout, Roles, noise_covariance, roles
+from spinecho.io.twix.phase import line_phases
+from spinecho.io.twix.protocol import Protocol, directions, read_protocol
 from spinecho.ops.fourier import fft
 
 SUFFIXES = (".dat",)

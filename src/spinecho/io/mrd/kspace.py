@@ -14,14 +14,14 @@ from spinecho.core.encoding import Encoding
 from spinecho.core.errors import DataError
 from spinecho.core.header import Header
 from spinecho.core.kspace import KSpace
-from spinecho.io.mrd_calibration import calibration, noise_covariance
-from spinecho.io.mrd_geometry import UNKNOWN, geometries
-from spinecho.io.mrd_grid import Grid, find_grid, place
-from spinecho.io.mrd_lines import open_table
-from spinecho.io.mrd_own import TARGET, load, own_facts, unoriented
-from spinecho.io.mrd_path import OWN_UNIT, along_path
-from spinecho.io.mrd_scan import Scan, sort_lines
-from spinecho.io.mrd_xml import Matrix, ScanHeader
+from spinecho.io.mrd.calibration import calibration, noise_covariance
+from spinecho.io.mrd.geometry import UNKNOWN, geometries
+from spinecho.io.mrd.grid import Grid, find_grid, place
+from spinecho.io.mrd.lines import open_table
+from spinecho.io.mrd.own import TARGET, load, own_facts, unoriented
+from spinecho.io.mrd.path import OWN_UNIT, along_path
+from spinecho.io.mrd.scan import Scan, sort_lines
+from spinecho.io.mrd.xml import Matrix, ScanHeader
 from spinecho.io.options import ReadOptions
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -17,9 +17,9 @@ import numpy.typing as npt
 import spinecho
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
-from spinecho.io.dicom_describe import equipment, image_text, patient_and_study, sequence
-from spinecho.io.dicom_facts import decimal, new_uid
-from spinecho.io.dicom_files import quiet
+from spinecho.io.dicom.describe import equipment, image_text, patient_and_study, sequence
+from spinecho.io.dicom.facts import decimal, new_uid
+from spinecho.io.dicom.files import quiet
 from spinecho.io.volume import Volume
 
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"

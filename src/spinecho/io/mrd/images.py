@@ -13,11 +13,11 @@ import torch
 from spinecho.core.encoding import Encoding
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
-from spinecho.io.mrd_geometry import UNKNOWN, geometries, head_frame
-from spinecho.io.mrd_own import OwnFacts, load, own_facts, store, unoriented
-from spinecho.io.mrd_write import COUNTER, write_text
-from spinecho.io.mrd_xml import ScanHeader
-from spinecho.io.mrd_xml_write import header_xml
+from spinecho.io.mrd.geometry import UNKNOWN, geometries, head_frame
+from spinecho.io.mrd.own import OwnFacts, load, own_facts, store, unoriented
+from spinecho.io.mrd.write import COUNTER, write_text
+from spinecho.io.mrd.xml import ScanHeader
+from spinecho.io.mrd.xml_write import header_xml
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _TYPES = {1: "magnitude", 2: "phase", 3: "real part", 4: "imaginary part", 5: "complex", 6: "colour"}

@@ -7,8 +7,8 @@ import math
 from spinecho.core.encoding import Encoding
 from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
-from spinecho.io.mrd_own import OWN, OwnFacts
-from spinecho.io.mrd_xml import Matrix, Triple
+from spinecho.io.mrd.own import OWN, OwnFacts
+from spinecho.io.mrd.xml import Matrix, Triple
 
 _HZ_PER_T = 42.577478518e6
 _POSITIONS = ("HFP", "HFS", "HFDR", "HFDL", "FFP", "FFS", "FFDR", "FFDL")

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from spinecho.core.errors import DataError
-from spinecho.io.mrd_lines import SKIPPED, Lines
-from spinecho.io.mrd_xml import EncodingSpace, ScanHeader
+from spinecho.io.mrd.lines import SKIPPED, Lines
+from spinecho.io.mrd.xml import EncodingSpace, ScanHeader
 
 Array = np.ndarray[Any, np.dtype[Any]]
 AXES = ("slice", "contrast", "repetition", "time")

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry, stack
-from spinecho.io.dicom_files import parse, quiet
-from spinecho.io.dicom_frames import Frame, frames_of
+from spinecho.io.dicom.files import parse, quiet
+from spinecho.io.dicom.frames import Frame, frames_of
 from spinecho.io.limits import check_expansion, check_memory
 
 _SAME_PLACE_MM = 0.01

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from spinecho.core.header import Header
-from spinecho.io.dicom_frames import fact, frame_groups
+from spinecho.io.dicom.frames import fact, frame_groups
 
 PATIENT = {
     "name": "PatientName",

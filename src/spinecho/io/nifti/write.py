@@ -11,7 +11,7 @@ import numpy as np
 import spinecho
 from spinecho.core.geometry import Geometry
 from spinecho.io.header_json import header_to_json
-from spinecho.io.nifti_qform import nearest_quaternion
+from spinecho.io.nifti.qform import nearest_quaternion
 from spinecho.io.volume import Volume
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -10,8 +10,8 @@ import torch
 
 from spinecho.core.errors import DataError
 from spinecho.io.limits import check_memory
-from spinecho.io.mrd_lines import Lines
-from spinecho.io.mrd_xml import EncodingSpace, Matrix, Triple
+from spinecho.io.mrd.lines import Lines
+from spinecho.io.mrd.xml import EncodingSpace, Matrix, Triple
 from spinecho.ops.fourier import fft, ifft
 from spinecho.ops.sampling import centre_crop
 

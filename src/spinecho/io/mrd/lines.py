@@ -14,7 +14,7 @@ import numpy as np
 from spinecho.core.errors import DataError
 from spinecho.io.hdf5 import check_declared, dataset, read_dataset
 from spinecho.io.limits import check_memory
-from spinecho.io.mrd_own import CHECKSUM, LINE_CHECKSUMS, is_sealed
+from spinecho.io.mrd.own import CHECKSUM, LINE_CHECKSUMS, is_sealed
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

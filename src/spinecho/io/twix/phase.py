@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from spinecho.io.twix_epi import least_entropy, navigator_phase, phase_ramp
-from spinecho.io.twix_file import Measurement
-from spinecho.io.twix_grid import Phases
-from spinecho.io.twix_lines import Readout, Roles
-from spinecho.io.twix_protocol import Protocol
+from spinecho.io.twix.epi import least_entropy, navigator_phase, phase_ramp
+from spinecho.io.twix.file import Measurement
+from spinecho.io.twix.grid import Phases
+from spinecho.io.twix.lines import Readout, Roles
+from spinecho.io.twix.protocol import Protocol
 
 _COILS = 4
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from spinecho.core.errors import DataError
 from spinecho.io.limits import check_memory
-from spinecho.io.mrd_lines import Lines
-from spinecho.io.mrd_xml import Matrix, Triple
+from spinecho.io.mrd.lines import Lines
+from spinecho.io.mrd.xml import Matrix, Triple
 
 Array = np.ndarray[Any, np.dtype[Any]]
 OWN_UNIT = "spinecho: cycles per field of view"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from spinecho.core.errors import DataError
 from spinecho.core.header import Header
-from spinecho.io.twix_epi import Ramp
+from spinecho.io.twix.epi import Ramp
 
 _TRAJECTORIES = {1: "cartesian", 2: "radial", 4: "spiral", 8: "BLADE"}
 _NO_INVERSION = 4

@@ -12,11 +12,11 @@ import numpy as np
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.kspace import KSpace
-from spinecho.io.mrd_geometry import head_frame
-from spinecho.io.mrd_lines import FLAG, line_digest, table_digest
-from spinecho.io.mrd_own import LINE_CHECKSUMS, TARGET, OwnFacts, seal, store, text_digest
-from spinecho.io.mrd_path import OWN_UNIT
-from spinecho.io.mrd_xml_write import header_xml
+from spinecho.io.mrd.geometry import head_frame
+from spinecho.io.mrd.lines import FLAG, line_digest, table_digest
+from spinecho.io.mrd.own import LINE_CHECKSUMS, TARGET, OwnFacts, seal, store, text_digest
+from spinecho.io.mrd.path import OWN_UNIT
+from spinecho.io.mrd.xml_write import header_xml
 from spinecho.ops.sampling import centre_crop
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -1,7 +1,7 @@
 """Images and k-space to .npy, .npz, .mat and .h5.
 
 .npy, .npz and .mat take the input's remaining axes in the input's order, the picture as its owner stores it; .h5 takes
-everything (`io/array_own.py`).
+everything (`io/array/own.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
-from spinecho.io import array_own
+from spinecho.io.array import own as array_own
 from spinecho.io.atomic import replacing
 from spinecho.io.axes import IMAGE, KSPACE, NAMES
 from spinecho.io.options import WriteOptions

@@ -7,7 +7,7 @@ from typing import Any
 
 import spinecho
 from spinecho.core.header import Header
-from spinecho.io.dicom_facts import PATIENT, clock, decimal, digits, new_uid, short, uid
+from spinecho.io.dicom.facts import PATIENT, clock, decimal, digits, new_uid, short, uid
 
 _NEEDED = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientPosition"),

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spinecho.core.errors import DataError
-from spinecho.io.dicom_files import quiet
+from spinecho.io.dicom.files import quiet
 
 Vector = npt.NDArray[np.float64]
 _SIZE = re.compile(rb"sSliceArray\.lSize\s*=\s*(\d{1,4})\s")

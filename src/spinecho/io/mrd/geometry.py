@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from spinecho.core.geometry import Geometry
-from spinecho.io.mrd_xml import Matrix, Triple
+from spinecho.io.mrd.xml import Matrix, Triple
 
 Array = np.ndarray[Any, np.dtype[Any]]
 UNKNOWN = "orientation=unknown"

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
-from spinecho.io.dicom_facts import patient_facts
-from spinecho.io.dicom_files import quiet, series_headers
-from spinecho.io.dicom_series import ordered, pixels
+from spinecho.io.dicom.facts import patient_facts
+from spinecho.io.dicom.files import quiet, series_headers
+from spinecho.io.dicom.series import ordered, pixels
 
 
 def series_geometry(path: Path) -> Geometry:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from spinecho.core.errors import DataError
-from spinecho.io.twix_epi import to_image_line
-from spinecho.io.twix_file import Measurement
-from spinecho.io.twix_protocol import Protocol
+from spinecho.io.twix.epi import to_image_line
+from spinecho.io.twix.file import Measurement
+from spinecho.io.twix.protocol import Protocol
 from spinecho.ops.fourier import ifft
 
 _ASIDE = ("RTFEEDBACK", "HPFEEDBACK", "REFPHASESTABSCAN", "PHASESTABSCAN", "PHASCOR", "NOISEADJSCAN")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from spinecho.core.errors import DataError
-from spinecho.io.twix_file import Measurement
-from spinecho.io.twix_lines import Readout
-from spinecho.io.twix_protocol import Protocol
+from spinecho.io.twix.file import Measurement
+from spinecho.io.twix.lines import Readout
+from spinecho.io.twix.protocol import Protocol
 
 _AXES = {"slice": ("Sli",), "time": ("Phs",), "contrast": ("Eco", "Set"), "repetition": ("Rep",)}
 Phases = Mapping[tuple[int, int, bool], np.ndarray]

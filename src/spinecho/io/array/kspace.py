@@ -15,7 +15,8 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.core.kspace import KSpace
-from spinecho.io import array_samples, array_traj
+from spinecho.io.array import samples as array_samples
+from spinecho.io.array import traj as array_traj
 from spinecho.io.axes import KSPACE, arranged, batch_axes, picture_geometry
 from spinecho.ops.fourier import fft, ifft
 from spinecho.ops.sampling import centre_crop

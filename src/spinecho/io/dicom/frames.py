@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spinecho.core.errors import DataError
-from spinecho.io.dicom_mosaic import mosaic_slices
+from spinecho.io.dicom.mosaic import mosaic_slices
 
 # Which functional group holds an attribute (PS3.3 C.7.6.16, C.8.13.5); classic objects have it at the top.
 _GROUPS = {

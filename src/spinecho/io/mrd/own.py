@@ -19,7 +19,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.io.hdf5 import dataset, read_dataset
 from spinecho.io.header_json import header_from_json, header_to_json
-from spinecho.io.mrd_xml import Matrix, ScanHeader
+from spinecho.io.mrd.xml import Matrix, ScanHeader
 
 OWN = "spinecho"
 CHECKSUM, LINE_CHECKSUMS = "spinecho_sha256", "spinecho_line_sha256"

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from spinecho.core.errors import DataError
-from spinecho.io.mrd_grid import Grid, find_grid, place
-from spinecho.io.mrd_lines import Lines
-from spinecho.io.mrd_scan import Scan
+from spinecho.io.mrd.grid import Grid, find_grid, place
+from spinecho.io.mrd.lines import Lines
+from spinecho.io.mrd.scan import Scan
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -1,0 +1,1 @@
+"""Arrays of any file: names of axes, samples, trajectories, own files."""

@@ -1,0 +1,1 @@
+"""DICOM series: finding files, frames, geometry, writing."""

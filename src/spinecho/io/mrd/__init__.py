@@ -1,0 +1,1 @@
+"""ISMRMRD: header, lines, grids, image series, checksums."""

@@ -1,0 +1,1 @@
+"""NIfTI headers and voxels; the only place where RAS exists."""

@@ -1,0 +1,1 @@
+"""Siemens raw data: measurements, lines, protocol, echo-planar corrections."""
