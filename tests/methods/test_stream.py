@@ -190,7 +190,8 @@ def test_command_scores_what_it_undersampled_in_steps(tmp_path, capsys):
         scores.append(next(line for line in shown.splitlines() if line.startswith("against the full scan: nmse ")))
         assert not (tmp_path / "out.npy.partial").exists()
     assert scores[0] == scores[1]
-    assert "3 at once: at most about" in shown
+    assert "3 slices at once: at most about" in shown
+    assert "read array: 10 slices, 3 coils" in shown
     assert "memory used at most" in shown
 
 

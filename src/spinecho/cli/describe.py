@@ -10,9 +10,13 @@ from spinecho.core.kspace import KSpace
 from spinecho.ops.sampling import acceleration
 
 
-def one_line(item: KSpace | Image) -> str:
-    """`fastmri: 16 slices, 8 coils, matrix 1 x 320 x 320 (z, y, x), 4.0-fold undersampled`."""
-    parts = [f"{n} {axis}s" if n != 1 else f"1 {axis}" for axis, n in _batch(item)]
+def one_line(item: KSpace | Image, n_slices: int | None = None) -> str:
+    """`fastmri: 16 slices, 8 coils, matrix 1 x 320 x 320 (z, y, x), 4.0-fold undersampled`.
+
+    `n_slices` is given where item is only one of that many slices.
+    """
+    batch = [(axis, n_slices if axis == "slice" and n_slices else n) for axis, n in _batch(item)]
+    parts = [f"{n} {axis}s" if n != 1 else f"1 {axis}" for axis, n in batch]
     if isinstance(item, KSpace):
         parts.append(f"{item.n_coils} coil{'s' if item.n_coils > 1 else ''}")
         parts.append(f"matrix {times(item.encoding.matrix)} (z, y, x)")

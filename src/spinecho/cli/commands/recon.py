@@ -132,10 +132,10 @@ def slice_by_slice(args: Arguments, how: Plan, device: Any, begin: float, comman
     folder = partial_folder(args.output[0] if args.output else args.report or Path("recon"))
     middle = how.first + how.n_slices // 2
     scan = load(args.scan, replace(args.read, slices=(middle, middle + 1)), torch.device("cpu"))
-    begin_with(args, scan)
+    begin_with(args, scan, how.n_slices)
     check_images(args, scan)
     print(
-        f"{how.n_slices} slices, {how.per_step} at once: at most about {human(how.peak_bytes)} of memory; "
+        f"{how.per_step} slices at once: at most about {human(how.peak_bytes)} of memory; "
         f"finished slices wait in {folder.name}/"
     )
     start, done = time.perf_counter(), 0
@@ -204,12 +204,15 @@ def settings_of(args: Arguments) -> dict[str, Any]:
     return {} if config is None else {f.name: getattr(config, f.name) for f in fields(config)}
 
 
-def begin_with(args: Arguments, scan: KSpace) -> None:
-    """One line on what was read; outputs that such a scan cannot have are refused before the work."""
+def begin_with(args: Arguments, scan: KSpace, n_slices: int | None = None) -> None:
+    """One line on what was read; outputs that such a scan cannot have are refused before the work.
+
+    `n_slices` is given where the scan is only one of that many slices.
+    """
     from spinecho.cli.describe import one_line
     from spinecho.io.write import check_image_output
 
-    print(f"read {one_line(scan)}")
+    print(f"read {one_line(scan, n_slices)}")
     oriented = all(g.oriented for g in scan.geometries)
     for path in args.output:
         check_image_output(path, oriented, args.write)
