@@ -4,7 +4,8 @@ The image's history tells the choice ("auto took l1_wavelet: irregular lines, 4.
 lines, 8 coils"). Where the first choice cannot take the scan, for example without calibration lines, the next is tried,
 down to the plain inverse transform.
 
-Source: no paper; the order is the one of psnr in `make bench`.
+Source: no paper; among methods for undersampled scans the order is that of psnr on one real brain slice, equispaced
+lines, R = 3 and 4.
 """
 
 from __future__ import annotations
