@@ -108,6 +108,16 @@ def test_settings_of_the_method_are_options(capsys):
     assert "--combine {rss,csm}" in capsys.readouterr().out
 
 
+def test_help_is_legible(capsys):
+    assert main(["recon", "--method", "l1_wavelet", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "{None}" not in shown
+    assert "(default: None)" not in shown
+    for option in ("--report PATH", "--voxel-mm FLOAT FLOAT FLOAT", "--slices INT INT", "--weight FLOAT", "--key TEXT"):
+        assert option in shown
+    assert "input-axes" not in shown
+
+
 def _failing(error):
     def run(arguments):
         raise error

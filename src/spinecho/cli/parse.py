@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, make_dataclass
-from typing import Annotated, Any, TypeVar
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -29,7 +30,7 @@ def parse(kind: type[T], command: str, description: str, arguments: Sequence[str
         0 after --help, 2 for unknown or missing options (told on the terminal).
     """
     return tyro.cli(
-        kind,
+        legible(kind),
         prog=f"spinecho {command}",
         description=description,
         args=list(arguments),
@@ -37,10 +38,34 @@ def parse(kind: type[T], command: str, description: str, arguments: Sequence[str
     )
 
 
+def legible(kind: type[T]) -> type[T]:
+    """The dataclass with help as people read it: an option that may be left out is `--key TEXT`, not {None}|STR."""
+    changed: list[Any] = []
+    hints = get_type_hints(kind, include_extras=True)
+    for f in fields(kind):  # type: ignore[arg-type]
+        hint = hints[f.name]
+        bare, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        if isinstance(bare, type) and is_dataclass(bare):
+            inner: Any = legible(bare)
+            changed.append((f.name, Annotated[inner, *marks], field(default_factory=inner)))
+        elif f.default is None:
+            value = next(a for a in get_args(bare) if a is not type(None))
+            mark = tyro.conf.arg(metavar=_placeholder(value), help_behavior_hint="")
+            changed.append((f.name, Annotated[bare, *marks, mark], None))
+    return make_dataclass(kind.__name__, changed, bases=(kind,), frozen=True, kw_only=True)
+
+
+def _placeholder(value: Any) -> str:
+    """What stands for a value in the help: TEXT, PATH, INT, FLOAT, or one for each of several."""
+    if get_origin(value) is tuple:
+        return " ".join(_placeholder(v) for v in get_args(value))
+    return {str: "TEXT", Path: "PATH"}.get(value) or getattr(value, "__name__", "VALUE").upper()
+
+
 def with_settings(kind: type[T], config: type) -> type[T]:
     """The dataclass with a field `settings`, whose options stand beside the others."""
-    field: Any = ("settings", Annotated[config, tyro.conf.arg(name="")], config())
-    return make_dataclass(kind.__name__, [field], bases=(kind,), frozen=True, kw_only=True)
+    settings: Any = ("settings", Annotated[config, tyro.conf.arg(name="")], field(default_factory=config))
+    return make_dataclass(kind.__name__, [settings], bases=(kind,), frozen=True, kw_only=True)
 
 
 def value_of(option: str, arguments: Sequence[str], default: str) -> str:
