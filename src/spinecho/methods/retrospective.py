@@ -41,6 +41,9 @@ def undersample(kspace: KSpace, spec: str | MaskSpec) -> KSpace:
     if kspace.mask is None:
         raise DataError("--simulate-mask needs Cartesian samples, these lie along a trajectory", do="leave it out")
     _check_full(kspace.mask, kspace.encoding.matrix)
+    if drawn.kind in ("kt", "kt-random") and "time" not in kspace.axes:
+        do = "use random, equispaced, gaussian or poisson"
+        raise DataError("a k-t mask needs a series of frames, the scan has none", do=do)
     n_frames = kspace.samples.shape[kspace.axes.index("time")] if "time" in kspace.axes else 1
     mask = _fitted(drawn.draw(kspace.encoding.matrix, n_frames), kspace).to(kspace.mask.device) & kspace.mask
     header = kspace.header.flagged(FLAG).noted(f"undersampled after the fact with the mask {drawn}")
@@ -69,8 +72,5 @@ def _check_full(mask: Bool[Tensor, "*batch 1 k2 k1 k0"], matrix: tuple[int, int,
 def _fitted(mask: Bool[Tensor, "*frame 1 k2 k1 k0"], kspace: KSpace) -> Bool[Tensor, "*batch 1 k2 k1 k0"]:
     """Frames, where there are several, on the batch axis `time`; other batch axes broadcast."""
     n_frames = mask.shape[0] if mask.ndim == 5 else 1
-    if n_frames > 1 and "time" not in kspace.axes:
-        do = "use random, equispaced, gaussian or poisson"
-        raise DataError("a k-t mask needs a series of frames, the scan has none", do=do)
     shape = [n_frames if axis == "time" else 1 for axis in kspace.axes]
     return mask.reshape(*shape, *mask.shape[-4:])
