@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from scipy.ndimage import binary_fill_holes, binary_opening
 
-from spinecho.calib.prepare import mix_coils, whitening
 from spinecho.core.encoding import Encoding
 from spinecho.core.geometry import Geometry
 from spinecho.core.kspace import KSpace
-from spinecho.io.nifti_read import read_volume
-from spinecho.ops.coils import root_sum_of_squares
+from spinecho.io.nifti.read import read_volume
+from spinecho.ops.coils import mix_coils, root_sum_of_squares, whitening
 from spinecho.ops.fourier import fft, ifft
 from spinecho.sim.mask_spec import parse
 from spinecho.sim.noise import noise, object_mean, sample_covariance

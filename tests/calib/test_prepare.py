@@ -9,9 +9,9 @@ import torch
 from planted import cartesian, head, planted_maps, scan_of
 
 from spinecho.calib.compress import compress
-from spinecho.calib.prepare import prepare, prewhiten, whitening
+from spinecho.calib.prepare import prepare, prewhiten
 from spinecho.core.errors import DataError
-from spinecho.ops.coils import root_sum_of_squares
+from spinecho.ops.coils import root_sum_of_squares, whitening
 from spinecho.ops.fourier import ifft
 
 FLAT = (1, 48, 40)
@@ -22,10 +22,13 @@ def covariance(n: int, rng: torch.Generator) -> torch.Tensor:
     return mix @ mix.mH + 0.5 * torch.eye(n)
 
 
-def test_whitening_makes_the_covariance_one(rng):
-    cov = covariance(6, rng)
+@pytest.mark.parametrize("factor", [1.0, 1e-16, 1e8])
+def test_whitening_keeps_the_mean_variance(rng, factor):
+    cov = covariance(6, rng) * factor
     W = whitening(cov)
-    torch.testing.assert_close(W @ cov @ W.mH, torch.eye(6, dtype=torch.complex64), atol=1e-4, rtol=0)
+    mean = cov.diagonal().real.mean()
+    torch.testing.assert_close(W @ cov @ W.mH / mean, torch.eye(6, dtype=torch.complex64), atol=1e-4, rtol=0)
+    torch.testing.assert_close(whitening(torch.eye(6, dtype=torch.complex64) * factor), torch.eye(6) + 0j)
 
 
 def test_prewhitened_noise_is_white(rng):
@@ -34,8 +37,9 @@ def test_prewhitened_noise_is_white(rng):
     noise = torch.einsum("cd,dzyx->czyx", lower, torch.randn(4, 1, 200, 200, dtype=torch.complex64, generator=rng))
     white = prewhiten(replace(cartesian(noise), noise_cov=cov))
     y = white.samples.flatten(1)
-    torch.testing.assert_close(y @ y.mH / y.shape[1], torch.eye(4, dtype=torch.complex64), atol=0.03, rtol=0)
-    torch.testing.assert_close(white.noise_cov, torch.eye(4, dtype=torch.complex64))
+    expected = torch.eye(4, dtype=torch.complex64) * cov.diagonal().real.mean()
+    torch.testing.assert_close(white.noise_cov, expected)
+    torch.testing.assert_close(y @ y.mH / y.shape[1], expected, atol=0.03 * float(expected[0, 0].real), rtol=0)
 
 
 def test_singular_covariance_is_refused():

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from jaxtyping import Complex
-from torch import Tensor
 
 from spinecho.calib.compress import compress
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
+from spinecho.ops.coils import mix_coils, whitening
 
 
 def check(kspace: KSpace) -> None:
@@ -29,34 +28,15 @@ def check(kspace: KSpace) -> None:
         )
 
 
-def whitening(noise_cov: Complex[Tensor, "coil coil"]) -> Complex[Tensor, "coil coil"]:
-    """W with W C W^H = 1: the inverse of the lower Cholesky factor of the noise covariance.
-
-    Source: Pruessmann et al. 2001, doi:10.1002/mrm.1241, appendix A.
-    """
-    lower, failed = torch.linalg.cholesky_ex(noise_cov.to(torch.complex128))
-    if int(failed):
-        raise DataError(
-            "the noise covariance is not positive definite (a dead or doubled coil?)", do="leave that coil out"
-        )
-    eye = torch.eye(len(lower), dtype=lower.dtype, device=lower.device)
-    return torch.linalg.solve_triangular(lower, eye, upper=False).to(noise_cov.dtype)
-
-
-def mix_coils(samples: Complex[Tensor, "*batch coil k2 k1 k0"], matrix: Complex[Tensor, "new coil"]) -> Tensor:
-    """y_n = sum_c M_nc x_c."""
-    return torch.einsum("nc,...cijk->...nijk", matrix, samples)
-
-
 def prewhiten(kspace: KSpace) -> KSpace:
-    """Coils made uncorrelated with unit noise variance; nothing to do without a noise covariance."""
+    """Coils made uncorrelated with equal noise variance; nothing to do without a noise covariance."""
     if kspace.noise_cov is None:
         return kspace
     W = whitening(kspace.noise_cov)
     calib = None if kspace.calib is None else mix_coils(kspace.calib, W)
-    eye = torch.eye(kspace.n_coils, dtype=W.dtype, device=W.device)
+    white = torch.eye(kspace.n_coils, dtype=W.dtype, device=W.device) * kspace.noise_cov.diagonal().real.mean()
     header = kspace.header.noted("coils prewhitened with the noise scan")
-    return replace(kspace, samples=mix_coils(kspace.samples, W), calib=calib, noise_cov=eye, header=header)
+    return replace(kspace, samples=mix_coils(kspace.samples, W), calib=calib, noise_cov=white, header=header)
 
 
 def prepare(kspace: KSpace, max_coils: int = 12) -> tuple[KSpace, float]:

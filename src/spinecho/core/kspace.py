@@ -43,7 +43,8 @@ class KSpace:
     header
         What is known about the scan.
     target
-        The truth, where the file carries one: magnitude or complex, (*batch, 1, z, y, x), already on the image's grid.
+        The truth, where the file carries one: magnitude or complex, (*batch, 1, z, y, x), already on the image's grid
+        (made of prewhitened coils, where there is a noise covariance).
     """
 
     samples: Complex[Tensor, "*batch coil k2 k1 k0"]

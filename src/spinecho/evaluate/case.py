@@ -66,21 +66,10 @@ def run_all(kspace: KSpace, title: str) -> Iterator[Case]:
 
 
 def score_image(kspace: KSpace, image: Image) -> Scores | None:
-    """Scores against the scan's own truth; None without one.
-
-    Where coils were prewhitened, image and truth are on other scales: the image is first scaled by least squares.
-    """
+    """Scores against the scan's own truth, as they are (no scale is fitted); None without one."""
     if kspace.target is None:
         return None
-    return score(flat_slices(kspace.target), flat_slices(image.values) * matching_scale(kspace, image.values))
-
-
-def matching_scale(kspace: KSpace, values: Tensor) -> float:
-    """The factor that puts an image on the scale of its truth: 1, or by least squares where coils were prewhitened."""
-    if kspace.noise_cov is None or kspace.target is None:
-        return 1.0
-    target, prediction = flat_slices(kspace.target), flat_slices(values)
-    return float((prediction * target).sum() / prediction.square().sum())
+    return score(flat_slices(kspace.target), flat_slices(image.values))
 
 
 def flat_slices(values: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from spinecho.core.image import Image
 from spinecho.evaluate import pictures
-from spinecho.evaluate.case import Case, Result, matching_scale
+from spinecho.evaluate.case import Case, Result
 from spinecho.evaluate.pictures import Picture
 from spinecho.io.display import upright, upright_geometry
 
@@ -54,11 +54,10 @@ def columns(case: Case) -> list[Column]:
         found.append(Column(name="truth", image=picture))
     for r in case.results:
         magnitude = r.image.magnitude().values
-        matched = magnitude * matching_scale(case.kspace, magnitude)
         own_top = top if target is not None else pictures.upper_window(magnitude)
-        rows, size = middle_slice(matched, r.image)
+        rows, size = middle_slice(magnitude, r.image)
         picture = pictures.grey(rows, own_top, f"white at {own_top:.3g}", size)
-        error = _error(target, matched, r.image, top)
+        error = _error(target, magnitude, r.image, top)
         found.append(Column(name=r.method, image=picture, error=error, line=_line(r)))
     return found
 

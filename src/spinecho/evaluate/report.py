@@ -61,7 +61,6 @@ def _view(case: Case) -> dict[str, object]:
         "maps": [picture for r in case.results for picture in _maps(r, first=r is _with_maps(case))],
         "results": case.results,
         "has_scores": any(r.scores for r in case.results),
-        "scaled": case.kspace.noise_cov is not None,
         "refused": case.refused,
     }
 

@@ -32,8 +32,8 @@ def recon(kspace: KSpace, method: str = "auto", **settings: Any) -> Image:
 
     Returns
     -------
-    Image (*batch, 1, z, y, x) at the matrix the scan asks for, on the scale of the samples (of the prewhitened ones
-    where there is a noise scan), for the unitary FFT. Methods with coil maps add the extras `csm` and `residual`:
+    Image (*batch, 1, z, y, x) at the matrix the scan asks for, on the scale of the samples, for the
+    unitary FFT. Methods with coil maps add the extras `csm` and `residual`:
     A^H (A x - y), what the image leaves of the measured samples.
 
     Raises

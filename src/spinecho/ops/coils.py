@@ -1,10 +1,12 @@
-"""Receive coils: expand an image by sensitivity maps, and combine coil images."""
+"""Receive coils: expand an image by sensitivity maps, combine coil images, make their noise white."""
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Complex, Shaped
 from torch import Tensor
 
+from spinecho.core.errors import DataError
 from spinecho.ops.linop import LinearOperator
 
 
@@ -35,3 +37,27 @@ class Coils(LinearOperator):
 def root_sum_of_squares(x: Shaped[Tensor, "*batch coil z y x"]) -> Tensor:
     """sqrt(sum_c |x_c|^2) as (*batch, 1, z, y, x), real (Roemer et al. 1990, doi:10.1002/mrm.1910160203)."""
     return x.abs().square().sum(-4, keepdim=True).sqrt()
+
+
+def whitening(noise_cov: Complex[Tensor, "coil coil"]) -> Complex[Tensor, "coil coil"]:
+    """W with W C W^H = v 1, where v is the mean of C's diagonal: white coils on the scale of the old ones.
+
+    W is the inverse of the lower Cholesky factor of C / v, so images keep their scale (to a shading by how unlike the
+    coils' noise was).
+
+    Source: Pruessmann et al. 2001, doi:10.1002/mrm.1241, appendix A; the factor v is ours.
+    """
+    C = noise_cov.to(torch.complex128)
+    mean = C.diagonal().real.mean()
+    lower, failed = torch.linalg.cholesky_ex(C / mean)
+    if int(failed) or not mean > 0:
+        raise DataError(
+            "the noise covariance is not positive definite (a dead or doubled coil?)", do="leave that coil out"
+        )
+    eye = torch.eye(len(lower), dtype=lower.dtype, device=lower.device)
+    return torch.linalg.solve_triangular(lower, eye, upper=False).to(noise_cov.dtype)
+
+
+def mix_coils(x: Complex[Tensor, "*batch coil z y x"], matrix: Complex[Tensor, "new coil"]) -> Tensor:
+    """(M x)_n = sum_c M_nc x_c, for samples or coil images."""
+    return torch.einsum("nc,...cijk->...nijk", matrix, x)

@@ -14,7 +14,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.core.kspace import KSpace
-from spinecho.ops.coils import root_sum_of_squares
+from spinecho.ops.coils import mix_coils, root_sum_of_squares, whitening
 from spinecho.ops.fourier import fft, ifft
 from spinecho.ops.sampling import centre_crop
 from spinecho.sim.noise import noise
@@ -62,8 +62,8 @@ def acquire(
 
     Returns
     -------
-    Samples with noise covariance, the flag `simulated`, and as target the root sum of squares of the noise-free coil
-    images at `matrix`. Values keep the scale of the image: a voxel of 1 stays 1.
+    Samples with noise covariance, the flag `simulated`, and as target the root sum of squares of the noise-free
+    (prewhitened) coil images at `matrix`. Values keep the scale of the image: a voxel of 1 stays 1.
     """
     shape = tuple(image.shape[-3:])
     matrix = matrix or (shape[0], shape[1], shape[2])
@@ -100,7 +100,7 @@ def acquire(
         noise_cov=noise_cov,
         axes=axes,
         header=(header or Header()).flagged("simulated"),
-        target=root_sum_of_squares(truth),
+        target=root_sum_of_squares(truth if noise_cov is None else mix_coils(truth, whitening(noise_cov))),
     )
 
 

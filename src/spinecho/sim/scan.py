@@ -79,7 +79,7 @@ class Simulated:
     Parameters
     ----------
     kspace
-        Samples, noise covariance, target (root sum of squares of the noise-free coil images).
+        Samples, noise covariance, target (root sum of squares of the noise-free, prewhitened coil images).
     image
         The object on the fine grid, complex, (*batch, 1, z, y, x).
     csm
@@ -163,8 +163,19 @@ def measure(
     assert clean.target is not None
     sigma = noise.object_mean(clean.target) / scan.snr
     cov = noise.sample_covariance(scan.n_coils, rng) * sigma**2
-    noisy = clean.samples + noise.noise(tuple(clean.samples.shape), cov, rng)
-    kspace = replace(clean, samples=noisy if clean.mask is None else noisy * clean.mask, noise_cov=cov)
+    kspace = acquire(
+        image,
+        csm,
+        mask=mask,
+        traj=traj,
+        matrix=scan.matrix,
+        noise_cov=cov,
+        generator=rng,
+        geometries=(geometry,),
+        axes=axes,
+        header=header,
+    )
+    kspace = replace(kspace, encoding=clean.encoding)
     return Simulated(kspace=kspace, image=image, csm=maps, scan=scan)
 
 
