@@ -73,3 +73,16 @@ def test_gradient_with_respect_to_the_maps(rng):
     mask, x = draw("lines", rng), randn(1, 1, *GRID, rng=rng)
     csm = randn(1, 2, 1, *GRID, rng=rng).transpose(0, 1)[0][None].requires_grad_()
     assert torch.autograd.gradcheck(lambda c: CartesianSense(mask, c).normal(x), (csm,), fast_mode=True)
+
+
+def test_positions_without_maps_are_left_out_and_come_back_as_zeros(rng):
+    mask, csm = draw("lines", rng), randn(2, 3, *GRID, rng=rng)
+    csm[..., :2], csm[..., 6:] = 0, 0
+    plain, fast = Sampling(mask) @ Fourier() @ Coils(csm), CartesianSense(mask, csm)
+    assert fast.maps.shape[-2] == 4
+    x, y = randn(2, *GRID, rng=rng), randn(3, *GRID, rng=rng)
+    torch.testing.assert_close(fast(x), plain(x), rtol=0, atol=1e-10)
+    torch.testing.assert_close(fast.adjoint(y), plain.adjoint(y), rtol=0, atol=1e-10)
+    torch.testing.assert_close(fast.normal(x), plain.normal(x), rtol=0, atol=1e-10)
+    nothing = CartesianSense(mask, torch.zeros_like(csm))
+    assert not nothing.normal(x).any()

@@ -26,6 +26,18 @@ def _once(csm: Tensor) -> Tensor:
     return csm
 
 
+def _support(csm: Tensor, full: tuple[int, ...]) -> tuple[int, int, int]:
+    """(axis, start, length) of the stretch that the maps cover along the longest fully sampled axis."""
+    if not full:
+        return -1, 0, csm.shape[-1]
+    dim = max(full, key=lambda d: int(csm.shape[d]))
+    reached = (csm.detach() != 0).movedim(dim, -1).flatten(0, -2).any(0).nonzero()
+    if len(reached) == 0:
+        return dim, 0, csm.shape[dim]
+    start = int(reached[0])
+    return dim, start, int(reached[-1]) + 1 - start
+
+
 class CartesianSense(LinearOperator):
     """A x = P F S x with a normal operator that transforms only the undersampled axes.
 
@@ -65,8 +77,11 @@ class CartesianSense(LinearOperator):
         self._order = (*full, *self.dims)
         self.inner_dims = tuple(range(-len(self.dims), 0))
         """the undersampled axes in the inner layout; x along the others is independent of its neighbours"""
+        csm = _once(csm)
+        self._shape = tuple(csm.shape[-3:])
+        self._window = _support(csm, full)
         self.register_buffer("mask", mask, persistent=False)
-        self.register_buffer("maps", self.enter(_once(csm)), persistent=False)
+        self.register_buffer("maps", self.enter(csm), persistent=False)
         self.register_buffer("maps_conj", self.maps.conj().resolve_conj(), persistent=False)
         response = self.enter(spectrum_order(mask, self.dims)).to(csm.real.dtype)
         self.register_buffer("response", response, persistent=False)
@@ -82,16 +97,29 @@ class CartesianSense(LinearOperator):
         return self.leave(self.inner_normal(self.enter(x)))
 
     def enter(self, x: Tensor) -> Tensor:
-        """Image axes (z, y, x) to the inner layout."""
+        """Image axes (z, y, x) to the inner layout; readout positions where no map reaches are left out."""
+        dim, start, length = self._window
+        if x.shape[dim] > 1:
+            x = x.narrow(dim, start, length)
         return x.movedim(self._order, (-3, -2, -1)).contiguous()
 
     def leave(self, x: Tensor) -> Tensor:
-        """The inverse of `enter`."""
-        return x.movedim((-3, -2, -1), self._order).contiguous()
+        """The inverse of `enter`, with zeros where no map reaches."""
+        dim, start, length = self._window
+        x = x.movedim((-3, -2, -1), self._order)
+        n = self._shape[dim]
+        if length == n:
+            return x.contiguous()
+        before, after = list(x.shape), list(x.shape)
+        before[dim], after[dim] = start, n - start - length
+        return torch.cat([x.new_zeros(before), x, x.new_zeros(after)], dim)
 
     def inner_adjoint(self, y: Tensor) -> Tensor:
         """A^H y in the inner layout."""
-        return self._combine(self.enter(ifft(y * self.mask)), self.maps_conj)
+        apart = [d for d in (-3, -2, -1) if d not in self.dims and y.shape[d] > 1]
+        y = y * self.mask
+        hybrid = self.enter(ifft(y, apart) if apart else y)
+        return self._combine(ifft(hybrid, self.inner_dims) if self.dims else hybrid, self.maps_conj)
 
     def inner_normal(self, x: Tensor) -> Tensor:
         """A^H A x in the inner layout, a few readout positions at a time."""

@@ -46,10 +46,9 @@ def cg(A: Map, b: Tensor, *, x0: Tensor | None = None, dims: Sequence[int] | Non
         yield CGState(x, rr, n)
         Ap = A(p)
         alpha = _ratio(rr, _inner(p, Ap, dims))
-        x = torch.addcmul(x, alpha.to(p.dtype), p)
-        r = torch.addcmul(r, -alpha.to(p.dtype), Ap)
+        x, r = _add(x, alpha, p), _add(r, -alpha, Ap)
         previous, rr = rr, _norm2(r, dims)
-        p = torch.addcmul(r, _ratio(rr, previous).to(p.dtype), p)
+        p = _add(r, _ratio(rr, previous), p)
         n += 1
 
 
@@ -80,10 +79,17 @@ def _norm2(x: Tensor, dims: Sequence[int]) -> Tensor:
 
 def _inner(a: Tensor, b: Tensor, dims: Sequence[int]) -> Tensor:
     """Re <a, b> over dims, axes kept."""
-    if a.is_complex():
-        pairs = torch.view_as_real(a) * torch.view_as_real(b)
-        return pairs.sum(-1).sum(tuple(dims), keepdim=True)
-    return (a * b).sum(tuple(dims), keepdim=True)
+    if not a.is_complex():
+        return (a * b).sum(tuple(dims), keepdim=True)
+    pairs = torch.view_as_real(a) * torch.view_as_real(b)
+    return pairs.sum([*(d % a.ndim for d in dims), -1], keepdim=True)[..., 0]
+
+
+def _add(a: Tensor, factor: Tensor, b: Tensor) -> Tensor:
+    """a + factor b with a real factor, in real arithmetic (half the work of a complex product)."""
+    if not a.is_complex():
+        return torch.addcmul(a, factor, b)
+    return torch.view_as_complex(torch.addcmul(torch.view_as_real(a), factor[..., None], torch.view_as_real(b)))
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
