@@ -1,7 +1,7 @@
 """The oracle: for every side the weight with the best psnr, and the iterations that its own converged image takes.
 
-Found once for each case, peer and method, and kept in one file each; spinecho's own is found anew in every run, since
-its code changes. Times are never kept.
+Found once for each case, side and method, and kept in one file each; spinecho's own anew when its code has changed.
+Times are never kept.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ import numpy as np
 from benchmarks.cases import Case
 from benchmarks.scoring import psnr
 from benchmarks.sides import Bench, Setting, run
+
+SOURCE = Path(__file__).parents[1] / "src/spinecho"
 
 STEP = 10**0.25
 """Weights are powers of it: a finer choice moves psnr by hundredths of a decibel."""
@@ -46,11 +50,11 @@ class Tuned:
     @property
     def best(self) -> float:
         """The weight with the highest psnr."""
-        return STEP ** int(max(self.sweep, key=lambda k: self.sweep[k]))
+        return power(int(max(self.sweep, key=lambda k: self.sweep[k])))
 
     def enough(self, weight: float | None) -> int | None:
         """The first rung from which on psnr stays within 0.05 dB of the converged image's."""
-        rungs = {int(n): value for n, value in self.ladders[str(weight)].items()}
+        rungs = {int(n): value for n, value in self.ladders[named(weight)].items()}
         last = rungs[max(rungs)]
         far = [n for n, value in rungs.items() if abs(value - last) > CLOSE_DB]
         return min(n for n in rungs if n > max(far, default=0))
@@ -60,9 +64,9 @@ class Oracle:
     """Tunes on demand and remembers in `bench.work / tuning`."""
 
     def __init__(self, bench: Bench, case: Case, path: Path, side: str, method: str) -> None:
-        self.file = bench.work / "tuning" / f"{case.name}.{side}.{method}.json"
-        kept = side != "spinecho" and self.file.exists()
-        self.tuned = Tuned(**json.loads(self.file.read_text())) if kept else Tuned()
+        version = f"spinecho-{code_digest()}" if side == "spinecho" else side
+        self.file = bench.work / "tuning" / f"{case.name}.{version}.{method}.json"
+        self.tuned = Tuned(**json.loads(self.file.read_text())) if self.file.exists() else Tuned()
         self.method = method
         self.run: Callable[[list[Setting]], list[float]] = lambda settings: [
             psnr(case, r.image) for r in run(bench, side, path, method, settings)
@@ -84,9 +88,9 @@ class Oracle:
         """As many as the converged image takes to within 0.05 dB; None for methods that do not iterate."""
         if SWEEP_ITERS[self.method] is None:
             return None
-        if str(weight) not in self.tuned.ladders:
+        if named(weight) not in self.tuned.ladders:
             found = self.run([Setting(weight=weight, n_iters=n) for n in LADDER])
-            self.tuned.ladders[str(weight)] = {str(n): value for n, value in zip(LADDER, found, strict=True)}
+            self.tuned.ladders[named(weight)] = {str(n): value for n, value in zip(LADDER, found, strict=True)}
             self._keep()
         return self.tuned.enough(weight)
 
@@ -94,13 +98,33 @@ class Oracle:
         new = [k for k in powers if str(k) not in self.tuned.sweep]
         if new:
             n_iters = SWEEP_ITERS[self.method]
-            found = self.run([Setting(weight=STEP**k, n_iters=n_iters) for k in new])
+            found = self.run([Setting(weight=power(k), n_iters=n_iters) for k in new])
             self.tuned.sweep |= {str(k): value for k, value in zip(new, found, strict=True)}
             self._keep()
 
     def _keep(self) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text(json.dumps(asdict(self.tuned), indent=1))
+
+
+def power(k: int) -> float:
+    """STEP^k to six digits, so that 10^-2 is 0.01."""
+    return float(f"{STEP**k:.6g}")
+
+
+def named(weight: float | None) -> str:
+    """A weight as a key of JSON."""
+    return "None" if weight is None else f"{weight:.6g}"
+
+
+@cache
+def code_digest() -> str:
+    """Of everything that decides what spinecho's methods make."""
+    digest = sha256()
+    for layer in ("core", "ops", "calib", "solve", "methods"):
+        for file in sorted((SOURCE / layer).rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:10]
 
 
 def best_on_average(sweeps: list[dict[str, float]]) -> float:
@@ -116,4 +140,4 @@ def best_on_average(sweeps: list[dict[str, float]]) -> float:
         curve = np.interp(powers, x, y)
         curve = np.where(powers < x[0], y[0] + slope_low * (powers - x[0]), curve)
         curves.append(np.where(powers > x[-1], y[-1] + slope_high * (powers - x[-1]), curve))
-    return STEP ** int(powers[int(np.argmax(np.mean(curves, 0)))])
+    return power(int(powers[int(np.argmax(np.mean(curves, 0)))]))

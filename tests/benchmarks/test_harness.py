@@ -15,7 +15,7 @@ from benchmarks.results import Circumstances, page
 from benchmarks.rows import Row, suits
 from benchmarks.scoring import object_psnr, psnr, scaled, scores
 from benchmarks.sides import Setting
-from benchmarks.tuning import STEP, Oracle, Tuned, best_on_average
+from benchmarks.tuning import Oracle, Tuned, best_on_average, code_digest, power
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_enough_is_the_rung_from_which_on_psnr_stays_close():
 def test_best_on_average_fills_what_was_not_tried():
     first = {"-12": 20.0, "-10": 24.0, "-8": 22.0}
     second = {"-10": 20.0, "-8": 26.0, "-6": 25.0}
-    assert best_on_average([first, second]) == pytest.approx(STEP**-8)
+    assert best_on_average([first, second]) == power(-8)
 
 
 def test_oracle_finds_the_top_and_keeps_it(case, tmp_path):
@@ -84,8 +84,7 @@ def test_oracle_finds_the_top_and_keeps_it(case, tmp_path):
     again, tried = search("bart")
     assert again.weight() == oracle.weight()
     assert not tried, "a peer's tuning is kept"
-    search("spinecho")[0].weight()
-    assert search("spinecho")[0].tuned.sweep == {}, "ours is found anew"
+    assert code_digest() in search("spinecho")[0].file.name, "ours is found anew when the code has changed"
 
 
 def test_random_cases_are_for_iterations_and_equispaced_ones_for_grappa():
