@@ -50,7 +50,7 @@ def columns(case: Case) -> list[Column]:
     found: list[Column] = []
     if target is not None:
         rows, size = middle_slice(target.abs(), first)
-        picture = pictures.grey(rows, top, "the fully sampled scan", size)
+        picture = pictures.grey(rows, top, "of the full scan", size)
         found.append(Column(name="truth", image=picture))
     for r in case.results:
         magnitude = r.image.magnitude().values
