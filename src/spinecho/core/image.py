@@ -79,7 +79,10 @@ class Image:
         if places == [0, 1, 2] or sorted(places) != [0, 1, 2]:
             return self
         order = (places.index(0), places.index(1), places.index(2))
-        turn = lambda t: t.permute(*range(t.ndim - 3), *(t.ndim - 3 + i for i in order))  # noqa: E731
+
+        def turn(t: Tensor) -> Tensor:
+            return t.permute(*range(t.ndim - 3), *(t.ndim - 3 + i for i in order))
+
         return replace(
             self,
             values=turn(self.values),

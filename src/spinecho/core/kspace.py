@@ -98,7 +98,10 @@ class KSpace:
         if axis not in self.axes:
             raise DataError(f"there is no axis {axis!r} among {self.axes}")
         i = self.axes.index(axis)
-        cut = lambda t: t if t is None or t.shape[i] == 1 else t[(slice(None),) * i + (slice(start, stop),)]  # noqa: E731
+
+        def cut(t: Tensor | None) -> Tensor | None:
+            return t if t is None or t.shape[i] == 1 else t[(slice(None),) * i + (slice(start, stop),)]
+
         return replace(
             self,
             samples=self.samples[(slice(None),) * i + (slice(start, stop),)],

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Complex, Shaped
 from torch import Tensor
 
 from spinecho.core.errors import DataError
 from spinecho.ops.linop import LinearOperator
+
+_linalg: Any = torch.linalg  # torch ships no types for it
 
 
 class Coils(LinearOperator):
@@ -49,13 +53,13 @@ def whitening(noise_cov: Complex[Tensor, "coil coil"]) -> Complex[Tensor, "coil 
     """
     C = noise_cov.to(torch.complex128)
     mean = C.diagonal().real.mean()
-    lower, failed = torch.linalg.cholesky_ex(C / mean)
+    lower, failed = _linalg.cholesky_ex(C / mean)
     if int(failed) or not mean > 0:
         raise DataError(
             "the noise covariance is not positive definite (a dead or doubled coil?)", do="leave that coil out"
         )
-    eye = torch.eye(len(lower), dtype=lower.dtype, device=lower.device)
-    return torch.linalg.solve_triangular(lower, eye, upper=False).to(noise_cov.dtype)
+    eye = torch.eye(len(C), dtype=C.dtype, device=C.device)
+    return _linalg.solve_triangular(lower, eye, upper=False).to(noise_cov.dtype)
 
 
 def mix_coils(x: Complex[Tensor, "*batch coil z y x"], matrix: Complex[Tensor, "new coil"]) -> Tensor:
