@@ -52,7 +52,7 @@ IMAGE = (-4, -3, -2, -1)
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    n_iters: int = 80
+    n_iters: int = 60
     """FISTA iterations"""
     weight: float | None = None
     """threshold of the coefficients, relative to the largest value of A^H y; None: from the noise"""
@@ -76,7 +76,7 @@ def reconstruct(
     wavelets = [Wavelet(b.shape[-3:], name) for name in names]
     if config.weight is None:
         typical = laplace_scale(wavelets[0](x0), A)
-        threshold = _FACTOR * noise_sigma(kspace) ** 2 / typical.clamp_min(torch.finfo(typical.dtype).tiny)
+        threshold = _FACTOR * laplace_weight(kspace, typical, A)
     else:
         threshold = config.weight * b.abs().amax(IMAGE, keepdim=True)
     sinking = max(1.0, _SINKING * config.n_iters)
@@ -102,8 +102,24 @@ def start(A: CartesianSense, b: Tensor, l2: float = 0.01, n_iters: int = 8) -> T
 
 def laplace_scale(w: Tensor, A: CartesianSense) -> Tensor:
     """Mean magnitude of the coefficients w of each image, over as many as the coil maps' support has pixels."""
-    support = (A.maps.abs().sum(-4) > 0).sum(IMAGE, keepdim=True)
-    return w.detach().abs().sum(IMAGE, keepdim=True) / support.clamp_min(1)
+    mean = w.detach().abs().sum(IMAGE, keepdim=True) / _support(A)
+    return mean.clamp_min(torch.finfo(mean.dtype).tiny)
+
+
+def laplace_weight(kspace: KSpace, typical: Tensor, A: CartesianSense) -> Tensor:
+    """sigma^2 / typical: the weight of a Laplace prior whose values have that mean magnitude.
+
+    Where fewer samples than pixels were measured (one coil), the start is small for want of samples, and the weight
+    that it suggests too large: it is lowered by samples over pixels.
+    """
+    assert kspace.mask is not None
+    n_samples = kspace.mask.float().mean() * kspace.n_coils * kspace.samples[..., 0, :, :, :].numel()
+    n_samples = n_samples / max(1, typical.numel())
+    return noise_sigma(kspace) ** 2 / typical * (n_samples / _support(A)).clamp_max(1)
+
+
+def _support(A: CartesianSense) -> Tensor:
+    return (A.maps.abs().sum(-4) > 0).sum(IMAGE, keepdim=True).clamp_min(1)
 
 
 class Method(Recon):

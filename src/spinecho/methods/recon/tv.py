@@ -12,17 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
-import torch
 from jaxtyping import Complex
 from torch import Tensor
 
 from spinecho.calib.csm import estimate_csm
-from spinecho.calib.noise import noise_sigma
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.core.method import Recon
 from spinecho.methods.recon.cg_sense import join_maps
-from spinecho.methods.recon.l1_wavelet import IMAGE, laplace_scale, start
+from spinecho.methods.recon.l1_wavelet import IMAGE, laplace_scale, laplace_weight, start
 from spinecho.ops.diff import Differences
 from spinecho.ops.psf import CartesianSense
 from spinecho.solve.admm import admm
@@ -57,9 +55,8 @@ def reconstruct(
     D = Differences([d for d in (-3, -2, -1) if x0.shape[d] > 1] or [-1])
     joint = (0, -4)
     typical = laplace_scale(magnitude(D(x0), joint)[0], A)
-    typical = typical.clamp_min(torch.finfo(typical.dtype).tiny)
     if config.weight is None:
-        weight = _FACTOR * noise_sigma(kspace) ** 2 / typical
+        weight = _FACTOR * laplace_weight(kspace, typical, A)
     else:
         weight = config.weight * b.abs().amax(IMAGE, keepdim=True)
     rho = weight / typical
