@@ -125,4 +125,5 @@ def test_algebra_keeps_the_adjoint(rng):
 def test_gradcheck(name, rng):
     A, x_shape, _ = CASES[name](rng)
     x = randn(x_shape, rng).requires_grad_()
-    assert torch.autograd.gradcheck(A, (x,), fast_mode=True)
+    # finufft's threads add up their parts in the order in which they finish: the last bits differ
+    assert torch.autograd.gradcheck(A, (x,), fast_mode=True, nondet_tol=1e-12)
