@@ -16,7 +16,7 @@ def grappa(case: dict[str, np.ndarray], weight: float | None, n_iters: int | Non
     fill = lambda: cgrappa(samples, calib, kernel_size=(5, 5), coil_axis=-1, lamda=0.01 if weight is None else weight)  # noqa: E731
     filled, seconds = timed(fill)
     images = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(filled, (0, 1)), axes=(0, 1)), (0, 1))
-    return np.sqrt((np.abs(images) ** 2).sum(-1)), 0.0, seconds
+    return np.sqrt((np.abs(images) ** 2).sum(-1)), 0.0, seconds, seconds
 
 
 if __name__ == "__main__":

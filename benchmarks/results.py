@@ -17,20 +17,22 @@ Made by `{command}` on {date}; {machine}; {threads} threads for everybody; load 
 **Weights.** `oracle`: the power of 10^(1/4) with the best psnr for that very case, for every side. `automatic`: no
 weight given. `best on average`: the one weight with the best mean psnr over all cases of the table.
 
-**Time.** Median of {repeats}. `iterations` is the first number, of {ladder}, from which psnr stays
-within 0.05 dB of that of the side's own converged image ({last} iterations), and `solve s` is the time of so many; the
-scores are those of the converged image. Start-up and files are out: Python sides are timed inside a warm process; from
-bart's processes the time of `bart scale 1` on the same k-space file is taken off. `maps s` is the making of coil maps
-(spinecho: made once more by itself, and taken off the time of the whole `spinecho.recon`; sigpy: measured once where
-a solver uses them). `times` is the side's solve time over spinecho's with the same choice of weight (maps: maps over
-maps; a weight fixed on average is compared with spinecho's automatic one).
+**Time.** Median of {repeats}. `iterations` is the first number, of
+{ladder}, from which psnr stays within 0.05 dB of that of the side's own
+converged image ({last} iterations; sigpy 100); times are those of so many, scores are those of the converged image.
+`maps s`: the coil maps alone. `solve s`: the method on prepared samples, with its maps ready (spinecho: the method less
+the maps that it makes). `whole s`: from samples to image (spinecho: all of `spinecho.recon`, with its checks, scaling
+and residual; peers: maps + solve). `x solve`, `x whole`: the side's time over spinecho's with the same choice of weight
+(a weight fixed on average: over the automatic one's). Start-up and files are out: Python sides are timed in a warm
+process; from each of bart's processes the time of `bart scale 1` on the same k-space file is taken off. sigpy's maps
+are timed once where a solver uses them.
 `peak MB` is the largest resident memory of the process with its interpreter and libraries.
 espirit rows: everybody's maps are put into the same solver, `bart pics -l2 -r 0.01 -i 30`; zero_filled has no peer.
 """
 
 COLUMNS = (
-    "| case | method | side | weight | chosen | iterations | maps s | solve s | times | psnr dB | ssim | nrmse "
-    "| object dB | peak MB |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
+    "| case | method | side | weight | chosen | iterations | maps s | solve s | x solve | whole s | x whole "
+    "| psnr dB | ssim | nrmse | object dB | peak MB |\n" + "|---" * 16 + "|\n"
 )
 
 _LIKE = {"best on average": "automatic"}
@@ -75,7 +77,9 @@ def _line(r: Row, rows: list[Row]) -> str:
         "-" if r.n_iters is None else str(r.n_iters),
         _seconds(r.maps_s),
         _seconds(r.solve_s),
-        _times(r, rows),
+        _times(r, rows, "solve_s"),
+        _seconds(r.whole_s),
+        _times(r, rows, "whole_s"),
         f"{r.psnr:.2f}",
         f"{r.ssim:.4f}",
         f"{r.nrmse:.4f}",
@@ -89,13 +93,10 @@ def _seconds(value: float) -> str:
     return "-" if value == 0 else f"{value:.3f}"
 
 
-def _times(r: Row, rows: list[Row]) -> str:
+def _times(r: Row, rows: list[Row], which: str) -> str:
     """The peer's time over ours."""
-    if r.side == "spinecho":
-        return "1"
     wanted = _LIKE.get(r.chosen, r.chosen)
     ours = [o for o in rows if (o.side, o.case, o.method, o.chosen) == ("spinecho", r.case, r.method, wanted)]
-    if not ours:
+    if not ours or r.side == "spinecho" or getattr(ours[0], which) <= 0:
         return "-"
-    theirs, mine = (r.maps_s, ours[0].maps_s) if r.method == "espirit" else (r.solve_s, ours[0].solve_s)
-    return f"{theirs / mine:.1f}" if mine > 0 else "-"
+    return f"{getattr(r, which) / getattr(ours[0], which):.1f}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.bart_side import combine
 from benchmarks.cases import Case
 from benchmarks.scoring import object_psnr, scores
-from benchmarks.sides import Bench, Setting, run
-from benchmarks.tuning import LADDER, SWEEP_ITERS, Oracle, best_on_average
+from benchmarks.sides import Bench, Run, Setting, run
+from benchmarks.tuning import Oracle, best_on_average, rungs
 
 SLOW = {("sigpy", "l1_wavelet"), ("sigpy", "tv")}
 """Minutes of tuning for each case: only for up to 8 coils at R = 4."""
@@ -28,6 +30,7 @@ class Row:
     n_iters: int | None
     maps_s: float
     solve_s: float
+    whole_s: float
     psnr: float
     ssim: float
     nrmse: float
@@ -69,7 +72,7 @@ def measure(
         n_iters = oracle.iterations(oracle.tuned.best if chosen == "best on average" else weight)
         if tune_only:
             continue
-        last = None if SWEEP_ITERS[method] is None else LADDER[-1]
+        last = None if n_iters is None else rungs(side)[-1]
         timed, shown = Setting(weight=weight, n_iters=n_iters), Setting(weight=weight, n_iters=last)
         rows.append(_row(bench, case, path, side, method, chosen, timed, shown))
     return rows
@@ -87,7 +90,7 @@ def _maps(bench: Bench, case: Case, path: Path, side: str) -> Row:
     """Coil maps, judged by one and the same solver."""
     (made,) = run(bench, side, path, "espirit", [Setting()], bench.repeats)
     image = combine(bench.scratch, bench.environment, case.samples, made.image)
-    return _filled(case, side, "espirit", "default", Setting(), made.maps_s, 0.0, made.peak_mb, image)
+    return _filled(case, side, "espirit", "default", Setting(), made, image)
 
 
 def _row(
@@ -95,10 +98,10 @@ def _row(
 ) -> Row:
     (clock,) = run(bench, side, path, method, [timed], bench.repeats)
     image = clock.image if shown == timed else run(bench, side, path, method, [shown])[0].image
-    return _filled(case, side, method, chosen, timed, clock.maps_s, clock.solve_s, clock.peak_mb, image)
+    return _filled(case, side, method, chosen, timed, clock, image)
 
 
-def _filled(case, side, method, chosen, setting, maps_s, solve_s, peak_mb, image) -> Row:
+def _filled(case: Case, side: str, method: str, chosen: str, setting: Setting, clock: Run, image: np.ndarray) -> Row:
     s = scores(case, image)
     return Row(
         case=case.name,
@@ -108,11 +111,12 @@ def _filled(case, side, method, chosen, setting, maps_s, solve_s, peak_mb, image
         chosen=chosen,
         weight=setting.weight,
         n_iters=setting.n_iters,
-        maps_s=maps_s,
-        solve_s=solve_s,
+        maps_s=clock.maps_s,
+        solve_s=clock.solve_s,
+        whole_s=clock.whole_s,
         psnr=s.psnr,
         ssim=s.ssim,
         nrmse=s.nrmse,
         object_psnr=object_psnr(case, image),
-        peak_mb=peak_mb,
+        peak_mb=clock.peak_mb,
     )

@@ -32,8 +32,9 @@ class Run:
     ----------
     image
         Magnitude (y, x), any scale.
-    maps_s, solve_s
-        Medians, in seconds, of making coil maps and of everything after them (0: there is no such step).
+    maps_s, solve_s, whole_s
+        Medians, in seconds, of making coil maps (0: none are made), of solving with them, and of the whole from
+        samples to image.
     peak_mb
         Largest resident memory of the process, interpreter and libraries included.
     """
@@ -41,6 +42,7 @@ class Run:
     image: np.ndarray
     maps_s: float
     solve_s: float
+    whole_s: float
     peak_mb: float
 
 

@@ -17,7 +17,7 @@ def maps(case: dict[str, np.ndarray]) -> tuple[np.ndarray, float]:
 
 def espirit(case: dict[str, np.ndarray], weight: float | None, n_iters: int | None) -> Timed:
     csm, seconds = maps(case)
-    return csm, seconds, 0.0
+    return csm, seconds, 0.0, seconds
 
 
 @cache
@@ -34,7 +34,7 @@ def _solved(app_class: type, case: dict[str, np.ndarray], weight: float, **setti
         return app_class(case["samples"], csm, weight, weights=weights, show_pbar=False, **settings).run()
 
     image, solve_s = timed(solve)
-    return np.abs(image), maps_s, solve_s
+    return np.abs(image), maps_s, solve_s, maps_s + solve_s
 
 
 def cg_sense(case: dict[str, np.ndarray], weight: float | None, n_iters: int | None) -> Timed:

@@ -26,8 +26,10 @@ STEP = 10**0.25
 
 START = {"cg_sense": 1e-2, "l1_wavelet": 3.2e-3, "tv": 3.2e-3, "grappa": 1e-2}
 SWEEP_ITERS = {"cg_sense": 40, "l1_wavelet": 100, "tv": 100, "grappa": None}
-LADDER = (3, 5, 7, 10, 15, 20, 30, 45, 65, 100)
-"""Numbers of iterations tried; the last stands for the converged image."""
+"""Iterations while the weight is sought (bart: twice as many, since it converges slowest); None: no iterations."""
+
+LADDER = (3, 5, 7, 10, 15, 20, 30, 45, 65, 100, 150, 225, 340)
+"""Numbers of iterations tried; the last stands for the converged image (sigpy: 100, its default, for want of time)."""
 
 CLOSE_DB = 0.05
 
@@ -39,12 +41,13 @@ class Tuned:
     Parameters
     ----------
     sweep
-        psnr at each power of STEP that was tried.
+        psnr at each power of STEP that was tried, with `sweep_iters` iterations.
     ladders
         For each weight: psnr after each number of iterations of LADDER.
     """
 
     sweep: dict[str, float] = field(default_factory=dict)
+    sweep_iters: int | None = None
     ladders: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
@@ -67,6 +70,10 @@ class Oracle:
         version = f"spinecho-{code_digest()}" if side == "spinecho" else side
         self.file = bench.work / "tuning" / f"{case.name}.{version}.{method}.json"
         self.tuned = Tuned(**json.loads(self.file.read_text())) if self.file.exists() else Tuned()
+        self.sweep_iters = sweep_iters(side, method)
+        if self.tuned.sweep_iters != self.sweep_iters:
+            self.tuned.sweep, self.tuned.sweep_iters = {}, self.sweep_iters
+        self.rungs = rungs(side)
         self.method = method
         self.run: Callable[[list[Setting]], list[float]] = lambda settings: [
             psnr(case, r.image) for r in run(bench, side, path, method, settings)
@@ -86,25 +93,36 @@ class Oracle:
 
     def iterations(self, weight: float | None) -> int | None:
         """As many as the converged image takes to within 0.05 dB; None for methods that do not iterate."""
-        if SWEEP_ITERS[self.method] is None:
+        if self.sweep_iters is None:
             return None
-        if named(weight) not in self.tuned.ladders:
-            found = self.run([Setting(weight=weight, n_iters=n) for n in LADDER])
-            self.tuned.ladders[named(weight)] = {str(n): value for n, value in zip(LADDER, found, strict=True)}
+        ladder = self.tuned.ladders.setdefault(named(weight), {})
+        if new := [n for n in self.rungs if str(n) not in ladder]:
+            found = self.run([Setting(weight=weight, n_iters=n) for n in new])
+            ladder |= {str(n): value for n, value in zip(new, found, strict=True)}
             self._keep()
         return self.tuned.enough(weight)
 
     def _sweep(self, powers: list[int]) -> None:
         new = [k for k in powers if str(k) not in self.tuned.sweep]
         if new:
-            n_iters = SWEEP_ITERS[self.method]
-            found = self.run([Setting(weight=power(k), n_iters=n_iters) for k in new])
+            found = self.run([Setting(weight=power(k), n_iters=self.sweep_iters) for k in new])
             self.tuned.sweep |= {str(k): value for k, value in zip(new, found, strict=True)}
             self._keep()
 
     def _keep(self) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text(json.dumps(asdict(self.tuned), indent=1))
+
+
+def rungs(side: str) -> tuple[int, ...]:
+    """The numbers of iterations that a side climbs."""
+    return tuple(n for n in LADDER if n <= 100) if side == "sigpy" else LADDER
+
+
+def sweep_iters(side: str, method: str) -> int | None:
+    """Iterations while the weight is sought."""
+    n_iters = SWEEP_ITERS[method]
+    return 2 * n_iters if side == "bart" and n_iters else n_iters
 
 
 def power(k: int) -> float:

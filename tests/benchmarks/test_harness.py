@@ -30,7 +30,8 @@ def case() -> Case:
 def row(**changed) -> Row:
     facts = {
         "case": "toy", "kind": "real", "method": "tv", "side": "spinecho", "chosen": "oracle", "weight": 0.1,
-        "n_iters": 20, "maps_s": 0.1, "solve_s": 0.5, "psnr": 30.0, "ssim": 0.9, "nrmse": 0.1, "object_psnr": 28.0,
+        "n_iters": 20, "maps_s": 0.1, "solve_s": 0.5, "whole_s": 1.0, "psnr": 30.0, "ssim": 0.9, "nrmse": 0.1,
+        "object_psnr": 28.0,
         "peak_mb": 300.0,
     }  # fmt: skip
     return Row(**{**facts, **changed})
@@ -98,7 +99,7 @@ def test_page_keeps_real_and_simulated_apart_and_compares_like_with_like():
     rows = [
         row(),
         row(chosen="automatic", solve_s=0.25),
-        row(side="bart", solve_s=2.0),
+        row(side="bart", solve_s=2.0, whole_s=5.0),
         row(side="bart", chosen="best on average", solve_s=2.0),
         row(kind="simulated", case="sim"),
     ]
@@ -109,6 +110,6 @@ def test_page_keeps_real_and_simulated_apart_and_compares_like_with_like():
     text = page(rows, ["bart tv on x failed:\nlong story"], how)
     real, simulated = text.split("## Simulated data")
     assert "| sim |" in simulated and "| sim |" not in real
-    assert "| bart | 0.1 | oracle | 20 | 0.100 | 2.000 | 4.0 |" in real
-    assert "| bart | 0.1 | best on average | 20 | 0.100 | 2.000 | 8.0 |" in real
+    assert "| bart | 0.1 | oracle | 20 | 0.100 | 2.000 | 4.0 | 5.000 | 5.0 |" in real
+    assert "| bart | 0.1 | best on average | 20 | 0.100 | 2.000 | 8.0 | 1.000 | 1.0 |" in real
     assert "- bart tv on x failed:" in text and "long story" not in text

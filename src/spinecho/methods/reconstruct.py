@@ -70,15 +70,22 @@ def with_residual(image: Image, kspace: KSpace) -> Image:
     if csm is None or not image.values.is_complex() or csm.shape[-5] != image.values.shape[-4]:
         return image
     A = forward_model(kspace, csm)
-    error = A(image.values) - kspace.samples
-    relative = float(torch.linalg.vector_norm(error) / torch.linalg.vector_norm(kspace.samples))
+    error = A(image.values).sub_(kspace.samples)
+    size = _norm(error)
+    relative = size / _norm(kspace.samples)
     n_measured = max(int(torch.count_nonzero(kspace.samples)), 1)
-    rms = float(torch.linalg.vector_norm(error)) / n_measured**0.5
+    rms = size / n_measured**0.5
     step = f"residual on the measured samples: {100 * relative:.2f} % of their norm"
     sigma = noise_sigma(kspace)
     if sigma > 0:
         step += f", {rms / sigma:.2f} x the noise"
     return replace(image, extras={**image.extras, "residual": A.adjoint(error)}, header=image.header.noted(step))
+
+
+def _norm(x: torch.Tensor) -> float:
+    """|x| by a real dot product (torch's norm of complex numbers takes ten times as long)."""
+    flat = torch.view_as_real(x.resolve_conj()).flatten()
+    return float(torch.dot(flat, flat)) ** 0.5
 
 
 def _scaled(image: Image, scale: float) -> dict[str, torch.Tensor]:
