@@ -2,9 +2,10 @@
 PY ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+PEERS := .venv-peers/.installed
 TORCH := torch==2.13.0
 
-.PHONY: demo test test-slow test-peer test-gpu check check-files bench samples clean
+.PHONY: demo test test-slow test-peer test-gpu check check-files bench peers samples clean
 
 $(STAMP): pyproject.toml
 	$(PY) -m venv .venv
@@ -21,6 +22,7 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
 
+# what these compare with: apt install bart dicom3tools dcm2niix ismrmrd-tools
 test-peer: $(STAMP)
 	$(BIN)/python -m pytest -m peer
 
@@ -33,5 +35,24 @@ check: $(STAMP)
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
+# 300 damaged files for each reader
+check-files: $(STAMP)
+	$(BIN)/python tests/hostile/check_files.py 300
+
+$(PEERS): benchmarks/peers.txt
+	$(PY) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet -r benchmarks/peers.txt
+	@touch $(PEERS)
+
+peers: $(PEERS)
+
+# beside bart (apt install bart), sigpy and pygrappa; writes benchmarks/RESULTS.md
+bench: $(STAMP) $(PEERS)
+	$(BIN)/python -m benchmarks
+
+samples: $(STAMP)
+	$(BIN)/pip install --quiet -e '.[samples]'
+	$(BIN)/python tools/make_samples.py
+
 clean:
-	rm -rf .venv demo-out
+	rm -rf .venv .venv-peers demo-out
