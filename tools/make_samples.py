@@ -26,7 +26,7 @@ SCANS = {
     "kt_series": Scan(
         matrix=(1, 100, 112), fov_mm=(4, 200, 224), sampling="kt-random:4:6:2", n_coils=5, n_frames=8, snr=30, seed=2
     ),
-    "radial": Scan(matrix=(1, 144, 144), fov_mm=(4, 216, 216), sampling="radial:40", n_coils=5, snr=35, seed=3),
+    "radial": Scan(matrix=(1, 144, 144), fov_mm=(4, 216, 216), sampling="radial:34", n_coils=5, snr=35, seed=3),
 }
 CENTRE_MM = (0.0, 18.0, 18.0)
 """LPS point of the template at the middle of each slice."""

@@ -89,10 +89,10 @@ def _pump(pipe, lines):
 
 def main() -> None:
     """Read the file that each line names; say what came of it."""
-    import resource
 
     import torch
 
+    from spinecho.io.limits import peak_memory
     from spinecho.io.options import ReadOptions
     from spinecho.io.read import read
 
@@ -108,7 +108,7 @@ def main() -> None:
             outcome = "read"
         except Exception as error:
             outcome, text = type(error).__name__, str(error)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = peak_memory()
         answer = {"outcome": outcome, "text": text, "seconds": _cpu_seconds() - begin, "peak_bytes": peak}
         print(json.dumps(answer), flush=True)
 

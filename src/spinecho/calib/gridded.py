@@ -11,8 +11,7 @@ from torch import Tensor
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 from spinecho.ops.fourier import fft
-from spinecho.ops.nufft import NUFFT
-from spinecho.ops.toeplitz import point_spread
+from spinecho.ops.nufft import NUFFT, point_spread
 
 _SIDE = {1: 32, 2: 32, 3: 12}
 """Voxels along each axis of the small grid, by the number of axes that are longer than 1."""

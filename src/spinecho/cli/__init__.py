@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from spinecho import __version__
 from spinecho.core.errors import DataError
+from spinecho.core.version import __version__
 
 _FOLDER = Path(__file__).parent / "commands"
 BAD_INPUT, INTERRUPTED, DEFECT = 2, 130, 1

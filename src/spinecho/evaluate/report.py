@@ -10,8 +10,8 @@ import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from torch import Tensor
 
-from spinecho import __version__
 from spinecho.core.kspace import KSpace
+from spinecho.core.version import __version__
 from spinecho.evaluate import pictures
 from spinecho.evaluate.case import Case, Result
 from spinecho.evaluate.columns import columns, middle_slice

@@ -110,3 +110,19 @@ def _number(path: str) -> int | None:
         return int(Path(path).read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
+
+
+def peak_memory() -> int:
+    """Most memory that this process had, bytes; 0 where the system does not say.
+
+    Linux's getrusage would tell the parent's, where that was larger: it survives exec.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = dict(line.partition(":")[::2] for line in status.read_text().splitlines())
+        return int(lines.get("VmHWM", "0 kB").split()[0]) * 1024
+    try:
+        import resource
+    except ImportError:
+        return 0
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spinecho import __version__
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.core.image import Image
+from spinecho.core.version import __version__
 from spinecho.io.atomic import replacing
 from spinecho.io.options import ReadOptions
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spinecho.core.errors import DataError
+from spinecho.ops.fourier import padded_convolve, spectrum
 from spinecho.ops.linop import LinearOperator
 
 Points = Float[Tensor, "*batch k2 k1 k0 3"]
@@ -61,9 +62,7 @@ class NUFFT(LinearOperator):
         return _transform(y, self, True)
 
     def normal(self, x: Tensor) -> Tensor:
-        """A^H A x by two FFTs on the doubled grid (`ops.toeplitz`); the kernel is made at the first call."""
-        from spinecho.ops.toeplitz import apply_kernel, toeplitz_kernel
-
+        """A^H A x by two FFTs on the doubled grid (Toeplitz); the kernel is made at the first call."""
         kernel = self._kernels.get(x.dtype)
         if kernel is None or kernel.device != x.device:
             with torch.no_grad():
@@ -170,3 +169,53 @@ def _make_plan(
     plan = cufinufft.Plan(kind, modes, n_trans, eps, sign, name, gpu_device_id=device.index or 0)
     plan.setpts(*radians)
     return plan
+
+
+def point_spread(
+    traj: Points,
+    shape: tuple[int, int, int],
+    weights: Tensor | None = None,
+    *,
+    eps: float = 1e-4,
+    dtype: torch.dtype = torch.complex64,
+) -> Tensor:
+    """p_d = 1/N sum_j w_j exp(2 pi i k_j . d / n) for -n <= d < n, (*batch, 1, 2z, 2y, 2x) with d = 0 at index n.
+
+    An axis of length 1 is not doubled.
+    """
+    doubled = _doubled(shape)
+    stretch = torch.tensor([d / n for d, n in zip(doubled, shape, strict=True)][::-1], dtype=torch.float64)
+    points = (traj.double() * stretch.to(traj.device)).to(torch.float64)
+    real = dtype.to_real()
+    if weights is None:
+        weights = torch.ones(1, 1, 1, 1, dtype=real, device=traj.device)
+    batch = np.broadcast_shapes(weights.shape[:-4], traj.shape[:-4])
+    w = weights.to(real).expand([*batch, 1, *traj.shape[-4:-1]])
+    p = NUFFT(points, doubled, eps).adjoint(w.to(dtype))
+    return p * (math.prod(doubled) ** 0.5 / math.prod(shape))
+
+
+def toeplitz_kernel(
+    traj: Points,
+    shape: tuple[int, int, int],
+    weights: Tensor | None = None,
+    *,
+    eps: float = 1e-4,
+    dtype: torch.dtype = torch.complex64,
+) -> Float[Tensor, "*batch 1 z2 y2 x2"]:
+    """The spectrum of the point spread function on the doubled grid; real, since p is Hermitian for real weights."""
+    p = point_spread(traj, shape, weights, eps=eps, dtype=dtype)
+    for dim, n in zip((-3, -2, -1), shape, strict=True):
+        if n > 1:
+            p.narrow(dim, 0, 1).zero_()  # d = -n has no partner at +n, and is never used
+    return spectrum(p).real.contiguous()
+
+
+def apply_kernel(x: Tensor, kernel: Tensor) -> Tensor:
+    """The part on x's own grid of the linear convolution of x with the kernel."""
+    return padded_convolve(x, kernel)
+
+
+def _doubled(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    z, y, x = (2 * n if n > 1 else 1 for n in shape)
+    return z, y, x

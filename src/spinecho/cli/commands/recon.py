@@ -17,7 +17,7 @@ from spinecho.core.errors import DataError
 from spinecho.io.atomic import check_place
 from spinecho.io.catalogue import check_suffix
 from spinecho.io.guard import WORKER
-from spinecho.io.limits import human
+from spinecho.io.limits import human, peak_memory
 from spinecho.io.options import ReadOptions
 
 if TYPE_CHECKING:
@@ -216,12 +216,3 @@ def begin_with(args: Arguments, scan: KSpace, n_slices: int | None = None) -> No
     oriented = all(g.oriented for g in scan.geometries)
     for path in args.output:
         check_image_output(path, oriented, args.write)
-
-
-def peak_memory() -> int:
-    """Most memory that this process had, bytes; 0 where the system does not say."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

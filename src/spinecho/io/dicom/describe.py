@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import spinecho
 from spinecho.core.header import Header
+from spinecho.core.version import __version__
 from spinecho.io.dicom.facts import PATIENT, clock, decimal, digits, new_uid, short, uid
 
 _NEEDED = (
@@ -48,13 +48,13 @@ def equipment(header: Header, now: datetime) -> dict[str, Any]:
     purpose.CodeMeaning = "Processing Equipment"
     item.PurposeOfReferenceCodeSequence = [purpose]
     item.Manufacturer, item.ManufacturerModelName = "spinecho", "spinecho"
-    item.SoftwareVersions = spinecho.__version__
+    item.SoftwareVersions = __version__
     item.ContributionDateTime = now.strftime("%Y%m%d%H%M%S")
     item.ContributionDescription = "image reconstruction"
     facts = {
         "Manufacturer": short(header.vendor),
         "ManufacturerModelName": short(header.model),
-        "SoftwareVersions": f"spinecho {spinecho.__version__}",
+        "SoftwareVersions": f"spinecho {__version__}",
         "ContributingEquipmentSequence": [item],
     }
     return {keyword: value for keyword, value in facts.items() if value or keyword == "Manufacturer"}
@@ -63,7 +63,7 @@ def equipment(header: Header, now: datetime) -> dict[str, Any]:
 def image_text(header: Header) -> dict[str, Any]:
     """Flags where every viewer shows them, and the history as the derivation's description."""
     flags = "; ".join(header.flags)
-    history = "; ".join((*header.flags, f"spinecho {spinecho.__version__}", *header.history))
+    history = "; ".join((*header.flags, f"spinecho {__version__}", *header.history))
     facts = {
         "SeriesDescription": short("; ".join(text for text in ("spinecho", *header.flags, header.protocol) if text)),
         "ProtocolName": short(header.protocol),

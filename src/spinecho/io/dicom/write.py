@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import spinecho
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
+from spinecho.core.version import __version__
 from spinecho.io.dicom.describe import equipment, image_text, patient_and_study, sequence
 from spinecho.io.dicom.facts import decimal, new_uid
 from spinecho.io.dicom.files import quiet
@@ -24,7 +24,7 @@ from spinecho.io.volume import Volume
 
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 IMPLEMENTATION_UID = "2.25.184205561160002770738988091170842110914"
-IMPLEMENTATION = f"SPINECHO_{spinecho.__version__}"[:16]
+IMPLEMENTATION = f"SPINECHO_{__version__}"[:16]
 # Half of what 16 bits hold: readers that take the numbers as signed show the same picture.
 _TOP = 32767
 _ENOUGH = 2_000_000  # values of a volume that decide the window

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-import spinecho
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
+from spinecho.core.version import __version__
 from spinecho.io.atomic import replacing
 from spinecho.io.display import edge_letters, upright, upright_geometry
 from spinecho.io.options import WriteOptions
@@ -88,7 +88,7 @@ def _texts(volume: Volume, white: float) -> dict[str, str]:
     left, right, top, bottom = edge_letters(volume.geometry)
     edges = f"left {left}, right {right}, top {top}, bottom {bottom}" if left else UNKNOWN_ORIENTATION
     return {
-        "Software": f"spinecho {spinecho.__version__}",
+        "Software": f"spinecho {__version__}",
         "Description": f"magnitude; black 0, white {white:.6g} ({PERCENTILE}th percentile)",
         "Orientation": edges,
         "Comment": "; ".join(volume.header.flags),

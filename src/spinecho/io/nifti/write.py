@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-import spinecho
 from spinecho.core.geometry import Geometry
+from spinecho.core.version import __version__
 from spinecho.io.header_json import header_to_json
 from spinecho.io.nifti.qform import nearest_quaternion
 from spinecho.io.volume import Volume
@@ -38,7 +38,7 @@ def write_volume(volume: Volume, path: Path) -> None:
     header.set_zooms((*volume.geometry.voxel_mm, tr_s, 1.0)[: values.ndim])
     header["pixdim"][4] = tr_s
     header.set_xyzt_units("mm", "sec")
-    header["descrip"] = "; ".join((f"spinecho {spinecho.__version__}", *volume.header.flags)).encode()[:79]
+    header["descrip"] = "; ".join((f"spinecho {__version__}", *volume.header.flags)).encode()[:79]
     header.extensions.append(Nifti1Extension(_COMMENT, header_to_json(volume.header).encode()))
     _place(image, volume.geometry)
     with path.open("wb") as file:
