@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinecho.ops.wavelet import FILTERS, Wavelet
+from spinecho.ops.filter_bank import FILTERS, analyse, dense, synthesise
+from spinecho.ops.wavelet import Wavelet
 
 sizes = st.lists(st.integers(1, 40), min_size=1, max_size=3).map(tuple)
 
@@ -45,3 +46,29 @@ def test_polynomials_vanish_away_from_the_edge(name, degree):
     t = torch.linspace(-1, 1, n, dtype=torch.float64)
     details = lambda power: Wavelet((n,), name, 1)(t**power)[n // 2 + 3 : -4].abs().max()  # noqa: E731
     assert details(degree) < 1e-10 < 1e-8 < details(degree + 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 3), st.integers(64, 150), st.integers(1, 5), st.integers(-9, 200), st.sampled_from(sorted(FILTERS))
+)
+def test_blocks_are_the_whole_matrix(before, n, after, shift, name):
+    """The product by blocks against the (n, n) matrix, along each axis and from any start."""
+    matrix = dense(name, n, torch.float64, torch.device("cpu")).roll(shift, 1)
+    torch.testing.assert_close(matrix @ matrix.mT, torch.eye(n, dtype=torch.float64), rtol=0, atol=1e-10)
+    x = torch.randn((before, n, after), dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    for dim in (-1, -2, -3):
+        y = x.movedim(-2, dim)
+        expected = (matrix @ x).movedim(-2, dim)
+        torch.testing.assert_close(analyse(y, dim, name, shift), expected, rtol=0, atol=1e-10)
+        torch.testing.assert_close(synthesise(expected, dim, name, shift), y, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_gradients(dtype):
+    """Of the transform and its inverse, once and twice, through odd and even axes."""
+    x = torch.randn((2, 17, 64), dtype=dtype, generator=torch.Generator().manual_seed(3), requires_grad=True)
+    W = Wavelet((17, 64), "db2")
+    squared = lambda x: W.unshifted(W.shifted(x, (3, 5)) ** 2, (1, 2))  # noqa: E731
+    assert torch.autograd.gradcheck(squared, x, fast_mode=True)
+    assert torch.autograd.gradgradcheck(squared, x, fast_mode=True)

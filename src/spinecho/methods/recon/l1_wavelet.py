@@ -28,8 +28,9 @@ from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.core.method import Recon
 from spinecho.methods.recon.cg_sense import join_maps
+from spinecho.ops.filter_bank import FILTERS
 from spinecho.ops.psf import CartesianSense
-from spinecho.ops.wavelet import FILTERS, Wavelet
+from spinecho.ops.wavelet import Wavelet
 from spinecho.solve.cg import solve
 from spinecho.solve.fista import fista
 from spinecho.solve.prox import shrink
