@@ -119,8 +119,8 @@ def peak_memory() -> int:
     """
     status = Path("/proc/self/status")
     if status.exists():
-        lines = dict(line.partition(":")[::2] for line in status.read_text().splitlines())
-        return int(lines.get("VmHWM", "0 kB").split()[0]) * 1024
+        told = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(told[0]) * 1024 if told else 0
     try:
         import resource
     except ImportError:
