@@ -70,7 +70,7 @@ def human(n_bytes: int) -> str:
     """1280000000000 -> "1.28 TB"."""
     size = float(n_bytes)
     for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if size < 1000 or unit == "TB":
+        if size < 999.5 or unit == "TB":  # 999.5 would be rounded to 1e+03
             break
         size /= 1000
     return f"{n_bytes} bytes" if n_bytes < 1000 else f"{size:.3g} {unit}"

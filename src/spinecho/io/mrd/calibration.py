@@ -97,21 +97,28 @@ def _tight(lines: Lines, grid: Grid) -> Grid:
 
 
 def _hole_free(measured: Array) -> tuple[slice, slice, slice] | None:
-    """The block about index n // 2 in which everything was measured, itself centred at n // 2."""
-    centre = [n // 2 for n in measured.shape]
-    if not measured[tuple(centre)]:
+    """The largest block about index n // 2 in which everything was measured, itself centred at n // 2.
+
+    k0 is decided on the central line; then that rectangle of phase encodes is taken that holds the most lines.
+    """
+    c2, c1, c0 = (n // 2 for n in measured.shape)
+    if not measured[c2, c1, c0]:
         return None
-    block: list[slice] = []
-    region = measured
-    for axis in (2, 1, 0):
-        # k0 is decided on the central line, k1 on the central partition, k2 on what is left.
-        line = region[tuple(centre[:axis])]
-        run = np.array(line.reshape(len(line), -1).all(1), ndmin=1)
-        below = int(np.argmin(np.append(run[centre[axis] :: -1], False))) - 1
-        above = int(np.argmin(np.append(run[centre[axis] :], False)))
-        n = min(2 * below + 1, 2 * above)
-        part = slice(centre[axis] - n // 2, centre[axis] - n // 2 + n)
-        block.insert(0, part)
-        region = region[(slice(None),) * axis + (part,)]
-        centre[axis] = n // 2
-    return block[0], block[1], block[2]
+    k0 = _run(measured[c2, c1], c0)
+    plane = measured[..., k0].all(-1)
+    widest = _run(plane[c2], c1)
+    choices = []
+    for n in range(widest.stop - widest.start, 0, -1):
+        k1 = slice(c1 - n // 2, c1 - n // 2 + n)
+        k2 = _run(plane[:, k1].all(1), c2)
+        choices.append((n * (k2.stop - k2.start), k2, k1))
+    _, k2, k1 = max(choices, key=lambda choice: choice[0])
+    return k2, k1, k0
+
+
+def _run(measured: Array, centre: int) -> slice:
+    """The longest stretch without holes that has `centre` at its n // 2."""
+    below = int(np.argmin(np.append(measured[centre::-1], False))) - 1
+    above = int(np.argmin(np.append(measured[centre:], False)))
+    n = min(2 * below + 1, 2 * above)
+    return slice(centre - n // 2, centre - n // 2 + n)
