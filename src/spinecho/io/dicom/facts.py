@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from spinecho.core.header import Header
-from spinecho.io.dicom.frames import fact, frame_groups
+from spinecho.io.dicom.frames import fact, frame_groups, groups_of_frames
 
 PATIENT = {
     "name": "PatientName",
@@ -39,7 +39,7 @@ def patient_facts(ds: Any) -> Mapping[str, str]:
 
 
 def header_of(headers: list[Any]) -> Header:
-    """The header of a series; timings list what differs among its files."""
+    """The header of a series; timings list what differs among its frames."""
     first = headers[0]
     times = {}
     for name, keywords in {
@@ -48,7 +48,11 @@ def header_of(headers: list[Any]) -> Header:
         "ti_ms": ("InversionTimes", "InversionTime"),
         "flip_deg": ("FlipAngle",),
     }.items():
-        found = (next((v for k in keywords if (v := _number(fact(ds, frame_groups(ds), k)))), 0.0) for ds in headers)
+        found = (
+            next((v for k in keywords if (v := _number(fact(ds, groups, k)))), 0.0)
+            for ds in headers
+            for groups in groups_of_frames(ds)
+        )
         times[name] = tuple(sorted({v for v in found if v}))
     comments = f"{first.get('ImageComments', '')} {first.get('DerivationDescription', '')}"
     return Header(

@@ -112,7 +112,12 @@ def fact(ds: Any, groups: tuple[Any, ...], keyword: str, default: Any = None) ->
 
 def frame_groups(ds: Any) -> tuple[Any, ...]:
     """The functional groups of a data set's first frame; none in classic objects."""
-    return (*(ds.get("PerFrameFunctionalGroupsSequence") or ())[:1], *_shared(ds))
+    return groups_of_frames(ds)[0]
+
+
+def groups_of_frames(ds: Any) -> list[tuple[Any, ...]]:
+    """The functional groups of each frame; one frame without any in classic objects."""
+    return [(group, *_shared(ds)) for group in ds.get("PerFrameFunctionalGroupsSequence") or ()] or [_shared(ds)]
 
 
 def _shared(ds: Any) -> tuple[Any, ...]:
