@@ -6,6 +6,8 @@ Every mask is boolean and broadcasts against samples (*batch, coil, k2, k1, k0):
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -17,12 +19,11 @@ Lines = Bool[Tensor, "1 1 k1 1"]
 
 def centre_lines(n: int, centre: float) -> int:
     """Number of central lines: a fraction of n below 1, a count from 1 on (0: none)."""
-    n_centre = round(centre * n) if centre < 1 else round(centre)
-    if centre < 0 or n_centre > n:
+    if not 0 <= centre <= n:
         raise DataError(
             f"{centre:g} central lines were asked for, the grid has {n}", do="give a fraction below 1 or a count"
         )
-    return n_centre
+    return round(centre * n) if centre < 1 else round(centre)
 
 
 def central_block(n: int, n_centre: int) -> slice:
@@ -32,7 +33,7 @@ def central_block(n: int, n_centre: int) -> slice:
 
 
 def _check(accel: float) -> None:
-    if not accel >= 1:
+    if not 1 <= accel < math.inf:
         raise DataError(f"the acceleration is {accel:g}", do="give 1 or more")
 
 
@@ -41,9 +42,9 @@ def _drawn(n: int, accel: float, centre: float, weights: Tensor, generator: torc
     n_centre, n_lines = centre_lines(n, centre), round(n / accel)
     mask = torch.zeros(n, dtype=torch.bool)
     mask[central_block(n, n_centre)] = True
-    if n_lines < n_centre:
+    if n_lines < max(n_centre, 1):
         raise DataError(
-            f"{n} lines at acceleration {accel:g} are {n_lines}, fewer than the {n_centre} central ones",
+            f"{n} lines at acceleration {accel:g} are {n_lines}, fewer than one or the {n_centre} central ones",
             do="lower the acceleration or the number of central lines",
         )
     if n_lines > n_centre:
@@ -135,6 +136,7 @@ def kt_lines(
     Source: Tsao, Boesiger, Pruessmann, k-t BLAST and k-t SENSE, 2003, doi:10.1002/mrm.10611 (sheared grid); here the
     order of the offsets is a random permutation, repeated.
     """
+    _check(accel)
     order = torch.randperm(int(accel), generator=generator).tolist()
     return torch.stack([equispaced_lines(n, accel, centre, order[t % len(order)]) for t in range(n_frames)])
 

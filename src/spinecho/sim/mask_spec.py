@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -82,6 +83,9 @@ def parse(spec: str) -> MaskSpec:
         if kind not in get_args(Kind) or not 1 <= len(numbers) <= 3:
             raise ValueError
         accel, centre = float(numbers[0]), float(numbers[1]) if len(numbers) > 1 else 0.08
-        return MaskSpec(cast(Kind, kind), accel, centre, int(numbers[2]) if len(numbers) > 2 else 0)
+        seed = int(numbers[2]) if len(numbers) > 2 else 0
+        if not (math.isfinite(accel) and math.isfinite(centre) and abs(seed) < 2**63):
+            raise ValueError
+        return MaskSpec(cast(Kind, kind), accel, centre, seed)
     except ValueError:
         raise DataError(f"the mask {spec!r} is not understood", do=GRAMMAR) from None

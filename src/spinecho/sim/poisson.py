@@ -37,7 +37,7 @@ def poisson_disc(
     n_points = round(shape[0] * shape[1] / max(accel, 1))
     block = np.zeros(shape, dtype=bool)
     block[central_block(shape[0], min(calib, shape[0])), central_block(shape[1], min(calib, shape[1]))] = True
-    if not accel >= 1 or n_points < block.sum():
+    if not accel >= 1 or n_points < max(1, block.sum()):
         raise DataError(
             f"{shape} points at acceleration {accel:g} are {n_points}, the central block has {block.sum()}",
             do="lower the acceleration (1 or more) or the block",
