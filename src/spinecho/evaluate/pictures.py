@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from jaxtyping import Real, Shaped
 from torch import Tensor
 
@@ -78,7 +79,8 @@ def coloured(
 
 def log_magnitude(y: Shaped[Tensor, "rows columns"], decades: float = 4.0) -> tuple[Tensor, tuple[float, float]]:
     """log10 of |y| relative to its maximum, and the bounds (-decades, 0); zeros lie at the lower bound."""
-    relative = y.abs() / y.abs().max()
+    top = y.abs().max()
+    relative = y.abs() / top if top > 0 else torch.zeros_like(y.abs())
     return relative.clamp_min(10**-decades).log10(), (-decades, 0.0)
 
 
