@@ -104,13 +104,13 @@ def _hole_free(measured: Array) -> tuple[slice, slice, slice] | None:
     c2, c1, c0 = (n // 2 for n in measured.shape)
     if not measured[c2, c1, c0]:
         return None
-    k0 = _run(measured[c2, c1], c0)
-    plane = measured[..., k0].all(-1)
-    widest = _run(plane[c2], c1)
+    k0 = _run(np.asarray(measured[c2, c1]), c0)
+    plane = np.asarray(measured[..., k0].all(-1))
+    widest = _run(np.asarray(plane[c2]), c1)
     choices = []
     for n in range(widest.stop - widest.start, 0, -1):
         k1 = slice(c1 - n // 2, c1 - n // 2 + n)
-        k2 = _run(plane[:, k1].all(1), c2)
+        k2 = _run(np.asarray(plane[:, k1].all(1)), c2)
         choices.append((n * (k2.stop - k2.start), k2, k1))
     _, k2, k1 = max(choices, key=lambda choice: choice[0])
     return k2, k1, k0
