@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from spinecho.core.errors import DataError
 from spinecho.io import guard
@@ -195,3 +196,13 @@ def test_a_damaged_float_that_h5py_would_write_behind_its_field(tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError, match="the datatype of dataset /head is damaged"):
         vet(path)
+
+
+def test_a_damaged_mat_file_ends_only_the_worker(tmp_path: Path):
+    path = tmp_path / "scan.mat"
+    savemat(path, {"a": np.ones((4, 6), np.complex64)})
+    content = bytearray(path.read_bytes())
+    content[176] ^= 0x08  # an element of unknown type: scipy's reader crashes
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        read(path)

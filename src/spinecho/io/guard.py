@@ -1,8 +1,9 @@
 """Vet untrusted files in a process of its own, which is killed when it hangs; every failure becomes a DataError.
 
 One in some hundred randomly damaged MRD files makes libhdf5 loop for ever, others crash it. A file with HDF5's
-signature is therefore walked through by a worker (`io.probe`) before this process opens it. The worker starts once
-and lives on; a file that passed is not vetted again while its size and time stay.
+signature is therefore walked through by a worker (`io.probe`) before this process opens it, and so is a .mat file,
+over which scipy's reader can crash. The worker starts once and lives on; a file that passed is not vetted again while
+its size and time stay.
 """
 
 from __future__ import annotations
@@ -124,7 +125,9 @@ def _pump(pipe: Iterable[str], lines: queue.Queue) -> None:
 def _cause(code: int) -> str:
     if code == -getattr(signal, "SIGPROF", 0):
         return "reading it goes round in circles"
-    return "reading it runs out of memory" if code == -signal.SIGKILL else "reading it crashes the HDF5 library"
+    return (
+        "reading it runs out of memory" if code == -signal.SIGKILL else "reading it crashes the library for its format"
+    )
 
 
 def _refused(found: str) -> DataError:
@@ -141,18 +144,18 @@ def _at_exit() -> None:
 
 
 def vet(path: Path) -> int:
-    """Have an HDF5 file walked through by the worker; other files pass at once.
+    """Have an HDF5 or MATLAB file walked through by the worker; other files pass at once.
 
     Returns
     -------
-    Bytes of the largest dataset (0: no HDF5 file).
+    Bytes of the largest HDF5 dataset (0: no HDF5 file).
 
     Raises
     ------
     DataError
         If this process should not open the file.
     """
-    if not path.is_file() or not is_hdf5(path):
+    if not path.is_file() or not (is_hdf5(path) or path.suffix.lower() == ".mat"):
         return 0
     status = path.stat()
     key = (str(path.absolute()), status.st_size, status.st_mtime_ns)

@@ -52,7 +52,7 @@ def probe(path: Path, progress: Callable[[float], None] = lambda seconds: None) 
     Parameters
     ----------
     path
-        An HDF5 file.
+        An HDF5 file, or a .mat file of MATLAB up to v7.
     progress
         Called before each step with the processor time the step may take, s.
 
@@ -71,6 +71,9 @@ def probe(path: Path, progress: Callable[[float], None] = lambda seconds: None) 
 
     progress(CPU_SECONDS)
     on_disk, largest = path.stat().st_size, 0
+    if path.suffix.lower() == ".mat" and not h5py.is_hdf5(path):
+        progress(CPU_SECONDS + 2 * on_disk / _UNPACK_RATE)
+        return _load_mat(path)
     objects: list[Any] = []
     with h5py.File(path, "r") as file:
         file.visititems(lambda _name, item: (progress(CPU_SECONDS), objects.append(item))[-1])
@@ -84,6 +87,15 @@ def probe(path: Path, progress: Callable[[float], None] = lambda seconds: None) 
                     with _left_to_the_reader():
                         block()
     return largest
+
+
+def _load_mat(path: Path) -> int:
+    """Read it as the reader will: scipy's reader crashes over an element of unknown type."""
+    from scipy.io import loadmat
+
+    with contextlib.suppress(MemoryError):  # sizes are the reader's to judge
+        loadmat(path)
+    return 0
 
 
 def _measure(dataset: Any, on_disk: int) -> int:
