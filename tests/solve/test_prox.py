@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinecho.solve.prox import magnitude, shrink, threshold_for
+from spinecho.solve.prox import magnitude, shrink
 
 values = st.complex_numbers(max_magnitude=10, allow_nan=False)
 
@@ -44,13 +44,6 @@ def test_groups_shrink_together(rng):
 def test_soft_thresholding_never_spreads_points(pair, threshold):
     a, b = torch.tensor(pair, dtype=torch.complex128)[:, None]
     assert (shrink(a, threshold) - shrink(b, threshold)).abs() <= (a - b).abs() + 1e-12
-
-
-@pytest.mark.parametrize("power", [1.0, 0.5, 0.0])
-def test_threshold_follows_the_curvature(power):
-    """Halving the data's curvature doubles threshold^(2 - power), the penalty's own weight."""
-    t = threshold_for(0.3, 0.25, power)
-    assert t ** (2 - power) * 0.25 == pytest.approx(0.3 ** (2 - power))
 
 
 @pytest.mark.parametrize("power", [1.0, 0.5])

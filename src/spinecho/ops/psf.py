@@ -9,8 +9,11 @@ from torch import Tensor
 from spinecho.ops.fourier import convolve, fft, ifft, spectrum_order
 from spinecho.ops.linop import LinearOperator
 
-_CHUNK = 2**22
-"""Coil-image elements that the normal operator holds at a time: bounds memory for volumes (32 MB in complex64)."""
+_CHUNK = {"cpu": 2**18}
+"""Coil-image elements that the normal operator holds at a time: what fits a CPU's caches (2 MB in complex64) ..."""
+
+_LARGE_CHUNK = 2**22
+"""... and elsewhere what bounds the memory for volumes."""
 
 
 def undersampled_axes(mask: Bool[Tensor, "*batch 1 #k2 #k1 #k0"]) -> tuple[int, ...]:
@@ -27,15 +30,19 @@ def _once(csm: Tensor) -> Tensor:
 
 
 def _support(csm: Tensor, full: tuple[int, ...]) -> tuple[int, int, int]:
-    """(axis, start, length) of the stretch that the maps cover along the longest fully sampled axis."""
+    """(axis, start, length) of a stretch that holds all that the maps cover along the longest fully sampled axis.
+
+    Its length is a multiple of 16 where the axis is long enough: wavelets halve it again and again.
+    """
     if not full:
         return -1, 0, csm.shape[-1]
     dim = max(full, key=lambda d: int(csm.shape[d]))
     reached = (csm.detach() != 0).movedim(dim, -1).flatten(0, -2).any(0).nonzero()
     if len(reached) == 0:
         return dim, 0, csm.shape[dim]
-    start = int(reached[0])
-    return dim, start, int(reached[-1]) + 1 - start
+    first, n = int(reached[0]), int(csm.shape[dim])
+    length = min(n, -(-(int(reached[-1]) + 1 - first) // 16) * 16)
+    return dim, min(first, n - length), length
 
 
 class CartesianSense(LinearOperator):
@@ -126,7 +133,8 @@ class CartesianSense(LinearOperator):
         apart = [d for d in range(-3, -len(self.dims)) if x.shape[d] > 1]
         axis = max(apart, key=lambda d: int(x.shape[d]), default=-3)
         n_positions = x.shape[axis]
-        step = max(1, _CHUNK * n_positions // (x.numel() * self.maps.shape[-4]))
+        chunk = _CHUNK.get(x.device.type, _LARGE_CHUNK)
+        step = max(1, chunk * n_positions // (x.numel() * self.maps.shape[-4]))
         operands = (x, self.maps, self.maps_conj, self.response)
         if not apart or step >= n_positions:
             return self._gram(*operands)

@@ -29,11 +29,6 @@ def shrink(x: Tensor, threshold: float | Tensor, *, power: float = 1.0, dims: Se
     return x * torch.where(squares > 0, kept, 0)
 
 
-def threshold_for(weight: float, curvature: float, power: float) -> float:
-    """The threshold of `shrink` that solves argmin R(z) + curvature |z - x|^2 / 2, where weight solves it for 1."""
-    return weight / curvature ** (1 / (2 - power))
-
-
 def _squares(x: Tensor, dims: Sequence[int]) -> Tensor:
-    squares = torch.view_as_real(x).square().sum(-1) if x.is_complex() else x.square()
+    squares = x.real.square() + x.imag.square() if x.is_complex() else x.square()
     return squares.sum(tuple(dims), keepdim=True) if dims else squares
