@@ -41,7 +41,8 @@ _FACTOR = 2.5
 random masks, R = 4 and 8), so that scores on that slice are not those of data never seen."""
 
 _START = 20.0
-"""Threshold of the first iteration over the final one; like the numbers below by trial on simulated heads."""
+"""Threshold of the first iteration over the final one; like the numbers below by trial on simulated heads and
+that slice."""
 
 _SINKING = 0.6
 """Share of the iterations over which the threshold sinks."""
