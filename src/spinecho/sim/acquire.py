@@ -83,12 +83,8 @@ def acquire(
         mask = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=image.device) if mask is None else mask
         mask = mask.view(*(1,) * (samples.ndim - mask.ndim), *mask.shape)
     if noise_cov is not None:
-        if generator is None:
-            raise DataError(
-                "noise was asked for without a generator", do="give generator=torch.Generator().manual_seed(0)"
-            )
         noise_cov = noise_cov.to(image.device)
-        samples = samples + noise(tuple(samples.shape), noise_cov, generator)
+        samples = _noisy(samples, noise_cov, generator)
     if mask is not None:
         samples = samples * mask
     return KSpace(
@@ -102,6 +98,12 @@ def acquire(
         header=(header or Header()).flagged("simulated"),
         target=root_sum_of_squares(truth if noise_cov is None else mix_coils(truth, whitening(noise_cov))),
     )
+
+
+def _noisy(samples: Tensor, noise_cov: Tensor, generator: torch.Generator | None) -> Tensor:
+    if generator is None:
+        raise DataError("noise was asked for without a generator", do="give generator=torch.Generator().manual_seed(0)")
+    return samples + noise(tuple(samples.shape), noise_cov, generator)
 
 
 def _at_matrix(coil_images: Tensor, matrix: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
