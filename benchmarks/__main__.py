@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,9 +81,13 @@ def main() -> None:
     print(f"load average {before}")
     args.work.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=args.work) as scratch:
-        rows, failures = table(args, Path(scratch))
-    if args.tune_only:
-        return
+        for rows, failures in table(args, Path(scratch)):
+            if not args.tune_only:
+                save(args, rows, failures, before)
+
+
+def save(args: argparse.Namespace, rows: list[Row], failures: list[str], before: str) -> None:
+    """Write the table as far as it is."""
     how = Circumstances(
         command=shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
         date=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -96,11 +101,11 @@ def main() -> None:
     )
     args.out.write_text(page(rows, failures, how))
     (args.work / "rows.json").write_text(json.dumps([asdict(r) for r in rows], indent=1))
-    print(f"load average {how.load_after}; written to {args.out}")
+    print(f"load average {how.load_after}; {len(rows)} rows written to {args.out}", flush=True)
 
 
-def table(args: argparse.Namespace, scratch: Path) -> tuple[list[Row], list[str]]:
-    """All rows, and what failed: one side's failure does not stop the others."""
+def table(args: argparse.Namespace, scratch: Path) -> Iterator[tuple[list[Row], list[str]]]:
+    """All rows so far, after each case, and what failed: one side's failure does not stop the others."""
     bench = Bench(
         work=args.work, scratch=scratch, peers_python=args.peers_python, threads=args.threads, repeats=args.repeats
     )
@@ -121,8 +126,8 @@ def table(args: argparse.Namespace, scratch: Path) -> tuple[list[Row], list[str]
                 except RuntimeError as error:
                     failures.append(str(error))
                     print(error, file=sys.stderr)
-                print(f"{name} {method} {side} done", flush=True)
-    return rows, failures
+                print(f"{datetime.now(UTC):%H:%M:%S} {name} {method} {side} done", flush=True)
+        yield rows, failures
 
 
 if __name__ == "__main__":
