@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 TIMEOUT_S = 30.0
@@ -21,12 +21,17 @@ MEMORY = 2_000_000_000
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a file: `read`, `DataError`, another error's name, `hang` or `crash`."""
+    """What came of a file: `read`, `DataError`, another error's name, `hang` or `crash`.
+
+    peak_bytes is the most that the process has had; grown_bytes, that above what it had with everything imported, which
+    differs by machine and build of torch.
+    """
 
     outcome: str
     text: str = ""
     seconds: float = 0.0
     peak_bytes: int = 0
+    grown_bytes: int = 0
 
     @property
     def is_fine(self) -> bool:
@@ -98,6 +103,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
+    at_start = peak_memory()
     named = ReadOptions(axes="slice coil k1 k0")
     for line in sys.stdin:
         path = Path(json.loads(line))
@@ -109,8 +115,8 @@ def main() -> None:
         except Exception as error:
             outcome, text = type(error).__name__, str(error)
         peak = peak_memory()
-        answer = {"outcome": outcome, "text": text, "seconds": _cpu_seconds() - begin, "peak_bytes": peak}
-        print(json.dumps(answer), flush=True)
+        answer = Answer(outcome, text, _cpu_seconds() - begin, peak, peak - at_start)
+        print(json.dumps(asdict(answer)), flush=True)
 
 
 def _cpu_seconds() -> float:
