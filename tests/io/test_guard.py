@@ -138,11 +138,11 @@ def test_a_good_file_is_vetted_once_and_quickly(tmp_path):
     vet(ragged(tmp_path / "warm.h5"))
     begin = time.perf_counter()
     assert vet(path) == 50 * 2**22
-    assert time.perf_counter() - begin < 0.3
+    assert time.perf_counter() - begin < 3  # 0.05 s on a quiet machine
     begin = time.perf_counter()
     for _ in range(100):
         vet(path)
-    assert time.perf_counter() - begin < 0.1
+    assert time.perf_counter() - begin < 1  # 0.01 s on a quiet machine
 
 
 def test_signature_behind_a_user_block(tmp_path):
