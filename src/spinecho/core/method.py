@@ -22,6 +22,11 @@ class Recon(nn.Module, ABC):
     config: Any
     whole_series: ClassVar[bool] = False
     """True where frames must be seen together (locally low rank), so that a long series is not cut along time."""
+    learned: ClassVar[bool] = False
+    """True where the method is nothing without trained weights: it adds `loss(kspace) -> Tensor`, a scalar to train on.
+
+    The scan given to `loss` is prepared like that given to `forward`, and carries `target` on the scale of its samples.
+    """
 
     def __init__(self, config: Any) -> None:
         super().__init__()

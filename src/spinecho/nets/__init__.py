@@ -1,0 +1,1 @@
+"""Learned blocks: plain arguments, no physics, torch only."""
