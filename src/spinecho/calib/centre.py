@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Complex
@@ -58,15 +60,51 @@ def calibration_region(kspace: KSpace) -> Complex[Tensor, "*batch coil c2 c1 c0"
     assert measured is not None
     centre = find_centre(kspace)
     box = sampled_box(measured, centre)
-    for axis, (n, part) in enumerate(zip(samples.shape[-3:], box, strict=True)):
+    if reason := _too_small(box, centre, samples.shape[-3:]):
+        do = "scan calibration lines, give coil maps from another scan, or use zero_filled"
+        raise DataError(reason, do=do)
+    return samples[(..., *box)]
+
+
+def calibration_size(kspace: KSpace) -> int:
+    """Number of calibration lines of a Cartesian scan: width of the block they form, along its narrowest axis.
+
+    Axes that lie in the block from end to end do not count.
+    """
+    grid = kspace.samples.shape[-3:]
+    if kspace.calib is not None:
+        sizes = list(kspace.calib.shape[-3:])
+    else:
+        sizes = [part.stop - part.start for part in sampled_box(_measured(kspace), find_centre(kspace))]
+    return min((size for size, n in zip(sizes, grid, strict=True) if size < n), default=max(grid))
+
+
+def missing_calibration(kspace: KSpace) -> str | None:
+    """Why no coil maps can be made of a Cartesian scan, as one sentence; None if they can (or one coil needs none)."""
+    if kspace.n_coils == 1 or kspace.calib is not None or kspace.mask is None:
+        return None
+    centre = find_centre(kspace)
+    return _too_small(sampled_box(_measured(kspace), centre), centre, kspace.samples.shape[-3:])
+
+
+def _measured(kspace: KSpace) -> np.ndarray:
+    """What all entries measured (frames, repetitions and averages together), (k2, k1, k0)."""
+    assert kspace.mask is not None
+    mask = kspace.mask.expand(*kspace.samples.shape[:-4], *kspace.mask.shape[-4:])
+    if shared := [i for i, a in enumerate(kspace.axes) if a in _SHARED_AXES]:
+        mask = mask.any(shared, keepdim=True)
+    return mask.flatten(0, -4).all(0).expand(kspace.samples.shape[-3:]).cpu().numpy()
+
+
+def _too_small(box: Box, centre: tuple[int, int, int], grid: Sequence[int]) -> str | None:
+    for axis, (n, part) in enumerate(zip(grid, box, strict=True)):
         if part.stop - part.start < min(_SMALLEST, n):
             size = " x ".join(str(b.stop - b.start) for b in box)
-            raise DataError(
+            return (
                 f"no calibration lines: around the centre of k-space (k2, k1, k0) = {centre} only {size} samples are "
-                f"measured without a gap, {_SMALLEST} are needed along k{2 - axis}",
-                do="scan calibration lines, give coil maps from another scan, or use zero_filled",
+                f"measured without a gap, {_SMALLEST} are needed along k{2 - axis}"
             )
-    return samples[(..., *box)]
+    return None
 
 
 def sampled_box(measured: np.ndarray, centre: tuple[int, int, int]) -> Box:

@@ -62,6 +62,7 @@ def compress(
         samples=_mix(rows, kspace.samples),
         calib=None if kspace.calib is None else _mix(rows, kspace.calib),
         noise_cov=noise_cov,
+        receivers=kspace.n_receivers,
         header=kspace.header.noted(f"{n_before} coils compressed to {n_after} virtual ones"),
     )
     return mixed, rows

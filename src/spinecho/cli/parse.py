@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
@@ -62,8 +62,27 @@ def _placeholder(value: Any) -> str:
     return {str: "TEXT", Path: "PATH"}.get(value) or getattr(value, "__name__", "VALUE").upper()
 
 
-def with_settings(kind: type[T], config: type) -> type[T]:
-    """The dataclass with a field `settings`, whose options stand beside the others."""
+def with_settings(
+    kind: type[T], config: type, given: object | None = None, shown: Collection[str] | None = None
+) -> type[T]:
+    """The dataclass with a field `settings`, whose options stand beside the others.
+
+    Parameters
+    ----------
+    config
+        The settings' dataclass.
+    given
+        An instance of it, whose values are the defaults; None: its own defaults.
+    shown
+        Fields that become options; None: all. The others keep their values.
+    """
+    if given is not None:
+        hints = get_type_hints(config, include_extras=True)
+        names = [f.name for f in fields(config)]
+        hidden = [n for n in names if shown is not None and n not in shown]
+        hints |= {n: Annotated[hints[n], tyro.conf.Suppress] for n in hidden}
+        marked = [(n, hints[n], field(default=getattr(given, n))) for n in names]
+        config = make_dataclass(config.__name__, marked, bases=(config,), frozen=True, kw_only=True)
     settings: Any = ("settings", Annotated[config, tyro.conf.arg(name="")], field(default_factory=config))
     return make_dataclass(kind.__name__, [settings], bases=(kind,), frozen=True, kw_only=True)
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+WARNING = "warning: "
+"""How steps of the history begin that a person must not overlook."""
+
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -29,7 +32,8 @@ class Header:
         Short facts that change how the result may be used: `orientation=unknown`, `simulated`,
         `retrospectively undersampled`.
     history
-        What was done, in order, one sentence a step; the report prints it.
+        What was done, in order, one sentence a step; the report prints it. Steps that begin with "warning: " say
+        why the result may be wrong; the command line shows them as warnings.
     """
 
     source: str = ""
@@ -55,3 +59,12 @@ class Header:
     def noted(self, *steps: str) -> Header:
         """The header with these steps added to the history."""
         return replace(self, history=(*self.history, *steps))
+
+    def warned(self, *steps: str) -> Header:
+        """The header with these steps added to the history as warnings."""
+        return self.noted(*(WARNING + step for step in steps))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The warnings in the history, each once, without the word."""
+        return tuple(dict.fromkeys(step[len(WARNING) :] for step in self.history if step.startswith(WARNING)))

@@ -45,6 +45,8 @@ class KSpace:
     target
         The truth, where the file carries one: magnitude or complex, (*batch, 1, z, y, x), already on the image's grid
         (made of prewhitened coils, where there is a noise covariance).
+    receivers
+        Coils of the scanner, where `samples` holds fewer because they were compressed; 0: as many as there are.
     """
 
     samples: Complex[Tensor, "*batch coil k2 k1 k0"]
@@ -57,6 +59,7 @@ class KSpace:
     axes: tuple[str, ...] = ()
     header: Header = field(default_factory=Header)
     target: Tensor | None = None
+    receivers: int = 0
 
     def __post_init__(self) -> None:
         check_batch(tuple(self.samples.shape[:-4]), self.axes, len(self.geometries), "k-space")
@@ -76,6 +79,11 @@ class KSpace:
     def n_coils(self) -> int:
         """Number of receive coils."""
         return self.samples.shape[-4]
+
+    @property
+    def n_receivers(self) -> int:
+        """Number of receive coils before compression."""
+        return self.receivers or self.n_coils
 
     @property
     def is_cartesian(self) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from torch import nn
@@ -27,6 +29,12 @@ class Recon(nn.Module, ABC):
 
     The scan given to `loss` is prepared like that given to `forward`, and carries `target` on the scale of its samples.
     """
+    tunable: ClassVar[tuple[str, ...]] = ()
+    """Fields of `Config` that may be set beside trained weights: they change no weight's shape or sense."""
+    card: Mapping[str, Any] = MappingProxyType({})
+    """Limits and words of the weights' model card; empty without weights."""
+    weights: str = ""
+    """Name or path of the trained weights; empty without any."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from torch import Tensor
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.methods import registry
-from spinecho.methods.reconstruct import recon
+from spinecho.methods.reconstruct import build, recon, refusal
 from spinecho.metrics import Scores, score
 
 SIMPLEST = ("zero_filled", "gridding")
@@ -45,7 +45,7 @@ def run_method(kspace: KSpace, method: str, **settings: object) -> Result:
     begin = time.perf_counter()
     image = recon(kspace, method, **settings)
     seconds = time.perf_counter() - begin
-    config = registry.load("recon", method).Config(**settings)
+    config = build(method, settings, kspace.samples.device).config
     return Result(
         method=method, image=image, seconds=seconds, settings=asdict(config), scores=score_image(kspace, image)
     )
@@ -55,10 +55,9 @@ def run_all(kspace: KSpace, title: str) -> Iterator[Case]:
     """Reconstruct with every method that applies; yields the case as it grows, the last one is complete."""
     results: list[Result] = []
     refused: dict[str, str] = {}
-    names = set(registry.names("recon")) - {"auto"}
+    names = {*registry.names("recon"), *registry.weights_names()} - {"auto"}
     for name in sorted(names, key=lambda n: (n not in SIMPLEST, n)):
-        module = registry.load("recon", name)
-        if reason := module.Method.refusal(kspace):
+        if reason := refusal(name, kspace):
             refused[name] = reason
         else:
             results.append(run_method(kspace, name))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from spinecho.calib.noise import noise_sigma
 from spinecho.calib.prepare import prepare
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.core.method import Recon
 from spinecho.methods import registry
+from spinecho.methods.guard import guarded
+from spinecho.methods.pretrained import load_learned, method_of
 from spinecho.ops.grid import to_recon_grid
-from spinecho.ops.model import forward_model
 
 
 def recon(kspace: KSpace, method: str = "auto", **settings: Any) -> Image:
@@ -26,9 +27,11 @@ def recon(kspace: KSpace, method: str = "auto", **settings: Any) -> Image:
     kspace
         As read: any scale, any coils; on the device where the work shall be done.
     method
-        Name of a file under `methods/recon`; `auto` looks at the scan and says in the history what it took.
+        Name of a file under `methods/recon`, or of trained weights in the package; `auto` looks at the scan and says in
+        the history what it took.
     settings
-        Fields of that method's `Config`.
+        Fields of that method's `Config`; for a learned method also `weights`, a file to use instead of those in the
+        package.
 
     Returns
     -------
@@ -41,51 +44,54 @@ def recon(kspace: KSpace, method: str = "auto", **settings: Any) -> Image:
     DataError
         If the scan cannot be used, the method cannot take it, or a setting is unknown.
     """
-    runner = build(method, settings)
+    runner = build(method, settings, kspace.samples.device)
     prepared, scale = prepare(kspace)
     if reason := runner.refusal(prepared):
         raise DataError(f"{method} cannot take this scan: {reason}", do="see `spinecho list`, or leave out --method")
     with torch.inference_mode():
-        image = with_residual(runner(prepared), prepared)
+        image = guarded(runner(prepared), prepared, runner)
         values = image.values * scale
         return to_recon_grid(replace(image, values=values, extras=_scaled(image, scale)), prepared.encoding)
 
 
-def build(method: str, settings: dict[str, Any]) -> Recon:
-    """The method with its settings; an unknown name or setting is a DataError that lists the known ones."""
-    module = registry.load("recon", method)
+def build(method: str, settings: Mapping[str, Any], device: torch.device | str = "cpu") -> Recon:
+    """The method with its settings; a learned one with its trained weights, on the device.
+
+    Parameters
+    ----------
+    method
+        Name of a method, or of weights in the package.
+    settings
+        Fields of its `Config`; a learned method takes `weights` besides, the path of a file (by default those in the
+        package), and only lets `Method.tunable` differ from what the weights were trained with.
+
+    Raises
+    ------
+    DataError
+        For an unknown name or setting; it lists the known ones. For a learned method without weights.
+    """
+    offer = registry.offer(method)
+    module = registry.load("recon", offer.method)
     fields = module.Config.__dataclass_fields__
-    if unknown := set(settings) - set(fields):
+    allowed = {*fields, "weights"} if offer.learned else {*fields}
+    if unknown := set(settings) - allowed:
         known = ", ".join(fields) or "none"
         raise DataError(f"{method} has no setting {', '.join(sorted(unknown))}", do=f"it has {known}")
-    return module.Method(module.Config(**settings))
+    if not offer.learned:
+        return module.Method(module.Config(**settings))
+    file = settings.get("weights") or offer.trained()
+    if (found := method_of(file)) != offer.method:
+        do = f"use --method {found}, or other weights"
+        raise DataError(f"they are weights of the method {found}, {offer.method} was asked for", do=do, file=file)
+    return load_learned(file, {k: v for k, v in settings.items() if k != "weights"}, device)
 
 
-def with_residual(image: Image, kspace: KSpace) -> Image:
-    """Compare the image with the measured samples, where it is complex and has coil maps.
-
-    The history says how large A x - y is, relative to y and to the noise; the extra `residual` is A^H (A x - y).
-    """
-    csm = image.extras.get("csm")
-    if csm is None or not image.values.is_complex() or csm.shape[-5] != image.values.shape[-4]:
-        return image
-    A = forward_model(kspace, csm)
-    error = A(image.values).sub_(kspace.samples)
-    size = _norm(error)
-    relative = size / _norm(kspace.samples)
-    n_measured = max(int(torch.count_nonzero(kspace.samples)), 1)
-    rms = size / n_measured**0.5
-    step = f"residual on the measured samples: {100 * relative:.2f} % of their norm"
-    sigma = noise_sigma(kspace)
-    if sigma > 0:
-        step += f", {rms / sigma:.2f} x the noise"
-    return replace(image, extras={**image.extras, "residual": A.adjoint(error)}, header=image.header.noted(step))
-
-
-def _norm(x: torch.Tensor) -> float:
-    """|x| by a real dot product (torch's norm of complex numbers takes ten times as long)."""
-    flat = torch.view_as_real(x.resolve_conj()).flatten()
-    return float(torch.dot(flat, flat)) ** 0.5
+def refusal(method: str, kspace: KSpace) -> str | None:
+    """Why a method cannot take a scan (prepared or not), or cannot be run at all; None if it can."""
+    offer = registry.offer(method)
+    if not offer.is_ready:
+        return offer.missing
+    return registry.load("recon", offer.method).Method.refusal(kspace)
 
 
 def _scaled(image: Image, scale: float) -> dict[str, torch.Tensor]:

@@ -20,11 +20,22 @@ def run(arguments: Sequence[str]) -> int:
     """Print both tables."""
     parse(Arguments, "list", __doc__ or "", arguments)
     print("reconstruction methods (spinecho recon --method NAME; options: spinecho recon --method NAME --help)")
-    names = registry.names("recon")
-    for name in names:
-        print(f"  {name:<{max(map(len, names))}}  {registry.summary('recon', name)}")
+    offers = registry.offers("recon")
+    width = max(len(o.name) for o in offers)
+    for o in offers:
+        print(f"  {o.name:<{width}}  {o.summary}{_state(o)}")
     print("\nfile formats")
     for f in known_formats():
         does = ", ".join((["reads"] if f.reads else []) + [f"writes {kind}" for kind in f.writes])
         print(f"  {f.name:<8}  {' '.join(f.suffixes):<24}  {does}")
     return 0
+
+
+def _state(offer: registry.Offer) -> str:
+    """Which weights a learned method has."""
+    if not offer.learned:
+        return ""
+    if offer.weights is None:
+        return f" [no weights yet: spinecho train recon/{offer.method}]"
+    of = f" for {offer.method}" if offer.method != offer.name else ""
+    return f" [trained weights{of}, {offer.weights.stat().st_size / 1e6:.1f} MB]"

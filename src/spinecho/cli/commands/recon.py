@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -37,6 +38,8 @@ class Arguments:
     """where the image goes; the suffix names the format, and -o may be given several times"""
     method: str = "auto"
     """reconstruction method (spinecho list); auto looks at the scan. Its settings: --method NAME --help"""
+    weights: Path | None = None
+    """trained weights for a learned method (default: those in the package; with them, --method may be left out)"""
     report: Path | None = None
     """write a page with pictures, sampling, maps, timing and settings (.html)"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -55,19 +58,47 @@ def run(arguments: Sequence[str]) -> int:
     """Parse, check the outputs, then read, reconstruct, write, and say what was done."""
     begin = time.perf_counter()
     kind = Arguments
-    if method := value_of("--method", arguments, ""):
-        from spinecho.methods import registry
-
-        kind = with_settings(Arguments, registry.load("recon", method).Config)
+    if method := value_of("--method", arguments, "") or _method_of(value_of("--weights", arguments, "")):
+        kind = _with_options_of(method, value_of("--weights", arguments, ""))
     args = parse(kind, "recon", __doc__ or "", arguments)
+    if args.weights is not None and args.method == "auto":
+        args = replace(args, method=_method_of(str(args.weights)))
     check_outputs(args)
     WORKER.start()  # it starts while torch is imported
     work(args, begin, shlex.join(["spinecho", "recon", *arguments]))
     return 0
 
 
+def _method_of(weights: str) -> str:
+    """The method that a weights file is for; "" without a file."""
+    if not weights:
+        return ""
+    from spinecho.methods.pretrained import method_of
+
+    return method_of(Path(weights))
+
+
+def _with_options_of(method: str, weights: str) -> type[Arguments]:
+    """The arguments with the method's settings; of a learned method those that suit trained weights."""
+    from spinecho.methods import registry
+
+    offer = registry.offer(method)
+    module = registry.load("recon", offer.method)
+    file = weights or offer.weights
+    if not offer.learned or not file:
+        return with_settings(Arguments, module.Config)
+    from spinecho.methods.pretrained import trained_config
+
+    return with_settings(Arguments, module.Config, trained_config(file), module.Method.tunable)
+
+
 def check_outputs(args: Arguments) -> None:
-    """Refuse what cannot be written before the work is done."""
+    """Refuse what cannot be written, and a method without its weights, before the work is done."""
+    from spinecho.methods import registry
+
+    offer = registry.offer(args.method)
+    if offer.learned and args.weights is None:
+        offer.trained()
     if not args.output and args.report is None:
         raise DataError("there is no output", do="say where the image goes: -o brain.nii.gz")
     if not args.scan.exists():
@@ -177,6 +208,8 @@ def finish(
 
     for step in image.header.history:
         print(f"  {step}")
+    for warning in image.header.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     for path in args.output:
         print(written(write(image, path, replace(args.write, input_axes=args.read.axes))))
     scores = score_image(replace(scan, target=target), image) if target is not None else None
@@ -199,9 +232,10 @@ def _report(path: Path, title: str, scan: KSpace, result: Result, command: str) 
 
 
 def settings_of(args: Arguments) -> dict[str, Any]:
-    """The method's settings as given (defaults included); none without --method."""
+    """The method's settings as given (defaults included), and the weights; none without --method."""
     config = getattr(args, "settings", None)
-    return {} if config is None else {f.name: getattr(config, f.name) for f in fields(config)}
+    given = {} if config is None else {f.name: getattr(config, f.name) for f in fields(config)}
+    return given if args.weights is None else {**given, "weights": args.weights}
 
 
 def begin_with(args: Arguments, scan: KSpace, n_slices: int | None = None) -> None:

@@ -4,6 +4,9 @@ The image's history tells the choice ("auto took l1_wavelet: irregular lines, 4.
 lines, 8 coils"). Where the first choice cannot take the scan, for example without calibration lines, the next is tried,
 down to the plain inverse transform.
 
+Trained weights come first (but for series, where `llr` sees all frames), and only inside their model card: a scan
+outside it, or an image that contradicts the measured samples, goes to the classical methods, and the history says why.
+
 Source: no paper; among methods for undersampled scans the order is that of psnr on one real brain slice, equispaced
 lines, R = 3 and 4.
 """
@@ -19,6 +22,9 @@ from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.core.method import Recon
 from spinecho.methods import registry
+from spinecho.methods.card import outside
+from spinecho.methods.guard import guarded
+from spinecho.methods.reconstruct import build, refusal
 from spinecho.ops.sampling import acceleration
 
 _SERIES = ("time", "repetition")
@@ -35,7 +41,7 @@ class Method(Recon):
 
     @classmethod
     def refusal(cls, kspace: KSpace) -> str | None:
-        refused = {name: _module(name).Method.refusal(kspace) for name in choices(kspace)[0]}
+        refused = {name: refusal(name, kspace) for name in choices(kspace)[0]}
         if all(refused.values()):
             return "no method takes it: " + "; ".join(f"{name}: {why}" for name, why in refused.items())
         return None
@@ -44,17 +50,29 @@ class Method(Recon):
         names, why = choices(kspace)
         passed: list[str] = []
         for name in names:
-            module = _module(name)
-            reason = module.Method.refusal(kspace)
+            reason = refusal(name, kspace)
             try:
                 if reason is None:
-                    image = module.Method(module.Config())(kspace)
-                    note = "".join(f"; not {p}" for p in passed)
-                    return replace(image, header=image.header.noted(f"auto took {name}: {why}{note}"))
+                    image, reason = _attempt(name, kspace)
+                    if reason is None:
+                        note = "".join(f"; not {p}" for p in passed)
+                        return replace(image, header=image.header.noted(f"auto took {name}: {why}{note}"))
             except DataError as error:
                 reason = error.found
             passed.append(f"{name}, since {reason}")
         raise DataError("no method takes this scan: " + "; ".join(passed), do="see `spinecho info FILE`")
+
+
+def _attempt(name: str, kspace: KSpace) -> tuple[Image, str | None]:
+    """A method's image, and for trained weights why it is better not taken."""
+    runner = build(name, {}, kspace.samples.device)
+    if strange := outside(runner.card, kspace) if runner.learned else []:
+        raise DataError(f"the scan is outside its card: {', '.join(strange)}")
+    image = runner(kspace)
+    if not runner.learned:
+        return image, None
+    image = guarded(image, kspace, runner)
+    return image, "; ".join(image.header.warnings) or None
 
 
 def choices(kspace: KSpace) -> tuple[tuple[str, ...], str]:
@@ -76,9 +94,16 @@ def choices(kspace: KSpace) -> tuple[tuple[str, ...], str]:
     assert kspace.mask is not None
     factor = f"{acceleration(kspace.mask):.1f}-fold undersampled"
     facts = f"{sampling}, {factor}, {lines} calibration lines, {coils}"
+    names = (*trained(), *names)
     return (("llr", *names), f"{frames} frames, {facts}") if frames > 1 else (names, facts)
 
 
+def trained() -> tuple[str, ...]:
+    """Learned methods that are tried before all classical ones, as far as their weights are in the package."""
+    return tuple(name for name in _LEARNED if name in registry.weights_names())
+
+
+_LEARNED = ("varnet",)
 _UNDERSAMPLED = ("l1_wavelet", "cg_sense", "grappa", "zero_filled")
 
 
@@ -91,7 +116,3 @@ def _for_pattern(pattern: Pattern) -> tuple[tuple[str, ...], str]:
     if full:
         return ("zero_filled",), "fully sampled"
     return _UNDERSAMPLED, f"regular phase encodes, {lattice}" if lattice is not None else "irregular phase encodes"
-
-
-def _module(name: str):
-    return registry.load("recon", name)

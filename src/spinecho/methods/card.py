@@ -1,0 +1,135 @@
+"""The limits on a model card, as numbers: what weights were trained for, and in which ways a scan lies outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spinecho.calib.centre import calibration_size
+from spinecho.calib.noise import noise_sigma
+from spinecho.calib.pattern import Pattern, patterns
+from spinecho.core.errors import DataError
+from spinecho.core.kspace import KSpace
+from spinecho.ops.coils import root_sum_of_squares
+from spinecho.ops.fourier import ifft
+
+RANGES = ("coils", "acceleration", "matrix", "noise")
+"""Limits with a smallest and a largest value: [1, 32]."""
+MASKS = ("full", "1d regular", "1d irregular", "2d regular", "2d irregular", "partial Fourier", "other")
+"""What `masks` may list; `other` is a mask that changes along the readout."""
+_WORDS = ("summary", "anatomy", "data", "licence", "results", "note")
+"""What a card says to people only."""
+_LIMITS = (*RANGES, "masks", "calibration_lines", "two_dimensional")
+
+
+def check_card(card: Mapping[str, Any]) -> None:
+    """Refuse a card whose limits would not be understood, and thus not be kept.
+
+    A card holds `coils`, `acceleration` (net: samples of the grid over samples measured), `matrix` (samples along each
+    axis of the slice) and `noise` (its standard deviation relative to the largest pixel of the zero-filled root sum of
+    squares), each as [smallest, largest]; `masks`, a list of words from MASKS; `calibration_lines`, the least number;
+    `two_dimensional`, true for networks that see slices; and, for people, texts: `summary` and others. A limit that is
+    left out does not exist.
+
+    Raises
+    ------
+    DataError
+        Names what is unknown or has the wrong form.
+    """
+    if unknown := set(card) - {*_LIMITS, *_WORDS}:
+        do = f"known are {', '.join((*_LIMITS, *_WORDS))}"
+        raise DataError(f"the card has unknown entries: {', '.join(sorted(unknown))}", do=do)
+    for name in RANGES:
+        limit = card.get(name, [0, 1])
+        is_range = isinstance(limit, (list, tuple)) and len(limit) == 2 and all(_is_number(v) for v in limit)
+        if not is_range or limit[0] > limit[1]:
+            raise DataError(f"the card's {name} are {limit!r}", do="write [smallest, largest]")
+    masks = card.get("masks", [])
+    if not isinstance(masks, (list, tuple)) or any(m not in MASKS for m in masks):
+        raise DataError(f"the card's masks are {masks!r}", do=f"list some of: {', '.join(MASKS)}")
+    if not _is_number(card.get("calibration_lines", 0)) or not isinstance(card.get("two_dimensional", True), bool):
+        raise DataError(
+            "the card's calibration_lines or two_dimensional are wrong", do="write a number, and true or false"
+        )
+
+
+def outside(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
+    """Each way in which a prepared scan lies outside the card, with both numbers; empty where it lies inside.
+
+    Sentences like "64 coils (card: 1 to 32)". Coils are those of the receiver, before compression.
+    """
+    if not kspace.is_cartesian:
+        return [f"{kspace.encoding.trajectory} trajectory (card: Cartesian)"]
+    found = [*_counted(card, kspace), *_sampled(card, kspace)]
+    if "noise" in card and (noise := relative_noise(kspace)) is not None:
+        low, high = card["noise"]
+        found += (
+            [] if low <= noise <= high else [f"noise {noise:.2g} of the brightest pixel (card: {low:g} to {high:g})"]
+        )
+    return found
+
+
+def relative_noise(kspace: KSpace) -> float | None:
+    """Standard deviation of the noise, relative to the largest pixel of the zero-filled root sum of squares."""
+    peak = float(root_sum_of_squares(ifft(kspace.samples)).max())
+    return noise_sigma(kspace) / peak if peak > 0 else None
+
+
+def mask_kinds(kspace: KSpace) -> set[str]:
+    """How the entries of a Cartesian scan were sampled, in the words of MASKS."""
+    return {kind for pattern in patterns(kspace) for kind in _kinds(pattern)}
+
+
+def _kinds(pattern: Pattern) -> set[str]:
+    kinds = {"partial Fourier"} if pattern.one_sided else set[str]()
+    if not pattern.separable:
+        return {"other"}
+    lattice = pattern.lattice
+    if lattice is not None and lattice.acceleration == 1:
+        return kinds or {"full"}
+    along = (
+        bool((pattern.measured != pattern.measured[:1]).any()),
+        bool((pattern.measured != pattern.measured[:, :1]).any()),
+    )
+    kinds.add(f"{sum(along)}d {'regular' if lattice is not None else 'irregular'}")
+    return kinds
+
+
+def _counted(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
+    found: list[str] = []
+    if "coils" in card and not _within(card["coils"], kspace.n_receivers):
+        n = kspace.n_receivers
+        found.append(f"{n} coil{'s' * (n > 1)} {_told(card['coils'])}")
+    sizes = [n for n in kspace.encoding.matrix if n > 1]
+    if "matrix" in card and not all(_within(card["matrix"], n) for n in sizes[-2:]):
+        found.append(f"matrix {' x '.join(map(str, sizes))} {_told(card['matrix'])}")
+    return found
+
+
+def _sampled(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
+    assert kspace.mask is not None
+    found: list[str] = []
+    share = kspace.mask.expand(*kspace.mask.shape[:-3], *kspace.encoding.matrix).float().mean((-3, -2, -1))
+    for factor in sorted({float(1 / share.min().clamp_min(1e-6)), float(1 / share.max())}):
+        if "acceleration" in card and not _within(card["acceleration"], round(factor, 2)):
+            found.append(f"{factor:.1f}-fold undersampled {_told(card['acceleration'])}")
+            break
+    strange = mask_kinds(kspace) - set(card.get("masks", MASKS))
+    if strange:
+        found.append(f"sampling {', '.join(sorted(strange))} (card: {', '.join(card['masks'])})")
+    least = card.get("calibration_lines", 0)
+    if least and kspace.n_coils > 1 and (lines := calibration_size(kspace)) < least:
+        found.append(f"{lines} calibration lines (card: at least {least})")
+    return found
+
+
+def _within(limit: Any, value: float) -> bool:
+    return limit[0] <= value <= limit[1]
+
+
+def _told(limit: Any) -> str:
+    return f"(card: {limit[0]:g} to {limit[1]:g})"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,182 @@
+"""Learned methods with trained weights: found by name or path, checked, loaded once a process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spinecho.core.errors import DataError
+from spinecho.core.method import Recon
+from spinecho.core.state import load_state
+from spinecho.core.state_header import header_of, metadata_of, read_metadata
+from spinecho.methods import registry
+from spinecho.methods.card import check_card
+
+_ENTRIES = {"method", "config", "card", "trained"}
+"""What the metadata of weights hold: name of the method, all fields of its Config, limits, and how they were made."""
+
+
+def load_learned(
+    name_or_path: str | Path, settings: Mapping[str, Any] | None = None, device: torch.device | str = "cpu"
+) -> Recon:
+    """A learned method with its trained weights, ready to run; loaded once a process, so never train or move it.
+
+    Parameters
+    ----------
+    name_or_path
+        Name of weights in the package (`varnet_fast`), or a .safetensors file.
+    settings
+        Fields of the method's `Config`; those outside `Method.tunable` must be what the weights were trained with.
+
+    Raises
+    ------
+    DataError
+        If there are no such weights, their file is damaged, they do not fit the method, or a setting cannot be set.
+    """
+    path = weights_file(name_or_path)
+    status = path.stat()
+    chosen = tuple(sorted((name, _tuples(value)) for name, value in (settings or {}).items()))
+    return _ready(path.resolve(), (status.st_mtime_ns, status.st_size), chosen, torch.device(device))
+
+
+def open_learned(path: str | Path, settings: Mapping[str, Any] | None = None) -> Recon:
+    """A learned method with weights from a file, as a module of the caller's own, to be trained further or moved.
+
+    Raises
+    ------
+    DataError
+        As `load_learned`.
+    """
+    path = weights_file(path)
+    tensors, metadata = load_state(path)
+    trained = _config(metadata, path)
+    method = registry.load("recon", metadata["method"]).Method
+    config = _with_settings(trained, method.tunable, settings or {}, path.stem)
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]):  # the first, random weights disturb nobody
+        try:
+            runner = method(config)
+        except (TypeError, ValueError, RuntimeError) as error:
+            do = "use the version of spinecho that made them, or train them again"
+            raise DataError(f"no network can be built from its settings: {error}", do=do, file=path) from None
+        _fill(runner, tensors, path)
+    runner.card, runner.weights = metadata["card"], path.stem
+    return runner.eval()
+
+
+def weights_file(name_or_path: str | Path) -> Path:
+    """The file behind a name or a path.
+
+    Raises
+    ------
+    DataError
+        If there is none; it lists the names.
+    """
+    if str(name_or_path) in registry.weights_names():
+        return registry.WEIGHTS / f"{name_or_path}.safetensors"
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    known = ", ".join(registry.weights_names()) or "none"
+    raise DataError("there are no such weights", do=f"give a .safetensors file; in the package are {known}", file=path)
+
+
+def method_of(path: str | Path) -> str:
+    """Name of the method whose weights a file holds."""
+    return _checked(read_metadata(weights_file(path)), path)["method"]
+
+
+def trained_config(path: str | Path) -> Any:
+    """The `Config` that weights were trained with."""
+    return _config(read_metadata(weights_file(path)), path)
+
+
+def identity(path: str | Path) -> str:
+    """sha256 that stands in a weights file: what must be the same for results to be the same."""
+    path = weights_file(path)
+    return metadata_of(header_of(path), path)[1]
+
+
+@lru_cache(maxsize=8)
+def _ready(path: Path, version: tuple[int, int], chosen: tuple[Any, ...], device: torch.device) -> Recon:
+    """`version` is the file's time and size: changed weights are loaded anew."""
+    runner = open_learned(path, dict(chosen))
+    with torch.inference_mode(False):
+        return runner.requires_grad_(False).to(device)
+
+
+def _with_settings(trained: Any, tunable: tuple[str, ...], settings: Mapping[str, Any], label: str) -> Any:
+    known = [f.name for f in fields(trained)]
+    settable = ", ".join(tunable) or "none"
+    if unknown := sorted(set(settings) - set(known)):
+        raise DataError(f"{label} has no setting {', '.join(unknown)}", do=f"it has {', '.join(known)}")
+    if fixed := sorted(n for n, v in settings.items() if n not in tunable and v != getattr(trained, n)):
+        found = ", ".join(f"{n}={getattr(trained, n)!r}" for n in fixed)
+        do = f"leave it out, or train weights of your own; what can be set is {settable}"
+        raise DataError(f"{label} was trained with {found}, which cannot be changed afterwards", do=do)
+    return replace(trained, **settings)
+
+
+def _checked(metadata: Mapping[str, Any], path: str | Path) -> Mapping[str, Any]:
+    if set(metadata) != _ENTRIES:
+        found = ", ".join(sorted(metadata)) or "nothing"
+        raise DataError(
+            f"its metadata hold {found}; weights hold {', '.join(sorted(_ENTRIES))}",
+            do="give weights, not a checkpoint of another kind",
+            file=path,
+        )
+    name = metadata["method"]
+    if name not in registry.names("recon") or not registry.is_learned("recon", name):
+        learned = ", ".join(n for n in registry.names("recon") if registry.is_learned("recon", n)) or "none"
+        do = f"learned methods here are {learned}; newer weights want a newer spinecho"
+        raise DataError(f"they are weights of the method {name!r}, which is no learned method", do=do, file=path)
+    if not isinstance(metadata["card"], dict) or not isinstance(metadata["config"], dict):
+        raise DataError("its card or config is no dictionary", do="write it with save_state", file=path)
+    try:
+        check_card(metadata["card"])
+    except DataError as error:
+        raise error.within(path) from None
+    return metadata
+
+
+def _config(metadata: Mapping[str, Any], path: str | Path) -> Any:
+    """The Config in the metadata: every field, and no other; JSON's lists become tuples."""
+    name, stored = _checked(metadata, path)["method"], metadata["config"]
+    kind = registry.load("recon", name).Config
+    known = {f.name for f in fields(kind)}
+    if set(stored) != known:
+        unknown, absent = sorted(set(stored) - known), sorted(known - set(stored))
+        told = [f"unknown are {', '.join(unknown)}"] * bool(unknown) + [f"missing are {', '.join(absent)}"] * bool(
+            absent
+        )
+        do = "use the version of spinecho that made them, or train them again"
+        raise DataError(f"its settings do not fit {name}: {'; '.join(told)}", do=do, file=path)
+    return kind(**{key: _tuples(value) for key, value in stored.items()})
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _fill(runner: Recon, tensors: dict[str, Tensor], path: str | Path) -> None:
+    """Put the weights in; every name, shape and kind of number must be right, and every value finite."""
+    wanted = runner.state_dict()
+    do = "they belong to another version of the method: train them again, or use that version"
+    for words, names in (("misses", wanted.keys() - tensors.keys()), ("has unknown", tensors.keys() - wanted.keys())):
+        if names:
+            listed = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            raise DataError(f"it {words} weights: {listed}", do=do, file=path)
+    for name, tensor in tensors.items():
+        have, want = (tuple(tensor.shape), tensor.dtype), (tuple(wanted[name].shape), wanted[name].dtype)
+        if have != want:
+            raise DataError(
+                f"{name} has shape {have[0]} ({have[1]}), wanted is {want[0]} ({want[1]})", do=do, file=path
+            )
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise DataError(f"{name} has values that are no numbers", do="train again; this run diverged", file=path)
+    runner.load_state_dict(tensors)
