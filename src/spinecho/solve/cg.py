@@ -35,20 +35,22 @@ def cg(A: Map, b: Tensor, *, x0: Tensor | None = None, dims: Sequence[int] | Non
         Axes of one system. Along the others A is block-diagonal, and each system gets its own step sizes; None: all
         of b is one system.
 
-    Source: Hestenes and Stiefel 1952, doi:10.6028/jres.049.044. A system that is solved exactly stands still.
+    Source: Hestenes and Stiefel 1952, doi:10.6028/jres.049.044. A system whose residual is below
+    the rounding of the largest one stands still, so that derivatives stay finite.
     """
     dims = tuple(range(b.ndim)) if dims is None else tuple(dims)
     x = torch.zeros_like(b) if x0 is None else x0
     r = b if x0 is None else b - A(x0)
     p, rr = r, _norm2(r, dims)
+    done = rr.detach().max() * torch.finfo(rr.dtype).eps ** 2
     n = 0
     while True:
         yield CGState(x, rr, n)
         Ap = A(p)
-        alpha = _ratio(rr, _inner(p, Ap, dims))
+        alpha = _ratio(rr, _inner(p, Ap, dims), rr > done)
         x, r = _add(x, alpha, p), _add(r, -alpha, Ap)
         previous, rr = rr, _norm2(r, dims)
-        p = _add(r, _ratio(rr, previous), p)
+        p = _add(r, _ratio(rr, previous, previous > done), p)
         n += 1
 
 
@@ -92,6 +94,7 @@ def _add(a: Tensor, factor: Tensor, b: Tensor) -> Tensor:
     return torch.view_as_complex(torch.addcmul(torch.view_as_real(a), factor[..., None], torch.view_as_real(b)))
 
 
-def _ratio(a: Tensor, b: Tensor) -> Tensor:
-    """a / b, and 0 where b is 0."""
-    return torch.where(b > 0, a / torch.where(b > 0, b, 1), 0)
+def _ratio(a: Tensor, b: Tensor, where: Tensor) -> Tensor:
+    """a / b, and 0 elsewhere or where b is 0; so are its derivatives."""
+    where = where & (b > 0)
+    return torch.where(where, a / torch.where(where, b, 1), 0)
