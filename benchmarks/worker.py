@@ -52,3 +52,20 @@ def peak_mb(process: int | str) -> float:
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
+
+
+def measured(work: Callable[[], Any]) -> tuple[Any, float, float]:
+    """What it returns, wall seconds, and CPU seconds of all threads."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = work()
+    return result, time.perf_counter() - wall, time.process_time() - cpu
+
+
+def converse(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Answer one line of JSON after the other until the input ends; what goes wrong is an answer with `error`."""
+    for line in sys.stdin:
+        try:
+            told = answer(json.loads(line))
+        except Exception as error:  # the other side shall go on
+            told = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(told), flush=True)
