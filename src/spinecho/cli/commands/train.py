@@ -1,0 +1,158 @@
+"""Train a learned method, or train it further, on scans and images of one's own."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from spinecho.cli.parse import parse, with_settings
+from spinecho.cli.progress import progress
+from spinecho.core.errors import DataError
+from spinecho.io.atomic import check_place
+from spinecho.train.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+    from spinecho.core.method import Recon
+    from spinecho.train.loop import Step
+    from spinecho.train.team import Team
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What a person says."""
+
+    method: Annotated[str, tyro.conf.Positional]
+    """what to train, as TASK/NAME: recon/varnet (spinecho list). Its settings: spinecho train recon/NAME --help"""
+    data: tuple[Path, ...]
+    """files and folders, mixed: full raw scans, NIfTI images, label maps (FreeSurfer ids), .npz stacks of images"""
+    out: Path
+    """folder of the run; a run that was stopped there goes on"""
+    init: Path | None = None
+    """weights to start from (fine-tuning), instead of random ones"""
+    on_broken: Literal["stop", "skip"] = "stop"
+    """what to do about a file that cannot be used; either way it is named"""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """where to compute; auto takes the GPU where there is one"""
+    threads: int | None = None
+    """processor threads of each process (default: all where nothing else runs, else one: waiting threads burn time)"""
+    debug: bool = False
+    """show where an error comes from"""
+    loop: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse, check the output, gather the data, train, and say where the weights are."""
+    args = parse(_kind(arguments), "train", __doc__ or "", arguments)
+    task, _, name = args.method.partition("/")
+    if task != "recon" or not name:
+        raise DataError(f"{args.method!r} names no method", do="give recon/NAME, for example recon/varnet")
+    check_place(args.out)
+    if args.out.exists() and not args.out.is_dir():
+        raise DataError("it is a file, a folder is wanted", do="choose another name", file=args.out)
+
+    from spinecho.methods import device
+    from spinecho.train.team import together
+
+    with together(device.choose(args.device).type) as (team, own):
+        work(args, name, team, own, shlex.join(["spinecho", "train", *arguments]))
+    return 0
+
+
+def work(args: Arguments, name: str, team: Team, device: torch.device, command: str) -> None:
+    """The training itself, on one process of a team."""
+    import torch
+
+    from spinecho.sim.draws import Draws
+    from spinecho.train.draw import Seeded
+    from spinecho.train.loop import train
+    from spinecho.train.run import Run
+    from spinecho.train.sources import gather
+    from spinecho.train.threads import choose
+    from spinecho.train.validation import held_out
+
+    say = print if team.leads else _silent
+    threads = choose(args.threads, args.out / "checkpoints", args.loop.workers)
+    torch.set_num_threads(threads)
+    supply = gather(args.data, args.on_broken, say, Draws())
+    args.out.mkdir(parents=True, exist_ok=True)
+    method = build(args, name).to(device)
+    facts = {"data": [str(p) for p in args.data], "init": str(args.init or "")}
+    notes = {"command": command, "processes": team.size, "threads": threads, "device": device.type}
+    job = Run(method=method, name=name, settings=args.loop, out=args.out, facts=facts, notes=notes, team=team)
+    validation = held_out(supply.validate, args.loop, device, team)
+    first = True
+    with progress(f"training {name}") as tell:
+        for step in train(job, Seeded(supply.train, args.loop.seed), validation):
+            if first and step.step > 1:
+                say(f"goes on after step {step.step - 1}, from the checkpoint in {args.out}")
+            first = False
+            tell(step.step, args.loop.steps)
+            if step.scores:
+                say(_told(step))
+    if first:
+        say(f"nothing to do: all {args.loop.steps} steps were done before")
+    say(f"wrote {job.weights}; to use it: spinecho recon SCAN -o IMAGE --weights {job.weights}")
+
+
+def build(args: Arguments, name: str) -> Recon:
+    """The method with its first weights: random ones that depend on the seed, or those of --init."""
+    import torch
+
+    from spinecho.methods import registry
+
+    if name not in registry.names("recon") or not registry.is_learned("recon", name):
+        learned = ", ".join(f"recon/{n}" for n in registry.names("recon") if registry.is_learned("recon", n))
+        raise DataError(f"{name!r} is no learned method", do=f"what can be trained is {learned}")
+    module, given = registry.load("recon", name), getattr(args, "settings", None)
+    config = given if given is not None else module.Config()
+    if args.init is None:
+        torch.manual_seed(args.loop.seed)
+        return module.Method(module.Config(**_values(config)))
+    return _opened(args.init, name, module.Config(), config)
+
+
+def _opened(path: Path, name: str, default: Any, given: Any) -> Recon:
+    """A method with weights from a file, as they were trained: its settings come with them."""
+    from spinecho.methods.pretrained import method_of, open_learned
+
+    if (found := method_of(path)) != name:
+        raise DataError(f"they are weights of {found}, not of {name}", do=f"train recon/{found}", file=path)
+    method = open_learned(path)
+    trained, wanted, usual = (_values(c) for c in (method.config, given, default))
+    if other := [k for k in wanted if wanted[k] not in (usual[k], trained[k])]:
+        told = ", ".join(f"{k} {trained[k]} (asked for: {wanted[k]})" for k in other)
+        raise DataError(f"the weights were trained with {told}", do="leave these options out with --init", file=path)
+    method.card, method.weights = {}, ""
+    return method.requires_grad_(True)
+
+
+def _kind(arguments: Sequence[str]) -> type[Arguments]:
+    """The arguments, with the settings of the method that is named among them."""
+    from spinecho.methods import registry
+
+    known = {f"recon/{name}": name for name in registry.names("recon")}
+    named = next((known[a] for a in arguments if a in known), None)
+    return Arguments if named is None else with_settings(Arguments, registry.load("recon", named).Config)
+
+
+def _values(config: Any) -> dict[str, Any]:
+    return {f.name: getattr(config, f.name) for f in fields(config)}
+
+
+def _told(step: Step) -> str:
+    scores = step.scores
+    return (
+        f"step {step.step}: loss {step.loss:.4g}, held-out psnr {scores['psnr']:.2f} dB "
+        f"(zero-filled {scores['zero_filled_psnr']:.2f}), ssim {scores['ssim']:.3f} ({scores['zero_filled_ssim']:.3f})"
+    )
+
+
+def _silent(text: str) -> None:
+    """What processes that do not lead say."""

@@ -1,0 +1,115 @@
+"""One step's gradient: the mean loss of a batch, one scan at a time, summed over all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from spinecho.core.errors import DataError
+from spinecho.core.kspace import KSpace
+from spinecho.core.method import Recon
+from spinecho.methods.device import scan_to
+from spinecho.train.draw import generator
+from spinecho.train.settings import Settings
+from spinecho.train.team import Team
+
+
+class Loss(nn.Module):
+    """A method's loss as `forward`: gradients are exchanged only for what goes through the wrapped module's forward.
+
+    Parameters that a scan does not use (maps, for a single coil) get a gradient of zero instead of none: processes
+    whose scans differ then exchange the same set, and Adam treats a parameter alike however a batch is split.
+    """
+
+    def __init__(self, method: Recon) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, kspace: KSpace) -> Tensor:
+        """A scalar."""
+        unused = torch.stack([p.sum() for p in self.method.parameters() if p.requires_grad]).sum() * 0
+        return self.method.loss(kspace) + unused  # type: ignore[operator]
+
+
+@dataclass(frozen=True, eq=False)
+class Gradient:
+    """Computes `.grad` of all parameters for a batch.
+
+    Parameters
+    ----------
+    loss
+        `Loss`, wrapped where there are several processes.
+    """
+
+    loss: nn.Module
+    settings: Settings
+    team: Team
+    device: torch.device
+
+    def __call__(self, step: int, scans: Sequence[KSpace]) -> float:
+        """The mean loss over the batches of all processes; adds its gradient to `.grad`.
+
+        `scans` are this process's share. Processes average their gradients, so that each scan counts size / batch.
+        """
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        places = list(self.team.share(self.settings.batch))
+        for place, kspace in zip(places, scans, strict=True):
+            with self._exchanged(place == places[-1]), self._seeded(step, place):
+                with torch.autocast(self.device.type, torch.bfloat16, self.settings.precision == "bfloat16"):
+                    loss = self.loss(scan_to(kspace, self.device))
+                (loss * (self.team.size / self.settings.batch)).backward()
+            total += loss.detach().double()
+        return float(self.team.total(total)) / self.settings.batch
+
+    def _exchanged(self, last: bool) -> AbstractContextManager[None]:
+        """Gradients travel between processes once a step, with the last scan."""
+        if isinstance(self.loss, DistributedDataParallel) and not last:
+            return self.loss.no_sync()
+        return nullcontext()
+
+    @contextmanager
+    def _seeded(self, step: int, index: int) -> Iterator[None]:
+        """What a loss draws from torch's global state (dropout, splits of the samples) depends on the scan's number."""
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(generator(self.settings.seed, "loss", step, index).initial_seed())
+            yield
+
+
+def wrapped(method: Recon, settings: Settings, team: Team) -> Gradient:
+    """The method's gradient as the settings want it.
+
+    Raises
+    ------
+    DataError
+        If the batch cannot be dealt out evenly, or the method has no activation checkpointing.
+    """
+    if settings.batch % team.size:
+        do = f"give --batch a multiple of {team.size}"
+        raise DataError(f"a batch of {settings.batch} scans cannot be dealt out to {team.size} processes", do=do)
+    if settings.checkpointing:
+        if not hasattr(method, "checkpointing"):
+            raise DataError("this method has no activation checkpointing", do="leave out --checkpointing")
+        setattr(method, "checkpointing", True)  # noqa: B010 - a plain flag, where the method has one
+    if settings.compiled:
+        compile_networks(method)
+    loss: nn.Module = Loss(method)
+    if team.size > 1:
+        loss = DistributedDataParallel(loss, broadcast_buffers=False)
+    return Gradient(loss, settings, team, next(method.parameters()).device)
+
+
+def compile_networks(module: nn.Module) -> int:
+    """Compile the outermost modules that come from `nets`; physics stays as it is. Returns their number."""
+    found = 0
+    for child in module.children():
+        if type(child).__module__.startswith("spinecho.nets."):
+            child.compile(dynamic=True)
+            found += 1
+        else:
+            found += compile_networks(child)
+    return found

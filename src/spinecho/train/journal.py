@@ -1,0 +1,85 @@
+"""metrics.jsonl: one line for each step and each validation, in order, never a step twice."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from spinecho.core.errors import DataError
+
+
+class Journal:
+    """The lines of a run, appended as they come.
+
+    Parameters
+    ----------
+    path
+        The file; lines after `step` (of a run that was killed, and goes on from there) are cut off. None: no file.
+    step
+        Last step that counts.
+    """
+
+    def __init__(self, path: Path | None, step: int) -> None:
+        if path is not None and path.exists():
+            _cut(path, step)
+        self._file = None if path is None else path.open("a", encoding="utf-8")
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Append a line; it outlives the process, not a loss of power (see `sync`).
+
+        Raises
+        ------
+        DataError
+            If the disk is full.
+        """
+        if self._file is None:
+            return
+        try:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise _told(error, self._file.name) from error
+
+    def sync(self) -> None:
+        """Have all lines on the disk: before the checkpoint that counts on them."""
+        if self._file is None:
+            return
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _told(error, self._file.name) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            with suppress(OSError):  # what a full disk refused was told when it was written
+                self._file.close()
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The lines of a journal; a last one that a kill left unfinished is left out."""
+    found: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if not line.endswith("\n"):
+            break
+        found.append(json.loads(line))
+    return found
+
+
+def _cut(path: Path, step: int) -> None:
+    """Shorten the file in place to the lines up to a step: nothing needs room on a full disk."""
+    end = 0
+    with path.open("r+b") as file:
+        for line in file:
+            if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+                break
+            end += len(line)
+        file.truncate(end)
+
+
+def _told(error: OSError, path: str) -> DataError:
+    do = "make room on the disk and start the same command again: it goes on from the last checkpoint"
+    return DataError(f"it cannot be written: {error.strerror or error}", do=do, file=path)

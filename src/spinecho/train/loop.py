@@ -1,0 +1,111 @@
+"""The training loop: a generator of steps that can be killed at any moment and goes on where it was."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from spinecho.core.errors import DataError
+from spinecho.train.draw import Draw
+from spinecho.train.gradient import Gradient, wrapped
+from spinecho.train.prefetch import batches
+from spinecho.train.run import Run, State, begin, journal, save
+from spinecho.train.schedule import ema_decay, rate
+from spinecho.train.validation import Validation
+
+_PATIENCE = 20
+"""Steps in a row without a finite gradient after which a run has diverged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What a step gave.
+
+    Parameters
+    ----------
+    step
+        From 1.
+    loss
+        Mean over the batch, before the step.
+    grad_norm
+        Of the batch's gradient, before it was clipped.
+    seconds
+        For the whole step, drawing its scans and validating included.
+    scores
+        Of a validation (`Validation.scores`), where the step had one.
+    """
+
+    step: int
+    loss: float
+    rate: float
+    grad_norm: float
+    seconds: float
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+def train(run: Run, draw: Draw, validation: Validation | None = None) -> Iterator[Step]:
+    """Train, from the last checkpoint in `run.out` if there is one.
+
+    Killed at any moment and called again with the same arguments, it gives the steps that an uninterrupted run gives:
+    bit for bit on the same machine and number of threads. The method's own parameters are those of the last step;
+    `run.weights` holds their moving average.
+
+    Raises
+    ------
+    DataError
+        If the run in `run.out` was another one, a file cannot be read or written, or the losses are not finite.
+    """
+    settings = run.settings
+    run.method.train()
+    state, begun = begin(run)
+    gradient = wrapped(run.method, settings, run.team)
+    steps = range(begun + 1, settings.steps + 1)
+    drawn = batches(draw, steps, run.team.share(settings.batch), settings.workers)
+    idle = 0
+    with closing(journal(run, begun)) as lines:
+        if begun == 0 and validation is not None:
+            lines.write({"step": 0, **validated(run, state, validation, 0)})
+        clock = time.perf_counter()
+        for step, scans in zip(steps, drawn, strict=True):
+            loss, norm = advance(run, state, gradient, step, scans)
+            idle = 0 if math.isfinite(norm) else idle + 1
+            if idle > _PATIENCE:
+                do = "start anew in another --out with a lower --rate, a longer --warmup or --precision float32"
+                raise DataError(f"{idle} steps up to step {step} had no finite gradient", do=do, file=run.out)
+            due = settings.validate_every and step % settings.validate_every == 0
+            scores = validated(run, state, validation, step) if validation is not None and due else {}
+            line = {"loss": loss, "rate": rate(step, settings), "grad_norm": norm}
+            seconds = time.perf_counter() - clock
+            lines.write({"step": step, **line, "seconds": round(seconds, 4), **scores})
+            if step % settings.save_every == 0 or step == settings.steps:
+                lines.sync()
+                save(run, state, step)
+            yield Step(step=step, **line, seconds=seconds, scores=scores)
+            clock = time.perf_counter()
+
+
+def advance(run: Run, state: State, gradient: Gradient, step: int, scans: list) -> tuple[float, float]:
+    """One step of the optimiser and of the average; left out where the gradient is not finite. Loss and its norm."""
+    state.optimiser.param_groups[0]["lr"] = rate(step, run.settings)
+    state.optimiser.zero_grad()
+    loss = gradient(step, scans)
+    norm = float(nn.utils.clip_grad_norm_(run.method.parameters(), run.settings.clip or math.inf))
+    if math.isfinite(norm):
+        state.optimiser.step()
+        state.average.update(run.method, ema_decay(step, run.settings))
+    return loss, norm
+
+
+def validated(run: Run, state: State, validation: Validation, step: int) -> dict[str, float]:
+    """Scores of the averaged weights; leaves a picture."""
+    with state.average.within(run.method):
+        if run.team.leads:
+            folder = run.out / "pictures"
+            folder.mkdir(exist_ok=True)
+            validation.picture(run.method, folder / f"step_{step:06d}.png")
+        return validation.scores(run.method)

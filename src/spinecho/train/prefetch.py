@@ -1,0 +1,67 @@
+"""Scans drawn ahead by worker processes, in order; with any number of them, or none, the same scans."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from spinecho.core.errors import DataError
+from spinecho.core.kspace import KSpace
+from spinecho.train.draw import Draw
+
+
+class _Drawn(Dataset[bytes]):
+    """Scans by (step, index). They come as bytes through a pipe: shared memory is small in containers."""
+
+    def __init__(self, draw: Draw) -> None:
+        self.draw = draw
+
+    def __getitem__(self, place: tuple[int, int]) -> bytes:  # type: ignore[override]
+        try:
+            return pickle.dumps(self.draw(*place), protocol=5)
+        except DataError as error:
+            return pickle.dumps(error)
+
+
+def batches(draw: Draw, steps: range, indices: Sequence[int], workers: int) -> Iterator[list[KSpace]]:
+    """For each step the scans with these indices.
+
+    Raises
+    ------
+    DataError
+        What a scan's file is refused for; or if a worker is killed, as by a system without memory.
+    """
+    places = [(step, index) for step in steps for index in indices]
+    if workers == 0:
+        for step in steps:
+            yield [draw(step, index) for index in indices]
+        return
+    loader = DataLoader(
+        _Drawn(draw),
+        batch_size=None,
+        sampler=places,  # type: ignore[arg-type]
+        num_workers=workers,
+        prefetch_factor=max(2, len(indices)),
+        multiprocessing_context="fork" if sys.platform == "linux" else "spawn",
+        generator=torch.Generator(),  # the loader draws a number that nobody uses: not from the global state
+    )
+    drawn = iter(loader)
+    for _ in steps:
+        yield [_opened(drawn) for _ in indices]
+
+
+def _opened(drawn: Iterator[bytes]) -> KSpace:
+    try:
+        item = pickle.loads(next(drawn))
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        do = "give fewer --workers (0: draw scans in the training process), or a machine with more memory"
+        raise DataError(f"a worker ended: {str(error).partition('.')[0]}", do=do) from error
+    if isinstance(item, DataError):
+        raise item
+    return item

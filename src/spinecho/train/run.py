@@ -1,0 +1,138 @@
+"""A training run: what is trained, where its files lie, how it is saved and goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from spinecho.core.errors import DataError
+from spinecho.core.method import Recon
+from spinecho.core.state import save_state
+from spinecho.train import checkpoint
+from spinecho.train.ema import Average
+from spinecho.train.journal import Journal
+from spinecho.train.settings import Settings, check_same
+from spinecho.train.team import Team
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """What is trained, and where its files go.
+
+    Parameters
+    ----------
+    method
+        On the device where it is trained.
+    name
+        Of the method, as in the registry.
+    out
+        A folder: `checkpoints/`, `metrics.jsonl`, `pictures/`, `weights.safetensors`. All processes must see it.
+    facts
+        What else must be the same for a run to go on (where its scans come from); JSON.
+    notes
+        What is worth knowing later (the command, the number of threads); JSON.
+    """
+
+    method: Recon
+    name: str
+    settings: Settings
+    out: Path
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    team: Team = field(default_factory=Team)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Their folder."""
+        return self.out / "checkpoints"
+
+    @property
+    def weights(self) -> Path:
+        """The moving average of the weights, renewed with each checkpoint."""
+        return self.out / "weights.safetensors"
+
+    def description(self) -> dict[str, Any]:
+        """What a checkpoint says of the run, as JSON gives it back."""
+        found = {
+            "method": self.name,
+            "config": asdict(self.method.config),
+            "facts": dict(self.facts),
+            "settings": asdict(self.settings),
+            "notes": dict(self.notes),
+        }
+        return json.loads(json.dumps(found))
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What changes from step to step, beside the method's own parameters."""
+
+    average: Average
+    optimiser: torch.optim.Optimizer
+
+
+def begin(run: Run) -> tuple[State, int]:
+    """The state after the last checkpoint in `run.out`, or a new one; and the number of steps done.
+
+    Raises
+    ------
+    DataError
+        If the run there has other settings, or nothing can be trained.
+    """
+    parameters = [p for p in run.method.parameters() if p.requires_grad]
+    if not parameters:
+        raise DataError(f"{run.name} has nothing to train", do="take a learned method (spinecho list)")
+    optimiser = torch.optim.AdamW(parameters, run.settings.rate, weight_decay=run.settings.weight_decay)
+    state = State(Average(run.method), optimiser)
+    if run.team.leads:
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
+        checkpoint.tidy(run.checkpoints)
+        checkpoint.tidy(run.out)
+    found = checkpoint.newest(run.checkpoints)
+    if found is None:
+        return state, 0
+    _check_same(run, found)
+    checkpoint.restore(found, run.method, state.average, optimiser)
+    return state, found.step
+
+
+def save(run: Run, state: State, step: int) -> None:
+    """Write a checkpoint and the weights; only the leading process does.
+
+    Raises
+    ------
+    DataError
+        If the disk is full; older files stay as they are.
+    """
+    if not run.team.leads:
+        return
+    description = run.description()
+    checkpoint.save(run.checkpoints, step, run.method, state.average, state.optimiser, description)
+    metadata = {
+        "method": run.name,
+        "config": description["config"],
+        "card": {},
+        "trained": {"steps": step, **{k: description[k] for k in ("settings", "facts", "notes")}},
+    }
+    with state.average.within(run.method):
+        save_state(run.weights, run.method.state_dict(), metadata)
+
+
+def journal(run: Run, step: int) -> Journal:
+    """The run's metrics.jsonl up to a step; processes that do not lead write nowhere."""
+    return Journal(run.out / "metrics.jsonl" if run.team.leads else None, step)
+
+
+def _check_same(run: Run, found: checkpoint.Checkpoint) -> None:
+    check_same(found.facts["settings"], run.settings, run.out)
+    now = run.description()
+    for key in ("method", "config", "facts"):
+        if found.facts[key] != now[key]:
+            do = "give the same options to go on, or start anew in another --out (from these weights with --init)"
+            told = f"the run there has the {key} {found.facts[key]}, this one {now[key]}"
+            raise DataError(told, do=do, file=run.out)

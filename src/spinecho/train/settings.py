@@ -1,0 +1,82 @@
+"""What a person decides about a training run (torch-free: the command line is made from it)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from spinecho.core.errors import DataError
+
+_FREE = ("workers", "save_every", "validate_every", "validation_scans", "steps")
+"""What may change when a run goes on: nothing of it changes a step, except that `steps` moves the schedule's end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Optimiser, schedule, precision, and how often something is written."""
+
+    steps: int = 20_000
+    """optimiser steps in all"""
+    batch: int = 4
+    """scans for each step, shared among all processes; one is in memory at a time"""
+    rate: float = 1e-3
+    """learning rate of Adam between warm-up and decay"""
+    warmup: float = 0.02
+    """share of the steps over which the rate rises"""
+    decay: float = 0.4
+    """share of the steps over which the rate falls to 0 at the end"""
+    weight_decay: float = 0.0
+    """pull of the weights toward 0 for each step, as a share of the rate (AdamW)"""
+    clip: float = 1.0
+    """largest norm of a step's gradient; 0: no limit"""
+    ema: float = 0.999
+    """the weights handed out are a moving average: this much of it stays at each step"""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """of the networks; Fourier transforms and data consistency are float32 always"""
+    checkpointing: bool = False
+    """compute activations again instead of keeping them: less memory, a third more time"""
+    compiled: bool = False
+    """compile the networks (torch.compile; wants a C++ compiler)"""
+    seed: int = 0
+    """of the first weights and of all scans drawn"""
+    workers: int = 0
+    """processes that draw scans ahead; any number gives the same scans, 0: none"""
+    save_every: int = 200
+    """steps between checkpoints"""
+    validate_every: int = 1000
+    """steps between validations, with a picture each; 0: never"""
+    validation_scans: int = 16
+    """held-out scans for each validation"""
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("batch", 1), ("workers", 0), ("save_every", 1), ("validate_every", 0)):
+            if getattr(self, name) < least:
+                _refuse(name, getattr(self, name), f"give at least {least}")
+        if not self.rate > 0:
+            _refuse("rate", self.rate, "give one over 0")
+        if min(self.warmup, self.decay) < 0 or self.warmup + self.decay > 1:
+            _refuse("warmup", f"{self.warmup:g} and --decay {self.decay:g}", "give shares whose sum is at most 1")
+        if not 0 <= self.ema < 1:
+            _refuse("ema", self.ema, "give a share from 0 to below 1")
+        if min(self.clip, self.weight_decay, self.validation_scans) < 0:
+            raise DataError("--clip, --weight-decay or --validation-scans is below 0", do="give 0 or more")
+
+
+def check_same(before: dict[str, Any], now: Settings, place: object) -> None:
+    """Refuse to continue a run with settings that would make its steps differ.
+
+    Raises
+    ------
+    DataError
+        Names each such setting with both values.
+    """
+    found = {**asdict(now)}
+    changed = [n for n in found if n not in _FREE and before.get(n) != found[n]]
+    if changed:
+        told = ", ".join(f"{n} {before.get(n)} (now {found[n]})" for n in changed)
+        do = "give the same settings to go on, or start anew in another --out (from these weights with --init)"
+        raise DataError(f"the run there was begun with {told}", do=do, file=place)
+
+
+def _refuse(name: str, value: object, do: str) -> None:
+    raise DataError(f"--{name.replace('_', '-')} is {value}", do=do)

@@ -1,0 +1,68 @@
+"""A learned method of a few weights, and a source of small scans, for tests of the training loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from spinecho.core.kspace import KSpace
+from spinecho.core.method import Recon
+from spinecho.ops.coils import root_sum_of_squares
+from spinecho.ops.fourier import ifft
+from spinecho.sim.draws import Draws, acquire_random, fine_shape, sample_shape
+from spinecho.sim.phantom import phantom
+from spinecho.train.draw import Seeded
+from spinecho.train.run import Run
+from spinecho.train.settings import Settings
+from spinecho.train.team import Team
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    channels: int = 4
+
+
+class Method(Recon):
+    """Zero-filled, then two convolutions; one weight is used for scans with several coils only."""
+
+    learned: ClassVar[bool] = True
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.net = nn.Sequential(
+            nn.Conv2d(1, config.channels, 3, padding=1), nn.SiLU(), nn.Conv2d(config.channels, 1, 3, padding=1)
+        )
+        self.many = nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, kspace: KSpace):
+        x = root_sum_of_squares(ifft(kspace.samples))
+        change = self.net(x.reshape(-1, 1, *x.shape[-2:])).float().reshape(x.shape)
+        return kspace.image(x + change * (1 + self.many if kspace.n_coils > 1 else 1))
+
+    def loss(self, kspace: KSpace):
+        return (self(kspace).values - kspace.target).square().mean() / kspace.target.square().mean()
+
+
+class Phantoms:
+    """The analytic phantom, scanned at random."""
+
+    draws = Draws(matrix=(20, 32), coils=(1, 2, 4), masks=("random", "equispaced"), accel=(1.5, 2.5))
+
+    def scan(self, rng: torch.Generator) -> KSpace:
+        shape = sample_shape(rng, self.draws)
+        return acquire_random(phantom((1, *fine_shape(shape)))[0, 0].clamp_min(0), shape, rng, self.draws)
+
+
+def draw(seed: int = 0, part: str = "train") -> Seeded:
+    return Seeded(Phantoms(), seed, part)
+
+
+def run(out: Path, team: Team | None = None, **settings) -> Run:
+    chosen = Settings(**{"steps": 8, "batch": 2, "save_every": 3, "validate_every": 0, "warmup": 0.2, **settings})
+    torch.manual_seed(chosen.seed)
+    out.mkdir(exist_ok=True)
+    return Run(method=Method(Config()), name="toy", settings=chosen, out=out, team=team or Team())
