@@ -40,13 +40,19 @@ def undersample(kspace: KSpace, spec: str | MaskSpec) -> KSpace:
     drawn = parse(spec) if isinstance(spec, str) else spec
     if kspace.mask is None:
         raise DataError("--simulate-mask needs Cartesian samples, these lie along a trajectory", do="leave it out")
-    _check_full(kspace.mask, kspace.encoding.matrix)
+    check_full(kspace.mask, kspace.encoding.matrix)
     if drawn.kind in ("kt", "kt-random") and "time" not in kspace.axes:
         do = "use random, equispaced, gaussian or poisson"
         raise DataError("a k-t mask needs a series of frames, the scan has none", do=do)
     n_frames = kspace.samples.shape[kspace.axes.index("time")] if "time" in kspace.axes else 1
-    mask = _fitted(drawn.draw(kspace.encoding.matrix, n_frames), kspace).to(kspace.mask.device) & kspace.mask
-    header = kspace.header.flagged(FLAG).noted(f"undersampled after the fact with the mask {drawn}")
+    return masked(kspace, _fitted(drawn.draw(kspace.encoding.matrix, n_frames), kspace), str(drawn))
+
+
+def masked(kspace: KSpace, mask: Bool[Tensor, "*#batch 1 #k2 #k1 #k0"], told: str) -> KSpace:
+    """A full scan with the samples of a mask, and the picture of all its samples as its target; `told` names the mask."""
+    assert kspace.mask is not None
+    mask = mask.to(kspace.mask.device) & kspace.mask
+    header = kspace.header.flagged(FLAG).noted(f"undersampled after the fact with the mask {told}")
     return replace(
         kspace,
         samples=kspace.samples * mask,
@@ -57,7 +63,8 @@ def undersample(kspace: KSpace, spec: str | MaskSpec) -> KSpace:
     )
 
 
-def _check_full(mask: Bool[Tensor, "*batch 1 k2 k1 k0"], matrix: tuple[int, int, int]) -> None:
+def check_full(mask: Bool[Tensor, "*batch 1 k2 k1 k0"], matrix: tuple[int, int, int]) -> None:
+    """Refuse a mask that is not one contiguous block of (k2, k1) lines (DataError)."""
     lines = mask.expand(*mask.shape[:-3], *matrix).any(-1).flatten(0, -3).any(0)
     k2, k1 = (torch.nonzero(lines.any(dim)).flatten() for dim in (1, 0))
     block = lines[int(k2[0]) : int(k2[-1]) + 1, int(k1[0]) : int(k1[-1]) + 1] if len(k2) else lines
