@@ -17,6 +17,7 @@ import torch
 from benchmarks.specs import parse_method
 from benchmarks.worker import converse, measured, timed
 from spinecho.core.encoding import Encoding
+from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.kspace import KSpace
 from spinecho.core.method import Recon
@@ -83,8 +84,7 @@ _build = reconstruct.build
 
 
 def _built(spec: str) -> Recon:
-    name, settings = parse_method(spec)
-    return _build(name, settings)
+    return _build(*parse_method(spec))
 
 
 def untrained_method(name: str, settings: dict[str, object]) -> Recon:
@@ -98,7 +98,12 @@ def main() -> None:
     """Answer {"case": PATH} with seconds, until the input ends."""
     setting = json.loads(sys.argv[1])
     torch.set_num_threads(setting["threads"])
-    watched = Watched(setting["method"], untrained=setting["untrained"])
+    try:
+        watched = Watched(setting["method"], untrained=setting["untrained"])
+    except DataError as error:
+        told = {"error": str(error)}
+        converse(lambda _: told)
+        return
     converse(lambda job: watched.run(scan(job["case"])))
 
 

@@ -118,12 +118,15 @@ def rows(found: dict[str, dict[str, Any]]) -> list[list[str]]:
 
 
 def verdict(found: dict[str, dict[str, Any]], goal: float) -> str:
-    """Whether `varnet` is as much faster as it shall be, and what failed."""
-    text = ""
-    if "wall_s" in found.get(PEER, {}) and "wall_s" in found.get("varnet", {}):
-        x, least = (found[PEER][k] / found["varnet"][k] for k in ("wall_s", "fastest_s"))
+    """Whether `varnet` and `varnet_fast` are as fast as they shall be, and what failed."""
+    text, peer = "", found.get(PEER, {})
+    if "wall_s" in peer and "wall_s" in found.get("varnet", {}):
+        x, least = (peer[k] / found["varnet"][k] for k in ("wall_s", "fastest_s"))
         text += f"Wanted of `varnet`: {goal:g} times less wall time; it takes {x:.1f} times less"
         text += f" ({least:.1f} by the fastest rounds).\n"
+    if "wall_s" in (fast := found.get("varnet_fast", {})):
+        text += f"Wanted of `varnet_fast`: under 0.1 s or 0.2 CPU s; it takes {fast['wall_s']:.3f} s"
+        text += f" (fastest {fast['fastest_s']:.3f}) and {fast['cpu_s']:.3f} CPU s.\n"
     return text + "".join(f"- {name} failed: {r['error']}\n" for name, r in found.items() if "error" in r)
 
 

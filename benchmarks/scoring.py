@@ -28,6 +28,14 @@ def scores(case: Case, image: np.ndarray) -> Scores:
     return score(truth, ours)
 
 
+def against(truth: torch.Tensor, magnitude: torch.Tensor) -> Scores:
+    """All metrics of a magnitude (slice, y, x), scaled to the truth by least squares."""
+    truth, magnitude = truth.double(), magnitude.double()
+    power = magnitude.square().sum()
+    factor = (magnitude * truth).sum() / power if power > 0 else power
+    return score(truth, magnitude * factor)
+
+
 def psnr(case: Case, image: np.ndarray) -> float:
     """Peak signal-to-noise ratio over the slice, dB."""
     return decibels(case, scaled(case, image) - case.truth)

@@ -1,12 +1,15 @@
-"""Methods as a command line names them: `varnet`, or with settings `varnet(n_cascades=3, channels=(16, 32))`."""
+"""Methods as a command line names them: `varnet`, or `varnet(start_iters=4, weights="mine.safetensors")`."""
 
 from __future__ import annotations
 
 import ast
+import sys
 from hashlib import sha256
 from importlib.resources import files
+from pathlib import Path
 
 from spinecho.core.errors import DataError
+from spinecho.methods.reconstruct import build
 
 LEARNED = ("varnet", "varnet_fast", "unet", "modl")
 
@@ -25,6 +28,20 @@ def parse_method(spec: str) -> tuple[str, dict[str, object]]:
 
 
 def weights_digest(spec: str) -> str:
-    """Of the weights of that name; empty where there are none."""
-    path = files("spinecho.weights") / f"{parse_method(spec)[0]}.safetensors"
+    """Of the weights that the method uses, by its name or its setting `weights`; empty where there are none."""
+    name, settings = parse_method(spec)
+    given = settings.get("weights")
+    path = Path(str(given)) if given else Path(str(files("spinecho.weights") / f"{name}.safetensors"))
     return sha256(path.read_bytes()).hexdigest()[:10] if path.is_file() else ""
+
+
+def usable(specs: list[str]) -> list[str]:
+    """Those that can be built here; of the others it is said why not (no weights yet, no such method)."""
+    found = []
+    for spec in specs:
+        try:
+            build(*parse_method(spec))
+            found.append(spec)
+        except DataError as error:
+            print(f"{spec} is left out: {error}", file=sys.stderr)
+    return found
