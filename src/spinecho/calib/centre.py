@@ -69,7 +69,7 @@ def calibration_region(kspace: KSpace) -> Complex[Tensor, "*batch coil c2 c1 c0"
 def calibration_size(kspace: KSpace) -> int:
     """Number of calibration lines of a Cartesian scan: width of the block they form, along its narrowest axis.
 
-    Axes that lie in the block from end to end do not count.
+    Axes that lie in the block from end to end do not count. No more are counted than calibration uses: 32 (24 in 3-D).
     """
     grid = kspace.samples.shape[-3:]
     if kspace.calib is not None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from spinecho.calib.centre import calibration_size
+import numpy as np
+
+from spinecho.calib.centre import calibration_size, find_centre
+from spinecho.calib.mask_kind import KINDS, mask_kinds
 from spinecho.calib.noise import noise_sigma
-from spinecho.calib.pattern import Pattern, patterns
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
+from spinecho.methods.slices import no_slices, slice_matrix, splitting_axis
 from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import ifft
 
 RANGES = ("coils", "acceleration", "matrix", "noise")
 """Limits with a smallest and a largest value: [1, 32]."""
-MASKS = ("full", "1d regular", "1d irregular", "2d regular", "2d irregular", "partial Fourier", "other")
-"""What `masks` may list; `other` is a mask that changes along the readout."""
+OTHER = "other"
+MASKS = (*KINDS, OTHER)
+"""What `masks` may list; `other` is a 3-D mask that does not fall apart into slices."""
 _WORDS = ("summary", "anatomy", "data", "licence", "results", "note")
 """What a card says to people only."""
 _LIMITS = (*RANGES, "masks", "calibration_lines", "two_dimensional")
@@ -75,24 +79,19 @@ def relative_noise(kspace: KSpace) -> float | None:
     return noise_sigma(kspace) / peak if peak > 0 else None
 
 
-def mask_kinds(kspace: KSpace) -> set[str]:
-    """How the entries of a Cartesian scan were sampled, in the words of MASKS."""
-    return {kind for pattern in patterns(kspace) for kind in _kinds(pattern)}
-
-
-def _kinds(pattern: Pattern) -> set[str]:
-    kinds = {"partial Fourier"} if pattern.one_sided else set[str]()
-    if not pattern.separable:
-        return {"other"}
-    lattice = pattern.lattice
-    if lattice is not None and lattice.acceleration == 1:
-        return kinds or {"full"}
-    along = (
-        bool((pattern.measured != pattern.measured[:1]).any()),
-        bool((pattern.measured != pattern.measured[:, :1]).any()),
-    )
-    kinds.add(f"{sum(along)}d {'regular' if lattice is not None else 'irregular'}")
-    return kinds
+def kinds(kspace: KSpace) -> set[str]:
+    """How the slices of a Cartesian scan were sampled, in the words of MASKS."""
+    assert kspace.mask is not None
+    axis = -3 if kspace.samples.shape[-3] == 1 else splitting_axis(kspace)
+    if axis is None:
+        return {OTHER}
+    size, origin = slice_matrix(kspace), list(find_centre(kspace))
+    del origin[axis]
+    planes = kspace.mask.any(axis).flatten(0, -3).expand(-1, *size).cpu().numpy()
+    found: set[str] = set()
+    for plane in np.unique(planes, axis=0):
+        found |= mask_kinds(plane, (origin[0], origin[1]))
+    return found
 
 
 def _counted(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
@@ -100,8 +99,12 @@ def _counted(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
     if "coils" in card and not _within(card["coils"], kspace.n_receivers):
         n = kspace.n_receivers
         found.append(f"{n} coil{'s' * (n > 1)} {_told(card['coils'])}")
-    sizes = [n for n in kspace.encoding.matrix if n > 1]
-    if "matrix" in card and not all(_within(card["matrix"], n) for n in sizes[-2:]):
+    sizes = kspace.encoding.matrix[1:]
+    if kspace.encoding.matrix[0] > 1 and card.get("two_dimensional", False):
+        if reason := no_slices(kspace):
+            return [*found, f"3-D: {reason} (card: slices)"]
+        sizes = slice_matrix(kspace)
+    if "matrix" in card and not all(_within(card["matrix"], n) for n in sizes):
         found.append(f"matrix {' x '.join(map(str, sizes))} {_told(card['matrix'])}")
     return found
 
@@ -114,7 +117,7 @@ def _sampled(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
         if "acceleration" in card and not _within(card["acceleration"], round(factor, 2)):
             found.append(f"{factor:.1f}-fold undersampled {_told(card['acceleration'])}")
             break
-    strange = mask_kinds(kspace) - set(card.get("masks", MASKS))
+    strange = kinds(kspace) - set(card.get("masks", MASKS))
     if strange:
         found.append(f"sampling {', '.join(sorted(strange))} (card: {', '.join(card['masks'])})")
     least = card.get("calibration_lines", 0)

@@ -15,18 +15,19 @@ from torch import Tensor
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
-from spinecho.core.header import Header
+from spinecho.core.header import WARNING, Header
 from spinecho.core.image import Image
 from spinecho.core.version import __version__
 from spinecho.io.atomic import replacing
 from spinecho.io.options import ReadOptions
+from spinecho.methods.pretrained import identity, weights_used
 
 _STATE = "state.json"
 _HEAD = 2**20
 
 
 def fingerprint(path: Path, options: ReadOptions, method: str, settings: dict[str, Any], device: str) -> dict[str, Any]:
-    """What must be the same for finished slices to be used: the files, the options, the method, the version."""
+    """What must be the same for finished slices to be used: files, options, method, weights, version."""
     files = [path, *(p for p in (options.mask, options.traj) if p is not None)]
     return {
         "version": __version__,
@@ -34,6 +35,7 @@ def fingerprint(path: Path, options: ReadOptions, method: str, settings: dict[st
         "settings": {name: str(value) for name, value in sorted(settings.items())},
         "options": {name: str(value) for name, value in sorted(asdict(options).items())},
         "device": device,
+        "weights": [identity(file) for file in weights_used(method, settings)],
         "files": [_identity(p) for p in files],
     }
 
@@ -95,6 +97,11 @@ class Finished:
         if "header" not in state:
             described = {"axes": image.axes, "header": _plain(image.header), "geometries": {}}
             state.update(described)
+        else:
+            history, where = state["header"]["history"], f" (slices {start}:{start + len(image.geometries)})"
+            history += [
+                step + where for step in image.header.history if step.startswith(WARNING) and step not in history
+            ]
         kept = {"gfactor": image.extras.get("gfactor"), "target": target, "values": image.values}
         for i, geometry in enumerate(image.geometries):
             state["geometries"][str(start + i)] = [geometry.shape, geometry.affine.tolist(), geometry.oriented]

@@ -61,9 +61,8 @@ def open_learned(path: str | Path, settings: Mapping[str, Any] | None = None) ->
     with torch.inference_mode(False), torch.random.fork_rng(devices=[]):  # the first, random weights disturb nobody
         try:
             runner = method(config)
-        except (TypeError, ValueError, RuntimeError) as error:
-            do = "use the version of spinecho that made them, or train them again"
-            raise DataError(f"no network can be built from its settings: {error}", do=do, file=path) from None
+        except (TypeError, ValueError, LookupError, RuntimeError) as error:
+            raise _no_network(error, path) from None
         _fill(runner, tensors, path)
     runner.card, runner.weights = metadata["card"], path.stem
     return runner.eval()
@@ -100,6 +99,16 @@ def identity(path: str | Path) -> str:
     """sha256 that stands in a weights file: what must be the same for results to be the same."""
     path = weights_file(path)
     return metadata_of(header_of(path), path)[1]
+
+
+def weights_used(method: str, settings: Mapping[str, Any]) -> list[Path]:
+    """The weights files on which the result of a method depends; `auto` may take any in the package."""
+    if file := settings.get("weights"):
+        return [weights_file(file)]
+    if method == "auto":
+        return [weights_file(name) for name in registry.weights_names()]
+    found = registry.offer(method).weights
+    return [] if found is None else [found]
 
 
 @lru_cache(maxsize=8)
@@ -156,7 +165,16 @@ def _config(metadata: Mapping[str, Any], path: str | Path) -> Any:
         )
         do = "use the version of spinecho that made them, or train them again"
         raise DataError(f"its settings do not fit {name}: {'; '.join(told)}", do=do, file=path)
-    return kind(**{key: _tuples(value) for key, value in stored.items()})
+    try:
+        return kind(**{key: _tuples(value) for key, value in stored.items()})
+    except (TypeError, ValueError) as error:
+        raise _no_network(error, path) from None
+
+
+def _no_network(error: Exception, path: str | Path) -> DataError:
+    told = str(error).partition("\n")[0]
+    do = "use the version of spinecho that made them, or train them again"
+    return DataError(f"no network can be built from its settings: {told}", do=do, file=path)
 
 
 def _tuples(value: Any) -> Any:
