@@ -14,7 +14,6 @@ from spinecho.core.method import Recon
 from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import ifft
 from spinecho.sim.draws import Draws, acquire_random, fine_shape, sample_shape
-from spinecho.sim.phantom import phantom
 from spinecho.train.draw import Seeded
 from spinecho.train.run import Run
 from spinecho.train.settings import Settings
@@ -47,14 +46,21 @@ class Method(Recon):
         return (self(kspace).values - kspace.target).square().mean() / kspace.target.square().mean()
 
 
+def disc(shape: tuple[int, ...]) -> torch.Tensor:
+    """A bright shell around a grey core with a dark hole."""
+    grid = torch.meshgrid(*(torch.linspace(-1, 1, n) for n in shape), indexing="ij")
+    radius = torch.stack(grid).square().sum(0).sqrt()
+    return (radius < 0.8) * (0.4 + 0.6 * (radius > 0.6)) * (radius > 0.2)
+
+
 class Phantoms:
-    """The analytic phantom, scanned at random."""
+    """A disc, scanned at random."""
 
     draws = Draws(matrix=(20, 32), coils=(1, 2, 4), masks=("random", "equispaced"), accel=(1.5, 2.5))
 
     def scan(self, rng: torch.Generator) -> KSpace:
         shape = sample_shape(rng, self.draws)
-        return acquire_random(phantom((1, *fine_shape(shape)))[0, 0].clamp_min(0), shape, rng, self.draws)
+        return acquire_random(disc(fine_shape(shape)), shape, rng, self.draws)
 
 
 def draw(seed: int = 0, part: str = "train") -> Seeded:

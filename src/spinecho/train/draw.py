@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -17,6 +17,7 @@ Draw = Callable[[int, int], KSpace]
 """(step from 1, index within the step) to a prepared scan with its target."""
 
 
+@runtime_checkable
 class Source(Protocol):
     """A supply of scans."""
 
