@@ -24,28 +24,26 @@ def guarded(image: Image, kspace: KSpace, runner: Recon) -> Image:
     They name each way in which the scan lies outside the model card, and a residual on the measured samples that is
     far above the noise (over 3 times, and over 5 % of the samples' norm): the image then contradicts what was measured.
     """
-    image, far = _compared(image, kspace)
+    image, contradiction = compared(image, kspace)
     if not runner.learned:
         return image
     strange = [f"outside the card of {runner.weights}: {way}" for way in outside(runner.card, kspace)]
     header = image.header.warned(*strange)
-    if far is None:
+    if contradiction is None:
         header = header.noted("the residual on the measured samples is not known: no complex image with coil maps")
-    elif far:
-        header = header.warned(f"{far}: the image contradicts the measured samples; compare with --method l1_wavelet")
+    elif contradiction:
+        header = header.warned(f"{contradiction}; compare with --method l1_wavelet")
     return replace(image, header=header)
 
 
-def with_residual(image: Image, kspace: KSpace) -> Image:
+def compared(image: Image, kspace: KSpace) -> tuple[Image, str | None]:
     """Compare the image with the measured samples, where it is complex and has coil maps.
 
-    The history says how large A x - y is, relative to y and to the noise; the extra `residual` is A^H (A x - y).
+    Returns
+    -------
+    The image, whose history says how large A x - y is, relative to y and to the noise, with the extra `residual`,
+    A^H (A x - y); and a sentence if that is far above the noise ("" if not, None if it cannot be known).
     """
-    return _compared(image, kspace)[0]
-
-
-def _compared(image: Image, kspace: KSpace) -> tuple[Image, str | None]:
-    """The image with its residual, and a sentence if that is far off ("" if not, None if it cannot be known)."""
     csm = image.extras.get("csm")
     if csm is None or not image.values.is_complex() or csm.shape[-5] != image.values.shape[-4]:
         return image, None
@@ -63,7 +61,8 @@ def _compared(image: Image, kspace: KSpace) -> tuple[Image, str | None]:
         step += f", {rms / sigma:.2f} x the noise"
     far = not (rms <= FAR_ABOVE_NOISE * sigma or relative <= FAR_ABOVE_NOTHING)
     extras = {**image.extras, "residual": A.adjoint(error)}
-    return replace(image, extras=extras, header=image.header.noted(step)), step if far else ""
+    told = f"the image contradicts the measured samples: {step}" if far else ""
+    return replace(image, extras=extras, header=image.header.noted(step)), told
 
 
 def _norm(x: torch.Tensor) -> float:

@@ -23,7 +23,7 @@ from spinecho.core.kspace import KSpace
 from spinecho.core.method import Recon
 from spinecho.methods import registry
 from spinecho.methods.card import outside
-from spinecho.methods.guard import guarded
+from spinecho.methods.guard import compared
 from spinecho.methods.reconstruct import build, refusal
 from spinecho.ops.sampling import acceleration
 
@@ -54,7 +54,7 @@ class Method(Recon):
             try:
                 if reason is None:
                     image, reason = _attempt(name, kspace)
-                    if reason is None:
+                    if not reason:
                         note = "".join(f"; not {p}" for p in passed)
                         return replace(image, header=image.header.noted(f"auto took {name}: {why}{note}"))
             except DataError as error:
@@ -69,10 +69,7 @@ def _attempt(name: str, kspace: KSpace) -> tuple[Image, str | None]:
     if strange := outside(runner.card, kspace) if runner.learned else []:
         raise DataError(f"the scan is outside its card: {', '.join(strange)}")
     image = runner(kspace)
-    if not runner.learned:
-        return image, None
-    image = guarded(image, kspace, runner)
-    return image, "; ".join(image.header.warnings) or None
+    return compared(image, kspace) if runner.learned else (image, None)
 
 
 def choices(kspace: KSpace) -> tuple[tuple[str, ...], str]:
