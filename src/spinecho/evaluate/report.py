@@ -39,15 +39,20 @@ def write_report(path: Path, cases: Sequence[Case], command: str = "") -> None:
     DataError
         If the path cannot be written.
     """
-    environment = Environment(
-        loader=PackageLoader("spinecho.evaluate", "."), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters["uri"] = lambda p: "data:image/png;base64," + base64.b64encode(p.png).decode()
-    page = environment.get_template("report.html.j2").render(
-        cases=[_view(case) for case in cases], version=__version__, protocol=PROTOCOL, command=command
+    page = (
+        environment()
+        .get_template("report.html.j2")
+        .render(cases=[_view(case) for case in cases], version=__version__, protocol=PROTOCOL, command=command)
     )
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def environment() -> Environment:
+    """Where pages find their templates; the filter `uri` puts a picture into the page."""
+    made = Environment(loader=PackageLoader("spinecho.evaluate", "."), autoescape=True, undefined=StrictUndefined)
+    made.filters["uri"] = lambda p: "data:image/png;base64," + base64.b64encode(p.png).decode()
+    return made
 
 
 def _view(case: Case) -> dict[str, object]:

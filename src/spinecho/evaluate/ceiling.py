@@ -1,0 +1,105 @@
+"""The noise ceiling: what a perfect, noise-free image would score against a truth that is itself noisy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import gammaln, hyp1f1
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, pad
+
+from spinecho.calib.noise import noise_sigma
+from spinecho.core.kspace import KSpace
+
+Array = npt.NDArray[np.float64]
+
+_FAR = 200.0
+"""m^2 / sigma^2 above which the mean of t is taken from its expansion."""
+
+
+def mean_measured(m: Array, sigma: float, n_coils: int) -> Array:
+    """E[t | m] of t = sqrt(sum_c |s_c + n_c|^2), where m^2 = sum_c |s_c|^2 and E|n_c|^2 = sigma^2 in each coil.
+
+    t is noncentral chi with 2 n_coils degrees of freedom: E[t] = sigma Gamma(C + 1/2) / Gamma(C) 1F1(-1/2; C;
+    -m^2 / sigma^2) (Constantinides, Atalar and McVeigh 1997, doi:10.1002/mrm.1910380524, eq. 3, where the noise is
+    counted per real part); for large m it is m + (2 C - 1) sigma^2 / (4 m).
+    """
+    x = (m / sigma) ** 2
+    near = math.exp(gammaln(n_coils + 0.5) - gammaln(n_coils)) * hyp1f1(-0.5, n_coils, -np.minimum(x, _FAR))
+    far = np.sqrt(np.maximum(x, _FAR)) + (2 * n_coils - 1) / (4 * np.sqrt(np.maximum(x, _FAR)))
+    return sigma * np.where(x < _FAR, near, far)
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """Expected psnr, dB, of two perfect predictions; inf without noise.
+
+    Parameters
+    ----------
+    noise_free
+        The noise-free magnitude, scaled by least squares.
+    with_floor
+        The mean of the truth itself given the noise-free image, noise floor in air included: nothing without the
+        noise's own draw can come higher.
+    """
+
+    noise_free: float
+    with_floor: float
+
+
+def noise_ceiling(truth: Tensor, sigma: float, n_coils: int) -> Ceiling:
+    """What perfect images m and E[t | m] score against the noisy truth t.
+
+    With E[t^2] = m^2 + C sigma^2 the expected squared error of m at the best factor is sum(m^2 + C sigma^2) -
+    (sum m E[t | m])^2 / sum m^2, that of E[t | m] is sum(m^2 + C sigma^2 - E[t | m]^2). m is not known: m^2 is taken
+    as the 5x5 mean of t^2 less C sigma^2, which serves since the error at a pixel depends little on m (noise-free:
+    sigma^2 / 2 in bright tissue, C sigma^2 in air).
+
+    Parameters
+    ----------
+    truth
+        (slice, y, x) root sum of squares of the full scan.
+    sigma
+        Noise of one complex pixel of a coil image, see `pixel_noise`; too large a sigma gives too low a ceiling.
+    n_coils
+        C; the coils' noise is taken as uncorrelated and of equal size.
+    """
+    if sigma <= 0:
+        return Ceiling(math.inf, math.inf)
+    t = truth.double().cpu()
+    floor = n_coils * sigma**2
+    m2 = np.maximum(local_power(t, 5).numpy() - floor, 0)
+    m = np.sqrt(m2)
+    mean = mean_measured(m, sigma, n_coils)
+    total, energy = float((m2 + floor).sum()), float(m2.sum())
+    noise_free = total - float((m * mean).sum()) ** 2 / energy if energy > 0 else total
+    with_floor = total - float((mean**2).sum())
+    peak = float(t.max()) ** 2 * m.size
+    return Ceiling(*(10 * math.log10(peak / error) for error in (noise_free, with_floor)))
+
+
+def pixel_noise(full: KSpace, truth: Tensor) -> float:
+    """Noise of one complex pixel of a (prewhitened) coil image of a full scan: sigma^2 = E|n|^2.
+
+    With a noise scan from its covariance, times the measured part of the grid. Otherwise the smaller of two estimates,
+    each of which signal can only make too large: that of the outermost samples, and that of the air, where the truth's
+    power is C sigma^2 (the 5 % of 7x7 blocks with the least power; blocks that were set to zero are left out).
+    """
+    outer = noise_sigma(full)
+    if full.noise_cov is not None:
+        assert full.mask is not None
+        return outer * math.sqrt(float(full.mask.float().mean()))
+    power = local_power(truth.double(), 7).flatten()
+    power = power[power > 1e-6 * power.max()]
+    air = math.sqrt(float(power.kthvalue(max(1, round(0.05 * power.numel()))).values) / full.n_coils)
+    return min(outer, air) if outer > 0 else air
+
+
+def local_power(t: Tensor, width: int) -> Tensor:
+    """Mean of t^2 over width x width pixels of each slice (slice, y, x)."""
+    edge = width // 2
+    padded = pad(t.square()[:, None], (edge, edge, edge, edge), mode="replicate")
+    return avg_pool2d(padded, width, stride=1)[:, 0]
