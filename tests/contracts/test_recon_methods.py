@@ -13,11 +13,16 @@ import torch
 
 from spinecho import KSpace, recon
 from spinecho.calib.prepare import prepare
+from spinecho.core.errors import DataError
 from spinecho.core.method import Recon
 from spinecho.methods import registry
+from spinecho.methods.pretrained import load_learned
+from spinecho.methods.reconstruct import refusal
 from spinecho.sim.scan import Scan, simulate_phantom
 
-METHODS = registry.names("recon")
+FILES = registry.names("recon")
+METHODS = [offer.name for offer in registry.offers("recon") if offer.is_ready]
+"""What can be run: methods, learned ones with the weights that the package has."""
 MATRIX = (1, 40, 32)
 SCANS = {
     "full": {"sampling": "full"},
@@ -52,7 +57,7 @@ def scan(name: str, seed: int = 0) -> KSpace:
 @cache
 def reconstructed(method: str, name: str):
     """The image, or the sentence why not; shared by the tests."""
-    reason = registry.load("recon", method).Method.refusal(prepare(scan(name))[0])
+    reason = refusal(method, prepare(scan(name))[0])
     return reason if reason is not None else recon(scan(name), method)
 
 
@@ -64,7 +69,7 @@ def nrmse(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(torch.linalg.vector_norm(a - b) / torch.linalg.vector_norm(b))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", FILES)
 def test_file_has_its_parts(method):
     module = registry.load("recon", method)
     assert issubclass(module.Method, Recon) and module.Method.__mro__[1] is Recon
@@ -74,6 +79,30 @@ def test_file_has_its_parts(method):
     for field in dataclasses.fields(module.Config):
         assert re.search(rf'\n    {field.name}: .*\n    """\S', text), f"{field.name} has no docstring"
     assert module.Method(module.Config()).config == module.Config()
+
+
+@pytest.mark.parametrize("method", FILES)
+def test_learned_methods_keep_their_promises(method):
+    module = registry.load("recon", method)
+    assert module.Method.learned == registry.is_learned("recon", method)
+    assert set(module.Method.tunable) <= {f.name for f in dataclasses.fields(module.Config)}
+    if not module.Method.learned:
+        assert not list(module.Method(module.Config()).parameters()) and not module.Method.tunable
+        return
+    assert list(module.Method(module.Config()).parameters()) and callable(module.Method.loss)
+    if registry.offer(method).weights is None:
+        with pytest.raises(DataError, match=f"{method} is a learned method, .*no trained weights.*spinecho train"):
+            recon(scan("random"), method)
+
+
+@pytest.mark.parametrize("name", registry.weights_names())
+def test_weights_in_the_package_are_loaded_and_have_their_card(name):
+    offer = registry.offer(name)
+    runner = load_learned(name)
+    assert isinstance(runner, registry.load("recon", offer.method).Method) and not runner.training
+    assert offer.summary and {"coils", "acceleration", "matrix", "noise", "masks"} <= set(runner.card)
+    assert offer.weights is not None and offer.weights.stat().st_size <= 12 * 10**6
+    assert offer.weights.with_suffix(".md").is_file(), "a model card for people"
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -107,8 +107,7 @@ def weights_used(method: str, settings: Mapping[str, Any]) -> list[Path]:
         return [weights_file(file)]
     if method == "auto":
         return [weights_file(name) for name in registry.weights_names()]
-    found = registry.offer(method).weights
-    return [] if found is None else [found]
+    return [weights_file(method)] if method in registry.weights_names() else []
 
 
 @lru_cache(maxsize=8)
