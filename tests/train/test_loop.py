@@ -6,8 +6,8 @@ import math
 from dataclasses import replace
 
 import pytest
-import toy
 import torch
+import toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

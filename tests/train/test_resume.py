@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import toy
 import torch
+import toy
 
 from spinecho.core import state
 from spinecho.core.errors import DataError
@@ -113,10 +113,11 @@ def test_a_journal_that_cannot_be_written_says_so(tmp_path):
         pytest.skip("this system has no /dev/full")
     lines = journal.Journal(tmp_path / "metrics.jsonl", 0)
     lines.close()
-    lines._file = Path("/dev/full").open("a")
-    with pytest.raises(DataError, match="No space left on device"):
-        lines.write({"step": 1})
-    lines.close()
+    with Path("/dev/full").open("a") as lines._file, pytest.raises(DataError, match="No space left on device"):
+        try:
+            lines.write({"step": 1})
+        finally:
+            lines.close()
 
 
 def test_other_settings_are_refused_by_name(tmp_path):

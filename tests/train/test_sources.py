@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import toy
 import torch
+import toy
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import toy
 import torch
+import toy
 
 from spinecho.core.errors import DataError
 from spinecho.core.state import load_state

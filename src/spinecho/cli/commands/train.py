@@ -53,9 +53,9 @@ def run(arguments: Sequence[str]) -> int:
     task, _, name = args.method.partition("/")
     if task != "recon" or not name:
         raise DataError(f"{args.method!r} names no method", do="give recon/NAME, for example recon/varnet")
-    check_place(args.out)
     if args.out.exists() and not args.out.is_dir():
         raise DataError("it is a file, a folder is wanted", do="choose another name", file=args.out)
+    check_place(next(p for p in (args.out, *args.out.absolute().parents) if p.exists()) / "metrics.jsonl")
 
     from spinecho.methods import device
     from spinecho.train.team import together
@@ -80,9 +80,9 @@ def work(args: Arguments, name: str, team: Team, device: torch.device, command: 
     say = print if team.leads else _silent
     threads = choose(args.threads, args.out / "checkpoints", args.loop.workers)
     torch.set_num_threads(threads)
+    method = build(args, name).to(device)
     supply = gather(args.data, args.on_broken, say, Draws())
     args.out.mkdir(parents=True, exist_ok=True)
-    method = build(args, name).to(device)
     facts = {"data": [str(p) for p in args.data], "init": str(args.init or "")}
     notes = {"command": command, "processes": team.size, "threads": threads, "device": device.type}
     job = Run(method=method, name=name, settings=args.loop, out=args.out, facts=facts, notes=notes, team=team)
