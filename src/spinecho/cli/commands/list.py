@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spinecho.cli.parse import parse
 from spinecho.io.catalogue import known_formats
 from spinecho.methods import registry
 
@@ -18,7 +17,10 @@ class Arguments:
 
 def run(arguments: Sequence[str]) -> int:
     """Print both tables."""
-    parse(Arguments, "list", __doc__ or "", arguments)
+    if arguments:  # the parser takes longer to import than everything else here
+        from spinecho.cli.parse import parse
+
+        parse(Arguments, "list", __doc__ or "", arguments)
     print("reconstruction methods (spinecho recon --method NAME; options: spinecho recon --method NAME --help)")
     offers = registry.offers("recon")
     width = max(len(o.name) for o in offers)
