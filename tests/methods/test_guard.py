@@ -141,6 +141,26 @@ def test_auto_leaves_an_image_that_contradicts_the_samples(weights, scan):
     assert image.header.warnings == () and torch.equal(image.values, recon(scan, "l1_wavelet").values)
 
 
+def test_auto_goes_on_where_memory_does_not_suffice(weights, scan, monkeypatch):
+    save_tiny(weights / "tiny.safetensors")
+
+    def hungry(self, kspace):
+        raise MemoryError
+
+    runner = type(load_learned("tiny"))
+    monkeypatch.setattr(runner, "forward", hungry)
+    note = took(recon(scan))
+    assert note.startswith("auto took l1_wavelet") and note.endswith(
+        "not tiny, since there is not enough memory for it"
+    )
+
+
+def test_auto_tells_of_damaged_weights_and_goes_on(weights, scan):
+    path = save_tiny(weights / "tiny.safetensors")
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert "not tiny, since its content does not have the sha256" in took(recon(scan))
+
+
 @pytest.mark.parametrize(
     ("sampling", "taken"), [("full", "zero_filled"), ("partial:0.7", "pocs"), ("radial:20", "nufft_cg")]
 )

@@ -187,7 +187,7 @@ def _in_parts(kspace: KSpace, one: Callable[[KSpace], Tensor | tuple[Tensor, ...
             parts = [one(whole.narrow(axis, i, min(i + step, n))) for i in range(0, n, step)]
             return _joined(parts, kspace.axes.index(axis))
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if step == 1:
                 grid = " x ".join(str(m) for m in kspace.samples.shape[-2:])
@@ -214,7 +214,8 @@ def _fitting(kspace: KSpace, n: int) -> int:
     return max(1, int(free / 4 / each))
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an exception says that memory did not suffice, on the CPU or a GPU."""
     words = str(error)
     known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
     return known or "out of memory" in words or "can't allocate memory" in words

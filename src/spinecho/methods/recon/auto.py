@@ -25,6 +25,7 @@ from spinecho.methods import registry
 from spinecho.methods.card import outside
 from spinecho.methods.guard import compared
 from spinecho.methods.reconstruct import build, refusal
+from spinecho.methods.slices import is_out_of_memory
 from spinecho.ops.sampling import acceleration
 
 _SERIES = ("time", "repetition")
@@ -68,7 +69,12 @@ def _attempt(name: str, kspace: KSpace) -> tuple[Image, str | None]:
     runner = build(name, {}, kspace.samples.device)
     if strange := outside(runner.card, kspace) if runner.learned else []:
         raise DataError(f"the scan is outside its card: {', '.join(strange)}")
-    image = runner(kspace)
+    try:
+        image = runner(kspace)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DataError("there is not enough memory for it") from None
     return compared(image, kspace) if runner.learned else (image, None)
 
 
