@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from spinecho.calib.noise import noise_sigma, outermost
+from spinecho.calib.noise import noise_sigma, outermost, rss_noise, with_noise_power
+from spinecho.calib.prepare import prepare
 from spinecho.core.encoding import Encoding
 from spinecho.core.geometry import Geometry
 from spinecho.core.kspace import KSpace
+from spinecho.ops.coils import root_sum_of_squares
+from spinecho.ops.fourier import fft
 
 
 def scan(samples: torch.Tensor, mask: torch.Tensor | None = None) -> KSpace:
@@ -76,3 +79,33 @@ def test_sigma_of_the_real_brain_is_that_of_its_background(shared_data):
     images = torch.from_numpy(np.ascontiguousarray(coils))[:, None]
     corner = images[..., :24, :24].abs().square().mean().sqrt()
     assert noise_sigma(scan(fft(images))) == pytest.approx(float(corner), rel=0.3)
+
+
+def test_air_along_the_readout_tells_sigma_where_the_edge_of_kspace_has_signal():
+    n, sigma = 64, 0.01
+    rng = torch.Generator().manual_seed(3)
+    image = torch.zeros(3, 1, n, n, dtype=torch.complex64)
+    image[..., 12:50] = torch.randn(3, 1, n, 38, dtype=torch.complex64, generator=rng)  # white: no quiet edge
+    noise = sigma * torch.randn(3, 1, n, n, dtype=torch.complex64, generator=rng)
+    assert noise_sigma(scan(fft(image) + noise)) == pytest.approx(sigma, rel=0.05)
+
+
+def test_noise_power_is_what_coil_noise_adds_to_a_root_sum_of_squares():
+    rng = torch.Generator().manual_seed(4)
+    shape, sigma, n_coils = (64, 64), 0.2, 6
+    x = torch.rand(1, 1, *shape, generator=rng).to(torch.complex64)
+    csm = torch.full((n_coils, 1, 1, 1), n_coils**-0.5)
+    noise = sigma * torch.randn(n_coils, 1, *shape, dtype=torch.complex64, generator=rng)
+    measured = root_sum_of_squares(csm * x + noise)
+    expected = with_noise_power(x, n_coils**0.5 * sigma)
+    assert float(expected.abs().square().mean()) == pytest.approx(float(measured.square().mean()), rel=0.01)
+    assert torch.allclose(expected.angle(), x.angle())
+    assert torch.equal(with_noise_power(torch.zeros(2), 0.5), torch.full((2,), 0.5))
+
+
+def test_coils_compressed_away_still_count_in_the_noise():
+    rng = torch.Generator().manual_seed(5)
+    full = scan(torch.randn(16, 1, 48, 48, dtype=torch.complex64, generator=rng))
+    prepared, scale = prepare(full, max_coils=4)
+    assert prepared.n_coils == 4
+    assert rss_noise(prepared) * scale == pytest.approx(4.0, rel=0.15)

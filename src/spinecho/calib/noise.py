@@ -1,4 +1,4 @@
-"""The noise level of a scan, from its noise covariance or from its own outermost samples."""
+"""The noise level of a scan, from its noise covariance or from its own quietest samples."""
 
 from __future__ import annotations
 
@@ -9,22 +9,32 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from spinecho.core.kspace import KSpace
+from spinecho.ops.fourier import ifft
 
 _OUTER = 0.1
 """Share of the measured samples, those farthest from k = 0, that is taken for noise."""
 
 _MEDIAN_OF_EXPONENTIAL = math.log(2)
 
+_QUIET = 0.05
+"""Quantile of the readout positions' power that is taken for noise."""
+
+_FEWEST_READOUTS = 32
+"""Below this many readout positions their quantiles say nothing."""
+
 
 def noise_sigma(kspace: KSpace) -> float:
     """Standard deviation of the noise in one complex sample: sigma^2 = E|n|^2 = E(Re n)^2 + E(Im n)^2.
 
     Mean over coils (root mean square), in the units of `kspace.samples`; the same number holds for a pixel of a coil
-    image, since the Fourier transform is unitary. With a noise covariance it is read from there. Otherwise the tenth
-    of the measured samples that lies farthest from k = 0 is taken for noise, where |n|^2 is exponentially distributed
-    with median sigma^2 ln 2; the median passes over the few samples where an edge still shines through, and exact
-    zeros (lines that were filled up, not measured) are left out. Signal in the outer samples makes the result too
-    large, never too small; a filter applied before export makes it too small.
+    image, since the Fourier transform is unitary. With a noise covariance it is read from there. Otherwise it is the
+    smaller of two estimates, since signal makes both too large, never too small (a filter applied before export does):
+
+    - the tenth of the measured samples that lies farthest from k = 0, where |n|^2 is exponentially distributed with
+      median sigma^2 ln 2; the median passes over the few samples where an edge still shines through, and exact zeros
+      (lines that were filled up, not measured) are left out;
+    - the quietest readout positions after a Fourier transform along the readout: air beside the object, where there is
+      some (twentieth part of the positions) and whole lines were measured.
 
     Returns
     -------
@@ -35,7 +45,41 @@ def noise_sigma(kspace: KSpace) -> float:
     outer = outermost(kspace)
     sizes = kspace.samples.abs().movedim(-4, 0)[..., outer].flatten(1).square()
     sigma2 = [float(s[s > 0].median()) / _MEDIAN_OF_EXPONENTIAL for s in sizes if bool((s > 0).any())]
-    return math.sqrt(sum(sigma2) / len(sigma2)) if sigma2 else 0.0
+    if not sigma2:
+        return 0.0
+    return math.sqrt(min(sum(sigma2) / len(sigma2), _quietest_readouts(kspace)))
+
+
+def rss_noise(kspace: KSpace) -> float:
+    """What noise alone adds to a root sum of squares of fully sampled coil images: sqrt(n sigma^2), n coils.
+
+    The expectation of that picture squared is |x|^2 + n sigma^2 where x is free of noise. Coils that were compressed
+    away count.
+
+    Source: Constantinides et al. 1997, doi:10.1002/mrm.1910380524, eq. 3 (moments of the noncentral chi distribution).
+    """
+    return math.sqrt(kspace.n_receivers) * noise_sigma(kspace)
+
+
+def with_noise_power(x: Tensor, level: float) -> Tensor:
+    """sqrt(|x|^2 + level^2), phase kept: a clean image as a root sum of squares of noisy coils would show it."""
+    magnitude = x.abs()
+    shown = (magnitude.square() + level**2).sqrt()
+    if not x.is_complex():
+        return shown
+    return torch.where(magnitude > 0, x * (shown / magnitude.clamp_min(torch.finfo(magnitude.dtype).tiny)), shown)
+
+
+def _quietest_readouts(kspace: KSpace) -> float:
+    """Mean |n|^2 where the fewest signal is along the readout; inf where samples are not whole Cartesian lines."""
+    if kspace.mask is None or not bool((kspace.mask == kspace.mask[..., :1]).all()):
+        return math.inf
+    if kspace.samples.shape[-1] < _FEWEST_READOUTS:
+        return math.inf
+    lines = kspace.samples.flatten(0, -2)
+    lines = lines[(lines != 0).any(-1)]  # neither lines that were left out nor coils that were off
+    mean = torch.view_as_real(ifft(lines, (-1,))).square().sum(-1).mean(0)
+    return float(mean.quantile(_QUIET)) if len(lines) else math.inf
 
 
 def outermost(kspace: KSpace, share: float = _OUTER) -> Bool[Tensor, "k2 k1 k0"]:

@@ -1,14 +1,14 @@
 """Variational network: a few learned refinements, each followed by solved data consistency; needs trained weights.
 
-Source: Sriram et al. 2020, End-to-end variational networks, doi:10.1007/978-3-030-59713-9_7; Aggarwal et al. 2019, MoDL,
-doi:10.1109/TMI.2018.2865356, for data consistency by conjugate gradients. With x_0 from a few iterations of
-`l1_wavelet`, each cascade k computes
+Source: Sriram et al. 2020, End-to-end variational networks, doi:10.1007/978-3-030-59713-9_7; Aggarwal et al. 2019,
+MoDL, doi:10.1109/TMI.2018.2865356, for data consistency by conjugate gradients. With x_0 from a few iterations of
+CG-SENSE (or of `l1_wavelet`), each cascade k computes
 
     z = x + U_k(x, z_before, x_0, noise),     x = argmin |A x - y|^2 + w_k |x - z|^2.
 
-How we differ: the refinement sees one coil-combined image instead of k-space, maps come from ESPIRiT, the start is that
-of compressed sensing, U_k is a U-Net without normalisation or biases (nothing depends on the scale), and the weight w_k
-grows with the scan's noise by a learned power.
+How we differ: the refinement sees one coil-combined image instead of k-space, maps come from ESPIRiT, U_k is a U-Net
+without normalisation or biases (nothing depends on the scale), the weight w_k grows with the scan's noise by a learned
+power, and the noise that a root sum of squares of all coils would show is added to the result.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spinecho.calib.csm import estimate_csm
-from spinecho.calib.noise import noise_sigma
+from spinecho.calib.noise import noise_sigma, rss_noise, with_noise_power
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.core.method import Recon
@@ -47,8 +47,12 @@ class Config:
     """residual blocks of each level"""
     cg_iters: int = 5
     """conjugate-gradient iterations of each data consistency"""
-    start_iters: int = 0
-    """iterations of l1_wavelet to start from; 0: a few of CG-SENSE instead"""
+    start_iters: int = 40
+    """iterations of l1_wavelet to start from, where few coils help (see start_coils)"""
+    start_coils: int = 2
+    """up to this many coils the start is l1_wavelet's, with more it is a few iterations of CG-SENSE (fast)"""
+    noise_floor: bool = True
+    """add what the noise of all coils adds to a root sum of squares, so that the picture compares with the scanner's"""
 
 
 class Cascade(nn.Module):
@@ -87,7 +91,10 @@ class Method(Recon):
 
     def forward(self, kspace: KSpace) -> Image:
         csm = estimate_csm(kspace)
-        return kspace.image(self.reconstruct(kspace, csm), csm=csm)
+        x = self.reconstruct(kspace, csm)
+        if self.config.noise_floor:
+            x = with_noise_power(x, rss_noise(kspace))
+        return kspace.image(x, csm=csm)
 
     def reconstruct(
         self, kspace: KSpace, csm: Complex[Tensor, "*#batch 1 coil z y x"]
@@ -119,7 +126,7 @@ class Method(Recon):
 
     def start(self, kspace: KSpace, csm: Tensor, A: CartesianSense, b: Tensor) -> Tensor:
         """x_0, without gradients."""
-        if self.config.start_iters:
+        if kspace.n_coils <= self.config.start_coils and self.config.start_iters:
             return l1_wavelet.reconstruct(kspace, csm, l1_wavelet.Config(n_iters=self.config.start_iters))
         return A.leave(l1_wavelet.start(A, b))
 
