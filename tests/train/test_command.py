@@ -16,8 +16,21 @@ from spinecho.core.state_header import read_metadata
 from spinecho.train import threads
 from spinecho.train.journal import read
 
-SMALL = "--n-cascades 1 --channels 4 8 --blocks 1 1 --cg-iters 2 --start-iters 0".split()
-QUICK = "--batch 1 --save-every 2 --validate-every 2 --validation-scans 1 --threads 1 --device cpu".split()
+SMALL = ["--n-cascades", "1", "--channels", "4", "8", "--blocks", "1", "1", "--cg-iters", "2", "--start-iters", "0"]
+QUICK = [
+    "--batch",
+    "1",
+    "--save-every",
+    "2",
+    "--validate-every",
+    "2",
+    "--validation-scans",
+    "1",
+    "--threads",
+    "1",
+    "--device",
+    "cpu",
+]
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import toy
 import torch
+import toy
 
 from spinecho.core.kspace import KSpace
 from spinecho.methods import registry

@@ -120,6 +120,16 @@ def test_a_journal_that_cannot_be_written_says_so(tmp_path):
             lines.close()
 
 
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    lines = journal.Journal(tmp_path / "metrics.jsonl", 0)
+    child = subprocess.run(
+        [sys.executable, str(CHILD), str(tmp_path), "{}"], capture_output=True, text=True, check=False
+    )
+    assert "another process is training in this folder" in child.stderr
+    lines.close()
+    steps(toy.run(tmp_path, steps=1))
+
+
 def test_other_settings_are_refused_by_name(tmp_path):
     steps(toy.run(tmp_path, steps=4))
     with pytest.raises(DataError, match=r"begun with batch 2 \(now 4\)"):

@@ -19,7 +19,7 @@ from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.train.cases import cases
 from spinecho.train.draw import generator, ready
 from spinecho.train.objects import Labels, Pictures
-from spinecho.train.raw import RawScans
+from spinecho.train.raw import RawFile, RawScans
 from spinecho.train.sources import Mixed, Simulated, gather
 
 DRAWS = Draws(matrix=(32, 40), coils=(1, 4), masks=("random", "equispaced"), accel=(1.5, 3.0))
@@ -170,6 +170,19 @@ def test_raw_scans_of_series_and_refused_kinds(tmp_path, folder):
     write(volume.kspace, tmp_path / "volume.mrd.h5")
     with pytest.raises(DataError, match="3-D encoding"):
         found([tmp_path / "volume.mrd.h5"])
+
+
+def test_a_raw_file_that_breaks_during_a_run_stops_it_or_is_left_out(tmp_path):
+    good, bad = raw(tmp_path / "good.mrd.h5"), raw(tmp_path / "bad.mrd.h5")
+    strict, lenient = (RawScans((RawFile(good, 1), RawFile(bad, 1)), DRAWS, skip) for skip in (False, True))
+    bad.write_bytes(good.read_bytes()[:3000])
+    seed = next(i for i in range(20) if torch.randint(2, (1,), generator=generator(i)) == 1)
+    with pytest.raises(DataError, match=r"bad\.mrd\.h5"):
+        strict.scan(generator(seed))
+    with pytest.warns(UserWarning, match=r"left out: .*bad\.mrd\.h5"):
+        kspace = lenient.scan(generator(seed))
+    with pytest.warns(UserWarning):
+        assert torch.equal(kspace.samples, lenient.scan(generator(seed)).samples)
 
 
 def test_objects_are_sources_of_their_own():

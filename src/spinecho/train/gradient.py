@@ -99,7 +99,7 @@ def wrapped(method: Recon, settings: Settings, team: Team) -> Gradient:
         compile_networks(method)
     loss: nn.Module = Loss(method)
     if team.size > 1:
-        loss = DistributedDataParallel(loss, broadcast_buffers=False)
+        loss = DistributedDataParallel(loss)
     return Gradient(loss, settings, team, next(method.parameters()).device)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from spinecho.core.errors import DataError
 
@@ -20,12 +20,20 @@ class Journal:
         The file; lines after `step` (of a run that was killed, and goes on from there) are cut off. None: no file.
     step
         Last step that counts.
+
+    Raises
+    ------
+    DataError
+        If another process writes there.
     """
 
     def __init__(self, path: Path | None, step: int) -> None:
-        if path is not None and path.exists():
-            _cut(path, step)
-        self._file = None if path is None else path.open("a", encoding="utf-8")
+        self._file: TextIO | None = None
+        if path is None:
+            return
+        self._file = path.open("a+", encoding="utf-8")
+        _lock(self._file)
+        _cut(self._file, step)
 
     def write(self, line: dict[str, Any]) -> None:
         """Append a line; it outlives the process, not a loss of power (see `sync`).
@@ -69,15 +77,31 @@ def read(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _cut(path: Path, step: int) -> None:
+def _cut(file: TextIO, step: int) -> None:
     """Shorten the file in place to the lines up to a step: nothing needs room on a full disk."""
     end = 0
-    with path.open("r+b") as file:
-        for line in file:
-            if not line.endswith(b"\n") or json.loads(line)["step"] > step:
-                break
-            end += len(line)
-        file.truncate(end)
+    file.seek(0)
+    for line in file.buffer:  # type: ignore[attr-defined]
+        if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+            break
+        end += len(line)
+    file.seek(end)
+    file.truncate(end)
+
+
+def _lock(file: TextIO) -> None:
+    """Have the file for this process alone (not for those it forks), until it ends in whatever way."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two runs in a folder are not noticed
+        return
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        found = "another process is training in this folder"
+        raise DataError(found, do="wait for it, or choose another --out", file=file.name) from None
+    except OSError:  # a file system without locks
+        return
 
 
 def _told(error: OSError, path: str) -> DataError:

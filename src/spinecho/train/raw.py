@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from spinecho.io.options import ReadOptions
 from spinecho.io.read import read, slice_count
 from spinecho.methods.retrospective import check_full, masked
 from spinecho.sim.draws import Draws, sample_mask
+
+_ATTEMPTS = 20
+"""Files in a row that may turn out broken before a run ends after all."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +63,33 @@ class RawScans:
     ----------
     draws
         Masks and accelerations; coils and noise are the scans' own.
+    skip
+        Whether a file that became unreadable is left out with a warning, instead of ending the run.
     """
 
     files: tuple[RawFile, ...]
     draws: Draws
+    skip: bool = False
 
     def scan(self, rng: torch.Generator) -> KSpace:
         """A slice of a file (and, of a series, one frame), with a mask of its own; the truth is that of all samples."""
-        file = self.files[_integer(rng, len(self.files))]
-        full = file.slice(_integer(rng, file.n_slices))
+        full = self._slice(rng)
         for axis in full.axes:
             full = full.part(axis, _integer(rng, full.samples.shape[full.axes.index(axis)]))
         mask = sample_mask(full.encoding.matrix[1:], rng, self.draws)
         return masked(full, mask.view(*(1,) * len(full.axes), *mask.shape), "drawn for training")
+
+    def _slice(self, rng: torch.Generator) -> KSpace:
+        """Of the first file drawn that can be read."""
+        for attempt in range(_ATTEMPTS):
+            file = self.files[_integer(rng, len(self.files))]
+            try:
+                return file.slice(_integer(rng, file.n_slices))
+            except DataError as error:
+                if not self.skip or attempt == _ATTEMPTS - 1:
+                    raise error.within(file.path) from error
+                warnings.warn(f"left out: {error}", stacklevel=2)
+        raise AssertionError("unreachable")
 
 
 def open_raw(path: Path) -> RawFile:

@@ -41,7 +41,7 @@ class Settings:
     """of the first weights and of all scans drawn"""
     workers: int = 0
     """processes that draw scans ahead; any number gives the same scans, 0: none"""
-    save_every: int = 200
+    save_every: int = 100
     """steps between checkpoints"""
     validate_every: int = 1000
     """steps between validations, with a picture each; 0: never"""

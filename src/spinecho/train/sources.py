@@ -71,11 +71,11 @@ class _Held:
     labels: list[np.ndarray] = field(default_factory=list)
     images: dict[tuple[int, ...], list[np.ndarray]] = field(default_factory=dict)
 
-    def sources(self, draws: Draws) -> list[tuple[Source, float]]:
+    def sources(self, draws: Draws, skip: bool) -> list[tuple[Source, float]]:
         """With the number of files behind each."""
         found: list[tuple[Source, float]] = []
         if self.raw:
-            found.append((RawScans(tuple(self.raw), draws), len(self.raw)))
+            found.append((RawScans(tuple(self.raw), draws, skip), len(self.raw)))
         if self.labels:
             found.append((Simulated(Labels(tuple(self.labels)), draws), len(self.labels)))
         for axes, volumes in self.images.items():
@@ -127,7 +127,7 @@ def _mixed(paths: Sequence[Path], part: Part, on_broken: str, say: Say, draws: D
                 if on_broken == "stop":
                     raise DataError(told.found, do=f"{told.do}; or --on-broken skip", file=told.file) from error
                 say(f"left out: {told}")
-        found = held.sources(draws)
+        found = held.sources(draws, on_broken == "skip")
         total = sum(weight for _, weight in found)
         sources += [source for source, _ in found]
         weights += [weight / total for _, weight in found]

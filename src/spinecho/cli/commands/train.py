@@ -61,7 +61,10 @@ def run(arguments: Sequence[str]) -> int:
     from spinecho.train.team import together
 
     with together(device.choose(args.device).type) as (team, own):
-        work(args, name, team, own, shlex.join(["spinecho", "train", *arguments]))
+        try:
+            work(args, name, team, own, shlex.join(["spinecho", "train", *arguments]))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command goes on from the last checkpoint") from None
     return 0
 
 
