@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 import toy
@@ -52,6 +53,22 @@ def test_killed_and_resumed_gives_the_same_losses(tmp_path):
     (ours, facts), (whole, _) = (load_state(tmp_path / d / "weights.safetensors") for d in ("killed", "whole"))
     assert facts["trained"]["steps"] == 12
     assert all(torch.equal(ours[name], whole[name]) for name in whole)
+
+
+def test_workers_end_with_a_process_that_is_killed(tmp_path):
+    code = f"""
+import os, sys; sys.path.insert(0, {str(CHILD.parent)!r})
+import toy, psutil
+from spinecho.train.prefetch import batches
+for _ in batches(toy.draw(), range(1, 10**6), range(8), 2):
+    print(*(p.pid for p in psutil.Process().children()), flush=True)
+    break
+import signal; os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=100, check=False)
+    workers = [psutil.Process(int(pid)) for pid in done.stdout.split() if psutil.pid_exists(int(pid))]
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert len(done.stdout.split()) == 2 and not alive
 
 
 def test_only_the_last_two_checkpoints_stay_and_leftovers_go(tmp_path):

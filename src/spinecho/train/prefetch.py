@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -47,11 +51,23 @@ def batches(draw: Draw, steps: range, indices: Sequence[int], workers: int) -> I
         num_workers=workers,
         prefetch_factor=max(2, len(indices)),
         multiprocessing_context="fork" if sys.platform == "linux" else "spawn",
+        worker_init_fn=partial(_end_with, os.getpid()),
         generator=torch.Generator(),  # the loader draws a number that nobody uses: not from the global state
     )
     drawn = iter(loader)
     for _ in steps:
         yield [_opened(drawn) for _ in indices]
+
+
+def _end_with(parent: int, worker: int) -> None:
+    """Have a worker end when its parent was killed: it would wait for ever to hand over its next scan."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _opened(drawn: Iterator[bytes]) -> KSpace:
