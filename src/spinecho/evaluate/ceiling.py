@@ -16,21 +16,16 @@ from spinecho.core.kspace import KSpace
 
 Array = npt.NDArray[np.float64]
 
-_FAR = 200.0
-"""m^2 / sigma^2 above which the mean of t is taken from its expansion."""
-
 
 def mean_measured(m: Array, sigma: float, n_coils: int) -> Array:
     """E[t | m] of t = sqrt(sum_c |s_c + n_c|^2), where m^2 = sum_c |s_c|^2 and E|n_c|^2 = sigma^2 in each coil.
 
     t is noncentral chi with 2 n_coils degrees of freedom: E[t] = sigma Gamma(C + 1/2) / Gamma(C) 1F1(-1/2; C;
     -m^2 / sigma^2) (Constantinides, Atalar and McVeigh 1997, doi:10.1002/mrm.1910380524, eq. 3, where the noise is
-    counted per real part); for large m it is m + (2 C - 1) sigma^2 / (4 m).
+    counted per real part).
     """
-    x = (m / sigma) ** 2
-    near = math.exp(gammaln(n_coils + 0.5) - gammaln(n_coils)) * hyp1f1(-0.5, n_coils, -np.minimum(x, _FAR))
-    far = np.sqrt(np.maximum(x, _FAR)) + (2 * n_coils - 1) / (4 * np.sqrt(np.maximum(x, _FAR)))
-    return sigma * np.where(x < _FAR, near, far)
+    at_zero = math.exp(gammaln(n_coils + 0.5) - gammaln(n_coils))
+    return sigma * at_zero * hyp1f1(-0.5, n_coils, -((m / sigma) ** 2))
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def table_lines(table: Table, baseline: str) -> list[str]:
             seconds(line.cpu_s),
         ]
         lines.append(row_of(cells))
-    return [*lines, "", *([ceiling_words(table), ""] if table.ceiling is not None else [])]
+    return [*lines, ""]
 
 
 def ceiling_words(table: Table) -> str:
@@ -70,6 +70,8 @@ def section_text(rows: Sequence[Row], baseline: str, command: str) -> str:
         lines += [f"### {SHOWN[kind]}", "", f"{_scans(rows, kind)}. {basis(found[-1]).capitalize()}.", ""]
         for table in found:
             lines += table_lines(table, baseline)
+        if found[-1].ceiling is not None:
+            lines += [ceiling_words(found[-1]), ""]
     refused = sorted({(r.method, r.scan, r.refused) for r in rows if r.refused})
     lines += [f"- not run: `{method}` on {scan}: {why}" for method, scan, why in refused]
     lines += [""] * bool(refused)

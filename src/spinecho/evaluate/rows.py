@@ -81,6 +81,7 @@ class Rows:
     def __init__(self, report: Path) -> None:
         self.path = report.with_suffix(".cases.jsonl")
         check_place(self.path)
+        self._is_cut = False
         self._known = {row.key: row for row in self._read()}
 
     def get(self, key: str) -> Row | None:
@@ -89,24 +90,25 @@ class Rows:
 
     def add(self, row: Row) -> None:
         """Keep a row: it is on the disk when this returns."""
-        begins_anew = not self.path.exists() or self.path.read_bytes()[-1:] in (b"", b"\n")
         with self.path.open("a", encoding="utf-8") as f:
-            f.write(("" if begins_anew else "\n") + json.dumps(asdict(row)) + "\n")
+            f.write(("\n" if self._is_cut else "") + json.dumps(asdict(row)) + "\n")
             f.flush()
             os.fsync(f.fileno())
+        self._is_cut = False
         self._known[row.key] = row
 
     def _read(self) -> Iterable[Row]:
         if not self.path.exists():
             return
-        lines = self.path.read_text(encoding="utf-8").splitlines()
-        for i, line in enumerate(lines):
+        text = self.path.read_text(encoding="utf-8")
+        self._is_cut = bool(text) and not text.endswith("\n")
+        for i, line in enumerate(text.splitlines(), start=1):
+            if not line.endswith("}"):  # a kill cut it short
+                continue
             try:
                 yield Row(**json.loads(line))
             except (ValueError, TypeError) as error:
-                if i == len(lines) - 1 or not line.rstrip().endswith("}"):
-                    continue
-                found = f"line {i + 1} is no row of this version of spinecho ({error})"
+                found = f"line {i} is no row of this version of spinecho ({error})"
                 raise DataError(found, do="remove the file, or give the report another name", file=self.path) from None
 
 

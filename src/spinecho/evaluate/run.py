@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,32 +111,29 @@ def _case(truth: Truth, spec: MaskSpec, plan: Plan, rows: Rows) -> Iterator[tupl
     for method in plan.methods:
         key = f"{case}:{method}:{version_of(method)}"
         if (known := rows.get(key)) is not None:
-            yield known, True
+            yield replace(known, **_facts(truth)), True
             continue
         kspace = scan_to(truth.undersampled(spec), plan.device) if kspace is None else kspace
-        found = measure(truth, kspace, method)
-        row = Row(
-            key=key,
-            case=case,
-            scan=truth.scan,
-            slice=truth.slice,
-            kind=truth.kind,
-            contrast=truth.contrast,
-            anatomy=truth.anatomy,
-            n_coils=kspace.n_coils,
-            matrix=" x ".join(map(str, kspace.encoding.recon_matrix)),
-            snr=truth.snr,
-            ceiling=truth.ceiling and truth.ceiling.noise_free,
-            ceiling_floor=truth.ceiling and truth.ceiling.with_floor,
-            mask=mask,
-            accel=accel,
-            centre=centre,
-            seed=seed,
-            method=method,
-            **found,
-        )
+        way = {"mask": mask, "accel": accel, "centre": centre, "seed": seed}
+        row = Row(key=key, case=case, method=method, **_facts(truth), **way, **measure(truth, kspace, method))
         rows.add(row)
         yield row, False
+
+
+def _facts(truth: Truth) -> dict[str, Any]:
+    """What a row tells of its slice; taken anew for rows of an earlier run, since its owner may have said more."""
+    return {
+        "scan": truth.scan,
+        "slice": truth.slice,
+        "kind": truth.kind,
+        "contrast": truth.contrast,
+        "anatomy": truth.anatomy,
+        "n_coils": truth.kspace.n_coils,
+        "matrix": " x ".join(map(str, truth.kspace.encoding.recon_matrix)),
+        "snr": truth.snr,
+        "ceiling": truth.ceiling and truth.ceiling.noise_free,
+        "ceiling_floor": truth.ceiling and truth.ceiling.with_floor,
+    }
 
 
 def measure(truth: Truth, kspace: KSpace, method: str) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def tables(rows: Sequence[Row], kind: Kind, baseline: str) -> list[Table]:
     mine = [r for r in rows if r.kind == kind and not r.refused]
     ways = sorted({_way(r) for r in mine})
     found = [_table([r for r in mine if _way(r) == way], kind, _told(way), baseline) for way in ways]
-    return found if len(found) < 2 else [*found, _table(mine, kind, "all of these", baseline)]
+    return found if len(found) < 2 else [*found, _table(mine, kind, "All of these together", baseline)]
 
 
 def _way(row: Row) -> tuple[str, float, float]:

@@ -12,7 +12,7 @@ from spinecho.methods import registry
 
 _PACKAGE = Path(__file__).parents[1]
 _MAKES_IMAGES = ("core", "ops", "calib", "solve", "nets", "methods")
-_JUDGES = ("metrics.py", "evaluate/protocol.py", "evaluate/ceiling.py")
+_JUDGES = ("metrics.py", "evaluate/protocol.py")
 _ORACLE = ("evaluate/oracle.py", "evaluate/bart.py")
 
 

@@ -98,6 +98,7 @@ def run(arguments: Sequence[str]) -> int:
     if args.markdown is not None:
         write_section(args.markdown, args.section, text)
         print(f"wrote section {args.section!r} of {args.markdown}")
+    print("drawing the worst cases", flush=True)
     write_evaluation(args.report, rows, plan, baseline, command)
     print(f"wrote {args.report} and {args.report.with_suffix('.cases.csv').name}")
     return 0
