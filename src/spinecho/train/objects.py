@@ -1,10 +1,10 @@
-"""What is scanned in training: slices of labelled heads in random contrasts, and of magnitude images, held in memory."""
+"""What is scanned in training: slices of labelled heads in random contrasts, and of magnitude images."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from spinecho.sim.contrast import SEQUENCES
 from spinecho.sim.tissue import TISSUE_OF_LABEL
 
 
+@runtime_checkable
 class Objects(Protocol):
     """A supply of 2-D objects."""
 
@@ -68,8 +69,8 @@ class Pictures:
     axes
         Along which slices are taken: (0,) for stacks, (0, 1, 2) for volumes.
     zoom
-        Largest number of drawn pixels for one pixel here. Drawn grids are finer than matrices (`sim.draws.FINENESS`), so
-        that 1.3 still lowers the resolution: interpolated images are no truth.
+        Largest number of drawn pixels for one pixel here. Drawn grids are finer than matrices (`sim.draws.FINENESS`),
+        so that 1.3 still lowers the resolution: interpolated images are no truth.
     """
 
     volumes: tuple[np.ndarray, ...]
@@ -79,7 +80,7 @@ class Pictures:
     def draw(self, rng: torch.Generator, shape: tuple[int, int]) -> Float[Tensor, "y x"]:
         """One slice, smaller than it is here, turned, bent, its grey values bent by a random curve."""
         volume = self.volumes[_integer(rng, len(self.volumes))]
-        plane = torch.from_numpy(_planes(volume, rng, 1, self.axes, 0.15 * volume.max())[0].astype(np.float32))
+        plane = torch.from_numpy(_planes(volume, rng, 1, self.axes, float(0.15 * volume.max()))[0].astype(np.float32))
         plane = _regraded(plane / plane.max().clamp_min(1e-6), rng)
         picture = bend(plane, rng, shape, at_most=self.zoom)
         return picture / picture.max().clamp_min(1e-6)
@@ -117,7 +118,9 @@ def bend(
     size = _uniform(rng, 0, 0.02) * max(extent)
     coarse = size * torch.randn(1, 2, 6, 6, generator=rng)
     moved = F.interpolate(coarse, shape, mode="bicubic", align_corners=True)[0]
-    grid = torch.stack([2 * (u + moved[1] + 0.5) / plane.shape[1] - 1, 2 * (v + moved[0] + 0.5) / plane.shape[0] - 1], -1)
+    grid = torch.stack(
+        [2 * (u + moved[1] + 0.5) / plane.shape[1] - 1, 2 * (v + moved[0] + 0.5) / plane.shape[0] - 1], -1
+    )
     if zoom < 0.75:  # what the new grid cannot hold must not fold into it
         plane = _smoothed(plane, 0.35 / zoom)
     return F.grid_sample(plane[None, None], grid[None], mode="bilinear", align_corners=False)[0, 0]
@@ -132,7 +135,9 @@ def _smoothed(plane: Tensor, sigma: float) -> Tensor:
     return F.conv2d(out, kernel.view(1, 1, 1, -1), padding=(0, radius))[0, 0]
 
 
-def _planes(volume: np.ndarray, rng: torch.Generator, thickness: int, axes: tuple[int, ...], least: float) -> np.ndarray:
+def _planes(
+    volume: np.ndarray, rng: torch.Generator, thickness: int, axes: tuple[int, ...], least: float
+) -> np.ndarray:
     """Neighbouring planes along a random axis, a tenth of them over `least` (or the middle ones)."""
     axis = axes[_integer(rng, len(axes))]
     n = volume.shape[axis]
