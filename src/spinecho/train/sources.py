@@ -15,7 +15,8 @@ from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.io.limits import check_memory
 from spinecho.io.read import find_format, read
-from spinecho.sim.draws import Draws, acquire_random, fine_shape, sample_shape
+from spinecho.sim.draws import Draws, acquire_random, fine_shape, sample_shape, uniform
+from spinecho.sim.draws_radial import acquire_radial
 from spinecho.sim.splits import Part
 from spinecho.sim.tissue import TISSUE_OF_LABEL
 from spinecho.train.cases import Case, cases
@@ -37,8 +38,11 @@ class Simulated:
     draws: Draws
 
     def scan(self, rng: torch.Generator) -> KSpace:
-        """A scan; see `sim.draws.acquire_random`."""
+        """A scan; see `sim.draws.acquire_random` and, for a share of them, `sim.draws_radial.acquire_radial`."""
         shape = sample_shape(rng, self.draws)
+        if self.draws.radial and uniform(rng) < self.draws.radial:
+            side = shape[0]
+            return acquire_radial(self.objects.draw(rng, fine_shape((side, side))), side, rng, self.draws)
         return acquire_random(self.objects.draw(rng, fine_shape(shape)), shape, rng, self.draws)
 
 

@@ -16,7 +16,7 @@ from spinecho.core.method import Recon
 from spinecho.io.atomic import replacing
 from spinecho.io.display import upright
 from spinecho.methods.device import scan_to
-from spinecho.methods.recon import zero_filled
+from spinecho.methods.recon import gridding, zero_filled
 from spinecho.metrics import score
 from spinecho.ops.grid import to_recon_grid
 from spinecho.train.draw import Seeded, Source
@@ -38,8 +38,7 @@ class Validation:
 
     def __init__(self, scans: Sequence[KSpace], device: torch.device, team: Team) -> None:
         self.scans, self.device, self.team = scans, device, team
-        start = zero_filled.Method(zero_filled.Config())
-        self.baseline = self._mean([_scores(k, _magnitude(start, k)) for k in scans])
+        self.baseline = self._mean([_scores(k, _magnitude(_start(k), k)) for k in scans])
 
     def scores(self, method: Recon) -> dict[str, float]:
         """Mean psnr (dB), ssim and nmse, and the same of zero-filled."""
@@ -60,7 +59,7 @@ class Validation:
         """Zero-filled, prediction, truth and error of the first scan, as a PNG."""
         kspace = self.scans[0]
         assert kspace.target is not None
-        start = _magnitude(zero_filled.Method(zero_filled.Config()), kspace)
+        start = _magnitude(_start(kspace), kspace)
         images = [_slice(x, kspace) for x in (start, self.predict(method, kspace), kspace.target)]
         with replacing(path) as temporary:
             temporary.write_bytes(_drawn(images))
@@ -76,6 +75,13 @@ def held_out(source: Source, settings: Settings, device: torch.device, team: Tea
         return None
     draw = Seeded(source, settings.seed, _PART)
     return Validation([draw(0, index) for index in team.share(settings.validation_scans)], device, team)
+
+
+def _start(kspace: KSpace) -> Recon:
+    """What is done without any method: zero-filled, or gridding along a trajectory."""
+    if kspace.is_cartesian:
+        return zero_filled.Method(zero_filled.Config())
+    return gridding.Method(gridding.Config())
 
 
 def _magnitude(method: Recon, kspace: KSpace) -> Tensor:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from spinecho.core.method import Recon
+    from spinecho.sim.draws import Draws
     from spinecho.train.loop import Step
     from spinecho.train.team import Team
 
@@ -38,6 +39,8 @@ class Arguments:
     """weights to start from (fine-tuning), instead of random ones"""
     on_broken: Literal["stop", "skip"] = "stop"
     """what to do about a file that cannot be used; either way it is named"""
+    radial: float = 0.0
+    """share of the simulated scans that run along radial spokes instead of lines (for modl)"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute; auto takes the GPU where there is one"""
     threads: int | None = None
@@ -72,7 +75,6 @@ def work(args: Arguments, name: str, team: Team, device: torch.device, command: 
     """The training itself, on one process of a team."""
     import torch
 
-    from spinecho.sim.draws import Draws
     from spinecho.train.draw import Seeded
     from spinecho.train.loop import train
     from spinecho.train.run import Run
@@ -84,9 +86,11 @@ def work(args: Arguments, name: str, team: Team, device: torch.device, command: 
     threads = choose(args.threads, args.out / "checkpoints", args.loop.workers)
     torch.set_num_threads(threads)
     method = build(args, name).to(device)
-    supply = gather(args.data, args.on_broken, say, Draws())
+    supply = gather(args.data, args.on_broken, say, _draws(args.radial, method, name))
     args.out.mkdir(parents=True, exist_ok=True)
-    facts = {"data": [str(p) for p in args.data], "init": str(args.init or "")}
+    facts: dict[str, Any] = {"data": [str(p) for p in args.data], "init": str(args.init or "")}
+    if args.radial:
+        facts["radial"] = args.radial
     notes = {"command": command, "processes": team.size, "threads": threads, "device": device.type}
     job = Run(method=method, name=name, settings=args.loop, out=args.out, facts=facts, notes=notes, team=team)
     validation = held_out(supply.validate, args.loop, device, team)
@@ -119,6 +123,29 @@ def build(args: Arguments, name: str) -> Recon:
         torch.manual_seed(args.loop.seed)
         return module.Method(module.Config(**_values(config)))
     return _opened(args.init, name, module.Config(), config)
+
+
+def _draws(radial: float, method: Recon, name: str) -> Draws:
+    """From what ranges scans are drawn.
+
+    Raises
+    ------
+    DataError
+        If the share of radial scans is no share, or the method cannot take them.
+    """
+    import torch
+
+    from spinecho.sim.draws import Draws, fine_shape
+    from spinecho.sim.draws_radial import acquire_radial
+
+    if not 0 <= radial <= 1:
+        raise DataError(f"--radial is {radial:g}", do="give a share from 0 to 1")
+    if radial:
+        side, rng = 24, torch.Generator().manual_seed(0)
+        scan = acquire_radial(torch.ones(fine_shape((side, side))), side, rng, Draws())
+        if reason := method.refusal(scan):
+            raise DataError(f"{name} cannot train on radial scans: {reason}", do="leave out --radial")
+    return Draws(radial=radial)
 
 
 def _opened(path: Path, name: str, default: Any, given: Any) -> Recon:
