@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from spinecho.calib.noise import with_noise_power
 from spinecho.calib.prepare import prepare
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
@@ -49,7 +50,7 @@ def recon(kspace: KSpace, method: str = "auto", **settings: Any) -> Image:
     if reason := runner.refusal(prepared):
         raise DataError(f"{method} cannot take this scan: {reason}", do="see `spinecho list`, or leave out --method")
     with torch.inference_mode():
-        image = guarded(runner(prepared), prepared, runner)
+        image = with_noise_floor(guarded(runner(prepared), prepared, runner))
         values = image.values * scale
         return to_recon_grid(replace(image, values=values, extras=_scaled(image, scale)), prepared.encoding)
 
@@ -92,6 +93,17 @@ def refusal(method: str, kspace: KSpace) -> str | None:
     if not offer.is_ready:
         return offer.missing
     return registry.load("recon", offer.method).Method.refusal(kspace)
+
+
+def with_noise_floor(image: Image) -> Image:
+    """The picture a scanner would show: where a method left the extra `noise_floor` (the root of the noise power of all
+    coils together), sqrt(|x|^2 + noise_floor^2) in place of its noise-free x. After the guard, which compares x."""
+    extras = dict(image.extras)
+    level = extras.pop("noise_floor", None)
+    if level is None:
+        return image
+    header = image.header.noted("shown with the noise power of all coils: sqrt(|x|^2 + n sigma^2)")
+    return replace(image, values=with_noise_power(image.values, float(level)), extras=extras, header=header)
 
 
 def _scaled(image: Image, scale: float) -> dict[str, torch.Tensor]:

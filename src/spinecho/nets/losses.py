@@ -35,7 +35,9 @@ def ssim(x: Float[Tensor, "*batch 1 z y x"], target: Float[Tensor, "*batch 1 z y
     mean = lambda v: F.avg_pool2d(v, window, 1)  # noqa: E731
     n = window**2
     ma, mb = mean(a), mean(b)
-    va, vb, cov = (n / (n - 1) * (mean(p * q) - mp * mq) for p, q, mp, mq in ((a, a, ma, ma), (b, b, mb, mb), (a, b, ma, mb)))
+    va, vb, cov = (
+        n / (n - 1) * (mean(p * q) - mp * mq) for p, q, mp, mq in ((a, a, ma, ma), (b, b, mb, mb), (a, b, ma, mb))
+    )
     c1, c2 = 0.01**2, 0.03**2
     similar = (2 * ma * mb + c1) * (2 * cov + c2) / ((ma.square() + mb.square() + c1) * (va + vb + c2))
     return similar.mean()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -55,7 +56,7 @@ class UNet(nn.Module):
         self.enter = nn.Conv2d(n_in * shuffle**2, channels[0], 3, padding=1, bias=False)
         stages = [nn.Sequential(*(ResidualBlock(c) for _ in range(n))) for c, n in zip(channels, blocks, strict=True)]
         self.down, self.bottom = nn.ModuleList(stages[:-1]), stages[-1]
-        pairs = list(zip(channels[:-1], channels[1:], strict=True))
+        pairs = list(pairwise(channels))
         self.coarser = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=False) for a, b in pairs)
         self.finer = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2, bias=False) for a, b in pairs)
         self.up = nn.ModuleList(ResidualBlock(a) for a in channels[:-1])

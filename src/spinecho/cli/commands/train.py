@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from spinecho.core.method import Recon
     from spinecho.sim.draws import Draws
+    from spinecho.train.draw import Draw
     from spinecho.train.loop import Step
     from spinecho.train.team import Team
 
@@ -37,6 +38,10 @@ class Arguments:
     """folder of the run; a run that was stopped there goes on"""
     init: Path | None = None
     """weights to start from (fine-tuning), instead of random ones"""
+    teacher: str | None = None
+    """weights (a name or a file) whose images become part of the target: how a small network learns from a large one"""
+    teacher_share: float = 0.5
+    """how much of the target is the teacher's, 0 to 1"""
     on_broken: Literal["stop", "skip"] = "stop"
     """what to do about a file that cannot be used; either way it is named"""
     radial: float = 0.0
@@ -91,12 +96,14 @@ def work(args: Arguments, name: str, team: Team, device: torch.device, command: 
     facts: dict[str, Any] = {"data": [str(p) for p in args.data], "init": str(args.init or "")}
     if args.radial:
         facts["radial"] = args.radial
+    if args.teacher:
+        facts |= {"teacher": args.teacher, "teacher_share": args.teacher_share}
     notes = {"command": command, "processes": team.size, "threads": threads, "device": device.type}
     job = Run(method=method, name=name, settings=args.loop, out=args.out, facts=facts, notes=notes, team=team)
     validation = held_out(supply.validate, args.loop, device, team)
     first = True
     with progress(f"training {name}") as tell:
-        for step in train(job, Seeded(supply.train, args.loop.seed), validation):
+        for step in train(job, _taught(Seeded(supply.train, args.loop.seed), args), validation):
             if first and step.step > 1:
                 say(f"goes on after step {step.step - 1}, from the checkpoint in {args.out}")
             first = False
@@ -106,6 +113,18 @@ def work(args: Arguments, name: str, team: Team, device: torch.device, command: 
     if first:
         say(f"nothing to do: all {args.loop.steps} steps were done before")
     say(f"wrote {job.weights}; to use it: spinecho recon SCAN -o IMAGE --weights {job.weights}")
+
+
+def _taught(draw: Draw, args: Arguments) -> Draw:
+    """With the teacher's images in the targets, where there is one."""
+    if args.teacher is None:
+        return draw
+    if not 0 <= args.teacher_share <= 1:
+        raise DataError(f"--teacher-share is {args.teacher_share:g}", do="give a share from 0 to 1")
+    from spinecho.methods.pretrained import load_learned
+    from spinecho.train.distill import Taught
+
+    return Taught(draw, load_learned(args.teacher), args.teacher_share)
 
 
 def build(args: Arguments, name: str) -> Recon:

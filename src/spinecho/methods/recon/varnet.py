@@ -93,11 +93,11 @@ class Method(Recon):
         """The image for given coil maps (solved form)."""
         return self.images(kspace, csm)[-1]
 
-    def images(self, kspace: KSpace, csm: Tensor) -> list[Tensor]:
-        """The image after each cascade, the start first (solved form)."""
+    def images(self, kspace: KSpace, csm: Tensor, start_iters: int | None = None) -> list[Tensor]:
+        """The image after each cascade, the start first (solved form); `start_iters` is by default the config's."""
         with full_precision(csm), torch.no_grad():
             equations = normal_equations(kspace, csm)
-            x = self.start(kspace, csm, equations)
+            x = self.start(kspace, csm, equations, start_iters)
             scale = root_mean_square(x)
             noise = relative_noise(kspace, scale)
 
@@ -106,10 +106,12 @@ class Method(Recon):
 
         return [v * scale for v in unrolled(x / scale, self.cascades, noise, Support(csm), consistent)]
 
-    def start(self, kspace: KSpace, csm: Tensor, equations: Normal) -> Tensor:
-        """x_0, without gradients."""
-        if kspace.n_coils <= self.config.start_coils and self.config.start_iters:
-            return l1_wavelet.reconstruct(kspace, csm, l1_wavelet.Config(n_iters=self.config.start_iters))
+    def start(self, kspace: KSpace, csm: Tensor, equations: Normal, n_iters: int | None = None) -> Tensor:
+        """x_0, without gradients: of l1_wavelet, or for 0 iterations of CG-SENSE."""
+        if n_iters is None:
+            n_iters = self.config.start_iters if kspace.n_coils <= self.config.start_coils else 0
+        if n_iters:
+            return l1_wavelet.reconstruct(kspace, csm, l1_wavelet.Config(n_iters=n_iters))
         return equations.start()
 
     def loss(self, kspace: KSpace) -> Tensor:
@@ -119,4 +121,16 @@ class Method(Recon):
             return self.end_to_end.loss(kspace)
         with full_precision(kspace.samples), torch.no_grad():
             csm = estimate_csm(kspace)
-        return deep_loss(self.images(kspace, csm)[1:], kspace.target, csm)
+        found = self.images(kspace, csm, self.drawn_start(kspace))
+        return deep_loss(found[1:], kspace.target, csm)
+
+    def drawn_start(self, kspace: KSpace) -> int | None:
+        """In training a third of the scans with many coils start from l1_wavelet too: `start_coils` may be raised later.
+
+        Which ones, and how many iterations, follows from the target's own bits: a scan always trains in the same way.
+        """
+        assert kspace.target is not None
+        if kspace.n_coils <= self.config.start_coils or not self.config.start_iters:
+            return None
+        bits = int(float(kspace.target.double().sum()) * 2**20)
+        return (15, 25, 40)[bits // 3 % 3] if bits % 3 == 0 else None
