@@ -12,7 +12,15 @@ import pytest
 from spinecho.cli import main
 from spinecho.core.errors import DataError
 
-FAST = (["--help"], ["list"], ["--version"], ["recon", "--help"], ["convert", "--help"], ["info", "--help"])
+FAST = (
+    ["--help"],
+    ["list"],
+    ["--version"],
+    ["recon", "--help"],
+    ["convert", "--help"],
+    ["info", "--help"],
+    ["evaluate", "--help"],
+)
 
 
 def python(code: str) -> str:

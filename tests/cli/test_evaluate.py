@@ -49,10 +49,19 @@ def test_end_to_end_and_again(scan, tmp_path, capsys):
         (("--data", "absent.h5"), "there is no such file"),
         (("--data", "sim:many"), "no simulated split"),
         (("--slices", "3", "9"), "slices 3:9"),
+        (("--sim-noise", "2"), "are for simulated scans"),
     ],
 )
 def test_refused_before_the_work(scan, tmp_path, capsys, monkeypatch, more, words):
     monkeypatch.chdir(tmp_path)
     assert main(command(scan, tmp_path / "r.html", *more)) == 2
     assert words in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.html"))
+
+
+def test_a_mask_that_the_scan_is_too_small_for(scan, tmp_path, capsys):
+    assert main(command(scan, tmp_path / "r.html", "--accel", "20")) == 2
+    told = capsys.readouterr()
+    assert "not run: cg_sense on scan.npy: 40 lines at acceleration 20 are 2" in told.out
+    assert "no method could reconstruct anything" in told.err
     assert not list(tmp_path.glob("*.html"))

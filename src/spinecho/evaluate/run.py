@@ -113,8 +113,12 @@ def _case(truth: Truth, spec: MaskSpec, plan: Plan, rows: Rows) -> Iterator[tupl
         if (known := rows.get(key)) is not None:
             yield replace(known, **_facts(truth)), True
             continue
-        kspace = scan_to(truth.undersampled(spec), plan.device) if kspace is None else kspace
         way = {"mask": mask, "accel": accel, "centre": centre, "seed": seed}
+        try:
+            kspace = scan_to(truth.undersampled(spec), plan.device) if kspace is None else kspace
+        except DataError as error:  # a mask that this matrix is too small for
+            yield Row(key=key, case=case, method=method, **_facts(truth), **way, refused=error.found), False
+            continue
         row = Row(key=key, case=case, method=method, **_facts(truth), **way, **measure(truth, kspace, method))
         rows.add(row)
         yield row, False

@@ -113,7 +113,7 @@ def load_truth(source: Source, index: int) -> Truth:
         scan=source.name,
         slice=index,
         kind=kind,
-        contrast=source.contrast or kspace.header.protocol,
+        contrast=source.contrast or ("" if kspace.header.protocol == "simulated" else kspace.header.protocol),
         anatomy=source.anatomy,
         kspace=kspace,
         values=values,

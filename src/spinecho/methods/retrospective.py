@@ -49,7 +49,7 @@ def undersample(kspace: KSpace, spec: str | MaskSpec) -> KSpace:
 
 
 def masked(kspace: KSpace, mask: Bool[Tensor, "*#batch 1 #k2 #k1 #k0"], told: str) -> KSpace:
-    """A full scan with the samples of a mask, and the picture of all its samples as its target; `told` names the mask."""
+    """A full scan with the samples of a mask, its target the picture of all its samples; `told` names the mask."""
     assert kspace.mask is not None
     mask = mask.to(kspace.mask.device) & kspace.mask
     header = kspace.header.flagged(FLAG).noted(f"undersampled after the fact with the mask {told}")

@@ -15,7 +15,7 @@ from spinecho.train.draw import Draw
 class Taught:
     """Scans whose target is (1 - share) truth + share |teacher's image|.
 
-    A student with few weights cannot follow the truth's every detail; what the teacher could not recover is noise to it.
+    A student with few weights cannot follow every detail of the truth; what no teacher recovers is noise to it.
 
     Source: Hinton, Vinyals and Dean 2015, arXiv:1503.02531, for the idea; here images are averaged, not losses.
 

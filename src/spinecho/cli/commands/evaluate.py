@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -26,6 +26,7 @@ class Reading(ReadOptions):
     """How full scans are read; masks are drawn here, and a case list can name those of files."""
 
     mask: Annotated[Path | None, tyro.conf.Suppress, tyro.conf.arg(name="file-mask")] = None
+    traj: Annotated[Path | None, tyro.conf.Suppress] = None
     simulate_mask: Annotated[str | None, tyro.conf.Suppress] = None
 
 
@@ -115,6 +116,8 @@ def check(args: Arguments) -> str:
         raise DataError(found, do="give one --centre for each --accel, or none")
     if args.baseline is not None and args.baseline not in args.methods:
         raise DataError(f"the baseline {args.baseline} is not among --methods", do="add it there")
+    if asdict(args.simulation) != asdict(Simulation()) and not any(d.partition(":")[0] == "sim" for d in args.data):
+        raise DataError("--labels and --sim-... are for simulated scans", do="add sim to --data, or leave them out")
     for path in (args.report, *([args.markdown] if args.markdown else [])):
         check_place(path)
     return args.baseline or ("l1_wavelet" if "l1_wavelet" in args.methods else args.methods[0])
@@ -149,6 +152,7 @@ def collected(plan: Plan, kept: Rows) -> list[Row]:
     from spinecho.evaluate.run import evaluate
 
     rows: list[Row] = []
+    refused: dict[str, None] = {}
     resumed = 0
     try:
         with progress(f"{len(plan.methods)} methods") as tell:
@@ -156,11 +160,15 @@ def collected(plan: Plan, kept: Rows) -> list[Row]:
                 if told := _told(state):
                     print(told)
                 if state.row is not None:
+                    if state.row.refused:
+                        refused.setdefault(f"not run: {state.row.method} on {state.row.scan}: {state.row.refused}")
                     rows.append(state.row)
                     resumed += state.resumed
                 tell(state.done, state.total)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{len(rows)} rows are kept in {kept.path}; the same command continues") from None
+    for line in refused:
+        print(line)
     if resumed:
         print(f"{resumed} of {len(rows)} rows were finished before")
     return rows

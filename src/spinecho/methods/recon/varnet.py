@@ -125,7 +125,7 @@ class Method(Recon):
         return deep_loss(found[1:], kspace.target, csm)
 
     def drawn_start(self, kspace: KSpace) -> int | None:
-        """In training a third of the scans with many coils start from l1_wavelet too: `start_coils` may be raised later.
+        """In training a third of the scans with many coils start from l1_wavelet too: `start_coils` may be raised.
 
         Which ones, and how many iterations, follows from the target's own bits: a scan always trains in the same way.
         """
