@@ -45,7 +45,7 @@ def test_far_from_zero_the_mean_is_the_signal_and_a_little():
 def test_a_perfect_image_scores_what_the_ceiling_says(rng, n_coils, sigma):
     _, clean, truth = drawn(rng, n_coils, sigma)
     ceiling = noise_ceiling(truth, sigma, n_coils)
-    assert psnr_fastmri(truth, fitted(truth, clean)) == pytest.approx(ceiling.noise_free, abs=0.4)
+    assert psnr_fastmri(truth, fitted(truth, clean)) == pytest.approx(ceiling.noise_free, abs=0.6)
     floor = torch.from_numpy(mean_measured(clean.numpy(), sigma, n_coils))
     assert psnr_fastmri(truth, floor) == pytest.approx(ceiling.with_floor, abs=0.4)
     assert ceiling.with_floor > ceiling.noise_free
