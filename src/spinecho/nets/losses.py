@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
@@ -20,8 +21,8 @@ def image_loss(x: Tensor, target: Float[Tensor, "*batch 1 z y x"], ssim_weight: 
         Image (*batch, 1, z, y, x), complex or real; its magnitude counts.
     """
     prediction = x.abs()
-    size = target.square().sum(_IMAGE).sqrt().clamp_min(1e-30)
-    distance = (prediction - target).square().sum(_IMAGE).sqrt() / size
+    size = torch.linalg.vector_norm(target, dim=_IMAGE).clamp_min(1e-30)
+    distance = torch.linalg.vector_norm(prediction - target, dim=_IMAGE) / size  # its derivative at 0 is 0
     return distance.mean() + ssim_weight * (1 - ssim(prediction, target))
 
 

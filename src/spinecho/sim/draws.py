@@ -141,8 +141,9 @@ def sample_mask(shape: tuple[int, int], rng: torch.Generator, draws: Draws) -> B
     if kind == "points":
         return _points(shape, max(accel, 2.5), lines, rng)
     if kind == "poisson":
-        block = round(uniform(rng, 12, 24))
-        return poisson_disc((y, x), max(accel, 3.0), block, rng).movedim(-1, -3).reshape(1, 1, y, x)
+        block = min(round(uniform(rng, 12, 24)), min(shape) // 2)
+        most = y * x / (1.2 * block**2)  # the block is not all that is measured of a small matrix
+        return poisson_disc((y, x), min(max(accel, 3.0), most), block, rng).movedim(-1, -3).reshape(1, 1, y, x)
     accel = min(accel, y / (lines + 2))
     if kind == "equispaced":
         return mask.equispaced_lines(y, round(accel), lines, generator=rng)
