@@ -259,3 +259,15 @@ def test_simulated_scans_are_test_subjects_only(shared_data, tmp_path):
     assert {re.search(r"labels_(\d+)", n)[1] for n in names} == {"17", "18", "19", "20"}
     with pytest.raises(DataError, match="test subject"):
         sources(["sim"], ReadOptions(), SimOptions(labels=tmp_path))
+
+
+def test_plus_floor_adds_the_noise_of_all_coils_to_a_classical_method_only():
+    from spinecho.core.errors import DataError
+    from spinecho.evaluate.run import named
+
+    assert named("l1_wavelet+floor") == ("l1_wavelet", {}, True)
+    assert named("varnet=a/b.safetensors")[2] is False
+    with pytest.raises(DataError, match="no method"):
+        named("l1_wavelet+flour")
+    with pytest.raises(DataError, match="have the noise floor already"):
+        named("varnet+floor")

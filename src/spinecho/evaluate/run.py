@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spinecho.calib.noise import rss_noise, with_noise_power
+from spinecho.calib.prepare import prewhiten
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 from spinecho.evaluate import oracle
@@ -19,6 +21,7 @@ from spinecho.evaluate.protocol import judge
 from spinecho.evaluate.rows import Row, Rows
 from spinecho.evaluate.truth import Source, Truth, load_truth
 from spinecho.evaluate.versions import version_of
+from spinecho.methods import registry
 from spinecho.methods.device import scan_to
 from spinecho.methods.reconstruct import build, recon
 from spinecho.sim.mask_spec import MaskSpec
@@ -28,7 +31,8 @@ from spinecho.sim.mask_spec import MaskSpec
 class Plan:
     """What an evaluation goes through: scans x masks x methods.
 
-    A method is a name of `methods/recon`, of packaged weights, of an oracle, or `varnet=FILE` (other weights).
+    A method is a name of `methods/recon`, of packaged weights, of an oracle, `varnet=FILE` (other weights), or
+    `l1_wavelet+floor` (see `named`).
     """
 
     sources: tuple[Source, ...]
@@ -71,7 +75,7 @@ def check_methods(names: tuple[str, ...]) -> None:
         if name in oracle.NAMES:
             version_of(name)
         else:
-            build(*named(name))
+            build(*named(name)[:2])
 
 
 def evaluate(plan: Plan, rows: Rows) -> Iterator[State]:
@@ -158,18 +162,40 @@ def measure(truth: Truth, kspace: KSpace, method: str) -> dict[str, Any]:
 
 
 def reconstruct(kspace: KSpace, method: str, truth: Truth) -> tuple[Tensor, str]:
-    """Image values by a method or an oracle, and what the oracle chose."""
+    """Image values by a method or an oracle, and what the oracle chose.
+
+    A simulated truth is free of noise: there, methods that show the noise power of all coils leave it out.
+    """
     if method in oracle.NAMES:
         chosen = oracle.choose(method, kspace, truth.values)
         return chosen.values, chosen.note
-    name, settings = named(method)
-    return recon(kspace, name, **settings).values, ""
+    name, settings, floor = named(method)
+    if truth.kind == "simulated" and shows_floor(name):
+        settings["noise_floor"] = False
+    values = recon(kspace, name, **settings).values
+    if floor and truth.kind == "real":
+        values = with_noise_power(values, rss_noise(prewhiten(kspace)))
+    return values, ""
 
 
-def named(method: str) -> tuple[str, dict[str, Any]]:
-    """`varnet=FILE` as the method and its setting `weights`; other names as they are."""
+def named(method: str) -> tuple[str, dict[str, Any], bool]:
+    """`varnet=FILE` as the method and its setting `weights`, other names as they are; and whether `+floor` follows.
+
+    `l1_wavelet+floor` is l1_wavelet's image with the noise power of all coils, as learned methods show it: the truth of
+    a real scan has it, so that a comparison without it says more of air than of anatomy.
+    """
+    method, plus, rest = method.partition("+")
     name, _, file = method.partition("=")
-    return name, {"weights": Path(file)} if file else {}
+    if plus and (rest != "floor" or shows_floor(name)):
+        do = "write METHOD+floor for a classical method; learned ones have the noise floor already"
+        raise DataError(f"{method}+{rest} is no method", do=do)
+    return name, {"weights": Path(file)} if file else {}, bool(plus)
+
+
+def shows_floor(name: str) -> bool:
+    """Whether a method's image has the noise power of all coils, unless told otherwise."""
+    offer = registry.offer(name)
+    return offer.learned and "noise_floor" in registry.load("recon", offer.method).Config.__dataclass_fields__
 
 
 def _cpu() -> float:

@@ -23,7 +23,7 @@ def version_of(method: str) -> str:
     """
     if method == "oracle":
         return _joined(bart_version(), _files(*_JUDGES, *_ORACLE))
-    name, _, file = method.partition("=")
+    name, _, file = method.partition("+")[0].partition("=")
     weights = Path(file) if file else registry.WEIGHTS / f"{name}.safetensors"
     trained = sha256(weights.read_bytes()).hexdigest() if weights.exists() else ""
     return _joined(trained, _files(*_JUDGES, *(_ORACLE if method in NAMES else ()), *_MAKES_IMAGES))

@@ -53,7 +53,8 @@ class Arguments:
     data: tuple[str, ...]
     """full scans: files, folders, case lists (.json), or sim or sim:N for N simulated test scans"""
     methods: tuple[str, ...]
-    """methods (spinecho list), NAME=FILE for other weights, oracle (bart's best), oracle_ours, oracle_l1_wavelet"""
+    """methods (spinecho list), NAME=FILE for other weights, NAME+floor for a classical method with the noise of
+    all coils as the truth has it, oracle (bart's best), oracle_ours, oracle_l1_wavelet"""
     report: Path
     """page to write (.html); rows are kept beside it as they come, so the same command continues"""
     accel: tuple[float, ...] = (4.0,)
