@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
@@ -28,6 +29,8 @@ Say = Callable[[str], None]
 _IMAGES = (".nii", ".nii.gz")
 _STACKS = (".npz", ".npy")
 _LEAST_LABELS = 4
+_ATTEMPTS = 50
+"""Black objects in a row before a run ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +45,16 @@ class Simulated:
         shape = sample_shape(rng, self.draws)
         if self.draws.radial and uniform(rng) < self.draws.radial:
             side = shape[0]
-            return acquire_radial(self.objects.draw(rng, fine_shape((side, side))), side, rng, self.draws)
-        return acquire_random(self.objects.draw(rng, fine_shape(shape)), shape, rng, self.draws)
+            return acquire_radial(self._object(rng, (side, side)), side, rng, self.draws)
+        return acquire_random(self._object(rng, shape), shape, rng, self.draws)
+
+    def _object(self, rng: torch.Generator, shape: tuple[int, int]) -> Tensor:
+        """One that is not black: a contrast may leave all the tissues of a plane without signal."""
+        for _ in range(_ATTEMPTS):
+            picture = self.objects.draw(rng, fine_shape(shape))
+            if picture.any():
+                return picture
+        raise DataError(f"{_ATTEMPTS} objects drawn one after another are black", do="look at the images given")
 
 
 @dataclass(frozen=True, eq=False)
