@@ -33,7 +33,7 @@ def test_untrained_cascade_solves_its_least_squares(kind):
     """z = x, so that x_1 = argmin |A x - y|^2 + w |x - x_0|^2: the gradient there is zero."""
     kspace = drawn(4, kind=kind)
     csm = estimate_csm(kspace)
-    method = varnet.Method(varnet.Config(n_cascades=1, cg_iters=60, **SIZES))
+    method = varnet.Method(varnet.Config(n_cascades=1, cg_iters=60, start_iters=0, **SIZES))
     with torch.no_grad():
         start, x = method.images(kspace, csm)
         assert nrmse(start, normal_equations(kspace, csm).start()) < 1e-5
@@ -45,13 +45,22 @@ def test_untrained_cascade_solves_its_least_squares(kind):
 
 def test_many_coils_start_from_cg_sense_and_few_from_sparse_wavelets():
     many, few = drawn(4), drawn(2)
-    method = varnet.Method(varnet.Config(n_cascades=1, start_iters=5, **SIZES))
+    method = varnet.Method(varnet.Config(n_cascades=1, start_iters=5, start_coils=2, **SIZES))
     with torch.no_grad():
         start = method.images(many, estimate_csm(many))[0]
         expected = cg_sense.reconstruct(many, estimate_csm(many), cg_sense.Config(n_iters=8, tolerance=0.0))
         assert nrmse(start, expected) < 1e-4
         start = method.images(few, estimate_csm(few))[0]
         assert nrmse(start, l1_wavelet.reconstruct(few, estimate_csm(few), l1_wavelet.Config(n_iters=5))) < 1e-6
+
+
+def test_starts_in_training_vary_with_the_scan_and_repeat():
+    method = varnet.Method(varnet.Config(n_cascades=1, start_iters=8, start_coils=4, **SIZES))
+    scans = [replace(drawn(2, seed=i), noise_cov=None) for i in range(12)]
+    starts = [method.drawn_start(s) for s in scans]
+    assert starts == [method.drawn_start(s) for s in scans]
+    assert set(starts) <= {0, 5, 8, 12} and len(set(starts)) > 1
+    assert method.drawn_start(drawn(5)) == 0
 
 
 def test_weight_grows_with_the_noise():
@@ -67,7 +76,7 @@ def test_networks_change_nothing_outside_the_coil_maps():
     assert 0.1 < float(where.float().mean()) < 0.8
     with torch.no_grad():
         found = trained("varnet").images(kspace, csm)
-    assert all(not x[~where].any() and x[where].all() for x in found)
+    assert all(not x[~where].any() for x in found) and all(x[where].all() for x in found[1:])
 
 
 def test_the_box_of_the_support_is_cut_and_put_back():

@@ -97,14 +97,15 @@ class Method(Recon):
         """The image after each cascade, the start first (solved form); `start_iters` is by default the config's."""
         with full_precision(csm), torch.no_grad():
             equations = normal_equations(kspace, csm)
-            x = self.start(kspace, csm, equations, start_iters)
+            support = Support(csm)
+            x = self.start(kspace, csm, equations, start_iters) * support.where
             scale = root_mean_square(x)
             noise = relative_noise(kspace, scale)
 
         def consistent(z: Tensor, weight: Tensor) -> Tensor:
             return equations.consistent(z, weight, scale, self.config.cg_iters)
 
-        return [v * scale for v in unrolled(x / scale, self.cascades, noise, Support(csm), consistent)]
+        return [v * scale for v in unrolled(x / scale, self.cascades, noise, support, consistent)]
 
     def start(self, kspace: KSpace, csm: Tensor, equations: Normal, n_iters: int | None = None) -> Tensor:
         """x_0, without gradients: of l1_wavelet, or for 0 iterations of CG-SENSE."""
