@@ -33,7 +33,7 @@ from spinecho.nets.features import root_mean_square
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    n_unrolls: int = 5
+    n_unrolls: int = 4
     """times that the refinement and the data consistency are done"""
     channels: tuple[int, ...] = (32, 64, 96)
     """of the U-Net's levels, finest first"""
