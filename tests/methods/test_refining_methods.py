@@ -172,9 +172,9 @@ def test_loss_of_an_object_that_leaves_readout_positions_empty(name):
 def test_loss_does_not_depend_on_the_scale(name):
     method, kspace = trained(name), drawn(2)
     assert kspace.target is not None
-    scaled = replace(rescale(kspace, 1e3), target=kspace.target * 1e3)
+    scaled = replace(rescale(kspace, 1024.0), target=kspace.target * 1024)  # exact: l1_wavelet amplifies rounding
     with torch.no_grad():
-        assert float(method.loss(scaled)) == pytest.approx(float(method.loss(kspace)), rel=1e-2)
+        assert float(method.loss(scaled)) == pytest.approx(float(method.loss(kspace)), rel=1e-3)
 
 
 @each
