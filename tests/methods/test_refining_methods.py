@@ -171,8 +171,10 @@ def test_loss_of_an_object_that_leaves_readout_positions_empty(name):
 @each
 def test_loss_does_not_depend_on_the_scale(name):
     method, kspace = trained(name), drawn(2)
+    if name == "varnet":
+        method.config = replace(method.config, start_coils=0)  # else the start is drawn from the target's bits
     assert kspace.target is not None
-    scaled = replace(rescale(kspace, 1024.0), target=kspace.target * 1024)  # exact: l1_wavelet amplifies rounding
+    scaled = replace(rescale(kspace, 1024.0), target=kspace.target * 1024)
     with torch.no_grad():
         assert float(method.loss(scaled)) == pytest.approx(float(method.loss(kspace)), rel=1e-3)
 
