@@ -81,11 +81,12 @@ def test_networks_change_nothing_outside_the_coil_maps():
 
 
 def test_the_box_of_the_support_is_cut_and_put_back():
-    csm = torch.zeros(1, 2, 1, 12, 10, dtype=torch.complex64)
-    csm[..., 3:9, 4:7] = 1
+    csm = torch.zeros(1, 2, 1, 32, 21, dtype=torch.complex64)
+    csm[..., 9:15, 17:20] = 1
     support = Support(csm)
-    image = torch.arange(120.0).view(1, 1, 12, 10)
-    assert support.cut(image).shape == (1, 1, 6, 3)
+    image = torch.arange(672.0).view(1, 1, 32, 21)
+    assert (support.y, support.x) == ((8, 16), (16, 21))  # multiples of what the coarsest level sees, or the edge
+    assert support.cut(image).shape == (1, 1, 8, 5)
     torch.testing.assert_close(support.put_back(support.cut(image)), image * support.where)
     nothing = Support(csm * 0)
     assert nothing.cut(image).shape == image.shape and not nothing.put_back(image).any()

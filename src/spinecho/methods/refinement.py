@@ -18,6 +18,9 @@ from spinecho.nets.features import as_channels, as_complex, as_level
 from spinecho.nets.losses import image_loss
 from spinecho.nets.unet import UNet
 
+_COARSEST = 8
+"""Pixels of an image along one pixel of a U-Net's coarsest level (two by two, then halved twice)."""
+
 _LEAST_NOISE = 1e-3
 """Noise below this part of the image's root mean square counts as this much."""
 
@@ -49,15 +52,18 @@ class Refinement(nn.Module):
 
 
 class Support:
-    """Where the coil maps are not zero: networks see the box around it, and change nothing outside it."""
+    """Where the coil maps are not zero: networks see the box around it, and change nothing outside it.
+
+    The box begins and ends at multiples of the coarsest pixel (or the edge), so that a network's strides fall on the
+    same pixels whatever the neighbouring slices' support is.
+    """
 
     def __init__(self, csm: Complex[Tensor, "*batch map coil z y x"]) -> None:
         self.where = (csm != 0).any(-4).any(-4, keepdim=True)
         flat = self.where.flatten(0, -3).any(0)
         rows, columns = flat.any(1).nonzero(), flat.any(0).nonzero()
         self.shape = (flat.shape[0], flat.shape[1])
-        self.y = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, self.shape[0])
-        self.x = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, self.shape[1])
+        self.y, self.x = _widened(rows, self.shape[0]), _widened(columns, self.shape[1])
 
     def cut(self, image: Tensor) -> Tensor:
         """The box of an image on the full grid."""
@@ -67,6 +73,14 @@ class Support:
         """The full grid with zeros outside the support."""
         (top, bottom), (left, right) = self.y, self.x
         return F.pad(box, (left, self.shape[1] - right, top, self.shape[0] - bottom)) * self.where
+
+
+def _widened(found: Tensor, n: int) -> tuple[int, int]:
+    """The stretch that holds all indices found, its ends at multiples of _COARSEST; all of n if there is none."""
+    if len(found) == 0:
+        return 0, n
+    first, last = int(found[0]) // _COARSEST, int(found[-1]) // _COARSEST + 1
+    return first * _COARSEST, min(last * _COARSEST, n)
 
 
 def relative_noise(kspace: KSpace, scale: Tensor) -> Float[Tensor, "*batch 1 1 1 1"]:
