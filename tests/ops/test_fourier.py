@@ -9,7 +9,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spinecho.ops.fourier import Fourier, convolve, fft, ifft, padded_convolve, spectrum, spectrum_order
+from spinecho.ops.fourier import (
+    Fourier,
+    centring,
+    convolve,
+    fft,
+    ifft,
+    padded_convolve,
+    plain_fft,
+    plain_ifft,
+    spectrum,
+    spectrum_order,
+)
 
 SHAPES = [(1, 6, 8), (1, 5, 7), (4, 5, 6), (3, 1, 2), (1, 1, 1)]
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -123,3 +134,13 @@ def test_padded_convolution_does_not_wrap(shape, rng):
         for s in at:
             expected[tuple(r)] += kernel[tuple(r - s + middle)] * x[tuple(s)]
     torch.testing.assert_close(padded_convolve(x, spectrum(kernel)), expected)
+
+
+@pytest.mark.parametrize("n", [1, 2, 6, 7, 320, 321])
+def test_plain_transforms_with_the_phases_that_centre(n, rng):
+    x = torch.randn((3, n), dtype=torch.complex128, generator=rng)
+    a, b = centring(n, x)
+    assert a.is_complex() == b.is_complex() == bool(n % 2)
+    torch.testing.assert_close(b * plain_ifft(a * x, (-1,)), ifft(x, (-1,)))
+    torch.testing.assert_close(a.conj() * plain_fft(b.conj() * x, (-1,)), fft(x, (-1,)))
+    assert plain_fft(x, ()) is x and plain_ifft(x, ()) is x

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from spinecho.core.kspace import KSpace
-from spinecho.ops.fourier import ifft
+from spinecho.ops.fourier import plain_ifft
 
 _OUTER = 0.1
 """Share of the measured samples, those farthest from k = 0, that is taken for noise."""
@@ -42,8 +42,9 @@ def noise_sigma(kspace: KSpace) -> float:
     """
     if kspace.noise_cov is not None:
         return math.sqrt(float(kspace.noise_cov.diagonal().real.mean()))
-    outer = outermost(kspace)
-    sizes = kspace.samples.abs().movedim(-4, 0)[..., outer].flatten(1).square()
+    samples = kspace.samples.movedim(-4, 0).reshape(kspace.n_coils, -1, math.prod(kspace.samples.shape[-3:]))
+    outer = samples.index_select(-1, outermost(kspace).flatten().nonzero()[:, 0])
+    sizes = torch.view_as_real(outer).square().sum(-1).flatten(1)
     sigma2 = [float(s[s > 0].median()) / _MEDIAN_OF_EXPONENTIAL for s in sizes if bool((s > 0).any())]
     if not sigma2:
         return 0.0
@@ -76,9 +77,11 @@ def _quietest_readouts(kspace: KSpace) -> float:
         return math.inf
     if kspace.samples.shape[-1] < _FEWEST_READOUTS:
         return math.inf
-    lines = kspace.samples.flatten(0, -2)
-    lines = lines[(lines != 0).any(-1)]  # neither lines that were left out nor coils that were off
-    mean = torch.view_as_real(ifft(lines, (-1,))).square().sum(-1).mean(0)
+    grid = kspace.samples.shape[:-1]
+    where = kspace.mask[..., 0].expand(*(1,) * (len(grid) - kspace.mask.ndim + 1), *kspace.mask.shape[:-1]).expand(grid)
+    lines = kspace.samples[where]
+    lines = lines[torch.view_as_real(lines).any(-1).any(-1)]  # a coil that was off tells nothing
+    mean = torch.view_as_real(plain_ifft(lines, (-1,))).square().sum(-1).mean(0)  # in any order
     return float(mean.quantile(_QUIET)) if len(lines) else math.inf
 
 

@@ -22,7 +22,7 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.second.weight)
 
     def forward(self, x: Float[Tensor, "n c y x"]) -> Float[Tensor, "n c y x"]:
-        return x + self.second(F.relu(self.first(x)))
+        return self.second(F.relu(self.first(x), inplace=True)).add_(x)
 
 
 class UNet(nn.Module):
@@ -84,7 +84,7 @@ class UNet(nn.Module):
             x = coarser(x)
         x = self.bottom(x)
         for i in reversed(range(len(skips))):
-            x = self.up[i](skips[i] + self.finer[i](x))
+            x = self.up[i](self.finer[i](x).add_(skips[i]))
         x = self.leave(x)
         if self.shuffle > 1:
             x = F.pixel_shuffle(x, self.shuffle)

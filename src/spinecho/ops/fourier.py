@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,36 @@ def ifft(y: Tensor, dims: Sequence[int] = SPATIAL) -> Tensor:
     dims = tuple(dims)
     x = _fft.ifftn(_fft.ifftshift(y, dims), dim=dims, norm="ortho")
     return _fft.fftshift(x, dims)
+
+
+def plain_fft(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """Unitary, from index 0 to index 0: for those who bring the phases of `centring` themselves."""
+    return _fft.fftn(x, dim=tuple(dims), norm="ortho") if dims else x
+
+
+def plain_ifft(y: Tensor, dims: Sequence[int]) -> Tensor:
+    """The inverse and the adjoint of `plain_fft`."""
+    return _fft.ifftn(y, dim=tuple(dims), norm="ortho") if dims else y
+
+
+def centring(n: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Phases (a, b) along k and r with ifft(y) = b plain_ifft(a y) and fft(x) = conj(a) plain_fft(conj(b) x).
+
+    A centred transform without copies that shift: with c = n // 2, a_k = exp(-2 pi i c (k - c) / n) and
+    b_r = exp(-2 pi i c r / n), which are real signs where n is even. In the precision and on the device of `like`.
+    """
+    r = torch.arange(n, device=like.device)
+    dtype = like.real.dtype
+
+    def phase(steps: Tensor) -> Tensor:
+        if n % 2 == 0:
+            return (1 - 2 * (steps % 2)).to(dtype)
+        angle = (-2 * math.pi / n) * ((n // 2) * steps % n).double()
+        return torch.polar(torch.ones_like(angle), angle).to(
+            torch.complex128 if dtype == torch.float64 else torch.complex64
+        )
+
+    return phase(r - n // 2), phase(r)
 
 
 def spectrum_order(response: Tensor, dims: Sequence[int] = SPATIAL) -> Tensor:

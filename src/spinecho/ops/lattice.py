@@ -10,6 +10,9 @@ from jaxtyping import Bool
 
 from spinecho.core.errors import DataError
 
+_PROBED = 500
+"""Positions without a sample that are looked at first."""
+
 
 @dataclass(frozen=True)
 class Lattice:
@@ -40,6 +43,10 @@ class Lattice:
     def on_grid(self, shape: tuple[int, int], margin: tuple[int, int] = (0, 0)) -> Bool[np.ndarray, "k2 k1"]:
         """True at the lattice's points; the grid may start `margin` before the first sample."""
         k2, k1 = np.ogrid[-margin[0] : shape[0], -margin[1] : shape[1]]
+        return self.holds(k2, k1)
+
+    def holds(self, k2: np.ndarray, k1: np.ndarray) -> np.ndarray:
+        """Whether positions (arrays that broadcast) are the lattice's points."""
         row, within = np.divmod(k2 - self.offset[0], self.steps[0])
         return (within == 0) & ((k1 - self.offset[1] - self.shift * row) % self.steps[1] == 0)
 
@@ -63,12 +70,12 @@ def find_lattice(measured: Bool[np.ndarray, "k2 k1"], max_acceleration: int = 16
     """
     if not measured.any():
         raise DataError("the mask holds no measured sample", do="check the mask")
-    inside = _hull(measured)
+    missing = np.argwhere(_hull(measured) & ~measured)
+    few = missing[:: max(1, len(missing) // _PROBED)]  # refutes nearly every lattice that is wrong
     for lattice in _lattices(max_acceleration, measured):
-        points = lattice.on_grid(measured.shape)
-        if (points & inside & ~measured).any():
+        if any(lattice.holds(*positions.T).any() for positions in (few, missing)):
             continue
-        extra = measured & ~points
+        extra = measured & ~lattice.on_grid(measured.shape)
         return None if extra.any() and (_hull(extra) & ~measured).any() else lattice
     return None
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+
 import torch
 from jaxtyping import Bool, Complex
 from torch import Tensor
 
-from spinecho.ops.fourier import convolve, fft, ifft, spectrum_order
-from spinecho.ops.linop import LinearOperator
+from spinecho.ops.fourier import centring, convolve, fft, plain_fft, plain_ifft, spectrum_order
+from spinecho.ops.hybrid import HybridSamples
+from spinecho.ops.linop import LinearOperator, norm
 
 _CHUNK = {"cpu": 2**18}
 """Coil-image elements that the normal operator holds at a time: what fits a CPU's caches (2 MB in complex64) ..."""
@@ -74,6 +77,7 @@ class CartesianSense(LinearOperator):
     maps: Tensor
     maps_conj: Tensor
     response: Tensor
+    turn: Tensor
 
     def __init__(
         self, mask: Bool[Tensor, "*#batch 1 #k2 #k1 #k0"], csm: Complex[Tensor, "*#batch map coil z y x"]
@@ -90,8 +94,12 @@ class CartesianSense(LinearOperator):
         self.register_buffer("mask", mask, persistent=False)
         self.register_buffer("maps", self.enter(csm), persistent=False)
         self.register_buffer("maps_conj", self.maps.conj().resolve_conj(), persistent=False)
+        for dim in full:
+            mask = mask.narrow(dim, 0, 1)
         response = self.enter(spectrum_order(mask, self.dims)).to(csm.real.dtype)
         self.register_buffer("response", response, persistent=False)
+        self.samples = HybridSamples(mask, self.dims, self._shape, csm)
+        self.register_buffer("turn", _turn([self._shape[d] for d in self.dims], csm), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return fft(self.leave(self._expand(self.enter(x), self.maps))) * self.mask
@@ -123,23 +131,62 @@ class CartesianSense(LinearOperator):
 
     def inner_adjoint(self, y: Tensor) -> Tensor:
         """A^H y in the inner layout."""
-        apart = [d for d in (-3, -2, -1) if d not in self.dims and y.shape[d] > 1]
-        y = y * self.mask
-        hybrid = self.enter(ifft(y, apart) if apart else y)
-        return self._combine(ifft(hybrid, self.inner_dims) if self.dims else hybrid, self.maps_conj)
+        rows, _ = self._window_of(self.samples.rows(y))
+        return _total(self._gathered(part, conj) for part, _, conj in self._coil_groups(rows)) * self.turn
+
+    def residual(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """|A x - y| and A^H (A x - y), by transforms along the undersampled axes alone (Parseval's theorem)."""
+        rows, outside = self._window_of(self.samples.rows(y))
+        x = self.enter(x) * self.turn.conj()
+        sizes, images = [norm(part) for part in outside], list[Tensor]()
+        for part, maps, maps_conj in self._coil_groups(rows):
+            error = self.samples.pick(plain_fft(self._expand(x, maps), self.inner_dims)) - part
+            sizes.append(norm(error))
+            images.append(self._gathered(error, maps_conj))
+        return torch.stack(sizes).square().sum().sqrt(), self.leave(_total(images) * self.turn)
+
+    def _coil_groups(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """(rows, maps, maps_conj) of a few coils at a time."""
+        axis = len(self.dims) - 5
+        one = rows.numel() // max(1, rows.shape[axis] * rows.shape[-1]) * self.samples.size
+        step = max(1, self._chunk(rows) // max(1, one))
+        yield from zip(
+            _split(rows, axis, step), _split(self.maps, -4, step), _split(self.maps_conj, -4, step), strict=True
+        )
+
+    def _gathered(self, rows: Tensor, maps_conj: Tensor) -> Tensor:
+        """Rows in hybrid space to an image in the inner layout that lacks the factor `turn`."""
+        return self._combine(plain_ifft(self.samples.spread(rows), self.inner_dims), maps_conj)
+
+    def _window_of(self, rows: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Rows at the readout positions that maps reach, and at those before and after them."""
+        dim, start, length = self._window
+        if length == self._shape[dim]:
+            return rows, (rows[:0], rows[:0])
+        axis = self._order.index(dim) + len(self.dims) - 4
+        after = start + length
+        inside, end = rows.narrow(axis, start, length), self._shape[dim] - after
+        return inside, (rows.narrow(axis, 0, start), rows.narrow(axis, after, end))
 
     def inner_normal(self, x: Tensor) -> Tensor:
-        """A^H A x in the inner layout, a few readout positions at a time."""
+        """A^H A x in the inner layout, a few readout positions (where there are none: a few coils) at a time."""
         apart = [d for d in range(-3, -len(self.dims)) if x.shape[d] > 1]
-        axis = max(apart, key=lambda d: int(x.shape[d]), default=-3)
-        n_positions = x.shape[axis]
-        chunk = _CHUNK.get(x.device.type, _LARGE_CHUNK)
-        step = max(1, chunk * n_positions // (x.numel() * self.maps.shape[-4]))
+        if not apart:
+            step = max(1, self._chunk(x) * self.maps.shape[-5] // x.numel())
+            parts = zip(_split(self.maps, -4, step), _split(self.maps_conj, -4, step), strict=True)
+            return _total(self._gram(x, *part, self.response) for part in parts)
         operands = (x, self.maps, self.maps_conj, self.response)
-        if not apart or step >= n_positions:
+        axis = max(apart, key=lambda d: int(x.shape[d]))
+        n_positions = x.shape[axis]
+        step = max(1, self._chunk(x) * n_positions // (x.numel() * self.maps.shape[-4]))
+        if step >= n_positions:
             return self._gram(*operands)
         parts = [self._gram(*(_cut(t, axis, i, step) for t in operands)) for i in range(0, n_positions, step)]
         return torch.cat(parts, axis)
+
+    @staticmethod
+    def _chunk(x: Tensor) -> int:
+        return _CHUNK.get(x.device.type, _LARGE_CHUNK)
 
     def _gram(self, x: Tensor, maps: Tensor, maps_conj: Tensor, response: Tensor) -> Tensor:
         return self._combine(convolve(self._expand(x, maps), response, self.inner_dims), maps_conj)
@@ -153,6 +200,28 @@ class CartesianSense(LinearOperator):
         if maps_conj.shape[-5] == 1:
             return (maps_conj.squeeze(-5) * y).sum(-4, keepdim=True)
         return (maps_conj * y.unsqueeze(-5)).sum(-4)
+
+
+def _total(parts: Iterable[Tensor]) -> Tensor:
+    """The sum of arrays that nobody else holds."""
+    parts = iter(parts)
+    total = next(parts)
+    for part in parts:
+        total = total.add_(part)
+    return total
+
+
+def _turn(sizes: Sequence[int], like: Tensor) -> Tensor:
+    """Phases that centre the image of `plain_ifft` along the last axes."""
+    turn = like.real.new_ones(())
+    for n in sizes:
+        turn = turn[..., None] * centring(n, like)[1]
+    return turn
+
+
+def _split(x: Tensor, axis: int, step: int) -> list[Tensor]:
+    n = int(x.shape[axis])
+    return [x.narrow(axis, i, min(step, n - i)) for i in range(0, n, step)]
 
 
 def _cut(x: Tensor, axis: int, start: int, step: int) -> Tensor:
