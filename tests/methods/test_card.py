@@ -116,6 +116,11 @@ def test_frames_are_looked_at_one_by_one():
 
 def test_trajectories_lie_outside():
     assert outside(CARD, scan("radial:24")) == ["radial trajectory (card: Cartesian)"]
+    spokes = {**CARD, "trajectories": ["radial"]}
+    assert outside(spokes, scan("radial:24")) == []
+    assert outside({**spokes, "coils": [40, 50]}, scan("radial:24"))[0].endswith("(card: 40 to 50)")
+    with pytest.raises(DataError, match="trajectories"):
+        check_card({"trajectories": ["zigzag"]})
 
 
 def test_missing_calibration_is_the_sentence_of_the_error():

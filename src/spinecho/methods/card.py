@@ -21,7 +21,8 @@ MASKS = (*KINDS, OTHER)
 """What `masks` may list; `other` is a 3-D mask that does not fall apart into slices."""
 _WORDS = ("summary", "anatomy", "data", "licence", "results", "note")
 """What a card says to people only."""
-_LIMITS = (*RANGES, "masks", "calibration_lines", "two_dimensional")
+TRAJECTORIES = ("radial", "spiral", "other")
+_LIMITS = (*RANGES, "masks", "trajectories", "calibration_lines", "two_dimensional")
 
 
 def check_card(card: Mapping[str, Any]) -> None:
@@ -29,7 +30,9 @@ def check_card(card: Mapping[str, Any]) -> None:
 
     A card holds `coils`, `acceleration` (net: samples of the grid over samples measured), `matrix` (samples along each
     axis of the slice) and `noise` (its standard deviation relative to the largest pixel of the zero-filled root sum of
-    squares), each as [smallest, largest]; `masks`, a list of words from MASKS; `calibration_lines`, the least number;
+    squares), each as [smallest, largest]; `masks`, a list of words from MASKS;
+    `trajectories`, those of TRAJECTORIES that the network takes beside Cartesian scans (none);
+    `calibration_lines`, the least number;
     `two_dimensional`, true for networks that see slices; and, for people, texts: `summary` and others. A limit that is
     left out does not exist.
 
@@ -46,6 +49,10 @@ def check_card(card: Mapping[str, Any]) -> None:
         is_range = isinstance(limit, (list, tuple)) and len(limit) == 2 and all(_is_number(v) for v in limit)
         if not is_range or limit[0] > limit[1]:
             raise DataError(f"the card's {name} are {limit!r}", do="write [smallest, largest]")
+    trajectories = card.get("trajectories", [])
+    if not isinstance(trajectories, (list, tuple)) or any(t not in TRAJECTORIES for t in trajectories):
+        do = f"list some of: {', '.join(TRAJECTORIES)}"
+        raise DataError(f"the card's trajectories are {trajectories!r}", do=do)
     masks = card.get("masks", [])
     if not isinstance(masks, (list, tuple)) or any(m not in MASKS for m in masks):
         raise DataError(f"the card's masks are {masks!r}", do=f"list some of: {', '.join(MASKS)}")
@@ -61,7 +68,10 @@ def outside(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
     Sentences like "64 coils (card: 1 to 32)". Coils are those of the receiver, before compression.
     """
     if not kspace.is_cartesian:
-        return [f"{kspace.encoding.trajectory} trajectory (card: Cartesian)"]
+        known = card.get("trajectories", ())
+        if kspace.encoding.trajectory in known:
+            return _counted(card, kspace)
+        return [f"{kspace.encoding.trajectory} trajectory (card: {', '.join(('Cartesian', *known))})"]
     found = [*_counted(card, kspace), *_sampled(card, kspace)]
     if "noise" in card and (noise := relative_noise(kspace)) is not None:
         low, high = card["noise"]
