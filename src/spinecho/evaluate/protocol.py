@@ -20,8 +20,8 @@ JUDGED = (
     "nmse, psnr, ssim: fastMRI's definitions, range = the truth's maximum, ssim with a 7x7 uniform window; "
     "hfen: 15x15 Laplacian of Gaussian, sigma 1.5. Psnr inside: over the pixels of the object alone, where the noise "
     "floor of air does not count. Learned methods show real scans with the noise power of all coils, sqrt(|x|^2 + n "
-    "sigma^2), and so do classical ones marked +floor; simulated scans without. Lines are drawn along the phase encode, the "
-    "centre counts in R"
+    "sigma^2), and so do classical ones marked +floor; simulated scans without. Lines are drawn along the phase "
+    "encode, the centre counts in R"
 )
 """What the numbers mean, for tables and reports."""
 
