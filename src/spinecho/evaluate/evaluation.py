@@ -14,6 +14,7 @@ from spinecho.evaluate.rows import Kind, Row
 from spinecho.evaluate.run import Plan
 from spinecho.evaluate.statistics import Interval
 from spinecho.evaluate.tables import KINDS, SHOWN, Table, breakdowns, tables
+from spinecho.evaluate.words import FLOOR
 from spinecho.evaluate.worst import shown, worst
 from spinecho.io.atomic import replacing
 
@@ -44,7 +45,7 @@ def write_evaluation(path: Path, rows: Sequence[Row], plan: Plan, baseline: str,
             version=__version__,
             command=command,
             baseline=baseline,
-            judged=JUDGED,
+            judged=f"{JUDGED}. {FLOOR}",
             oracles=set(oracle.NAMES),
             kinds=[_view(rows, kind, plan, baseline) for kind in KINDS if any(r.kind == kind for r in rows)],
             refused=sorted({(r.method, r.scan, r.refused) for r in rows if r.refused}),

@@ -11,7 +11,7 @@ from spinecho.core.version import __version__
 from spinecho.evaluate.protocol import JUDGED
 from spinecho.evaluate.rows import Row
 from spinecho.evaluate.tables import KINDS, SHOWN, Table, tables
-from spinecho.evaluate.words import interval, number, seconds
+from spinecho.evaluate.words import FLOOR, interval, number, seconds
 from spinecho.io.atomic import replacing
 
 _HEAD = (
@@ -75,7 +75,7 @@ def section_text(rows: Sequence[Row], baseline: str, command: str) -> str:
     refused = sorted({(r.method, r.scan, r.refused) for r in rows if r.refused})
     lines += [f"- not run: `{method}` on {scan}: {why}" for method, scan, why in refused]
     lines += [""] * bool(refused)
-    return "\n".join([*lines, f"{JUDGED}. Seconds: median per slice; for an oracle its whole search."])
+    return "\n".join([*lines, f"{JUDGED}. {FLOOR}. Seconds: median per slice; for an oracle its whole search."])
 
 
 def _scans(rows: Sequence[Row], kind: str) -> str:

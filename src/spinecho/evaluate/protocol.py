@@ -19,9 +19,7 @@ JUDGED = (
     "with their noise; simulated scans: without). Prediction: magnitude, scaled to the truth by least squares. "
     "nmse, psnr, ssim: fastMRI's definitions, range = the truth's maximum, ssim with a 7x7 uniform window; "
     "hfen: 15x15 Laplacian of Gaussian, sigma 1.5. Psnr inside: over the pixels of the object alone, where the noise "
-    "floor of air does not count. Learned methods show real scans with the noise power of all coils, sqrt(|x|^2 + n "
-    "sigma^2), and so do classical ones marked +floor; simulated scans without. Lines are drawn along the phase "
-    "encode, the centre counts in R"
+    "floor of air does not count. Lines are drawn along the phase encode, the centre counts in R"
 )
 """What the numbers mean, for tables and reports."""
 
