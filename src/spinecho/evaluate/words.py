@@ -39,7 +39,7 @@ def seconds(value: float) -> str:
 
 
 FLOOR = (
-    "Learned methods show real scans with the noise power of all coils, sqrt(|x|^2 + n sigma^2), as the truth has it, and "
-    "so do classical ones marked +floor; the others, and all methods on simulated scans, do not"
+    "Learned methods show real scans with the noise power of all coils, sqrt(|x|^2 + n sigma^2), as the truth has it, "
+    "and so do classical ones marked +floor; the others, and all methods on simulated scans, do not"
 )
 """What a table must say of the noise floor."""
