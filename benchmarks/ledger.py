@@ -14,7 +14,7 @@ import torch
 from benchmarks.scoring import against
 from benchmarks.specs import parse_method, weights_digest
 from spinecho.core.kspace import KSpace
-from spinecho.evaluate.run import shows_floor
+from spinecho.evaluate.case import shows_floor
 from spinecho.methods.reconstruct import recon
 
 OUTSIDE = "outside the card of"

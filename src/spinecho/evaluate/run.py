@@ -17,11 +17,11 @@ from spinecho.calib.prepare import prewhiten
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 from spinecho.evaluate import oracle
+from spinecho.evaluate.case import shows_floor
 from spinecho.evaluate.protocol import judge
 from spinecho.evaluate.rows import Row, Rows
 from spinecho.evaluate.truth import Source, Truth, load_truth
 from spinecho.evaluate.versions import version_of
-from spinecho.methods import registry
 from spinecho.methods.device import scan_to
 from spinecho.methods.reconstruct import build, recon
 from spinecho.sim.mask_spec import MaskSpec
@@ -190,12 +190,6 @@ def named(method: str) -> tuple[str, dict[str, Any], bool]:
         do = "write METHOD+floor for a classical method; learned ones have the noise floor already"
         raise DataError(f"{method}+{rest} is no method", do=do)
     return name, {"weights": Path(file)} if file else {}, bool(plus)
-
-
-def shows_floor(name: str) -> bool:
-    """Whether a method's image has the noise power of all coils, unless told otherwise."""
-    offer = registry.offer(name)
-    return offer.learned and "noise_floor" in registry.load("recon", offer.method).Config.__dataclass_fields__
 
 
 def _cpu() -> float:
