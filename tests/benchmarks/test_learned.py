@@ -172,7 +172,7 @@ def test_what_goes_wrong_is_part_of_the_result(tmp_path, monkeypatch):
     (done,) = fill(tmp_path / "cases.jsonl", [{"seed": 0}], ["grappa(nothing=1)"], Counting())
     assert "nothing" in done.outcomes["grappa(nothing=1)"].failed
 
-    def strange(kspace, name):
+    def strange(kspace, name, **settings):
         header = Header().noted("outside the card of varnet: 64 coils", "note: outside the card of varnet: noise 1")
         return replace(kspace.image(kspace.target), header=header)
 
