@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 PEERS := .venv-peers/.installed
 TORCH := torch==2.13.0
 
-.PHONY: demo test test-slow test-peer test-gpu check check-files bench peers samples clean
+.PHONY: demo test test-slow test-peer test-gpu check check-files bench bench-learned results peers samples clean
 
 $(STAMP): pyproject.toml
 	$(PY) -m venv .venv
@@ -42,6 +42,7 @@ check-files: $(STAMP)
 $(PEERS): benchmarks/peers.txt
 	$(PY) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet -r benchmarks/peers.txt
+	.venv-peers/bin/pip install --quiet --no-deps fastmri==0.3.0
 	@touch $(PEERS)
 
 peers: $(PEERS)
@@ -49,6 +50,26 @@ peers: $(PEERS)
 # beside bart (apt install bart), sigpy and pygrappa; writes benchmarks/RESULTS.md
 bench: $(STAMP) $(PEERS)
 	$(BIN)/python -m benchmarks
+
+# learned methods beside fastMRI's VarNet, on scans unlike those in training, on the simulated test split; writes
+# benchmarks/RESULTS-LEARNED.md (needs ../shared; about 40 minutes on 2 cores)
+bench-learned: $(STAMP) $(PEERS)
+	$(BIN)/python -m benchmarks.learned_speed
+	$(BIN)/python -m benchmarks.simulated
+	$(BIN)/python -m benchmarks.robustness
+
+# docs/results.md: real raw slices by all methods and the oracles (needs ../shared and bart; the first run takes an hour)
+RESULTS := zero_filled cg_sense l1_wavelet l1_wavelet+floor tv tv+floor unet modl varnet_fast varnet
+results: $(STAMP)
+	$(BIN)/spinecho evaluate --data ../shared/data/kspace/brain_t1_7coil_images.npz --axes 'y x coil' \
+	  --domain coil-images --readout y --methods $(RESULTS) oracle --baseline oracle --accel 4 8 --centre 0.08 0.04 \
+	  --report runs/real-brain.html --markdown docs/results.md --section 'Real brain slice, 7 coils'
+	$(BIN)/spinecho evaluate --data benchmarks/real_single_coil.json --methods $(RESULTS) oracle_l1_wavelet \
+	  --baseline oracle_l1_wavelet --accel 4 --centre 0.08 \
+	  --report runs/real-single-coil.html --markdown docs/results.md --section 'Real slices, 1 coil'
+	$(BIN)/spinecho evaluate --data sim:10 --labels ../shared/data/label_maps \
+	  --methods $(filter-out %+floor,$(RESULTS)) --baseline l1_wavelet --accel 4 8 12 --seeds 0 \
+	  --report runs/simulated.html --markdown docs/results.md --section 'Simulated heads, test subjects'
 
 samples: $(STAMP)
 	$(BIN)/pip install --quiet -e '.[samples]'
