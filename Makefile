@@ -67,7 +67,7 @@ results: $(STAMP)
 	$(BIN)/spinecho evaluate --data benchmarks/real_single_coil.json --methods $(RESULTS) oracle_l1_wavelet \
 	  --baseline oracle_l1_wavelet --accel 4 --centre 0.08 \
 	  --report runs/real-single-coil.html --markdown docs/results.md --section 'Real slices, 1 coil'
-	$(BIN)/spinecho evaluate --data sim:10 --labels ../shared/data/label_maps \
+	$(BIN)/spinecho evaluate --data sim:10 --sim-coils 8 --labels ../shared/data/label_maps \
 	  --methods $(filter-out %+floor,$(RESULTS)) --baseline l1_wavelet --accel 4 8 12 --seeds 0 \
 	  --report runs/simulated.html --markdown docs/results.md --section 'Simulated heads, test subjects'
 
