@@ -20,6 +20,9 @@ from spinecho.ops.fourier import fft, ifft
 from spinecho.ops.model import forward_model
 
 
+NOTHING_OF_THE_START = torch.tensor([-100.0, 0.0, 0.0])
+
+
 @pytest.fixture(autouse=True)
 def _one_thread():
     n = torch.get_num_threads()
@@ -35,6 +38,7 @@ def test_untrained_cascade_solves_its_least_squares(kind):
     csm = estimate_csm(kspace)
     method = varnet.Method(varnet.Config(n_cascades=1, cg_iters=60, start_iters=0, **SIZES))
     with torch.no_grad():
+        method.mix.copy_(NOTHING_OF_THE_START)
         start, x = method.images(kspace, csm)
         assert nrmse(start, normal_equations(kspace, csm).start()) < 1e-5
         A = forward_model(kspace, csm)
@@ -62,6 +66,18 @@ def test_starts_in_training_vary_with_the_scan_and_repeat():
     assert starts == [method.drawn_start(s) for s in scans]
     assert set(starts) <= {0, 5, 8, 12} and len(set(starts)) > 1
     assert method.drawn_start(drawn(5)) == 0
+
+
+def test_the_image_keeps_a_share_of_the_start():
+    kspace, method = drawn(4), trained("varnet")
+    csm = estimate_csm(kspace)
+    accel = 1 / float(kspace.mask.float().mean())
+    with torch.no_grad():
+        method.mix.copy_(NOTHING_OF_THE_START)
+        start, *_, network = method.images(kspace, csm)
+        method.mix.copy_(torch.tensor([1.0, -1.0, 0.0]))
+        share = 1 / (1 + torch.tensor(accel).log().sub(1).exp())
+        torch.testing.assert_close(method.images(kspace, csm)[-1], torch.lerp(network, start, share.to(start.dtype)))
 
 
 def test_weight_grows_with_the_noise():
@@ -121,7 +137,7 @@ def test_names_and_first_weights_are_those_that_runs_were_begun_with():
     state = varnet.Method(varnet.Config(n_cascades=3, **SIZES)).state_dict()
     for name, tensor in first.items():
         assert torch.equal(state[f"cascades.0.unet.{name}"], tensor)
-    extra = {f"cascades.{i}.{name}" for i in range(3) for name in ("log_weight", "log_power")}
+    extra = {"mix", *(f"cascades.{i}.{name}" for i in range(3) for name in ("log_weight", "log_power"))}
     assert set(state) == extra | {f"cascades.{i}.unet.{name}" for i in range(3) for name in first}
 
 

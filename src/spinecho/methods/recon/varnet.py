@@ -4,7 +4,9 @@ Source: Sriram et al. 2020, End-to-end variational networks, doi:10.1007/978-3-0
 MoDL, doi:10.1109/TMI.2018.2865356, for data consistency by conjugate gradients. With x_0 from a few iterations of
 `l1_wavelet` (or of CG-SENSE), each cascade k computes
 
-    z = x + U_k(x, z_before, x_0, noise),     x = argmin |A x - y|^2 + w_k |x - z|^2.
+    z = x + U_k(x, z_before, x_0, noise),     x = argmin |A x - y|^2 + w_k |x - z|^2,
+
+and the image is (1 - s) x + s x_0 with a share s that depends on the acceleration and the noise by three numbers.
 
 How we differ: the refinement sees one coil-combined image instead of k-space, maps come from ESPIRiT, U_k is a U-Net
 without normalisation or biases (nothing depends on the scale), the weight w_k grows with the scan's noise by a learned
@@ -68,6 +70,7 @@ class Method(Recon):
             self.end_to_end = EndToEnd(config.n_cascades, config.channels, config.blocks, config.map_channels)
         else:
             self.cascades = nn.ModuleList(Refinement(config.channels, config.blocks) for _ in range(config.n_cascades))
+            self.mix = nn.Parameter(torch.tensor([-2.0, 0.0, 0.0]))
 
     @classmethod
     def refusal(cls, kspace: KSpace) -> str | None:
@@ -105,7 +108,15 @@ class Method(Recon):
         def consistent(z: Tensor, weight: Tensor) -> Tensor:
             return equations.consistent(z, weight, scale, self.config.cg_iters)
 
-        return [v * scale for v in unrolled(x / scale, self.cascades, noise, support, consistent)]
+        found = [v * scale for v in unrolled(x / scale, self.cascades, noise, support, consistent)]
+        return [*found[:-1], torch.lerp(found[-1], x, self.share(kspace, noise).to(x.dtype))]
+
+    def share(self, kspace: KSpace, noise: Tensor) -> Tensor:
+        """How much of the start the last image keeps: less where much was left out, or much is noise."""
+        assert kspace.mask is not None
+        accel = 1 / kspace.mask.float().mean((-4, -3, -2, -1), keepdim=True).expand(noise.shape).clamp_min(1e-6)
+        seen = torch.stack([torch.ones_like(noise), accel.log(), noise.log()], -1)
+        return torch.sigmoid((seen * self.mix).sum(-1))
 
     def start(self, kspace: KSpace, csm: Tensor, equations: Normal, n_iters: int | None = None) -> Tensor:
         """x_0, without gradients: of l1_wavelet, or for 0 iterations of CG-SENSE."""
