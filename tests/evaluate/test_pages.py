@@ -247,7 +247,7 @@ def test_the_demo_writes_each_method_and_reports_all(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "sample_names", lambda: list(scans))
     monkeypatch.setattr(demo, "read_sample", scans.__getitem__)
     monkeypatch.setattr(cases.registry, "names", lambda kind: ["auto", "cg_sense", "gridding", "zero_filled"])
-    monkeypatch.setattr(cases.registry, "weights_names", lambda: [])
+    monkeypatch.setattr(cases.registry, "weights_names", list)
     said = list(demo.run_demo(tmp_path / "new" / "out"))
     files = {p.name for p in (tmp_path / "new" / "out").iterdir()}
     methods = ("zero_filled", "cg_sense")

@@ -19,7 +19,6 @@ from spinecho.ops.coils import Coils, root_sum_of_squares
 from spinecho.ops.fourier import fft, ifft
 from spinecho.ops.model import forward_model
 
-
 NOTHING_OF_THE_START = torch.tensor([-100.0, 0.0, 0.0])
 
 
