@@ -47,7 +47,7 @@ class Config:
     """residual blocks of each level"""
     cg_iters: int = 5
     """conjugate-gradient iterations of each data consistency"""
-    start_iters: int = 40
+    start_iters: int = 60
     """iterations of l1_wavelet to start from; 0: of CG-SENSE, which is faster and less good"""
     start_coils: int = 128
     """with more coils than this, start from CG-SENSE"""
