@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spinecho.calib.centre import missing_calibration
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
@@ -41,7 +42,17 @@ class Simulated:
     draws: Draws
 
     def scan(self, rng: torch.Generator) -> KSpace:
-        """A scan; see `sim.draws.acquire_random` and, for a share of them, `sim.draws_radial.acquire_radial`."""
+        """A scan; see `sim.draws.acquire_random` and, for a share of them, `sim.draws_radial.acquire_radial`.
+
+        Where a steep phase has moved the centre of k-space out of the calibration block it is drawn again.
+        """
+        for _ in range(_ATTEMPTS):
+            scan = self._scan(rng)
+            if (reason := missing_calibration(scan)) is None:
+                return scan
+        raise DataError(f"{_ATTEMPTS} scans drawn one after another: {reason}", do="draw more calibration lines")
+
+    def _scan(self, rng: torch.Generator) -> KSpace:
         shape = sample_shape(rng, self.draws)
         if self.draws.radial and uniform(rng) < self.draws.radial:
             side = shape[0]
