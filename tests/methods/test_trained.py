@@ -1,0 +1,68 @@
+"""The weights in the package: better than compressed sensing on scans that no training has seen."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import numpy as np
+import pytest
+import torch
+
+import spinecho
+from spinecho.evaluate.protocol import judge, truth_of
+from spinecho.io.options import ReadOptions
+from spinecho.io.read import read
+from spinecho.methods import registry
+from spinecho.methods.retrospective import undersample
+from spinecho.sim.acquire import acquire
+from spinecho.sim.mask import random_lines
+
+pytestmark = pytest.mark.skipif("varnet" not in registry.weights_names(), reason="no trained weights in this tree")
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return spinecho.read(files("spinecho.samples") / "cartesian_r4.mrd.h5")
+
+
+def psnr(kspace, truth, method, **settings):
+    return judge(truth, spinecho.recon(kspace, method, **settings).values)[0].psnr
+
+
+@pytest.mark.parametrize("name, gain", [("varnet", 1.0), ("varnet_fast", -0.5), ("modl", -1.0)])
+def test_sample_scan(sample, name, gain):
+    truth = sample.target.flatten(0, -3).double()
+    sparse = psnr(sample, truth, "l1_wavelet")
+    assert psnr(sample, truth, name, noise_floor=False) > sparse + gain
+
+
+def test_auto_takes_varnet_inside_its_card_only(sample):
+    assert any("auto took varnet" in step for step in spinecho.recon(sample).header.history)
+    k, n = sample, sample.n_coils
+    many = torch.cat([k.samples] * 5, -4)  # 40 coils, the card says 32
+    wide = spinecho.KSpace(samples=many, mask=k.mask, encoding=k.encoding, geometries=k.geometries, axes=k.axes)
+    history = spinecho.recon(wide).header.history
+    assert wide.n_coils == 5 * n and not any("auto took varnet" in step for step in history)
+    assert any(f"{5 * n} coils" in step for step in history)
+
+
+@pytest.mark.parametrize("mask, least", [("random:4:0.08:0", 34.5), ("random:8:0.04:0", 30.0)])
+def test_real_brain(shared_data, mask, least):
+    """Floors are a decibel and more below what was measured, so that other processors pass."""
+    path = shared_data / "kspace/brain_t1_7coil_images.npz"
+    full = read(path, ReadOptions(axes="y x coil", domain="coil-images", readout="y"))
+    truth = truth_of(full)
+    scan = undersample(full, mask)
+    found = psnr(scan, truth, "varnet")
+    assert found > least and found > psnr(scan, truth, "l1_wavelet") + 1
+    assert found > psnr(scan, truth, "varnet_fast")
+
+
+def test_odd_sizes_one_coil_and_no_signal_at_the_edges():
+    rng = torch.Generator().manual_seed(0)
+    image = torch.zeros(1, 1, 97, 65, dtype=torch.complex64)
+    image[..., 20:70, 15:50] = torch.rand(50, 35, generator=rng)
+    mask = random_lines(97, 3.0, 12, rng)
+    kspace = acquire(image, torch.ones(1, 1, 1, 97, 65, dtype=torch.complex64), mask=mask)
+    values = spinecho.recon(kspace, "varnet").values
+    assert values.shape == image.shape and bool(np.isfinite(values.abs().numpy()).all())
