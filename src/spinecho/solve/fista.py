@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 Map = Callable[[Tensor], Tensor]
@@ -34,7 +35,7 @@ def fista(gradient: Map, prox: Map, x0: Tensor, *, step: float = 1.0) -> Iterato
     t, n = 1.0, 0
     while True:
         yield FISTAState(x, n)
-        previous, x = x, prox(z - step * gradient(z))
+        previous, x = x, prox(torch.sub(z, gradient(z), alpha=step))
         t, momentum = (1 + (1 + 4 * t * t) ** 0.5) / 2, t - 1
-        z = x + (momentum / t) * (x - previous)
+        z = torch.add(x, x - previous, alpha=momentum / t)
         n += 1

@@ -25,8 +25,15 @@ def shrink(x: Tensor, threshold: float | Tensor, *, power: float = 1.0, dims: Se
     squares = _squares(x, dims)
     size = torch.where(squares > 0, squares, 1).sqrt()  # so that the square root's slope at 0 stays out of gradients
     ratio = torch.as_tensor(threshold, dtype=size.dtype, device=size.device) / size
-    kept = (1 - (ratio if power == 1 else ratio ** (2 - power))).clamp_min(0)
+    kept = (1 - _power(ratio, 2 - power)).clamp_min(0)
     return x * torch.where(squares > 0, kept, 0)
+
+
+def _power(x: Tensor, exponent: float) -> Tensor:
+    """x to the exponent; the common ones without a logarithm."""
+    if exponent == 1:
+        return x
+    return x * x.sqrt() if exponent == 1.5 else x**exponent
 
 
 def _squares(x: Tensor, dims: Sequence[int]) -> Tensor:
