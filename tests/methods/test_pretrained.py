@@ -147,7 +147,7 @@ def test_weights_for_a_method_that_has_none(weights, scan):
         ({"config": {"channels": [], "strength": 1.0}}, "no network can be built from its settings"),
         ({"config": {"channels": ["a"], "strength": 1.0}}, "no network can be built from its settings"),
         ({"config": {"channels": [-1], "strength": 1.0}}, "no network can be built from its settings"),
-        ({"config": {"channels": [5], "strength": 1.0}}, r"weight has shape .*wanted is .*5"),
+        ({"config": {"channels": [5], "strength": 1.0}}, r"first.bias has shape .*wanted is .*5"),
         ({"config": 3}, "its card or config is no dictionary"),
         ({"card": {"coil": [1, 2]}}, "the card has unknown entries: coil"),
     ],

@@ -12,7 +12,7 @@ from spinecho.calib.prepare import prepare
 from spinecho.core.encoding import Encoding
 from spinecho.core.geometry import Geometry
 from spinecho.methods import registry
-from spinecho.methods.recon.auto import choices
+from spinecho.methods.recon.auto import choices, trained
 from spinecho.methods.recon.llr import automatic_threshold, frame_axis
 from spinecho.methods.retrospective import FLAG, undersample
 from spinecho.ops.fourier import fft, ifft
@@ -275,7 +275,7 @@ def test_llr_of_a_static_clean_series_is_the_object():
     assert error_inside(recon(kspace, "zero_filled"), striped()) > 0.1
 
 
-UNDERSAMPLED = ("l1_wavelet", "cg_sense", "grappa", "zero_filled")
+UNDERSAMPLED = (*trained(), "l1_wavelet", "cg_sense", "grappa", "zero_filled")
 
 
 @pytest.mark.parametrize(

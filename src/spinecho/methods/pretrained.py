@@ -188,7 +188,7 @@ def _fill(runner: Recon, tensors: dict[str, Tensor], path: str | Path) -> None:
         if names:
             listed = ", ".join(sorted(names)[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             raise DataError(f"it {words} weights: {listed}", do=do, file=path)
-    for name, tensor in tensors.items():
+    for name, tensor in sorted(tensors.items()):
         have, want = (tuple(tensor.shape), tensor.dtype), (tuple(wanted[name].shape), wanted[name].dtype)
         if have != want:
             raise DataError(
