@@ -168,5 +168,5 @@ def test_the_time_the_command_took_is_told_on_a_terminal_only(capsys):
     begin = time.perf_counter()
     with progress("zero_filled") as tell:
         tell(1, 2)
-    assert time.perf_counter() - begin < 5
+    assert time.perf_counter() - begin < 0.5
     assert capsys.readouterr().err == ""

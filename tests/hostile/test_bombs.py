@@ -127,4 +127,4 @@ def test_bomb(name, reader, tmp_path):
     answer = reader.ask(path)
     assert answer.outcome == "DataError", answer
     assert answer.seconds < 5
-    assert answer.grown_bytes < UNPACKED  # what unpacking it whole would take, wherever torch needs more or less
+    assert answer.grown_bytes < 0.75 * UNPACKED  # above the imports, which differ by machine and build of torch

@@ -132,17 +132,21 @@ def test_the_worker_has_no_torch(tmp_path):
 
 
 def test_a_good_file_is_vetted_once_and_quickly(tmp_path):
-    path = tmp_path / "plain.h5"
-    with h5py.File(path, "w") as file:
-        file["kspace"] = np.ones((50, 2**20), np.float32)
+    """The least of three, so that a busy machine's pauses do not count."""
     vet(ragged(tmp_path / "warm.h5"))
-    begin = time.perf_counter()
-    assert vet(path) == 50 * 2**22
-    assert time.perf_counter() - begin < 3  # 0.05 s on a quiet machine
-    begin = time.perf_counter()
-    for _ in range(100):
-        vet(path)
-    assert time.perf_counter() - begin < 1  # 0.01 s on a quiet machine
+    first, again = [], []
+    for i in range(3):
+        path = tmp_path / f"plain{i}.h5"
+        with h5py.File(path, "w") as file:
+            file["kspace"] = np.ones((50, 2**20), np.float32)
+        begin = time.perf_counter()
+        assert vet(path) == 50 * 2**22
+        first.append(time.perf_counter() - begin)
+        begin = time.perf_counter()
+        for _ in range(100):
+            vet(path)
+        again.append(time.perf_counter() - begin)
+    assert min(first) < 0.3 and min(again) < 0.1
 
 
 def test_signature_behind_a_user_block(tmp_path):

@@ -178,6 +178,25 @@ def test_half_precision_stays_near_and_checkpointing_must_exist(tmp_path):
         gradient_of(toy.run(tmp_path, checkpointing=True))
 
 
+def test_checkpointing_changes_no_gradient():
+    from spinecho.nets.unet import UNet
+
+    torch.manual_seed(0)
+    network = UNet(2, 2, (4, 4), (1, 1))
+    torch.nn.init.normal_(network.leave.weight)
+    x = torch.randn(1, 2, 16, 16)
+    found = []
+    for network.checkpointing in (False, True):
+        network.zero_grad()
+        entered = []
+        hook = network.enter.register_forward_hook(lambda *_, entered=entered: entered.append(1))
+        network(x).square().sum().backward()
+        hook.remove()
+        found.append([p.grad.clone() for p in network.parameters()])
+        assert len(entered) == 1 + network.checkpointing  # again in the backward pass
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
 @pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")  # torch's own compiler uses it
 def test_only_networks_are_compiled():
     from spinecho.nets.unet import UNet

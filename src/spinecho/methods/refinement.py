@@ -10,10 +10,12 @@ from jaxtyping import Complex, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spinecho.calib.centre import missing_calibration
 from spinecho.calib.noise import noise_sigma, rss_noise
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.core.precision import full_precision
+from spinecho.methods.slices import by_slices, no_slices
 from spinecho.nets.features import as_channels, as_complex, as_level
 from spinecho.nets.losses import image_loss
 from spinecho.nets.unet import UNet
@@ -118,6 +120,20 @@ def deep_loss(images: Sequence[Tensor], target: Tensor, csm: Tensor) -> Tensor:
         truth = target.abs() * Support(csm).where
         losses = torch.stack([image_loss(x, truth) for x in images])
         return losses[-1] + 0.1 * losses.mean()
+
+
+def slice_by_slice(kspace: KSpace, one: Callable[[KSpace], tuple[Tensor, ...]], noise_floor: bool) -> Image:
+    """The image of a Cartesian scan by a function of its slices, which returns (values, coil maps)."""
+    x, csm = by_slices(kspace, one)
+    image = kspace.image(x, csm=csm)
+    return with_floor(image, kspace) if noise_floor else image
+
+
+def refused(kspace: KSpace) -> str | None:
+    """Why no Cartesian slices with coil maps can be made of a scan; None if they can."""
+    if not kspace.is_cartesian:
+        return "its samples lie along a trajectory, not on a grid (use modl)"
+    return missing_calibration(kspace) or no_slices(kspace)
 
 
 def with_floor(image: Image, kspace: KSpace) -> Image:

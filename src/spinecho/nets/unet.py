@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 
 class ResidualBlock(nn.Module):
@@ -53,6 +55,8 @@ class UNet(nn.Module):
         super().__init__()
         assert len(channels) == len(blocks) > 0
         self.shuffle = shuffle
+        self.checkpointing = False
+        """compute activations again in the backward pass instead of keeping them"""
         self.enter = nn.Conv2d(n_in * shuffle**2, channels[0], 3, padding=1, bias=False)
         stages = [nn.Sequential(*(ResidualBlock(c) for _ in range(n))) for c, n in zip(channels, blocks, strict=True)]
         self.down, self.bottom = nn.ModuleList(stages[:-1]), stages[-1]
@@ -70,6 +74,11 @@ class UNet(nn.Module):
         return self.shuffle * 2 ** len(self.coarser)
 
     def forward(self, x: Float[Tensor, "n c y x"]) -> Float[Tensor, "n c2 y x"]:
+        if self.checkpointing and torch.is_grad_enabled():
+            return cast(Tensor, checkpoint(self._activated, x, use_reentrant=False))
+        return self._activated(x)
+
+    def _activated(self, x: Tensor) -> Tensor:
         size = x.shape[-2:]
         missing = [-n % self.coarsest for n in size]
         if any(missing):

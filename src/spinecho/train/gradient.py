@@ -14,6 +14,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 from spinecho.core.method import Recon
 from spinecho.methods.device import scan_to
+from spinecho.nets.unet import UNet
 from spinecho.train.draw import generator
 from spinecho.train.settings import Settings
 from spinecho.train.team import Team
@@ -92,9 +93,11 @@ def wrapped(method: Recon, settings: Settings, team: Team) -> Gradient:
         do = f"give --batch a multiple of {team.size}"
         raise DataError(f"a batch of {settings.batch} scans cannot be dealt out to {team.size} processes", do=do)
     if settings.checkpointing:
-        if not hasattr(method, "checkpointing"):
+        networks = [m for m in method.modules() if isinstance(m, UNet)]
+        if not networks:
             raise DataError("this method has no activation checkpointing", do="leave out --checkpointing")
-        setattr(method, "checkpointing", True)  # noqa: B010 - a plain flag, where the method has one
+        for network in networks:
+            network.checkpointing = True
     if settings.compiled:
         compile_networks(method)
     loss: nn.Module = Loss(method)

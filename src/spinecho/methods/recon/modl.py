@@ -19,15 +19,21 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from spinecho.calib.centre import missing_calibration
 from spinecho.calib.csm import estimate_csm
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.core.method import Recon
 from spinecho.core.precision import full_precision
 from spinecho.methods.normal import normal_equations
-from spinecho.methods.refinement import Refinement, Support, deep_loss, relative_noise, unrolled, with_floor
-from spinecho.methods.slices import by_slices, no_slices
+from spinecho.methods.refinement import (
+    Refinement,
+    Support,
+    deep_loss,
+    refused,
+    relative_noise,
+    slice_by_slice,
+    unrolled,
+)
 from spinecho.nets.features import root_mean_square
 
 
@@ -57,7 +63,7 @@ class Method(Recon):
     @classmethod
     def refusal(cls, kspace: KSpace) -> str | None:
         if kspace.is_cartesian:
-            return missing_calibration(kspace) or no_slices(kspace)
+            return refused(kspace)
         if kspace.encoding.matrix[0] > 1:
             return "its trajectory is that of a volume, and the network sees slices (use nufft_cg)"
         return None
@@ -66,9 +72,7 @@ class Method(Recon):
         if not kspace.is_cartesian:
             csm = estimate_csm(kspace)
             return kspace.image(self.reconstruct(kspace, csm), csm=csm)
-        x, csm = by_slices(kspace, self.slices)
-        image = kspace.image(x, csm=csm)
-        return with_floor(image, kspace) if self.config.noise_floor else image
+        return slice_by_slice(kspace, self.slices, self.config.noise_floor)
 
     def slices(self, kspace: KSpace) -> tuple[Tensor, Tensor]:
         """Image and coil maps of a Cartesian scan of slices."""

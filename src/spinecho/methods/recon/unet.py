@@ -14,14 +14,12 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from spinecho.calib.centre import missing_calibration
 from spinecho.calib.csm import estimate_csm
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.core.method import Recon
 from spinecho.core.precision import full_precision
-from spinecho.methods.refinement import Support, deep_loss, relative_noise, with_floor
-from spinecho.methods.slices import by_slices, no_slices
+from spinecho.methods.refinement import Support, deep_loss, refused, relative_noise, slice_by_slice
 from spinecho.nets.features import as_channels, as_complex, as_level, root_mean_square
 from spinecho.nets.unet import UNet
 from spinecho.ops.psf import CartesianSense
@@ -48,14 +46,10 @@ class Method(Recon):
 
     @classmethod
     def refusal(cls, kspace: KSpace) -> str | None:
-        if not kspace.is_cartesian:
-            return "its samples lie along a trajectory, not on a grid (use modl)"
-        return missing_calibration(kspace) or no_slices(kspace)
+        return refused(kspace)
 
     def forward(self, kspace: KSpace) -> Image:
-        x, csm = by_slices(kspace, self.slices)
-        image = kspace.image(x, csm=csm)
-        return with_floor(image, kspace) if self.config.noise_floor else image
+        return slice_by_slice(kspace, self.slices, self.config.noise_floor)
 
     def slices(self, kspace: KSpace) -> tuple[Tensor, Tensor]:
         """Image and coil maps of a scan of slices."""

@@ -23,7 +23,6 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor, nn
 
-from spinecho.calib.centre import missing_calibration
 from spinecho.calib.csm import estimate_csm
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
@@ -32,8 +31,15 @@ from spinecho.core.precision import full_precision
 from spinecho.methods.e2e import EndToEnd
 from spinecho.methods.normal import Normal, normal_equations
 from spinecho.methods.recon import l1_wavelet
-from spinecho.methods.refinement import Refinement, Support, deep_loss, relative_noise, unrolled, with_floor
-from spinecho.methods.slices import by_slices, no_slices
+from spinecho.methods.refinement import (
+    Refinement,
+    Support,
+    deep_loss,
+    refused,
+    relative_noise,
+    slice_by_slice,
+    unrolled,
+)
 from spinecho.nets.features import root_mean_square
 
 
@@ -74,14 +80,10 @@ class Method(Recon):
 
     @classmethod
     def refusal(cls, kspace: KSpace) -> str | None:
-        if not kspace.is_cartesian:
-            return "its samples lie along a trajectory, not on a grid (use modl)"
-        return missing_calibration(kspace) or no_slices(kspace)
+        return refused(kspace)
 
     def forward(self, kspace: KSpace) -> Image:
-        x, csm = by_slices(kspace, self.slices)
-        image = kspace.image(x, csm=csm)
-        return with_floor(image, kspace) if self.config.noise_floor else image
+        return slice_by_slice(kspace, self.slices, self.config.noise_floor)
 
     def slices(self, kspace: KSpace) -> tuple[Tensor, Tensor]:
         """Image and coil maps of a scan of slices."""
