@@ -14,23 +14,49 @@ if TYPE_CHECKING:
     from spinecho.core.header import Header
     from spinecho.core.image import Image
     from spinecho.core.kspace import KSpace
+    from spinecho.core.transform import Affine, Composite, Displacement, Rigid, Transform, Velocity
     from spinecho.io.read import read
     from spinecho.io.write import write
+    from spinecho.methods.align import register
     from spinecho.methods.reconstruct import recon
 
 _HOME = {
+    "Affine": "spinecho.core.transform",
+    "Composite": "spinecho.core.transform",
     "DataError": "spinecho.core.errors",
+    "Displacement": "spinecho.core.transform",
     "Encoding": "spinecho.core.encoding",
     "Geometry": "spinecho.core.geometry",
     "Header": "spinecho.core.header",
     "Image": "spinecho.core.image",
     "KSpace": "spinecho.core.kspace",
+    "Rigid": "spinecho.core.transform",
+    "Transform": "spinecho.core.transform",
+    "Velocity": "spinecho.core.transform",
     "read": "spinecho.io.read",
     "recon": "spinecho.methods.reconstruct",
+    "register": "spinecho.methods.align",
     "write": "spinecho.io.write",
 }
 
-__all__ = ["DataError", "Encoding", "Geometry", "Header", "Image", "KSpace", "read", "recon", "write"]
+__all__ = [
+    "Affine",
+    "Composite",
+    "DataError",
+    "Displacement",
+    "Encoding",
+    "Geometry",
+    "Header",
+    "Image",
+    "KSpace",
+    "Rigid",
+    "Transform",
+    "Velocity",
+    "read",
+    "recon",
+    "register",
+    "write",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from torch import nn
 
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
+from spinecho.core.transform import Transform
 
 
 class Recon(nn.Module, ABC):
@@ -51,3 +53,59 @@ class Recon(nn.Module, ABC):
 
     def __call__(self, kspace: KSpace) -> Image:
         return super().__call__(kspace)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a registration has reached.
+
+    Parameters
+    ----------
+    name
+        Of the stage, for people ("affine", "velocity at 4 mm").
+    transform
+        The best so far, fixed to moving.
+    done
+        Share of the whole work, 0 to 1.
+    ended
+        Whether the stage is over; else it goes on.
+    note
+        What is worth keeping ("kept: the objective fell from .71 to .64").
+    """
+
+    name: str
+    transform: Transform
+    done: float
+    ended: bool = True
+    note: str = ""
+
+
+class Register(nn.Module, ABC):
+    """Registration: fixed, moving -> Transform.
+
+    A method is one file under `methods/register` with `Config` and `Method(Register)`. It gets volumes (1, z, y, x),
+    magnitude, float32, scaled to [0, 1], in the axis order nearest to LPS; the fixed image may carry the extra `mask`
+    (1, z, y, x): where the images shall be compared.
+    """
+
+    config: Any
+    learned: ClassVar[bool] = False
+    tunable: ClassVar[tuple[str, ...]] = ()
+    card: Mapping[str, Any] = MappingProxyType({})
+    weights: str = ""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+
+    @abstractmethod
+    def stages(self, fixed: Image, moving: Image) -> Iterator[Stage]:
+        """Register, telling each stage; the last one told has the result."""
+
+    def forward(self, fixed: Image, moving: Image) -> Transform:
+        """The transform, fixed world to moving world."""
+        *_, last = self.stages(fixed, moving)
+        return last.transform
+
+    def __call__(self, fixed: Image, moving: Image) -> Transform:
+        return super().__call__(fixed, moving)

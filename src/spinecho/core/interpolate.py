@@ -1,0 +1,42 @@
+"""Values between voxels: linear or nearest, as ITK reads a volume; zero further than half a voxel outside."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+Mode = Literal["linear", "nearest"]
+
+
+def at_voxels(
+    values: Float[Tensor, "c z y x"], index: Float[Tensor, "*points 3"], mode: Mode = "linear"
+) -> Float[Tensor, "c *points"]:
+    """Values at voxel coordinates (x, y, z), which may lie between voxels.
+
+    As ITK's interpolators do: up to half a voxel outside the outermost centres the edge's value, beyond it 0.
+    """
+    shape = values.shape[-3:]
+    last = torch.tensor(shape[::-1], device=index.device, dtype=index.dtype) - 1
+    inside = ((index >= -0.5) & (index <= last + 0.5)).all(-1)
+    if mode == "nearest":
+        # halves go up, as in ITK; torch would send them to the even voxel
+        x, y, z = (index + 0.5).floor().clamp_min(0).minimum(last).long().unbind(-1)
+        found = values.flatten(1)[:, ((z * shape[1] + y) * shape[2] + x).flatten()].unflatten(1, index.shape[:-1])
+    else:
+        scaled = torch.where(last > 0, 2 * index / last.clamp_min(1) - 1, torch.zeros_like(index))
+        grid = scaled.to(values.dtype).reshape(1, 1, 1, -1, 3)
+        found = F.grid_sample(values[None], grid, padding_mode="border", align_corners=True)
+        found = found[0, :, 0, 0].unflatten(1, index.shape[:-1]) if index.ndim > 1 else found[0, :, 0, 0, 0]
+    return found * inside
+
+
+def voxel_grid(
+    shape: tuple[int, int, int], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float64
+) -> Float[Tensor, "z y x 3"]:
+    """The coordinates (x, y, z) of every voxel."""
+    axes = [torch.arange(n, device=device, dtype=dtype) for n in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flip(-1)

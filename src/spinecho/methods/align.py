@@ -1,0 +1,118 @@
+"""From two images as read to the transform between them: prepare both, run a method, keep what each stage did."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from spinecho.core.errors import DataError
+from spinecho.core.image import Image
+from spinecho.core.method import Register, Stage
+from spinecho.core.transform import Transform
+from spinecho.methods import registry
+from spinecho.methods.volumes import comparable
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What a registration found, and how.
+
+    Parameters
+    ----------
+    transform
+        Fixed world to moving world, LPS mm.
+    method, settings
+        What was run; every field of its `Config`.
+    seconds
+        Of each stage, in order.
+    notes
+        What each stage told.
+    warnings
+        What a person should know before trusting the result.
+    """
+
+    transform: Transform
+    method: str
+    settings: Mapping[str, Any]
+    seconds: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def register(
+    fixed: Image, moving: Image, method: str = "hybrid", *, mask: Image | None = None, **settings: Any
+) -> Transform:
+    """Align two volumes.
+
+    Parameters
+    ----------
+    fixed, moving
+        As read: any orientation, spacing, size, contrast and scale.
+    method
+        Name of a file under `methods/register` (`spinecho list`).
+    mask
+        On any grid in the fixed world: where it is over 0 the images are compared.
+    settings
+        Fields of that method's `Config`.
+
+    Returns
+    -------
+    The transform from the fixed world to the moving world, LPS mm: `transform.warp(moving, onto=fixed.geometry)`.
+
+    Raises
+    ------
+    DataError
+        If an image cannot be used, or a setting is unknown.
+    """
+    return run(fixed, moving, method, mask=mask, settings=settings).transform
+
+
+def run(
+    fixed: Image,
+    moving: Image,
+    method: str = "hybrid",
+    *,
+    mask: Image | None = None,
+    settings: Mapping[str, Any] | None = None,
+    tell: Callable[[Stage], None] | None = None,
+) -> Registration:
+    """As `register`, with all that is known afterwards; `tell` hears of each stage while it works."""
+    runner = build(method, settings or {})
+    fixed, moving = comparable(fixed, "fixed", mask), comparable(moving, "moving")
+    seconds: dict[str, float] = {}
+    notes: list[str] = []
+    last: Stage | None = None
+    begin = time.perf_counter()
+    with torch.inference_mode():
+        for last in runner.stages(fixed, moving):
+            if tell is not None:
+                tell(last)
+            if last.ended:
+                now = time.perf_counter()
+                seconds[last.name] = seconds.get(last.name, 0.0) + now - begin
+                begin = now
+                notes += [f"{last.name}: {last.note}"] if last.note else []
+    assert last is not None
+    used = {name: getattr(runner.config, name) for name in runner.config.__dataclass_fields__}
+    warnings = (*fixed.header.warnings, *moving.header.warnings)
+    return Registration(last.transform, method, used, seconds, tuple(notes), warnings)
+
+
+def build(method: str, settings: Mapping[str, Any]) -> Register:
+    """The method with its settings.
+
+    Raises
+    ------
+    DataError
+        For an unknown name or setting; it lists the known ones.
+    """
+    module = registry.load("register", method)
+    fields = module.Config.__dataclass_fields__
+    if unknown := set(settings) - set(fields):
+        known = ", ".join(fields) or "none"
+        raise DataError(f"{method} has no setting {', '.join(sorted(unknown))}", do=f"it has {known}")
+    return module.Method(module.Config(**settings))
