@@ -1,0 +1,249 @@
+"""What makes two arbitrary volumes comparable: one axis order, one scale, and working grids of any spacing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+
+from spinecho.core.errors import DataError
+from spinecho.core.geometry import Geometry
+from spinecho.core.image import Image
+from spinecho.core.transform import identity
+
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+"""First voxel and the one after the last along (z, y, x)."""
+
+_LARGEST_SHARE_LOST = 0.9
+"""Share of voxels that may be NaN or infinite: masked maps carry NaN outside the brain"""
+_SAMPLES_ALONG = 58
+"""At least so many voxels along each axis, where there are as many, are what percentiles are taken from"""
+_FILLED = 0.2
+"""Share of voxels with one and the same value from which on that value is no tissue"""
+_COARSE_MM = 6.0
+"""Grid on which the foreground is looked for"""
+
+
+def comparable(image: Image, what: str, mask: Image | None = None) -> Image:
+    """A volume as registration methods want it: (1, z, y, x), float32 from 0 to 1, nearly LPS, in the same world.
+
+    Slices become z, coils are combined, complex values lose their phase. Percentiles 1 and 99.5 of the foreground
+    become 0 and 1, and where the background has a value of its own below them, that one becomes 0.
+
+    Parameters
+    ----------
+    image
+        As read.
+    what
+        "fixed" or "moving", for messages.
+    mask
+        On any grid in the same world; it becomes the extra `mask` (bool), true where it is over 0.
+
+    Raises
+    ------
+    DataError
+        For series, single slices, images without contrast or without finite values, and masks that select nothing.
+    """
+    image = _single(image.volume(), what)
+    values, warnings = _finite(image.values, what)
+    if not image.geometry.oriented:
+        warnings.append(
+            f"the {what} image does not say how the patient lay: it is aligned by its content alone, "
+            "and left may be right"
+        )
+    low, high = _range(values, what)
+    order, flips = towards_lps(image.geometry)
+    turned, geometry = _turned(values, image.geometry, order, flips)
+    scaled = ((turned - low) / (high - low)).clamp_(0, 1).float().contiguous()
+    extras = {} if mask is None else {"mask": _on_grid(mask, geometry)}
+    header = image.header.warned(*warnings)
+    return replace(image, values=scaled, geometries=(geometry,), header=header, extras=extras)
+
+
+def towards_lps(geometry: Geometry) -> tuple[tuple[int, int, int], tuple[int, ...]]:
+    """How a grid's axes come nearest to left, posterior, superior: the (z, y, x) order, then the axes to reverse."""
+    along = geometry.directions  # rows: world x y z; columns: grid x y z
+    columns = max(permutations(range(3)), key=lambda p: sum(abs(along[i, p[i]]) for i in range(3)))
+    order = (2 - columns[2], 2 - columns[1], 2 - columns[0])
+    return order, tuple(2 - i for i in range(3) if along[i, columns[i]] < 0)
+
+
+def isotropic(image: Image, spacing_mm: float, box: Box | None = None) -> Image:
+    """The image on a grid of equal spacing along its own axes, centred on a box of its voxels.
+
+    Each axis is a small matrix of tent weights: linear interpolation where the new grid is finer, a tent as wide as
+    two new voxels where it is coarser, so that nothing aliases. An extra `mask` is brought along.
+
+    Parameters
+    ----------
+    image
+        A volume (1, z, y, x), float.
+    spacing_mm
+        Distance between voxels of the new grid.
+    box
+        What the new grid covers; None: all.
+    """
+    geometry = image.geometry
+    box = ((0, geometry.shape[0]), (0, geometry.shape[1]), (0, geometry.shape[2])) if box is None else box
+    starts, steps, sizes = [], [], []
+    for (first, end), voxel in zip(box, geometry.voxel_mm[::-1], strict=True):
+        n = max(1, round((end - first) * voxel / spacing_mm))
+        step = spacing_mm / voxel
+        starts.append((first + end - 1) / 2 - (n - 1) / 2 * step)
+        steps.append(step)
+        sizes.append(n)
+    affine = geometry.affine.copy()
+    affine[:3, :3] = affine[:3, :3] * np.array(steps[::-1])
+    affine[:3, 3] = geometry.to_world(starts[::-1])
+    shape = (sizes[0], sizes[1], sizes[2])
+    weights = [
+        _tents(n_in, n, start, step, image.values)
+        for n_in, n, start, step in zip(geometry.shape, shape, starts, steps, strict=True)
+    ]
+    values = _along_axes(image.values[0], weights)[None]
+    extras = {"mask": _along_axes(image.extras["mask"][0].to(values), weights)[None] > 0.5} if image.extras else {}
+    return replace(image, values=values, geometries=(Geometry(shape, affine, geometry.oriented),), extras=extras)
+
+
+def foreground(values: Float[Tensor, "1 z y x"]) -> Bool[Tensor, "1 z y x"]:
+    """Where the object is, its dark inside included: what has bright voxels on both sides along all three axes.
+
+    For coarse grids, where noise is averaged away.
+    """
+    bright = values > _threshold(values)
+    inside = torch.ones_like(bright)
+    for dim in (-3, -2, -1):
+        after = bright.flip(dim).cummax(dim).values.flip(dim)
+        inside &= bright.cummax(dim).values & after
+    return inside
+
+
+def foreground_box(image: Image, margin_mm: float) -> Box:
+    """The smallest box of voxels around the foreground and the extra `mask`'s true part, and a margin, within the grid."""
+    coarse = isotropic(image, max(_COARSE_MM, *image.geometry.voxel_mm))
+    inside = foreground(coarse.values)[0]
+    if "mask" in coarse.extras and bool((both := inside & coarse.extras["mask"][0]).any()):
+        inside = both
+    sides = []
+    for dim, (n, voxel) in enumerate(zip(image.geometry.shape, image.geometry.voxel_mm[::-1], strict=True)):
+        along = inside.movedim(dim, 0).flatten(1).any(1).nonzero()[:, 0]
+        scale = n / inside.shape[dim]
+        margin = margin_mm / voxel
+        first, end = float(along[0]) * scale - margin, float(along[-1] + 1) * scale + margin
+        sides.append((max(0, int(first)), min(n, int(np.ceil(end)))))
+    return sides[0], sides[1], sides[2]
+
+
+def _single(image: Image, what: str) -> Image:
+    """The image as (1, z, y, x): one frame, one channel, thicker than a slice."""
+    sizes = tuple(image.values.shape[:-4])
+    if any(n > 1 for n in sizes):
+        listed = " x ".join(f"{n} ({a})" for n, a in zip(sizes, image.axes, strict=True))
+        raise DataError(
+            f"the {what} image is a series of {listed} volumes",
+            do="register one of them, and carry the others along with its transform: write it to a file of its own, "
+            "or take image.values[i] in Python",
+        )
+    if min(image.geometry.shape) < 2:
+        raise DataError(
+            f"the {what} image is a single slice: {image.geometry.shape} (z, y, x)",
+            do="give the whole volume; a slice cannot be aligned with a volume, nor with another slice",
+        )
+    values = image.values.reshape(image.values.shape[-4:])
+    image = replace(image, values=values, axes=(), extras={})
+    return image.magnitude() if values.is_complex() or values.shape[0] > 1 else image
+
+
+def _finite(values: Tensor, what: str) -> tuple[Tensor, list[str]]:
+    """The values with NaN and infinity as the lowest finite value, and what to say about it."""
+    if not values.is_floating_point():
+        return values.float(), []
+    good = values.isfinite()
+    n_lost = values.numel() - int(good.sum())
+    if n_lost == 0:
+        return values, []
+    share = n_lost / values.numel()
+    if share > _LARGEST_SHARE_LOST:
+        raise DataError(f"{share:.0%} of the {what} image's voxels are NaN or infinite", do="check how it was made")
+    lowest = float(values[good].min())
+    told = f"{n_lost} voxels of the {what} image are NaN or infinite ({share:.2%}): taken as background"
+    return torch.where(good, values, torch.full_like(values, min(lowest, 0.0))), [told]
+
+
+def _range(values: Tensor, what: str) -> tuple[float, float]:
+    """The intensities that become 0 and 1."""
+    z, y, x = (max(1, n // _SAMPLES_ALONG) for n in values.shape[-3:])
+    sample = values[0, ::z, ::y, ::x].flatten().double()
+    least, most = float(values.min()), float(values.max())
+    if not most > least:
+        raise DataError(f"the {what} image is empty: every voxel is {least:g}", do="check how it was made")
+    found, counts = sample.unique(return_counts=True)
+    if len(found) == 1:
+        return least, most
+    if int(counts.max()) > _FILLED * sample.numel():
+        background = float(found[counts.argmax()])
+        tissue = sample[sample != background]
+    else:
+        background = float(sample.quantile(0.01))
+        scaled = (sample - sample.min()) / (sample.max() - sample.min())
+        tissue = sample[scaled > _threshold(scaled)]
+    low, high = (float(tissue.quantile(q)) for q in (0.01, 0.995))
+    low = min(low, background)
+    return (low, high) if high > low else (least, most)
+
+
+def _threshold(values: Tensor) -> float:
+    """Between background and object, values 0 to 1: Otsu's threshold, half-way back to the background's mean.
+
+    Source: Otsu 1979, doi:10.1109/TSMC.1979.4310076; lowered, since dark tissue counts as object.
+    """
+    n_bins = 128
+    counts = torch.histc(values.float(), n_bins, 0, 1).double()
+    centres = (torch.arange(n_bins, dtype=torch.float64, device=values.device) + 0.5) / n_bins
+    below, total = counts.cumsum(0), counts.sum()
+    sums = (counts * centres).cumsum(0)
+    above = (total - below).clamp_min(1)
+    between = below * above * (sums / below.clamp_min(1) - (sums[-1] - sums) / above).square()
+    i = int(between[:-1].argmax())
+    return float(0.5 * ((i + 1) / n_bins + sums[i] / below[i].clamp_min(1)))
+
+
+def _turned(
+    values: Shaped[Tensor, "1 z y x"], geometry: Geometry, order: tuple[int, int, int], flips: tuple[int, ...]
+) -> tuple[Tensor, Geometry]:
+    values, geometry = values.permute(0, *(1 + i for i in order)), geometry.permuted(order)
+    for axis in flips:
+        geometry = geometry.flipped(axis)
+    return values.flip([1 + axis for axis in flips]) if flips else values, geometry
+
+
+def _on_grid(mask: Image, geometry: Geometry) -> Tensor:
+    mask = _single(mask.volume(), "mask")
+    inside = replace(mask, values=(mask.values > 0).to(torch.uint8))
+    order, flips = towards_lps(mask.geometry)
+    values, turned = _turned(inside.values, mask.geometry, order, flips)
+    if not turned.matches(geometry):
+        values = identity().warp(inside, onto=geometry, mode="nearest").values
+    if not bool(values.any()):
+        raise DataError("the mask selects no voxel of the fixed image", do="give one that lies in its world")
+    return values > 0
+
+
+def _tents(n_in: int, n_out: int, start: float, step: float, like: Tensor) -> Float[Tensor, "n_out n_in"]:
+    """Rows of weights that sum to 1: out[i] lies at the place start + i step of the input."""
+    places = start + step * torch.arange(n_out, dtype=torch.float64, device=like.device)
+    inputs = torch.arange(n_in, dtype=torch.float64, device=like.device)
+    nearest = places.clamp(0, n_in - 1)
+    weights = (1 - (inputs - nearest[:, None]).abs() / max(1.0, step)).clamp_min(0)
+    return (weights / weights.sum(1, keepdim=True)).to(like.dtype)
+
+
+def _along_axes(values: Float[Tensor, "z y x"], weights: list[Tensor]) -> Float[Tensor, "new_z new_y new_x"]:
+    """Each axis times its matrix; the axis that shrinks most goes first."""
+    for axis in sorted(range(3), key=lambda i: weights[i].shape[0] / weights[i].shape[1]):
+        values = torch.tensordot(weights[axis], values, ([1], [axis])).movedim(0, axis)
+    return values.contiguous()
