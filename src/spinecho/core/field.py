@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from spinecho.core.geometry import Array
+from spinecho.core.geometry import Array, inverted_affine
 
 _LARGEST_STEP = 0.25
 """Voxels that the first of the repeated squarings may move a point"""
@@ -18,7 +17,7 @@ _LARGEST_STEP = 0.25
 
 def in_voxels(field_mm: Float[Tensor, "3 z y x"], affine: Array) -> Float[Tensor, "3 z y x"]:
     """Components along the grid's own axes (x, y, z), in voxels."""
-    return _turned(field_mm, np.linalg.inv(affine[:3, :3]))
+    return _turned(field_mm, inverted_affine(affine[:3, :3]))
 
 
 def in_mm(field: Float[Tensor, "3 z y x"], affine: Array) -> Float[Tensor, "3 z y x"]:
@@ -76,5 +75,5 @@ def inverted(field_mm: Float[Tensor, "3 z y x"], affine: Array, n_iters: int = 3
 
 
 def _turned(field: Tensor, matrix: Array) -> Tensor:
-    turn = torch.from_numpy(np.array(matrix)).to(field)
+    turn = torch.tensor(matrix.tolist(), dtype=torch.float64).to(field)
     return torch.einsum("ij,jzyx->izyx", turn, field)

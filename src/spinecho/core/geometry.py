@@ -144,6 +144,11 @@ class Geometry:
         return bool(np.abs(self.to_world(corners) - other.to_world(corners)).max() <= tolerance_mm)
 
 
+def inverted_affine(matrix: Array) -> Array:
+    """The 4x4 (or 3x3) matrix of the way back, float64."""
+    return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+
+
 def stack(slices: Sequence[Geometry], tolerance_mm: float = 0.05) -> tuple[list[int], Geometry]:
     """Order single-slice grids along their normal and make them one volume.
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from spinecho.core.errors import DataError
 from spinecho.core.field import exponential, inverted
-from spinecho.core.geometry import Array, Geometry, Numbers
+from spinecho.core.geometry import Array, Geometry, Numbers, inverted_affine
 from spinecho.core.image import Image
 from spinecho.core.interpolate import Mode, at_voxels, voxel_grid
 
@@ -63,7 +63,7 @@ class Transform(ABC):
         Parameters
         ----------
         image
-            A volume (*batch, channel, z, y, x) in the moving world.
+            A volume (*batch, channel, z, y, x) in the moving world; complex values are interpolated as pairs.
         onto
             The fixed grid; None: the image's own.
         mode
@@ -75,10 +75,15 @@ class Transform(ABC):
             If the image is no volume on a single grid.
         """
         onto = image.geometry if onto is None else onto
+        if image.values.is_complex():
+            real, imag = (
+                self.warp(replace(image, values=v), onto, mode) for v in (image.values.real, image.values.imag)
+            )
+            return replace(real, values=torch.complex(real.values, imag.values))
         values = image.values.reshape(-1, *image.values.shape[-3:])
         if mode == "linear" and not values.is_floating_point():
             values = values.float()
-        inverse = np.linalg.inv(image.geometry.affine)
+        inverse = inverted_affine(image.geometry.affine)
         out = values.new_empty(values.shape[0], *onto.shape)
         for start, stop in _slabs(onto):
             index = _affine_map(inverse, self.points(onto, start, stop)).to(values.device)
@@ -96,8 +101,8 @@ class Transform(ABC):
             for axis in range(3)
         ]
         by_voxel = torch.stack(steps, -1).movedim(0, -2)  # z y x, component, index axis
-        inverse = torch.from_numpy(np.linalg.inv(onto.affine[:3, :3]))
-        return torch.linalg.det(torch.eye(3, dtype=torch.float64) + by_voxel @ inverse).float()
+        inverse = _tensor(inverted_affine(onto.affine[:3, :3]))
+        return (torch.eye(3, dtype=torch.float64) + by_voxel @ inverse).det().float()
 
 
 class _Matrix(Transform):
@@ -117,7 +122,7 @@ class Affine(_Matrix):
         object.__setattr__(self, "matrix", _checked(self.matrix))
 
     def inverse(self) -> Affine:
-        return Affine(np.linalg.inv(self.matrix))
+        return Affine(inverted_affine(self.matrix))
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +172,7 @@ class Displacement(Transform):
                 )
 
     def __call__(self, points_mm: Tensor) -> Tensor:
-        index = _affine_map(np.linalg.inv(self.geometry.affine), points_mm)
+        index = _affine_map(inverted_affine(self.geometry.affine), points_mm)
         return points_mm + at_voxels(self.field, index).movedim(0, -1).to(points_mm)
 
     def inverse(self) -> Displacement:
@@ -228,8 +233,12 @@ def _parts(transform: Transform) -> tuple[Transform, ...]:
 
 
 def _affine_map(matrix: Array, points: Tensor) -> Tensor:
-    m = torch.from_numpy(np.array(matrix[:3])).to(points)
+    m = _tensor(matrix[:3]).to(points)
     return points @ m[:, :3].T + m[:, 3]
+
+
+def _tensor(matrix: Array) -> Tensor:
+    return torch.tensor(matrix.tolist(), dtype=torch.float64)
 
 
 def _checked(matrix: Numbers) -> Array:

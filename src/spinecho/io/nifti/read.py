@@ -74,6 +74,20 @@ def read_volume(path: Path) -> Volume:
     return _volume(header, values, extensions)
 
 
+def header_of(path: Path) -> Any:
+    """The header of a NIfTI file, unread the voxels behind it, as nibabel's object.
+
+    Raises
+    ------
+    DataError
+        If the file is truncated or damaged.
+    """
+    with path.open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        return _header(GzipFile(fileobj=raw) if packed else raw)[0]
+
+
 def _header(stream: BufferedReader | GzipFile) -> tuple[Any, int]:
     """The header, and how many bytes it took."""
     import nibabel

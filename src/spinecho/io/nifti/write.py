@@ -20,11 +20,12 @@ _COMMENT = 6
 _EXACT_MM = 1e-3
 
 
-def write_volume(volume: Volume, path: Path) -> None:
+def write_volume(volume: Volume, path: Path, intent: str = "") -> None:
     """A volume as (x, y, z[, t[, channel]]); RAS affine exactly as in the geometry, oblique or mirrored.
 
     Without orientation both form codes are 0 and only voxel sizes are written. A qform cannot hold sheared slices,
-    nor some turns within 2 degrees of a half turn to 1e-3 mm: its code is then 0, and the sform says all.
+    nor some turns within 2 degrees of a half turn to 1e-3 mm: its code is then 0, and the sform says all. `intent` is
+    one of NIfTI's words for what the values are ("vector").
     """
     import nibabel
     from nibabel.nifti1 import Nifti1Extension
@@ -40,6 +41,8 @@ def write_volume(volume: Volume, path: Path) -> None:
     header.set_xyzt_units("mm", "sec")
     header["descrip"] = "; ".join((f"spinecho {__version__}", *volume.header.flags)).encode()[:79]
     header.extensions.append(Nifti1Extension(_COMMENT, header_to_json(volume.header).encode()))
+    if intent:
+        header.set_intent(intent)
     _place(image, volume.geometry)
     with path.open("wb") as file:
         if path.suffix == ".gz":

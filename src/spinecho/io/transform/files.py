@@ -1,0 +1,169 @@
+"""Transforms from and to files; the suffix names the format when writing, the content when reading.
+
+| suffix | what | holds |
+|---|---|---|
+| .h5 .hdf5 | ITK's composite transform | everything, fields on the grid they live on |
+| .tfm .txt | ITK's text | linear transforms |
+| .mat | ITK's MATLAB 4 file, as ANTs writes it | one linear transform |
+| .csv | a plain 4x4 matrix under a line that says which way it points | one linear transform |
+| .nii .nii.gz | ITK's displacement field | everything, sampled on the fixed image's grid |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from spinecho.core.errors import DataError
+from spinecho.core.geometry import Geometry
+from spinecho.core.transform import Affine, Composite, Rigid, Transform
+from spinecho.io.atomic import check_place, replacing
+from spinecho.io.guard import is_hdf5, one_error, vet
+from spinecho.io.limits import check_memory
+from spinecho.io.nifti.read import is_nifti
+from spinecho.io.transform import hdf5, matlab, text, warp
+from spinecho.io.transform.parts import from_parts, to_parts
+
+HDF5 = (".h5", ".hdf5")
+LINEAR = (".tfm", ".txt", ".mat", ".csv")
+SUFFIXES = (*HDF5, *LINEAR, *warp.SUFFIXES)
+
+
+def read_transform(path: str | Path) -> Transform:
+    """The transform in a file, fixed world to moving world, LPS mm.
+
+    Raises
+    ------
+    DataError
+        Whatever is wrong with the file, in one sentence.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError("there is no such file", do="check the path", file=path)
+    with one_error(path):
+        if is_hdf5(path):
+            check_memory(vet(path), "the largest dataset in it")
+            return from_parts(hdf5.read_parts(path))
+        with path.open("rb") as file:
+            head = file.read(4096)
+        if is_nifti(head):
+            return warp.read_field(path)
+        parts = matlab.read_parts(path) if path.suffix.lower() == ".mat" and b"\0" in head else text.read_parts(path)
+        return from_parts(parts)
+
+
+def is_transform(path: Path) -> bool:
+    """Whether a file is one of ITK's transforms: by its content where it is HDF5, else by its suffix."""
+    if not path.is_file():
+        return False
+    if not is_hdf5(path):
+        return path.name.lower().endswith(LINEAR[:-1])
+    with one_error(path):
+        vet(path)
+        return hdf5.is_transform(path)
+
+
+def write_transform(transform: Transform, path: str | Path, onto: Geometry | None = None) -> Path:
+    """Write one transform; beside its place first, then renamed.
+
+    Parameters
+    ----------
+    onto
+        The grid of a NIfTI field: that of the image the transform starts from.
+
+    Raises
+    ------
+    DataError
+        If the suffix is unknown, or its format cannot hold the transform.
+    """
+    path = Path(path)
+    suffix = checked_suffix(path)
+    with replacing(path) as temporary:
+        try:
+            _write(transform, temporary, suffix, onto)
+        except DataError as error:
+            raise error.within(path) from error
+    return path
+
+
+def write_both(transform: Transform, path: str | Path, fixed: Geometry, moving: Geometry) -> list[Path]:
+    """Forward as PATH and inverse as `inverse_path(PATH)`; returns both."""
+    path = Path(path)
+    forward = write_transform(transform, path, fixed)
+    return [forward, write_transform(transform.inverse(), inverse_path(path), moving)]
+
+
+def inverse_path(path: Path) -> Path:
+    """`t.h5` -> `t_inverse.h5`."""
+    suffix = checked_suffix(path)
+    return path.with_name(f"{path.name[: -len(suffix)]}_inverse{path.name[-len(suffix) :]}")
+
+
+def check_transform_output(path: Path, linear: bool) -> None:
+    """Refuse before the work a name under which the transform and its inverse cannot be written.
+
+    Parameters
+    ----------
+    linear
+        Whether the transform will be rigid or affine.
+
+    Raises
+    ------
+    DataError
+        Says which names would do.
+    """
+    suffix = checked_suffix(path)
+    if suffix in LINEAR and not linear:
+        found = f"a {suffix} file holds rigid and affine transforms only"
+        raise DataError(found, do="write .h5, or add --affine or --rigid", file=path)
+    for target in (path, inverse_path(path)):
+        check_place(target)
+        if target.is_dir():
+            raise DataError("it is a folder, a file is wanted", do="add a file name", file=target)
+
+
+def checked_suffix(path: Path) -> str:
+    """The suffix of a transform's file, in small letters.
+
+    Raises
+    ------
+    DataError
+        If it is none of those known.
+    """
+    matching = [s for s in SUFFIXES if path.name.lower().endswith(s)]
+    if not matching:
+        found = f"no writer for transforms called {path.suffix or path.name!r}"
+        raise DataError(found, do=f"known are {' '.join(SUFFIXES)}", file=path)
+    return max(matching, key=len)
+
+
+def combined(transforms: Sequence[Transform]) -> Transform:
+    """A chain as one transform: the last acts on points first; neighbouring matrices become one."""
+    flat = [part for each in transforms for part in (each.parts if isinstance(each, Composite) else (each,))]
+    short: list[Transform] = []
+    for part in flat:
+        last = short[-1] if short else None
+        if isinstance(part, (Affine, Rigid)) and isinstance(last, (Affine, Rigid)):
+            short[-1] = Affine(last.matrix @ part.matrix)
+        else:
+            short.append(part)
+    return short[0] if len(short) == 1 else Composite(tuple(short))
+
+
+def _write(transform: Transform, path: Path, suffix: str, onto: Geometry | None) -> None:
+    if suffix in warp.SUFFIXES:
+        if onto is None:
+            raise DataError("a NIfTI field needs the grid it shall lie on", do="give onto=, or write .h5")
+        warp.write_field(transform, onto, path)
+        return
+    whole = combined([transform])
+    if suffix in HDF5:
+        hdf5.write_parts(to_parts(whole), path)
+    elif not isinstance(whole, (Affine, Rigid)):
+        raise DataError(f"a {suffix} file holds rigid and affine transforms only", do="write .h5")
+    elif suffix == ".csv":
+        path.write_text(text.plain_text(Affine(whole.matrix)), encoding="utf-8")
+    elif suffix == ".mat":
+        path.write_bytes(matlab.as_bytes(to_parts(whole)))
+    else:
+        path.write_text(text.itk_text(to_parts(whole)), encoding="utf-8")
