@@ -19,6 +19,7 @@ class Writing(WriteOptions):
     """What a person says about the output; the rest is set by the pipeline."""
 
     input_axes: Annotated[str | None, tyro.conf.Suppress] = None
+    grid_of: Annotated[Path | None, tyro.conf.Suppress] = None
 
 
 def parse(kind: type[T], command: str, description: str, arguments: Sequence[str]) -> T:

@@ -67,5 +67,7 @@ class WriteOptions:
     """DICOM series to take patient, study and orientation from"""
     affine: Path | None = None
     """4x4 text file, voxel (x, y, z) to LPS mm, for a scan that does not record its orientation"""
+    grid_of: Path | None = None
+    """image file on whose grid the image lies: its affine, codes and units are kept to the bit (set by the pipeline)"""
     input_axes: str | None = None
     """axes order for .npy output (the input's own order, set by the pipeline)"""

@@ -25,7 +25,7 @@ class Volume:
     Parameters
     ----------
     values
-        (frame, channel, z, y, x), float32 or complex64.
+        (frame, channel, z, y, x), float32 or complex64; integers where labels are written.
     geometry
         Of the grid (z, y, x).
     header
@@ -40,11 +40,12 @@ class Volume:
     label: str = ""
 
 
-def volumes(image: Image, keep_complex: bool = False) -> list[Volume]:
+def volumes(image: Image, keep_complex: bool = False, keep_integers: bool = False) -> list[Volume]:
     """An image as volumes: slices stacked along z, averages averaged, one volume for each contrast.
 
     Repetitions and frames become the frame axis. Without `keep_complex`, complex values
-    become magnitudes and coils are combined; real values of one channel keep their sign.
+    become magnitudes and coils are combined; real values of one channel keep their sign. With `keep_integers`, labels
+    in an integer tensor stay integers, else everything becomes float32 or complex64.
 
     Raises
     ------
@@ -61,7 +62,8 @@ def volumes(image: Image, keep_complex: bool = False) -> list[Volume]:
     if not keep_complex and (values.is_complex() or values.shape[-4] > 1):
         values = replace(image, values=values, axes=tuple(axes), extras={}).magnitude().values
     array = np.asarray(values.detach().cpu().numpy())
-    array = array.astype(np.complex64 if np.iscomplexobj(array) else np.float32, copy=False)
+    if not (keep_integers and array.dtype.kind in "iu"):
+        array = array.astype(np.complex64 if np.iscomplexobj(array) else np.float32, copy=False)
     order = [axes.index(name) for name in ("contrast", *_FRAMES) if name in axes]
     array = array.transpose(*order, *range(len(axes), array.ndim))
     n_contrasts = image.values.shape[image.axes.index("contrast")] if "contrast" in axes else 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spinecho.core.image import Image
 from spinecho.io.atomic import replacing
-from spinecho.io.nifti.read import is_nifti, read_volume
+from spinecho.io.nifti.read import is_nifti, place_of, read_volume
 from spinecho.io.nifti.write import write_volume
 from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
 from spinecho.io.placing import check_lent, placed
@@ -34,11 +34,12 @@ def check_output(path: Path, oriented: bool, options: WriteOptions) -> None:
 
 def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:
     """One file, or one for each contrast (NAME_contrast-1.nii.gz); returns their paths."""
-    parts = volumes(placed(image, options), options.keep_complex)
+    parts = volumes(placed(image, options), options.keep_complex, keep_integers=True)
     paths = [labelled(path, part.label) for part in parts]
+    place = None if options.grid_of is None else place_of(options.grid_of, parts[0].geometry)
     for part, target in zip(parts, paths, strict=True):
         with replacing(target) as temporary:
-            write_volume(part, temporary)
+            write_volume(part, temporary, place=place)
     return paths
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import struct
-import zlib
 from dataclasses import replace
 from gzip import GzipFile
 from io import BufferedReader, BytesIO
@@ -19,22 +18,17 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.io.header_json import header_from_json
 from spinecho.io.limits import check_expansion, check_memory
+from spinecho.io.packed import DAMAGED, GZIP_MAX_RATIO, exactly, opened, unpacked
 from spinecho.io.volume import Volume
 
 _MAX_EXTENSIONS = 1 << 22
-_GZIP_MAX_RATIO = 1032  # deflate packs at most 258 bytes into 2 bits (RFC 1951)
 _MM = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}
 _MS = {0: 1e3, 8: 1e3, 16: 1.0, 24: 1e-3}
-_DAMAGED = "the file is damaged: copy it again, or write it again with its own software"
 
 
 def is_nifti(head: bytes) -> bool:
     """Whether the first bytes (of the file, or of what its gzip holds) are a NIfTI header."""
-    if head[:2] == b"\x1f\x8b":
-        try:
-            head = zlib.decompressobj(31).decompress(head, 400)
-        except zlib.error:
-            return False
+    head = unpacked(head, 400)
     return head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")
 
 
@@ -50,27 +44,22 @@ def read_volume(path: Path) -> Volume:
         If the file is truncated or damaged, declares more than it can hold, or its affine is singular.
     """
     size = path.stat().st_size
-    with path.open("rb") as raw:
-        packed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        stream = GzipFile(fileobj=raw) if packed else raw
+    with opened(path) as (stream, packed):
         header, begin = _header(stream)
         shape = tuple(int(n) for n in header.get_data_shape())
         dtype = header.get_data_dtype()
         _check_shape(shape, dtype)
         n_bytes = math.prod(shape) * dtype.itemsize
         offset = max(int(header["vox_offset"]), begin)
-        limit = (_GZIP_MAX_RATIO if packed else 1) * size
+        limit = (GZIP_MAX_RATIO if packed else 1) * size
         if offset + n_bytes > limit:
-            raise DataError(
-                f"its header declares {offset + n_bytes} bytes, the file holds {limit} at most", do=_DAMAGED
-            )
+            raise DataError(f"its header declares {offset + n_bytes} bytes, the file holds {limit} at most", do=DAMAGED)
         check_expansion(n_bytes, size, f"the image of shape {shape}")
         check_memory(n_bytes + math.prod(shape) * (8 if dtype.kind == "c" else 4), f"the image of shape {shape}")
         if offset - begin > _MAX_EXTENSIONS:
-            raise DataError(f"its image begins at byte {offset}", do=_DAMAGED)
-        extensions = _exactly(stream, offset - begin)
-        values = np.frombuffer(_exactly(stream, n_bytes, ends=packed), dtype).reshape(shape, order="F")
+            raise DataError(f"its image begins at byte {offset}", do=DAMAGED)
+        extensions = exactly(stream, offset - begin)
+        values = np.frombuffer(exactly(stream, n_bytes, ends=packed), dtype).reshape(shape, order="F")
     return _volume(header, values, extensions)
 
 
@@ -82,45 +71,50 @@ def header_of(path: Path) -> Any:
     DataError
         If the file is truncated or damaged.
     """
-    with path.open("rb") as raw:
-        packed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        return _header(GzipFile(fileobj=raw) if packed else raw)[0]
+    with opened(path) as (stream, _):
+        return _header(stream)[0]
 
 
 def _header(stream: BufferedReader | GzipFile) -> tuple[Any, int]:
     """The header, and how many bytes it took."""
     import nibabel
 
-    first = _exactly(stream, 4)
+    first = exactly(stream, 4)
     sizes = {struct.unpack(order + "i", first)[0] for order in "<>"}
     kind = nibabel.Nifti2Header if 540 in sizes else nibabel.Nifti1Header
     n = kind.sizeof_hdr
-    header = kind.from_fileobj(BytesIO(first + _exactly(stream, n - 4)), check=False)
+    header = kind.from_fileobj(BytesIO(first + exactly(stream, n - 4)), check=False)
     if bytes(header["magic"].item())[:2] == b"ni":
         raise DataError("this is half of a .hdr/.img pair", do="convert it to one .nii file first")
     return header, n
 
 
-def _exactly(stream: BufferedReader | GzipFile, n: int, ends: bool = False) -> bytes:
-    """The next n bytes; `ends`: nothing but padding may follow (which makes gzip check its checksum)."""
-    try:
-        content = stream.read(n)
-        if ends and len(stream.read(1 << 16)) == 1 << 16:
-            raise DataError("the file goes on after its image", do=_DAMAGED)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"its gzip is damaged: {error}", do=_DAMAGED) from error
-    if len(content) < n:
-        raise DataError(f"it ends {n - len(content)} bytes too early", do=_DAMAGED)
-    return content
-
-
 def _check_shape(shape: tuple[int, ...], dtype: np.dtype) -> None:
     extent = len(shape) - next((i for i, n in enumerate(reversed(shape)) if n != 1), len(shape))
     if not shape or min(shape) < 1 or extent > 5:
-        raise DataError(f"its shape is {shape}, an image has 2 to 5 axes (x, y, z, t, channel)", do=_DAMAGED)
+        raise DataError(f"its shape is {shape}, an image has 2 to 5 axes (x, y, z, t, channel)", do=DAMAGED)
     if dtype.kind not in "iufc" or dtype.itemsize > (16 if dtype.kind == "c" else 8):
         raise DataError(f"its values are {dtype}, wanted are real or complex numbers", do="convert it to float32")
+
+
+def place_of(path: Path, geometry: Geometry) -> Any:
+    """The header of a NIfTI file whose grid is this one; None for files of other formats.
+
+    Raises
+    ------
+    DataError
+        If the file's grid is another.
+    """
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        if not is_nifti(file.read(4096)):
+            return None
+    header = header_of(path)
+    nx, ny, nz = (*header.get_data_shape(), 1, 1)[:3]
+    if not _geometry(header, (nz, ny, nx))[0].matches(geometry):
+        raise DataError("its grid is not that of the image to be written", do="leave it out", file=path)
+    return header
 
 
 def _volume(header: Any, values: npt.NDArray[Any], extensions: bytes) -> Volume:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,27 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.version import __version__
 from spinecho.io.header_json import header_to_json
 from spinecho.io.nifti.qform import nearest_quaternion
+from spinecho.io.packed import packing
 from spinecho.io.volume import Volume
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _SCANNER, _UNKNOWN = 1, 0
 _COMMENT = 6
 _EXACT_MM = 1e-3
+_PLACE = (
+    *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("srow_x", "srow_y", "srow_z", "xyzt_units"),
+)
+_SECONDS = {8: 1.0, 16: 1e-3, 24: 1e-6}
 
 
-def write_volume(volume: Volume, path: Path, intent: str = "") -> None:
+def write_volume(volume: Volume, path: Path, intent: str = "", place: Any = None) -> None:
     """A volume as (x, y, z[, t[, channel]]); RAS affine exactly as in the geometry, oblique or mirrored.
 
     Without orientation both form codes are 0 and only voxel sizes are written. A qform cannot hold sheared slices,
     nor some turns within 2 degrees of a half turn to 1e-3 mm: its code is then 0, and the sform says all. `intent` is
-    one of NIfTI's words for what the values are ("vector").
+    one of NIfTI's words for what the values are ("vector"); `place` a NIfTI header of the same grid, of which affine,
+    codes and units are kept to the bit.
     """
     import nibabel
     from nibabel.nifti1 import Nifti1Extension
@@ -33,7 +39,8 @@ def write_volume(volume: Volume, path: Path, intent: str = "") -> None:
     values = volume.values.transpose(4, 3, 2, 0, 1)
     values = values[..., 0] if values.shape[4] == 1 else values
     values = values[..., 0] if values.ndim == 4 and values.shape[3] == 1 else values
-    image = nibabel.Nifti1Image(values, None, dtype=np.complex64 if np.iscomplexobj(values) else np.float32)
+    kind = nibabel.Nifti2Image if isinstance(place, nibabel.Nifti2Header) else nibabel.Nifti1Image
+    image = kind(values, None, dtype=values.dtype)
     header = image.header
     tr_s = volume.header.tr_ms[0] / 1e3 if volume.header.tr_ms else 0.0
     header.set_zooms((*volume.geometry.voxel_mm, tr_s, 1.0)[: values.ndim])
@@ -43,14 +50,24 @@ def write_volume(volume: Volume, path: Path, intent: str = "") -> None:
     header.extensions.append(Nifti1Extension(_COMMENT, header_to_json(volume.header).encode()))
     if intent:
         header.set_intent(intent)
-    _place(image, volume.geometry)
+    if place is None:
+        _place(image, volume.geometry)
+    else:
+        _keep_place(header, place, tr_s)
     with path.open("wb") as file:
         if path.suffix == ".gz":
-            # No name and no time inside, so that equal images are equal files.
-            with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0) as packed:
+            with packing(file) as packed:
                 image.to_stream(packed)
         else:
             image.to_stream(file)
+
+
+def _keep_place(header: Any, place: Any, tr_s: float) -> None:
+    """All that says where the grid lies, as another header says it; the repetition time in that header's unit."""
+    for name in _PLACE:
+        header[name] = place[name]
+    header["pixdim"][:4] = place["pixdim"][:4]
+    header["pixdim"][4] = tr_s / _SECONDS.get(int(place["xyzt_units"]) & 56, 1.0)
 
 
 def _place(image: Any, geometry: Geometry) -> None:

@@ -1,0 +1,1 @@
+"""FreeSurfer's MGH files: header, voxels, and the numbers behind them."""
