@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from spinecho.core.errors import DataError
+from spinecho.core.header import WARNING
 from spinecho.core.image import Image
 from spinecho.core.method import Register, Stage
 from spinecho.core.transform import Transform
@@ -30,7 +31,7 @@ class Registration:
     seconds
         Of each stage, in order.
     notes
-        What each stage told.
+        What each stage told; what it told as a warning is among the warnings.
     warnings
         What a person should know before trusting the result.
     """
@@ -85,6 +86,7 @@ def run(
     fixed, moving = comparable(fixed, "fixed", mask), comparable(moving, "moving")
     seconds: dict[str, float] = {}
     notes: list[str] = []
+    doubts: list[str] = []
     last: Stage | None = None
     begin = time.perf_counter()
     with torch.inference_mode():
@@ -95,10 +97,13 @@ def run(
                 now = time.perf_counter()
                 seconds[last.name] = seconds.get(last.name, 0.0) + now - begin
                 begin = now
-                notes += [f"{last.name}: {last.note}"] if last.note else []
+                if last.note.startswith(WARNING):
+                    doubts.append(last.note[len(WARNING) :])
+                elif last.note:
+                    notes.append(f"{last.name}: {last.note}")
     assert last is not None
     used = {name: getattr(runner.config, name) for name in runner.config.__dataclass_fields__}
-    warnings = (*fixed.header.warnings, *moving.header.warnings)
+    warnings = tuple(dict.fromkeys((*fixed.header.warnings, *moving.header.warnings, *doubts)))
     return Registration(last.transform, method, used, seconds, tuple(notes), warnings)
 
 

@@ -24,6 +24,8 @@ _SAMPLES_ALONG = 58
 """At least so many voxels along each axis, where there are as many, are what percentiles are taken from"""
 _FILLED = 0.2
 """Share of voxels with one and the same value from which on that value is no tissue"""
+_PRODUCTS = ("ni,iyx->nyx", "ni,zix->znx", "ni,zyi->zyn")
+"""A matrix times each axis"""
 _COARSE_MM = 6.0
 """Grid on which the foreground is looked for"""
 
@@ -123,7 +125,7 @@ def foreground(values: Float[Tensor, "1 z y x"]) -> Bool[Tensor, "1 z y x"]:
 
 
 def foreground_box(image: Image, margin_mm: float) -> Box:
-    """The smallest box of voxels around the foreground and the extra `mask`'s true part, and a margin, within the grid."""
+    """The smallest box around the foreground (within the extra `mask`, if any) and a margin, within the grid."""
     coarse = isotropic(image, max(_COARSE_MM, *image.geometry.voxel_mm))
     inside = foreground(coarse.values)[0]
     if "mask" in coarse.extras and bool((both := inside & coarse.extras["mask"][0]).any()):
@@ -245,5 +247,5 @@ def _tents(n_in: int, n_out: int, start: float, step: float, like: Tensor) -> Fl
 def _along_axes(values: Float[Tensor, "z y x"], weights: list[Tensor]) -> Float[Tensor, "new_z new_y new_x"]:
     """Each axis times its matrix; the axis that shrinks most goes first."""
     for axis in sorted(range(3), key=lambda i: weights[i].shape[0] / weights[i].shape[1]):
-        values = torch.tensordot(weights[axis], values, ([1], [axis])).movedim(0, axis)
+        values = torch.einsum(_PRODUCTS[axis], weights[axis], values)
     return values.contiguous()

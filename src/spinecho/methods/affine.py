@@ -1,0 +1,103 @@
+"""Rigid, similarity and affine registration of any two volumes: a coarse search, then a climb from grid to grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from spinecho.core.geometry import Array
+from spinecho.core.header import WARNING
+from spinecho.core.image import Image
+from spinecho.core.method import Stage
+from spinecho.core.transform import Affine, Rigid
+from spinecho.methods.linear.climb import Kind, Measure, Objective, climb
+from spinecho.methods.linear.doubt import doubts
+from spinecho.methods.linear.start import Search, best_start, candidates
+from spinecho.methods.linear.view import view
+from spinecho.methods.volumes import foreground_box
+
+_COARSE_MM, _MIDDLE_MM = 8.0, 4.0
+_MARGIN_MM = 16.0
+"""Around the object, on the working grids"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How two volumes are aligned linearly.
+
+    Parameters
+    ----------
+    similarity
+        "lncc": found by mutual information, refined by squared local correlation; "mi": mutual information alone.
+    search
+        "near": turns up to half a radian about each axis and the header's position; "all": every way to lie in the
+        scanner too; "header": the header's position alone; "auto": "near", or "all" where the orientation is unknown.
+    finest_mm
+        Spacing of the finest grid compared.
+    """
+
+    similarity: Measure = "lncc"
+    search: Search | Literal["auto"] = "auto"
+    finest_mm: float = 3.0
+
+
+def align_linear(fixed: Image, moving: Image, kind: Kind, settings: Settings | None = None) -> Affine | Rigid:
+    """The transform, fixed world to moving world, of two comparable volumes (`methods.volumes.comparable`)."""
+    *_, last = linear_stages(fixed, moving, kind, settings)
+    assert isinstance(last.transform, Affine | Rigid)
+    return last.transform
+
+
+def linear_stages(fixed: Image, moving: Image, kind: Kind, settings: Settings | None = None) -> Iterator[Stage]:
+    """The same stage by stage; doubts about the result come last, as notes that begin with "warning: "."""
+    settings = Settings() if settings is None else settings
+    boxes = foreground_box(fixed, _MARGIN_MM), foreground_box(moving, _MARGIN_MM)
+    coarse = view(fixed, _COARSE_MM, boxes[0]), view(moving, _COARSE_MM, boxes[1])
+    centre, radius = coarse[0].centre(), coarse[0].radius()
+    objective = Objective(*coarse, centre, radius)
+    starts = candidates(centre, coarse[1].centre(), _search(settings.search, fixed, moving))
+    found = best_start(objective, starts)
+    value, matrix = found[0]
+    yield Stage(
+        "search", _transform(matrix, "rigid"), 0.3, note=f"{len(starts)} starts, mutual information {value:.3f}"
+    )
+    if kind != "rigid":
+        matrix, _ = climb(objective, matrix, "similarity")
+    matrix, value = climb(objective, matrix, kind)
+    told = f"mutual information {value:.3f} at {_COARSE_MM:g} mm"
+    done = 0.4
+    for spacing in _spacings(settings.finest_mm):
+        yield Stage(kind, _transform(matrix, kind), done, ended=False)
+        views = view(fixed, spacing, boxes[0]), view(moving, spacing, boxes[1])
+        objective = Objective(*views, centre, radius, settings.similarity)
+        matrix, value = climb(objective, matrix, kind)
+        told = f"{_WORDS[settings.similarity]} {value:.3f} at {spacing:g} mm"
+        done = 0.5 + 0.5 * done
+    yield Stage(kind, _transform(matrix, kind), 1.0, note=told)
+    for doubt in doubts(fixed, moving, coarse, matrix, centre, radius):
+        yield Stage("check", _transform(matrix, kind), 1.0, note=WARNING + doubt)
+
+
+_WORDS = {"mi": "mutual information", "lncc": "squared local correlation"}
+
+
+def _search(search: Search | Literal["auto"], fixed: Image, moving: Image) -> Search:
+    if search != "auto":
+        return search
+    return "near" if fixed.geometry.oriented and moving.geometry.oriented else "all"
+
+
+def _spacings(finest_mm: float) -> list[float]:
+    return [_MIDDLE_MM, finest_mm] if finest_mm < _MIDDLE_MM else [max(finest_mm, _MIDDLE_MM)]
+
+
+def _transform(matrix: Array, kind: Kind) -> Affine | Rigid:
+    if kind != "rigid":
+        return Affine(matrix)
+    left, _, right = np.linalg.svd(matrix[:3, :3])  # hundreds of products leave rounding behind
+    matrix = matrix.copy()
+    matrix[:3, :3] = left @ right
+    return Rigid(matrix)
