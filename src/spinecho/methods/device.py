@@ -11,6 +11,7 @@ from torch import Tensor
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
+from spinecho.core.transform import Composite, Displacement, Transform, Velocity
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 
@@ -39,3 +40,13 @@ def image_to(image: Image, device: torch.device) -> Image:
     """The image with its values and maps on the device."""
     extras = {name: t.to(device) for name, t in image.extras.items()}
     return replace(image, values=image.values.to(device), extras=extras)
+
+
+def transform_to(transform: Transform, device: torch.device) -> Transform:
+    """The transform with its fields on the device."""
+    if isinstance(transform, Composite):
+        return Composite(tuple(transform_to(part, device) for part in transform.parts))
+    if isinstance(transform, Displacement):
+        backward = None if transform.backward is None else transform.backward.to(device)
+        return replace(transform, field=transform.field.to(device), backward=backward)
+    return replace(transform, field=transform.field.to(device)) if isinstance(transform, Velocity) else transform

@@ -1,13 +1,4 @@
-"""Transforms from and to files; the suffix names the format when writing, the content when reading.
-
-| suffix | what | holds |
-|---|---|---|
-| .h5 .hdf5 | ITK's composite transform | everything, fields on the grid they live on |
-| .tfm .txt | ITK's text | linear transforms |
-| .mat | ITK's MATLAB 4 file, as ANTs writes it | one linear transform |
-| .csv | a plain 4x4 matrix under a line that says which way it points | one linear transform |
-| .nii .nii.gz | ITK's displacement field | everything, sampled on the fixed image's grid |
-"""
+"""Transforms from and to files; the suffix names the format when writing (`suffix.py`), the content when reading."""
 
 from __future__ import annotations
 
@@ -17,16 +8,13 @@ from pathlib import Path
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.transform import Affine, Composite, Rigid, Transform
-from spinecho.io.atomic import check_place, replacing
+from spinecho.io.atomic import replacing
 from spinecho.io.guard import is_hdf5, one_error, vet
 from spinecho.io.limits import check_memory
 from spinecho.io.nifti.read import is_nifti
 from spinecho.io.transform import hdf5, matlab, text, warp
 from spinecho.io.transform.parts import from_parts, to_parts
-
-HDF5 = (".h5", ".hdf5")
-LINEAR = (".tfm", ".txt", ".mat", ".csv")
-SUFFIXES = (*HDF5, *LINEAR, *warp.SUFFIXES)
+from spinecho.io.transform.suffix import FIELD, HDF5, LINEAR, checked_suffix, inverse_path
 
 
 def read_transform(path: str | Path) -> Transform:
@@ -93,50 +81,6 @@ def write_both(transform: Transform, path: str | Path, fixed: Geometry, moving: 
     return [forward, write_transform(transform.inverse(), inverse_path(path), moving)]
 
 
-def inverse_path(path: Path) -> Path:
-    """`t.h5` -> `t_inverse.h5`."""
-    suffix = checked_suffix(path)
-    return path.with_name(f"{path.name[: -len(suffix)]}_inverse{path.name[-len(suffix) :]}")
-
-
-def check_transform_output(path: Path, linear: bool) -> None:
-    """Refuse before the work a name under which the transform and its inverse cannot be written.
-
-    Parameters
-    ----------
-    linear
-        Whether the transform will be rigid or affine.
-
-    Raises
-    ------
-    DataError
-        Says which names would do.
-    """
-    suffix = checked_suffix(path)
-    if suffix in LINEAR and not linear:
-        found = f"a {suffix} file holds rigid and affine transforms only"
-        raise DataError(found, do="write .h5, or add --affine or --rigid", file=path)
-    for target in (path, inverse_path(path)):
-        check_place(target)
-        if target.is_dir():
-            raise DataError("it is a folder, a file is wanted", do="add a file name", file=target)
-
-
-def checked_suffix(path: Path) -> str:
-    """The suffix of a transform's file, in small letters.
-
-    Raises
-    ------
-    DataError
-        If it is none of those known.
-    """
-    matching = [s for s in SUFFIXES if path.name.lower().endswith(s)]
-    if not matching:
-        found = f"no writer for transforms called {path.suffix or path.name!r}"
-        raise DataError(found, do=f"known are {' '.join(SUFFIXES)}", file=path)
-    return max(matching, key=len)
-
-
 def combined(transforms: Sequence[Transform]) -> Transform:
     """A chain as one transform: the last acts on points first; neighbouring matrices become one."""
     flat = [part for each in transforms for part in (each.parts if isinstance(each, Composite) else (each,))]
@@ -151,7 +95,7 @@ def combined(transforms: Sequence[Transform]) -> Transform:
 
 
 def _write(transform: Transform, path: Path, suffix: str, onto: Geometry | None) -> None:
-    if suffix in warp.SUFFIXES:
+    if suffix in FIELD:
         if onto is None:
             raise DataError("a NIfTI field needs the grid it shall lie on", do="give onto=, or write .h5")
         warp.write_field(transform, onto, path)

@@ -14,7 +14,6 @@ from spinecho.io.nifti.read import header_of, read_volume
 from spinecho.io.nifti.write import write_volume
 from spinecho.io.volume import Volume
 
-SUFFIXES = (".nii", ".nii.gz")
 _VECTOR = 1007
 
 
