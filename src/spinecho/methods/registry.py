@@ -92,9 +92,10 @@ def load(task: str, name: str) -> ModuleType:
     return import_module(f"spinecho.methods.{task}.{name}")
 
 
-def weights_names() -> list[str]:
-    """Names of the trained weights in the package, sorted."""
-    return sorted(p.stem for p in WEIGHTS.glob("*.safetensors"))
+def weights_names(task: str = "recon") -> list[str]:
+    """Names of the trained weights in the package for a task's methods, sorted; damaged ones count for every task."""
+    methods = names(task)
+    return sorted(p.stem for p in WEIGHTS.glob("*.safetensors") if _trained_method(p) in (None, *methods))
 
 
 def offers(task: str = "recon") -> list[Offer]:
@@ -105,7 +106,7 @@ def offers(task: str = "recon") -> list[Offer]:
     DataError
         If weights in the package are damaged.
     """
-    methods, weights = names(task), weights_names()
+    methods, weights = names(task), weights_names(task)
     return [_offer(task, name, name in weights) for name in sorted({*methods, *weights})]
 
 
@@ -117,7 +118,7 @@ def offer(name: str, task: str = "recon") -> Offer:
     DataError
         If there is no such name; it lists the known ones.
     """
-    methods, weights = names(task), weights_names()
+    methods, weights = names(task), weights_names(task)
     if name not in methods and name not in weights:
         known = ", ".join(sorted({*methods, *weights}))
         raise DataError(f"there is no {task} method {name!r}", do=f"known are {known}")
@@ -133,6 +134,14 @@ def _offer(task: str, name: str, has_weights: bool) -> Offer:
     card: dict[str, Any] = metadata.get("card") or {}
     told = str(card.get("summary") or "") or (summary(task, method) if method in names(task) else "")
     return Offer(name, method, told, True, path)
+
+
+def _trained_method(path: Path) -> str | None:
+    """The method that weights are for; None where they are damaged, which is told when they are used."""
+    try:
+        return str(read_metadata(path).get("method"))
+    except DataError:
+        return None
 
 
 @lru_cache(maxsize=64)

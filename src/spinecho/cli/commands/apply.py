@@ -100,13 +100,15 @@ def check(args: Arguments) -> None:
     """Refuse what cannot be read or written, and options that would do nothing."""
     from spinecho.io.transform.suffix import check_transform_output, inverse_path
 
+    how = "spinecho apply t.h5 moving.nii.gz --onto fixed.nii.gz -o moved.nii.gz"
+    if not args.files:
+        raise DataError("there are no files", do=f"give transforms, then the image: {how}")
     check_inputs([*args.files, *([args.onto] if args.onto else [])])
     outputs = [p for p in (args.output, args.jacobian, args.transform) if p is not None]
     if not outputs:
         raise DataError("there is no output", do="say where the result goes: -o moved.nii.gz --onto fixed.nii.gz")
     if not args.chain:
-        do = "give transforms, then the image: spinecho apply t.h5 moving.nii.gz --onto fixed.nii.gz -o moved.nii.gz"
-        raise DataError(f"{args.files[0].name} is the only file given", do=do)
+        raise DataError(f"{args.files[0].name} is the only file given", do=f"give transforms, then the image: {how}")
     if args.is_points and (args.labels or args.inverse or args.onto) and args.jacobian is None:
         idle = "--labels" if args.labels else "--inverse" if args.inverse else "--onto"
         do = "say where they were marked with --points-in fixed or --points-in moving"

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spinecho.io.catalogue import known_formats
+from spinecho.io.transform.suffix import SUFFIXES
 from spinecho.methods import registry
+
+
+TASKS = {"recon": ("reconstruction", "recon"), "register": ("registration", "register")}
+"""What each task's methods are called, and the command that runs them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,28 +21,31 @@ class Arguments:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Print both tables."""
+    """Print the tables."""
     if arguments:  # the parser takes longer to import than everything else here
         from spinecho.cli.parse import parse
 
         parse(Arguments, "list", __doc__ or "", arguments)
-    print("reconstruction methods (spinecho recon --method NAME; options: spinecho recon --method NAME --help)")
-    offers = registry.offers("recon")
-    width = max(len(o.name) for o in offers)
-    for o in offers:
-        print(f"  {o.name:<{width}}  {o.summary}{_state(o)}")
-    print("\nfile formats")
+    for task, (what, command) in TASKS.items():
+        offers = registry.offers(task)
+        print(f"{what} methods (spinecho {command} --method NAME; options: spinecho {command} --method NAME --help)")
+        width = max((len(o.name) for o in offers), default=0)
+        for o in offers:
+            print(f"  {o.name:<{width}}  {o.summary}{_state(task, o)}")
+        print()
+    print("file formats")
     for f in known_formats():
         does = ", ".join((["reads"] if f.reads else []) + [f"writes {kind}" for kind in f.writes])
         print(f"  {f.name:<8}  {' '.join(f.suffixes):<24}  {does}")
+    print(f"\ntransform files (register --transform, apply)\n  {' '.join(SUFFIXES)}")
     return 0
 
 
-def _state(offer: registry.Offer) -> str:
+def _state(task: str, offer: registry.Offer) -> str:
     """Which weights a learned method has."""
     if not offer.learned:
         return ""
     if offer.weights is None:
-        return f" [no weights yet: spinecho train recon/{offer.method}]"
+        return f" [no weights yet: spinecho train {task}/{offer.method}]"
     of = f" for {offer.method}" if offer.method != offer.name else ""
     return f" [trained weights{of}, {offer.weights.stat().st_size / 1e6:.1f} MB]"
