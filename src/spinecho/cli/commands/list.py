@@ -9,7 +9,6 @@ from spinecho.io.catalogue import known_formats
 from spinecho.io.transform.suffix import SUFFIXES
 from spinecho.methods import registry
 
-
 TASKS = {"recon": ("reconstruction", "recon"), "register": ("registration", "register")}
 """What each task's methods are called, and the command that runs them."""
 
