@@ -11,8 +11,10 @@ from torch.nn import functional as F
 
 from spinecho.core.geometry import Array, inverted_affine
 
-_LARGEST_STEP = 0.25
+_LARGEST_STEP = 0.5
 """Voxels that the first of the repeated squarings may move a point"""
+_SETTLED = 1e-4
+"""Voxels below which a step of the inversion changes nothing that counts"""
 
 
 def in_voxels(field_mm: Float[Tensor, "3 z y x"], affine: Array) -> Float[Tensor, "3 z y x"]:
@@ -60,17 +62,19 @@ def exponential(velocity_mm: Float[Tensor, "3 z y x"], affine: Array) -> Float[T
     return in_mm(flow(velocity, sampling_grid(shape, velocity)), affine)
 
 
-def inverted(field_mm: Float[Tensor, "3 z y x"], affine: Array, n_iters: int = 30) -> Float[Tensor, "3 z y x"]:
-    """The displacement u with u(x) = -d(x + u(x)), by fixed-point iteration.
+def inverted(field_mm: Float[Tensor, "3 z y x"], affine: Array, n_iters: int = 100) -> Float[Tensor, "3 z y x"]:
+    """The displacement u with u(x) = -d(x + u(x)), by damped fixed-point iteration until no voxel moves.
 
-    Source: Chen et al. 2008, doi:10.1118/1.2816107. It converges where d is a contraction, as fields without folds that
-    change slowly are.
+    Source: Chen et al. 2008, doi:10.1118/1.2816107, who do not damp: without folds some fields need it. `n_iters` bounds
+    the work where a field folds and there is no inverse.
     """
     d = in_voxels(field_mm, affine)
     grid = sampling_grid((d.shape[1], d.shape[2], d.shape[3]), d)
     u = -d
     for _ in range(n_iters):
-        u = 0.5 * u - 0.5 * moved(d, u, grid)
+        before, u = u, 0.5 * u - 0.5 * moved(d, u, grid)
+        if float((u - before).abs().amax()) < _SETTLED:
+            break
     return in_mm(u, affine)
 
 

@@ -11,18 +11,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def layer(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution, instance normalisation, ReLU."""
+    conv = nn.Conv3d(n_in, n_out, size, stride, padding=size // 2 if stride == 1 else 0, bias=False)
+    return nn.Sequential(conv, nn.InstanceNorm3d(n_out, affine=True), nn.ReLU(inplace=True))
+
+
 class Block(nn.Module):
-    """x + conv(relu(norm(conv(x)))), the identity at first."""
+    """relu(x + norm(conv(relu(norm(conv(x))))))."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
-        self.norm = nn.InstanceNorm3d(channels, affine=True)
+        self.first = layer(channels, channels)
         self.second = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
-        nn.init.zeros_(self.second.weight)
+        self.norm = nn.InstanceNorm3d(channels, affine=True)
 
     def forward(self, x: Float[Tensor, "n c z y x"]) -> Float[Tensor, "n c z y x"]:
-        return x + self.second(F.relu(self.norm(self.first(x))))
+        return F.relu(self.norm(self.second(self.first(x))).add_(x), inplace=True)
 
 
 class UNet3d(nn.Module):
@@ -45,11 +50,11 @@ class UNet3d(nn.Module):
     def __init__(self, n_in: int, channels: Sequence[int]) -> None:
         super().__init__()
         pairs = list(pairwise(channels))
-        self.enter = nn.Conv3d(n_in, channels[0], 3, padding=1)
+        self.enter = layer(n_in, channels[0])
         self.down = nn.ModuleList(Block(c) for c in channels)
-        self.coarser = nn.ModuleList(nn.Conv3d(a, b, 2, stride=2) for a, b in pairs)
+        self.coarser = nn.ModuleList(layer(a, b, 2, 2) for a, b in pairs)
         self.finer = nn.ModuleList(nn.ConvTranspose3d(b, a, 2, stride=2) for a, b in pairs)
-        self.up = nn.ModuleList(nn.Conv3d(a, a, 3, padding=1) for a in channels[:-1])
+        self.up = nn.ModuleList(layer(a, a) for a in channels[:-1])
 
     @property
     def coarsest(self) -> int:
@@ -67,5 +72,5 @@ class UNet3d(nn.Module):
             skips.append(x)
             x = block(coarser(x))
         for i in reversed(range(len(skips))):
-            x = F.relu(self.up[i](self.finer[i](x) + skips[i]))
+            x = self.up[i](self.finer[i](x).add_(skips[i]))
         return x[..., : size[0], : size[1], : size[2]]
