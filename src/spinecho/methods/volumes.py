@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import permutations
 
@@ -34,7 +35,7 @@ def comparable(image: Image, what: str, mask: Image | None = None) -> Image:
     """A volume as registration methods want it: (1, z, y, x), float32 from 0 to 1, nearly LPS, in the same world.
 
     Slices become z, coils are combined, complex values lose their phase. Percentiles 1 and 99.5 of the foreground
-    become 0 and 1, and where the background has a value of its own below them, that one becomes 0.
+    become 0 and 1; a value that fills the background becomes 0, be it below or among the others.
 
     Parameters
     ----------
@@ -57,10 +58,9 @@ def comparable(image: Image, what: str, mask: Image | None = None) -> Image:
             f"the {what} image does not say how the patient lay: it is aligned by its content alone, "
             "and left may be right"
         )
-    low, high = _range(values, what)
     order, flips = towards_lps(image.geometry)
     turned, geometry = _turned(values, image.geometry, order, flips)
-    scaled = ((turned - low) / (high - low)).clamp_(0, 1).float().contiguous()
+    scaled = _scaled(turned, what).float().contiguous()
     extras = {} if mask is None else {"mask": _on_grid(mask, geometry)}
     header = image.header.warned(*warnings)
     return replace(image, values=scaled, geometries=(geometry,), header=header, extras=extras)
@@ -176,8 +176,16 @@ def _finite(values: Tensor, what: str) -> tuple[Tensor, list[str]]:
     return torch.where(good, values, torch.full_like(values, min(lowest, 0.0))), [told]
 
 
-def _range(values: Tensor, what: str) -> tuple[float, float]:
-    """The intensities that become 0 and 1."""
+def _scaled(values: Tensor, what: str) -> Tensor:
+    low, high, filling = _range(values, what)
+    scaled = (values - low) / (high - low)
+    if filling > low:
+        scaled = torch.where(values == filling, 0.0, scaled)
+    return scaled.clamp_(0, 1)
+
+
+def _range(values: Tensor, what: str) -> tuple[float, float, float]:
+    """The intensities that become 0 and 1, and a value that fills the background (NaN: there is none)."""
     z, y, x = (max(1, n // _SAMPLES_ALONG) for n in values.shape[-3:])
     sample = values[0, ::z, ::y, ::x].flatten().double()
     least, most = float(values.min()), float(values.max())
@@ -185,17 +193,22 @@ def _range(values: Tensor, what: str) -> tuple[float, float]:
         raise DataError(f"the {what} image is empty: every voxel is {least:g}", do="check how it was made")
     found, counts = sample.unique(return_counts=True)
     if len(found) == 1:
-        return least, most
+        return least, most, math.nan
     if int(counts.max()) > _FILLED * sample.numel():
-        background = float(found[counts.argmax()])
-        tissue = sample[sample != background]
+        filling = float(found[counts.argmax()])
+        low, high = _percentiles(sample[sample != filling])
+        low = filling if filling < low else low
     else:
-        background = float(sample.quantile(0.01))
+        filling = math.nan
         scaled = (sample - sample.min()) / (sample.max() - sample.min())
-        tissue = sample[scaled > _threshold(scaled)]
-    low, high = (float(tissue.quantile(q)) for q in (0.01, 0.995))
-    low = min(low, background)
-    return (low, high) if high > low else (least, most)
+        _, high = _percentiles(sample[scaled > _threshold(scaled)])
+        low, _ = _percentiles(sample)
+    return (low, high, filling) if high > low else (least, most, filling)
+
+
+def _percentiles(sample: Tensor) -> tuple[float, float]:
+    low, high = sample.quantile(torch.tensor([0.01, 0.995], dtype=sample.dtype, device=sample.device))
+    return float(low), float(high)
 
 
 def _threshold(values: Tensor) -> float:
@@ -210,7 +223,8 @@ def _threshold(values: Tensor) -> float:
     sums = (counts * centres).cumsum(0)
     above = (total - below).clamp_min(1)
     between = below * above * (sums / below.clamp_min(1) - (sums[-1] - sums) / above).square()
-    i = int(between[:-1].argmax())
+    highest = (between[:-1] >= between[:-1].max() * (1 - 1e-9)).nonzero()  # a whole gap, where one lies between the two
+    i = int(highest.double().mean())
     return float(0.5 * ((i + 1) / n_bins + sums[i] / below[i].clamp_min(1)))
 
 
