@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -13,8 +13,8 @@ Mode = Literal["linear", "nearest"]
 
 
 def at_voxels(
-    values: Float[Tensor, "c z y x"], index: Float[Tensor, "*points 3"], mode: Mode = "linear"
-) -> Float[Tensor, "c *points"]:
+    values: Shaped[Tensor, "c z y x"], index: Float[Tensor, "*points 3"], mode: Mode = "linear"
+) -> Shaped[Tensor, "c *points"]:
     """Values at voxel coordinates (x, y, z), which may lie between voxels.
 
     As ITK's interpolators do: up to half a voxel outside the outermost centres the edge's value, beyond it 0.
