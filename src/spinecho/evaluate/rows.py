@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from spinecho.core.errors import DataError
-from spinecho.io.atomic import check_place, replacing
+from spinecho.evaluate import kept
+from spinecho.evaluate.kept import Kept
 
 Kind = Literal["real", "simulated"]
 
@@ -72,50 +69,13 @@ class Row:
     cpu_s: float = float("nan")
 
 
-class Rows:
-    """The rows of all runs beside a report: `NAME.cases.jsonl`, one line each, appended as they come.
-
-    A line that a kill has cut short is dropped; lines of another version of spinecho are refused.
-    """
+class Rows(Kept[Row]):
+    """The rows of all runs beside a report, see `Kept`."""
 
     def __init__(self, report: Path) -> None:
-        self.path = report.with_suffix(".cases.jsonl")
-        check_place(self.path)
-        self._is_cut = False
-        self._known = {row.key: row for row in self._read()}
-
-    def get(self, key: str) -> Row | None:
-        """The row, if an earlier run has finished it."""
-        return self._known.get(key)
-
-    def add(self, row: Row) -> None:
-        """Keep a row: it is on the disk when this returns."""
-        with self.path.open("a", encoding="utf-8") as f:
-            f.write(("\n" if self._is_cut else "") + json.dumps(asdict(row)) + "\n")
-            f.flush()
-            os.fsync(f.fileno())
-        self._is_cut = False
-        self._known[row.key] = row
-
-    def _read(self) -> Iterable[Row]:
-        if not self.path.exists():
-            return
-        text = self.path.read_text(encoding="utf-8")
-        self._is_cut = bool(text) and not text.endswith("\n")
-        for i, line in enumerate(text.splitlines(), start=1):
-            if not line.endswith("}"):  # a kill cut it short
-                continue
-            try:
-                yield Row(**json.loads(line))
-            except (ValueError, TypeError) as error:
-                found = f"line {i} is no row of this version of spinecho ({error})"
-                raise DataError(found, do="remove the file, or give the report another name", file=self.path) from None
+        super().__init__(report, Row)
 
 
 def write_csv(path: Path, rows: Iterable[Row]) -> None:
     """All rows as a table for other programs; replaced only when complete."""
-    names = [f.name for f in fields(Row)]
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
-        table = csv.DictWriter(f, names)
-        table.writeheader()
-        table.writerows(asdict(row) for row in rows)
+    kept.write_csv(path, rows, Row)

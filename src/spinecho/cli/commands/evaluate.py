@@ -83,7 +83,11 @@ class Arguments:
 
 def run(arguments: Sequence[str]) -> int:
     """Check everything, then go through the cases, and write page and tables."""
-    args = parse(Arguments, "evaluate", __doc__ or "", arguments)
+    if arguments[:1] == ["register"]:
+        from spinecho.cli import evaluate_register
+
+        return evaluate_register.run(arguments[1:])
+    args = parse(Arguments, "evaluate", f"{__doc__} Registration: spinecho evaluate register --help", arguments)
     baseline = check(args)
     from spinecho.evaluate.evaluation import write_evaluation
     from spinecho.evaluate.markdown import section_text, write_section

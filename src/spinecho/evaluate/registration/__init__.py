@@ -1,0 +1,1 @@
+"""Registration judged: pairs, methods and fields from elsewhere, rows, tables."""
