@@ -65,8 +65,8 @@ def exponential(velocity_mm: Float[Tensor, "3 z y x"], affine: Array) -> Float[T
 def inverted(field_mm: Float[Tensor, "3 z y x"], affine: Array, n_iters: int = 100) -> Float[Tensor, "3 z y x"]:
     """The displacement u with u(x) = -d(x + u(x)), by damped fixed-point iteration until no voxel moves.
 
-    Source: Chen et al. 2008, doi:10.1118/1.2816107, who do not damp: without folds some fields need it. `n_iters` bounds
-    the work where a field folds and there is no inverse.
+    Source: Chen et al. 2008, doi:10.1118/1.2816107, who do not damp: some fields without folds need it. `n_iters`
+    bounds the work where a field folds and there is no inverse.
     """
     d = in_voxels(field_mm, affine)
     grid = sampling_grid((d.shape[1], d.shape[2], d.shape[3]), d)
