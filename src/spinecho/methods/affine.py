@@ -71,7 +71,7 @@ def linear_stages(fixed: Image, moving: Image, kind: Kind, settings: Settings | 
     done = 0.4
     for spacing in _spacings(settings.finest_mm):
         yield Stage(kind, _transform(matrix, kind), done, ended=False)
-        views = view(fixed, spacing, boxes[0]), view(moving, spacing, boxes[1])
+        views = view(fixed, spacing, boxes[0], inner=True), view(moving, spacing, boxes[1], inner=True)
         objective = Objective(*views, centre, radius, settings.similarity)
         matrix, value = climb(objective, matrix, kind)
         told = f"{_WORDS[settings.similarity]} {value:.3f} at {spacing:g} mm"

@@ -62,7 +62,7 @@ class Objective:
         self.to_unit[:3, :3] /= radius
         self.to_unit[:3, 3] = -centre / radius
         self._voxels = [v.voxels(only_weighted=measure == "mi") for v in (fixed, moving)]
-        self._own = [v.layers[0][v.weight > 0] for v in (fixed, moving)] if measure == "mi" else []
+        self._own = [(v.layers[0][v.weight > 0], v.weight[v.weight > 0]) for v in (fixed, moving)]
 
     def values(self, matrices: list[Array]) -> list[float]:
         """Mutual information at many transforms."""
@@ -87,7 +87,7 @@ class Objective:
     def _mi(self, own: View, other: View, side: int, matrices: list[Array]) -> Tensor:
         read = [other.read(self._voxels[side], m @ own.affine, layers=1) for m in matrices]
         values, inside = torch.cat([v for v, _ in read]), torch.stack([i for _, i in read])
-        return mutual_information(self._own[side], values, inside)
+        return mutual_information(*self._own[side], values, inside)
 
     def _half(self, own: View, other: View, side: int, matrix: Array, unit: Array, by_voxel: Array) -> Slope:
         """One direction: own's voxels, read from other; d(other's voxel) = by_voxel D (unit voxel)."""
@@ -104,7 +104,7 @@ class Objective:
 
     def _compare(self, own: View, side: int, values: Tensor, inside: Tensor) -> Found:
         if self.measure == "mi":
-            return mutual_information_slopes(self._own[side], values, inside)
+            return mutual_information_slopes(*self._own[side], values, inside)
         grid = own.shape
         found = local_correlation(own.layers[0], values.reshape(grid), inside.reshape(grid), own.weight, self.window)
         return Found(found.value, found.slope.flatten(), found.curvature.flatten())

@@ -28,29 +28,30 @@ class Found(NamedTuple):
 
 
 def mutual_information(
-    own: Float[Tensor, " n"], other: Float[Tensor, "k n"], inside: Bool[Tensor, "k n"]
+    own: Float[Tensor, " n"], weight: Float[Tensor, " n"], other: Float[Tensor, "k n"], inside: Bool[Tensor, "k n"]
 ) -> Float[Tensor, " k"]:
-    """Mutual information in nats of k readings of another image, times the share of points that lie in its view."""
-    _, density, ratio, share = _joint(own, other, inside)
+    """Mutual information in nats of k readings of another image, times the share of the weight in its view."""
+    _, density, ratio, share = _joint(own, weight, other, inside)
     return (density * ratio).sum((-2, -1)) * share
 
 
 def mutual_information_slopes(
-    own: Float[Tensor, " n"], other: Float[Tensor, " n"], inside: Bool[Tensor, " n"]
+    own: Float[Tensor, " n"], weight: Float[Tensor, " n"], other: Float[Tensor, " n"], inside: Bool[Tensor, " n"]
 ) -> Found:
     """The same for one reading, with derivatives; the curvature is the score's square, as in Fisher's information.
 
     Intensities are 0 to 1. The joint histogram has a linear window along the other image and a Gaussian one along
     both. Source: Mattes et al. 2003, doi:10.1109/TMI.2003.809072; theirs is a cubic window and random sampling.
     """
-    flat, density, ratio, share = _joint(own, other[None], inside[None])
+    flat, density, ratio, share = _joint(own, weight, other[None], inside[None])
     window = _window(own.device)
     smooth = (window.T @ ratio[0] @ window).to(other.dtype)
     steps = torch.zeros_like(smooth)
     steps[:, :-1] = smooth.diff(dim=1) * (_BINS - 1)
-    slope = steps.flatten()[flat[0]] * inside / own.numel()
+    per_point = steps.flatten()[flat[0]]
+    share_of_each = weight * inside / weight.sum()
     value = float((density[0] * ratio[0]).sum() * share[0])
-    return Found(value, slope, slope.square() * own.numel())
+    return Found(value, per_point * share_of_each, per_point.square() * share_of_each)
 
 
 def local_correlation(
@@ -96,27 +97,27 @@ def cube_sums(values: Float[Tensor, "k z y x"], radius: int) -> Float[Tensor, "k
 
 
 def _joint(
-    own: Float[Tensor, " n"], other: Float[Tensor, "k n"], inside: Bool[Tensor, "k n"]
+    own: Float[Tensor, " n"], weight: Float[Tensor, " n"], other: Float[Tensor, "k n"], inside: Bool[Tensor, "k n"]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Where pairs lie in their histogram (k, n), densities, log of their ratio to independence, share in view."""
-    k, n = other.shape
+    k = len(other)
     rows = (own.clamp(0, 1) * (_BINS - 1) + 0.5).long() * _BINS
     place = other.clamp(0, 1) * (_BINS - 1)
     low = place.floor().clamp_max(_BINS - 2)
     flat = rows + low.long()
     offset = _BINS**2 * torch.arange(k, device=own.device)[:, None]
-    weight = inside.to(other.dtype)
-    upper = (place - low) * weight
+    counted = weight * inside
+    upper = (place - low) * counted
     index = (flat + offset).flatten()
-    counts = torch.bincount(index, (weight - upper).flatten().double(), k * _BINS**2)
+    counts = torch.bincount(index, (counted - upper).flatten().double(), k * _BINS**2)
     counts = counts + torch.bincount(index + 1, upper.flatten().double(), k * _BINS**2 + 1)[: k * _BINS**2]
     window = _window(own.device)
     density = window @ counts.reshape(k, _BINS, _BINS) @ window.T
     total = density.sum((-2, -1), keepdim=True)
-    density = density / total.clamp_min(1)
+    density = density / torch.where(total > 0, total, 1.0)
     alone = density.sum(-1, keepdim=True) * density.sum(-2, keepdim=True)
     ratio = torch.where(density > 0, (density / alone).log(), 0.0)
-    return flat, density, ratio, total[:, 0, 0] / n
+    return flat, density, ratio, total[:, 0, 0] / weight.sum()
 
 
 def _window(device: torch.device) -> Float[Tensor, "bins bins"]:

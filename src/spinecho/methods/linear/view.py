@@ -10,12 +10,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from spinecho.core.errors import DataError
 from spinecho.core.geometry import Array
 from spinecho.core.image import Image
 from spinecho.methods.volumes import Box, foreground, isotropic
 
 _RIM_MM = 8.0
-"""How far around the object its background counts: the outline is seen against it"""
+"""How far around the object its background counts where the outline shall be seen against it"""
+_DEEP = 0.5
+"""Share of the object's greatest depth from which on a voxel counts fully"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +30,7 @@ class View:
     layers
         The intensities and their derivatives per voxel along x, y, z.
     weight
-        1 where the image is compared: the object, a rim around it, within the mask; else 0.
+        How much each voxel counts, 0 to 1.
     affine
         Voxel (x, y, z) to LPS mm.
     spacing_mm
@@ -89,15 +92,39 @@ def inverted(matrix: Array) -> Array:
     return np.linalg.inv(matrix).astype(np.float64)
 
 
-def view(image: Image, spacing_mm: float, box: Box) -> View:
-    """A comparable volume seen at a spacing, within a box of its voxels (`foreground_box`)."""
+def view(image: Image, spacing_mm: float, box: Box, inner: bool = False) -> View:
+    """A comparable volume seen at a spacing, within a box of its voxels (`foreground_box`).
+
+    What counts is the extra `mask` where there is one; else the object with a rim around it, all alike, or (`inner`)
+    the more the deeper within it: skin, neck and jaw do not follow what lies inside, and an outline would.
+    """
     work = isotropic(image, spacing_mm, box)
     values = work.values[0]
+    if min(values.shape) < 2:
+        raise DataError(
+            f"the image's object is {' x '.join(f'{n * spacing_mm:g}' for n in values.shape)} mm (z, y, x)",
+            do=f"check the voxel sizes in its header; at {spacing_mm:g} mm nothing of it is left",
+        )
     steps = [torch.gradient(values, dim=d)[0] for d in (2, 1, 0)]
-    counted = _widened(foreground(work.values)[0], max(1, round(_RIM_MM / spacing_mm)))
-    if "mask" in work.extras and bool((counted & work.extras["mask"][0]).any()):
-        counted = counted & work.extras["mask"][0]
-    return View(torch.stack([values, *steps]), counted.float(), work.geometry.affine.copy(), spacing_mm)
+    inside = foreground(work.values)[0]
+    masked = inside & work.extras["mask"][0] if "mask" in work.extras else None
+    if masked is not None and bool(masked.any()):
+        weight = masked.float()
+    elif inner:
+        weight = _depth(inside)
+        weight = (weight / (_DEEP * weight.max())).clamp_max(1).square()
+    else:
+        weight = _widened(inside, max(1, round(_RIM_MM / spacing_mm))).float()
+    return View(torch.stack([values, *steps]), weight, work.geometry.affine.copy(), spacing_mm)
+
+
+def _depth(inside: Bool[Tensor, "z y x"]) -> Float[Tensor, "z y x"]:
+    """Voxels to the outside, the edge of the grid included, along the axes and their diagonals; 0 outside."""
+    depth = inside.float()
+    while bool(inside.any()):
+        inside = ~_widened(F.pad(~inside, [1] * 6, value=True), 1)[1:-1, 1:-1, 1:-1]
+        depth += inside
+    return depth
 
 
 def _widened(inside: Bool[Tensor, "z y x"], by: int) -> Bool[Tensor, "z y x"]:
