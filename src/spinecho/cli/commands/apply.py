@@ -136,7 +136,8 @@ def work(args: Arguments) -> None:
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    whole = combined([read_transform(path) for path in args.chain])
+    # an image passes the last transform first; the points that ask for its values pass the first one first
+    whole = combined([read_transform(path) for path in reversed(args.chain)])
     if args.subject is not None and args.is_points and args.output is not None:
         print(move_points(args.subject, args.points_ras, args.points_in, whole, args.output))
     whole = whole.inverse() if args.inverse else whole
