@@ -22,7 +22,6 @@ from spinecho.core.method import Register, Stage
 from spinecho.core.transform import Transform, Velocity
 from spinecho.methods.affine import linear_stages
 from spinecho.methods.compare import Comparison, Similarity, comparison
-from spinecho.methods.features import mind
 from spinecho.methods.flow import Steps, cost_of, descend, tapered, unfolded
 from spinecho.methods.pair import Pair, matched, scaled, working_grid
 from spinecho.methods.search import searched
@@ -39,8 +38,8 @@ _HALF_RESOLUTION = 0.75
 @dataclass(frozen=True, kw_only=True)
 class Config:
     similarity: Similarity = "auto"
-    """lncc: local correlation of intensities; mind: contrast-free features; both; auto: lncc where the contrasts agree,
-    else both"""
+    """lncc: local correlation of intensities; mind: contrast-free features; translated: mind while coarse, then lncc
+    with each image brought to the other's contrast; auto: lncc where the contrasts agree, else translated"""
     smoothness: float = 1.0
     """how stiff the deformation is: 0.7 follows more detail, 1.5 is stiffer"""
     iters: tuple[int, int, int, int, int] = (60, 60, 30, 15, 0)
@@ -109,7 +108,8 @@ class Method(Register):
         assert affine is not None
         grid = working_grid(fixed, self.config.voxels)
         pair = matched(fixed, moving, affine, grid)
-        compare, told = comparison(pair, self.config.similarity)
+        compare = comparison(pair, self.config.similarity)
+        told = compare.words
         until = begin + 0.9 * self.config.time_budget if self.config.time_budget else float("inf")
         velocity = torch.zeros(3, *scaled(grid, 4).shape)
         if self.config.search:
@@ -117,7 +117,7 @@ class Method(Register):
             told = f"{told}; {found}"
         search = _Search(affine, grid, velocity, 4.0, until)
         yield Stage("start", search.transform(), _START, note=told)
-        levels = self._levels(fixed, moving, grid)
+        levels = self._levels(fixed, moving, grid, compare.stiffness)
         for i, level in enumerate(levels):
             share = (_CHECK - _START) / len(levels)
             at = scaled(grid, level.size) if level.size < 1 else grid
@@ -126,14 +126,14 @@ class Method(Register):
         search.velocity = unfolded(tapered(search.velocity))
         yield Stage("check for folds", search.transform(), 1.0)
 
-    def _levels(self, fixed: Image, moving: Image, grid: Geometry) -> list[Level]:
+    def _levels(self, fixed: Image, moving: Image, grid: Geometry, stiffness: float) -> list[Level]:
         smoothing = ((1.0, 0.5), (0.7, 0.5), (0.5, 0.45), (0.7, 0.5), (0.5, 0.45))
         sizes = ((4.0, 1), (2.0, 2), (1.0, 2), (1.0, 1), (0.5, 2))
         finest = max(min(fixed.geometry.voxel_mm), min(moving.geometry.voxel_mm))
         levels = []
         for (size, coarseness), (fluid, elastic), n in zip(sizes, smoothing, self.config.iters, strict=True):
             if n > 0 and (size >= 1 or finest < _HALF_RESOLUTION * grid.voxel_mm[0]):
-                s = self.config.smoothness
+                s = self.config.smoothness * stiffness
                 steps = Steps(n_iters=n, fluid=fluid * s, elastic=elastic * s, coarseness=coarseness)
                 levels.append(Level(size, steps))
         return levels
@@ -141,10 +141,10 @@ class Method(Register):
 
 def _started(pair: Pair, zero: Tensor, compare: Comparison) -> tuple[Tensor, str]:
     """The velocity of a discrete search if it lowers the objective, else the one given."""
-    features = [block_mean(mind(image), 2) for image in (pair.fixed, pair.moving)]
+    features = [block_mean(image, 2) for image in compare.features(pair)]
     reach = max(1, round(_REACH_MM / (2 * pair.geometry.voxel_mm[0])))
     found = searched(features[0], features[1], reach, 2)
-    terms = [term.coarser(2) for term in compare(pair)]
+    terms = compare.terms(pair, 2, zero, 4)
     weight = _coarse(pair.weight, 2)
     before, after = (cost_of(terms, velocity, 2, weight) for velocity in (zero, found))
     told = f"searched displacements: objective {before:.4f} to {after:.4f}"
@@ -161,8 +161,8 @@ def _descended(
         yield Stage(name, search.transform(), done + share, note="left out: the time is up")
         return
     factor = max(1, round(level.size))
-    terms, weight = [term.coarser(factor) for term in compare(pair)], _coarse(pair.weight, factor)
     search.refine(level.cell)
+    terms, weight = compare.terms(pair, level.size, search.velocity, level.cell), _coarse(pair.weight, factor)
     first, n, found = 0.0, 0, search.velocity
     for reached in descend(terms, search.velocity, level.steps, weight):
         first, found, n = (first if n else reached.cost), reached.velocity, n + 1
