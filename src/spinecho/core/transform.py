@@ -173,7 +173,7 @@ class Displacement(Transform):
 
     def __call__(self, points_mm: Tensor) -> Tensor:
         index = _affine_map(inverted_affine(self.geometry.affine), points_mm)
-        return points_mm + at_voxels(self.field, index).movedim(0, -1).to(points_mm)
+        return points_mm + at_voxels(self.field, index.to(self.field.device)).movedim(0, -1).to(points_mm)
 
     def inverse(self) -> Displacement:
         backward = inverted(self.field, self.geometry.affine) if self.backward is None else self.backward

@@ -58,6 +58,8 @@ class Arguments:
     """everything: --method hybrid, which is the default"""
     method: str = "hybrid"
     """registration method (spinecho list). Its settings: --method NAME --help"""
+    weights: Path | None = None
+    """trained weights for a learned method (default: those in the package; with them, --method may be left out)"""
     mask: Path | None = None
     """image in the fixed image's world: the images are compared where it is over 0"""
     labels: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
@@ -76,8 +78,8 @@ class Arguments:
     """DICOM series to take patient and study from, for DICOM output"""
     keep_complex: bool = False
     """carry complex values along where the format can hold them, else magnitude"""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """where to compute; auto takes the GPU where there is one"""
+    device: Literal["auto", "cpu", "cuda"] = "cpu"
+    """where to compute; a minute or two on two cores, so that the GPU is taken only where it is asked for"""
     threads: int | None = None
     """processor threads (default: all)"""
     debug: bool = False
@@ -88,7 +90,8 @@ def run(arguments: Sequence[str]) -> int:
     """Parse, check the outputs, then read, register, write, and say what was done."""
     begin = time.perf_counter()
     method, given = chosen(arguments)
-    args = parse(_with_options_of(method, given), "register", __doc__ or "", arguments)
+    kind = _with_options_of(method, value_of("--weights", arguments, ""), given)
+    args = parse(kind, "register", __doc__ or "", arguments)
     check(args, method)
     work(args, method, begin, shlex.join(["spinecho", "register", *arguments]))
     return 0
@@ -105,24 +108,39 @@ def chosen(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
     from spinecho.methods import registry
 
     flags = [flag for flag in SHORT if f"--{flag}" in arguments]
-    named = value_of("--method", arguments, "")
+    named = value_of("--method", arguments, "") or _method_of(value_of("--weights", arguments, ""))
     if len(flags) > 1:
         raise DataError(f"--{flags[0]} and --{flags[1]} are both given", do="keep one")
     if not flags or named in ("", SHORT[flags[0]]):
         return named or (SHORT[flags[0]] if flags else "hybrid"), {}
-    if "kind" not in registry.load("register", named).Config.__dataclass_fields__:
+    if "kind" not in registry.load("register", registry.offer(named, "register").method).Config.__dataclass_fields__:
         raise DataError(f"--{flags[0]} and --method {named} are both given", do="keep one")
     return named, {"kind": flags[0]}
 
 
-def _with_options_of(method: str, given: dict[str, Any]) -> type[Arguments]:
-    """The arguments with the method's settings, but for those that the command itself has (threads, device)."""
+def _method_of(weights: str) -> str:
+    """The method that a weights file is for; "" without a file."""
+    if not weights:
+        return ""
+    from spinecho.methods.pretrained import method_of
+
+    return method_of(Path(weights))
+
+
+def _with_options_of(method: str, weights: str, given: dict[str, Any]) -> type[Arguments]:
+    """The arguments with the method's settings, but for those that the command itself has (threads, device); of a
+    learned method those that suit trained weights."""
     from spinecho.methods import registry
 
-    config = registry.load("register", method).Config
-    own = {f.name for f in fields(Arguments)}
-    shown = [f.name for f in fields(config) if f.name not in own]
-    return with_settings(Arguments, config, config(**given), shown)
+    offer = registry.offer(method, "register")
+    module = registry.load("register", offer.method)
+    if not offer.learned:
+        own = {f.name for f in fields(Arguments)}
+        shown = [f.name for f in fields(module.Config) if f.name not in own]
+        return with_settings(Arguments, module.Config, module.Config(**given), shown)
+    from spinecho.methods.pretrained import trained_config
+
+    return with_settings(Arguments, module.Config, trained_config(weights or offer.trained()), module.Method.tunable)
 
 
 def settings_of(args: Arguments) -> dict[str, Any]:
@@ -131,7 +149,7 @@ def settings_of(args: Arguments) -> dict[str, Any]:
     given = {} if config is None else {f.name: getattr(config, f.name) for f in fields(config)}
     if "threads" in given and args.threads is not None:
         given["threads"] = args.threads
-    return given
+    return given if args.weights is None else {**given, "weights": args.weights}
 
 
 def beside_output(args: Arguments) -> tuple[list[Path], list[Path]]:
