@@ -1,0 +1,212 @@
+"""A registration in pictures: three planes through the fixed image, each before, after, and how space was bent."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from spinecho.core.geometry import Geometry
+from spinecho.core.image import Image
+from spinecho.core.transform import Affine, Transform, identity
+from spinecho.evaluate.pictures import Picture, coloured, grey, upper_window
+from spinecho.io.display import edge_letters, upright, upright_geometry
+from spinecho.sim.warps import gaussian_blurred
+
+Slice = Float[Tensor, "rows columns"]
+Lines = tuple[Slice, Sequence[float], str]
+"""Values, the levels at which contours are drawn, and their colour"""
+
+CHECKS = 8
+"""Squares of the checkerboard along the shorter side"""
+_GRID_MM = 8.0
+_LEVELS = (0.3, 0.7)
+"""Quantiles of the fixed image's foreground in a slice at which contours are drawn"""
+_LEAST_PERCENT = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plane:
+    """A slice of the fixed grid as it is shown, and a slab of three about it for derivatives."""
+
+    name: str
+    letters: tuple[str, str, str, str]
+    pixel_mm: tuple[float, float]
+    slice: Geometry
+    slab: Geometry
+    order: tuple[int, int, int]
+
+    def shown(self, values: Tensor, middle: int = 0) -> Tensor:
+        """Values (..., z, y, x) of `slice` (or of `slab`, with 1) as rows and columns, upright."""
+        n = values.ndim - 3
+        turned = values.permute(*range(n), *(n + i for i in self.order))
+        geometry = self.slice.permuted(self.order)
+        return upright(turned.narrow(n, middle, 1), geometry)[..., 0, :, :]
+
+
+def planes(geometry: Geometry, at_mm: Sequence[float]) -> list[Plane]:
+    """The three planes of a grid through a point, axial first where the patient's axes are known."""
+    index = np.clip(np.round(geometry.to_voxel(at_mm)), 0, np.array(geometry.shape[::-1]) - 1).astype(int)[::-1]
+    found: list[Plane] = []
+    for axis in range(3):
+        others = [i for i in range(3) if i != axis]
+        order = (axis, others[0], others[1])
+        start, shape = [0, 0, 0], list(geometry.shape)
+        start[axis], shape[axis] = int(index[axis]), 1
+        thin = geometry.cropped(start, (shape[0], shape[1], shape[2]))
+        start[axis], shape[axis] = start[axis] - 1, 3
+        slab = geometry.cropped(start, (shape[0], shape[1], shape[2]))
+        turned = thin.permuted(order)
+        name = _name(turned)
+        size = upright_geometry(turned).voxel_mm[:2]
+        letters = edge_letters(turned)
+        found.append(Plane(name=name, letters=letters, pixel_mm=size, slice=thin, slab=slab, order=order))
+    names = ("axial", "coronal", "sagittal")
+    return sorted(found, key=lambda p: names.index(p.name) if p.name in names else 0)
+
+
+def rows_of_pictures(
+    fixed: Image, moving: Image, transform: Transform, linear: Affine, labels: Image | None, at_mm: Sequence[float]
+) -> list[tuple[Plane, list[Picture]]]:
+    """For each plane: fixed, before, after, checkerboard, grid, Jacobian, and labels where there are some.
+
+    `linear` is the transform's affine part, which grid and Jacobian leave out.
+    """
+    tops = [upper_window(_volume(i)) for i in (fixed, moving)]
+    found = []
+    percent = 0.0
+    shown = planes(fixed.geometry, at_mm)
+    jacobians = [_jacobian(p, transform, linear) for p in shown]
+    slices = [p.shown(_volume(identity().warp(fixed, p.slice))) for p in shown]
+    for j, s in zip(jacobians, slices, strict=True):
+        inside = s > 0.1 * tops[0]
+        if bool(inside.any()):
+            percent = max(percent, float(np.quantile(j[inside].abs().numpy(), 0.98)))
+    percent = max(_LEAST_PERCENT, percent)
+    for plane, target, jacobian in zip(shown, slices, jacobians, strict=True):
+        moved = [plane.shown(_volume(way.warp(moving, plane.slice))) for way in (identity(), transform)]
+        edges = (contour_levels(target, tops[0]), "#ffb000")
+        smooth = gaussian_blurred(target[None, None], 0.7)[0, 0]
+        pictures = [grey(target, tops[0], "fixed", plane.pixel_mm)]
+        for values, when in zip(moved, ("before", "after"), strict=True):
+            pictures.append(
+                lined(values, tops[1], [(smooth, *edges)], f"moving {when}, fixed in outline", plane.pixel_mm)
+            )
+        board = checkerboard(target / tops[0], moved[1] / tops[1])
+        pictures.append(grey(board, 1.0, "fixed and moved by turns", plane.pixel_mm))
+        pictures.append(_grid(plane, target, tops[0], transform, linear))
+        if labels is not None:
+            pictures.append(_labels(plane, target, tops[0], labels, transform))
+        caption = "volume in the moving image over that in the fixed one, without the affine part"
+        bounds = (-percent, percent)
+        pictures.append(coloured(jacobian, bounds, caption, colours="RdBu_r", pixel_mm=plane.pixel_mm, unit="percent"))
+        found.append((plane, pictures))
+    return found
+
+
+def checkerboard(a: Slice, b: Slice) -> Slice:
+    """Squares of two pictures by turns."""
+    step = max(1, min(a.shape) // CHECKS)
+    rows, columns = (torch.arange(n) // step for n in a.shape)
+    return torch.where((rows[:, None] + columns) % 2 == 0, a, b)
+
+
+def contour_levels(target: Slice, top: float) -> list[float]:
+    """Two values between dark and bright tissue of a slice; none where it is empty."""
+    inside = target[target > 0.1 * top]
+    if inside.numel() < 10:
+        return []
+    levels = np.quantile(inside.numpy(), _LEVELS)
+    return [float(v) for v in np.unique(levels)]
+
+
+def lined(
+    x: Slice, top: float, lines: Sequence[Lines], caption: str, pixel_mm: tuple[float, float] = (1.0, 1.0)
+) -> Picture:
+    """A grey picture with contours of other values of the same size."""
+    figure, axes, canvas = _canvas(x, pixel_mm)
+    axes.imshow(x.numpy(), cmap="gray", vmin=0, vmax=top, aspect="auto", interpolation="nearest")
+    for values, levels, colour in lines:
+        inside = [v for v in levels if float(values.min()) < v < float(values.max())]
+        if inside:
+            axes.contour(values.numpy(), levels=inside, colors=colour, linewidths=0.7)
+    return _printed(canvas, figure, caption)
+
+
+def _grid(plane: Plane, target: Slice, top: float, transform: Transform, linear: Affine) -> Picture:
+    """Lines that are straight in the moving image once the affine part is undone, drawn over the fixed image."""
+    residual = (linear.inverse() @ transform).displacement(plane.slice)
+    directions = _screen_axes(plane)
+    along = [torch.einsum("i,irc->rc", torch.from_numpy(d).float(), plane.shown(residual)) for d in directions]
+    right, down = (v / size for v, size in zip(along, plane.pixel_mm, strict=True))
+    figure, axes, canvas = _canvas(target, plane.pixel_mm)
+    axes.imshow(0.5 * target.numpy(), cmap="gray", vmin=0, vmax=top, aspect="auto", interpolation="nearest")
+    n_rows, n_columns = target.shape
+    r, c = np.indices((n_rows, n_columns))
+    x, y = c + right.numpy(), r + down.numpy()
+    step_c, step_r = (max(1, round(_GRID_MM / size)) for size in plane.pixel_mm)
+    for i in range(step_r // 2, n_rows, step_r):
+        axes.plot(x[i], y[i], color="#33c1b1", linewidth=0.6)
+    for i in range(step_c // 2, n_columns, step_c):
+        axes.plot(x[:, i], y[:, i], color="#33c1b1", linewidth=0.6)
+    axes.set_xlim(-0.5, n_columns - 0.5)
+    axes.set_ylim(n_rows - 0.5, -0.5)
+    return _printed(canvas, figure, f"where lines {_GRID_MM:g} mm apart go, without the affine part")
+
+
+def _labels(plane: Plane, target: Slice, top: float, labels: Image, transform: Transform) -> Picture:
+    moved = plane.shown(_volume(transform.warp(labels, plane.slice, mode="nearest")))
+    edge = torch.zeros_like(moved)
+    edge[:-1] += (moved[1:] != moved[:-1]).float()
+    edge[:, :-1] += (moved[:, 1:] != moved[:, :-1]).float()
+    return lined(target, top, [(edge, [0.5], "#ff5c8a")], "fixed, with the moved labels in outline", plane.pixel_mm)
+
+
+def _jacobian(plane: Plane, transform: Transform, linear: Affine) -> Slice:
+    """Percent by which the deformable part changes volume."""
+    found = transform.jacobian(plane.slab) / float(np.linalg.det(linear.matrix[:3, :3]))
+    return 100 * (plane.shown(found, middle=1) - 1)
+
+
+def _screen_axes(plane: Plane) -> list[npt.NDArray[np.float64]]:
+    """LPS unit vectors towards the right and the bottom of the picture."""
+    directions = upright_geometry(plane.slice.permuted(plane.order)).directions
+    return [directions[:, 0], directions[:, 1]]
+
+
+def _name(turned: Geometry) -> str:
+    if not turned.oriented:
+        return "plane"
+    normal = np.cross(turned.directions[:, 0], turned.directions[:, 1])
+    return ("sagittal", "coronal", "axial")[int(np.abs(normal).argmax())]
+
+
+def _volume(image: Image) -> Tensor:
+    values = image.magnitude().values.float().nan_to_num(0.0, 0.0, 0.0)
+    return values.reshape(-1, *values.shape[-3:])[0]
+
+
+def _canvas(x: Slice, pixel_mm: tuple[float, float]):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows, columns = x.shape
+    width = columns * pixel_mm[0] / (rows * pixel_mm[1]) * 3.2
+    figure = Figure(figsize=(width, 3.2), dpi=130)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    return figure, axes, canvas
+
+
+def _printed(canvas, figure, caption: str) -> Picture:
+    buffer = io.BytesIO()
+    canvas.print_png(buffer)
+    width, height = figure.get_size_inches()
+    return Picture(png=buffer.getvalue(), caption=caption, aspect=width / height)
