@@ -47,7 +47,7 @@ def flow(velocity: Float[Tensor, "3 z y x"], grid: Tensor) -> Float[Tensor, "3 z
 
     Source: Arsigny et al. 2006, doi:10.1007/11866565_113. The number of squarings follows from the fastest voxel.
     """
-    fastest = float(velocity.abs().amax())
+    fastest = float(velocity.detach().abs().amax())
     n = max(0, math.ceil(math.log2(max(fastest / _LARGEST_STEP, 1.0))))
     field = velocity * 0.5**n
     for _ in range(n):

@@ -15,6 +15,7 @@ from spinecho.core.image import Image
 from spinecho.core.method import Register, Stage
 from spinecho.core.transform import Transform
 from spinecho.methods import registry
+from spinecho.methods.pretrained import load_register, method_of
 from spinecho.methods.volumes import comparable
 
 
@@ -54,11 +55,12 @@ def register(
     fixed, moving
         As read: any orientation, spacing, size, contrast and scale.
     method
-        Name of a file under `methods/register` (`spinecho list`).
+        Name of a file under `methods/register`, or of trained weights in the package (`spinecho list`).
     mask
         On any grid in the fixed world: where it is over 0 the images are compared.
     settings
-        Fields of that method's `Config`.
+        Fields of that method's `Config`; for a learned method also `weights`, a file to use instead of those in the
+        package.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def run(
     tell: Callable[[Stage], None] | None = None,
 ) -> Registration:
     """As `register`, with all that is known afterwards; `tell` hears of each stage while it works."""
-    runner = build(method, settings or {})
+    runner = build(method, settings or {}, fixed.values.device)
     fixed, moving = comparable(fixed, "fixed", mask), comparable(moving, "moving")
     seconds: dict[str, float] = {}
     notes: list[str] = []
@@ -107,17 +109,33 @@ def run(
     return Registration(last.transform, method, used, seconds, tuple(notes), warnings)
 
 
-def build(method: str, settings: Mapping[str, Any]) -> Register:
-    """The method with its settings.
+def build(method: str, settings: Mapping[str, Any], device: torch.device | str = "cpu") -> Register:
+    """The method with its settings; a learned one with its trained weights, on the device.
+
+    Parameters
+    ----------
+    method
+        Name of a method, or of weights in the package.
+    settings
+        Fields of its `Config`; a learned method takes `weights` besides, the path of a file (by default those in the
+        package), and only lets `Method.tunable` differ from what the weights were trained with.
 
     Raises
     ------
     DataError
-        For an unknown name or setting; it lists the known ones.
+        For an unknown name or setting; it lists the known ones. For a learned method without weights.
     """
-    module = registry.load("register", method)
+    offer = registry.offer(method, "register")
+    module = registry.load("register", offer.method)
     fields = module.Config.__dataclass_fields__
-    if unknown := set(settings) - set(fields):
+    allowed = {*fields, "weights"} if offer.learned else {*fields}
+    if unknown := set(settings) - allowed:
         known = ", ".join(fields) or "none"
         raise DataError(f"{method} has no setting {', '.join(sorted(unknown))}", do=f"it has {known}")
-    return module.Method(module.Config(**settings))
+    if not offer.learned:
+        return module.Method(module.Config(**settings))
+    file = settings.get("weights") or offer.trained()
+    if (found := method_of(file)) != offer.method:
+        do = f"use --method {found}, or other weights"
+        raise DataError(f"they are weights of the method {found}, {offer.method} was asked for", do=do, file=file)
+    return load_register(file, {k: v for k, v in settings.items() if k != "weights"}, device)

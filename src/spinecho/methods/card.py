@@ -14,7 +14,7 @@ from spinecho.methods.slices import no_slices, slice_matrix, splitting_axis
 from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import ifft
 
-RANGES = ("coils", "acceleration", "matrix", "noise")
+RANGES = ("coils", "acceleration", "matrix", "noise", "extent_mm")
 """Limits with a smallest and a largest value: [1, 32]."""
 OTHER = "other"
 MASKS = (*KINDS, OTHER)
@@ -34,7 +34,7 @@ def check_card(card: Mapping[str, Any]) -> None:
     `trajectories`, those of TRAJECTORIES that the network takes beside Cartesian scans (none);
     `calibration_lines`, the least number;
     `two_dimensional`, true for networks that see slices; and, for people, texts: `summary` and others. A limit that is
-    left out does not exist.
+    left out does not exist. Of registration methods `extent_mm` is the object's size along each axis.
 
     Raises
     ------

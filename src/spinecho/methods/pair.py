@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Transform, identity
-from spinecho.methods.volumes import foreground_box, isotropic
+from spinecho.methods.volumes import Box, foreground_box, isotropic
 
 _MULTIPLE = 8
 """Sizes of the working grid are multiples of this, so that it can be halved three times"""
@@ -45,14 +45,18 @@ class Pair:
 
 
 def working_grid(fixed: Image, max_voxels: int) -> Geometry:
-    """Around the fixed foreground (and mask), with the image's finest spacing or, where that makes too many voxels, a
-    multiple of it in halves."""
+    """`spaced_grid` with the image's finest spacing, or a multiple of it in halves where that makes too many voxels."""
     box = foreground_box(fixed, _MARGIN_MM)
     finest = min(fixed.geometry.voxel_mm)
     lengths = [(b - a) * v for (a, b), v in zip(box, fixed.geometry.voxel_mm[::-1], strict=True)]
     factor = (math.prod(lengths) / finest**3 / max_voxels) ** (1 / 3)
-    spacing = finest * (1.0 if factor <= 1.25 else math.ceil(2 * factor) / 2)
-    geometry = isotropic(fixed, spacing, box).geometry
+    return spaced_grid(fixed, finest * (1.0 if factor <= 1.25 else math.ceil(2 * factor) / 2), box)
+
+
+def spaced_grid(fixed: Image, spacing_mm: float, box: Box | None = None) -> Geometry:
+    """Around the fixed foreground (and mask), with equal spacing along the image's axes, its sizes multiples of 8."""
+    box = foreground_box(fixed, _MARGIN_MM) if box is None else box
+    geometry = isotropic(fixed, spacing_mm, box).geometry
     shape = [math.ceil(n / _MULTIPLE) * _MULTIPLE for n in geometry.shape]
     start = [-((m - n) // 2) for n, m in zip(geometry.shape, shape, strict=True)]
     return geometry.cropped(start, (shape[0], shape[1], shape[2]))

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from spinecho.core.errors import DataError
-from spinecho.core.method import Recon
+from spinecho.core.method import Recon, Register
 from spinecho.core.state import load_state
 from spinecho.core.state_header import header_of, metadata_of, read_metadata
 from spinecho.methods import registry
@@ -25,7 +26,7 @@ _ENTRIES = {"method", "config", "card", "trained"}
 def load_learned(
     name_or_path: str | Path, settings: Mapping[str, Any] | None = None, device: torch.device | str = "cpu"
 ) -> Recon:
-    """A learned method with its trained weights, ready to run; loaded once a process, so never train or move it.
+    """A learned reconstruction with its trained weights, ready to run; loaded once a process: never train or move it.
 
     Parameters
     ----------
@@ -39,13 +40,23 @@ def load_learned(
     DataError
         If there are no such weights, their file is damaged, they do not fit the method, or a setting cannot be set.
     """
-    path = weights_file(name_or_path)
-    status = path.stat()
-    chosen = tuple(sorted((name, _tuples(value)) for name, value in (settings or {}).items()))
-    return _ready(path.resolve(), (status.st_mtime_ns, status.st_size), chosen, torch.device(device))
+    runner = _loaded(name_or_path, settings, device)
+    if not isinstance(runner, Recon):
+        raise DataError("they are weights of a registration method", do="use spinecho register", file=name_or_path)
+    return runner
 
 
-def open_learned(path: str | Path, settings: Mapping[str, Any] | None = None) -> Recon:
+def load_register(
+    name_or_path: str | Path, settings: Mapping[str, Any] | None = None, device: torch.device | str = "cpu"
+) -> Register:
+    """The same for a learned registration method."""
+    runner = _loaded(name_or_path, settings, device)
+    if not isinstance(runner, Register):
+        raise DataError("they are weights of a reconstruction method", do="use spinecho recon", file=name_or_path)
+    return runner
+
+
+def open_learned(path: str | Path, settings: Mapping[str, Any] | None = None) -> Recon | Register:
     """A learned method with weights from a file, as a module of the caller's own, to be trained further or moved.
 
     Raises
@@ -56,7 +67,7 @@ def open_learned(path: str | Path, settings: Mapping[str, Any] | None = None) ->
     path = weights_file(path)
     tensors, metadata = load_state(path)
     trained = _config(metadata, path)
-    method = registry.load("recon", metadata["method"]).Method
+    method = _module(metadata["method"]).Method
     config = _with_settings(trained, method.tunable, settings or {}, path.stem)
     with torch.inference_mode(False), torch.random.fork_rng(devices=[]):  # the first, random weights disturb nobody
         try:
@@ -76,12 +87,13 @@ def weights_file(name_or_path: str | Path) -> Path:
     DataError
         If there is none; it lists the names.
     """
-    if str(name_or_path) in registry.weights_names():
+    names = sorted(p.stem for p in registry.WEIGHTS.glob("*.safetensors"))
+    if str(name_or_path) in names:
         return registry.WEIGHTS / f"{name_or_path}.safetensors"
     path = Path(name_or_path)
     if path.is_file():
         return path
-    known = ", ".join(registry.weights_names()) or "none"
+    known = ", ".join(names) or "none"
     raise DataError("there are no such weights", do=f"give a .safetensors file; in the package are {known}", file=path)
 
 
@@ -110,8 +122,17 @@ def weights_used(method: str, settings: Mapping[str, Any]) -> list[Path]:
     return [weights_file(method)] if method in registry.weights_names() else []
 
 
+def _loaded(
+    name_or_path: str | Path, settings: Mapping[str, Any] | None, device: torch.device | str
+) -> Recon | Register:
+    path = weights_file(name_or_path)
+    status = path.stat()
+    chosen = tuple(sorted((name, _tuples(value)) for name, value in (settings or {}).items()))
+    return _ready(path.resolve(), (status.st_mtime_ns, status.st_size), chosen, torch.device(device))
+
+
 @lru_cache(maxsize=8)
-def _ready(path: Path, version: tuple[int, int], chosen: tuple[Any, ...], device: torch.device) -> Recon:
+def _ready(path: Path, version: tuple[int, int], chosen: tuple[Any, ...], device: torch.device) -> Recon | Register:
     """`version` is the file's time and size: changed weights are loaded anew."""
     runner = open_learned(path, dict(chosen))
     with torch.inference_mode(False):
@@ -139,8 +160,8 @@ def _checked(metadata: Mapping[str, Any], path: str | Path) -> Mapping[str, Any]
             file=path,
         )
     name = metadata["method"]
-    if name not in registry.names("recon") or not registry.is_learned("recon", name):
-        learned = ", ".join(n for n in registry.names("recon") if registry.is_learned("recon", n)) or "none"
+    if registry.task_of(str(name)) is None:
+        learned = ", ".join(n for t in registry.TASKS for n in registry.names(t) if registry.is_learned(t, n)) or "none"
         do = f"learned methods here are {learned}; newer weights want a newer spinecho"
         raise DataError(f"they are weights of the method {name!r}, which is no learned method", do=do, file=path)
     if not isinstance(metadata["card"], dict) or not isinstance(metadata["config"], dict):
@@ -152,10 +173,15 @@ def _checked(metadata: Mapping[str, Any], path: str | Path) -> Mapping[str, Any]
     return metadata
 
 
+def _module(name: str) -> ModuleType:
+    """The file of a learned method, of whatever task."""
+    return registry.load(registry.task_of(name) or "recon", name)
+
+
 def _config(metadata: Mapping[str, Any], path: str | Path) -> Any:
     """The Config in the metadata: every field, and no other; JSON's lists become tuples."""
     name, stored = _checked(metadata, path)["method"], metadata["config"]
-    kind = registry.load("recon", name).Config
+    kind = _module(name).Config
     known = {f.name for f in fields(kind)}
     if set(stored) != known:
         unknown, absent = sorted(set(stored) - known), sorted(known - set(stored))
@@ -180,7 +206,7 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def _fill(runner: Recon, tensors: dict[str, Tensor], path: str | Path) -> None:
+def _fill(runner: Recon | Register, tensors: dict[str, Tensor], path: str | Path) -> None:
     """Put the weights in; every name, shape and kind of number must be right, and every value finite."""
     wanted = runner.state_dict()
     do = "they belong to another version of the method: train them again, or use that version"

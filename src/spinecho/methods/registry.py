@@ -17,6 +17,8 @@ from spinecho.core.errors import DataError
 from spinecho.core.state_header import read_metadata
 
 _FOLDER = Path(__file__).parent
+TASKS = ("recon", "register")
+"""The folders of methods that may be learned."""
 WEIGHTS = Path(__file__).parents[1] / "weights"
 """Where the package keeps trained weights."""
 
@@ -35,6 +37,8 @@ class Offer:
         Whether it needs trained weights.
     weights
         Its weights in the package; None: there are none.
+    task
+        The folder of the method file.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Offer:
     summary: str
     learned: bool
     weights: Path | None
+    task: str = "recon"
 
     @property
     def is_ready(self) -> bool:
@@ -62,7 +67,7 @@ class Offer:
             If there are none; it says how weights are trained and given.
         """
         if self.weights is None:
-            command = f"spinecho train recon/{self.method} --data FOLDER --out runs/{self.method}"
+            command = f"spinecho train {self.task}/{self.method} --data FOLDER --out runs/{self.method}"
             raise DataError(self.missing, do=f"train them ({command}), then give them with --weights FILE")
         return self.weights
 
@@ -83,6 +88,11 @@ def is_learned(task: str, name: str) -> bool:
         if isinstance(node, ast.ClassDef) and node.name == "Method":
             return any(_sets_learned(statement) for statement in node.body)
     return False
+
+
+def task_of(learned: str) -> str | None:
+    """The task of a learned method; None where there is no such method."""
+    return next((t for t in TASKS if learned in names(t) and is_learned(t, learned)), None)
 
 
 def load(task: str, name: str) -> ModuleType:
@@ -127,13 +137,13 @@ def offer(name: str, task: str = "recon") -> Offer:
 
 def _offer(task: str, name: str, has_weights: bool) -> Offer:
     if not has_weights:
-        return Offer(name, name, summary(task, name), is_learned(task, name), None)
+        return Offer(name, name, summary(task, name), is_learned(task, name), None, task)
     path = WEIGHTS / f"{name}.safetensors"
     metadata = read_metadata(path)
     method = str(metadata.get("method"))
     card: dict[str, Any] = metadata.get("card") or {}
     told = str(card.get("summary") or "") or (summary(task, method) if method in names(task) else "")
-    return Offer(name, method, told, True, path)
+    return Offer(name, method, told, True, path, task)
 
 
 def _trained_method(path: Path) -> str | None:

@@ -12,9 +12,14 @@ import torch
 from spinecho.calib.prepare import prepare
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
+from spinecho.methods.example import Example
 
 Draw = Callable[[int, int], KSpace]
 """(step from 1, index within the step) to a prepared scan with its target."""
+Item = KSpace | Example
+"""What a method's loss takes: a scan, or a pair of heads."""
+Items = Callable[[int, int], Item]
+"""As Draw, for whatever is trained."""
 
 
 @runtime_checkable

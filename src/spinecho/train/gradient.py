@@ -12,10 +12,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
-from spinecho.core.method import Recon
+from spinecho.core.method import Recon, Register
 from spinecho.methods.device import scan_to
 from spinecho.nets.unet import UNet
-from spinecho.train.draw import generator
+from spinecho.train.draw import Item, generator
 from spinecho.train.settings import Settings
 from spinecho.train.team import Team
 
@@ -27,14 +27,14 @@ class Loss(nn.Module):
     whose scans differ then exchange the same set, and Adam treats a parameter alike however a batch is split.
     """
 
-    def __init__(self, method: Recon) -> None:
+    def __init__(self, method: Recon | Register) -> None:
         super().__init__()
         self.method = method
 
-    def forward(self, kspace: KSpace) -> Tensor:
+    def forward(self, item: Item) -> Tensor:
         """A scalar."""
         unused = torch.stack([p.sum() for p in self.method.parameters() if p.requires_grad]).sum() * 0
-        return self.method.loss(kspace) + unused  # type: ignore[operator]
+        return self.method.loss(item) + unused  # type: ignore[operator]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,17 +52,17 @@ class Gradient:
     team: Team
     device: torch.device
 
-    def __call__(self, step: int, scans: Sequence[KSpace]) -> float:
+    def __call__(self, step: int, scans: Sequence[Item]) -> float:
         """The mean loss over the batches of all processes; adds its gradient to `.grad`.
 
         `scans` are this process's share. Processes average their gradients, so that each scan counts size / batch.
         """
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         places = list(self.team.share(self.settings.batch))
-        for place, kspace in zip(places, scans, strict=True):
+        for place, item in zip(places, scans, strict=True):
             with self._exchanged(place == places[-1]), self._seeded(step, place):
                 with torch.autocast(self.device.type, torch.bfloat16, self.settings.precision == "bfloat16"):
-                    loss = self.loss(scan_to(kspace, self.device))
+                    loss = self.loss(_on(item, self.device))
                 (loss * (self.team.size / self.settings.batch)).backward()
             total += loss.detach().double()
         return float(self.team.total(total)) / self.settings.batch
@@ -81,7 +81,7 @@ class Gradient:
             yield
 
 
-def wrapped(method: Recon, settings: Settings, team: Team) -> Gradient:
+def wrapped(method: Recon | Register, settings: Settings, team: Team) -> Gradient:
     """The method's gradient as the settings want it.
 
     Raises
@@ -104,6 +104,10 @@ def wrapped(method: Recon, settings: Settings, team: Team) -> Gradient:
     if team.size > 1:
         loss = DistributedDataParallel(loss)
     return Gradient(loss, settings, team, next(method.parameters()).device)
+
+
+def _on(item: Item, device: torch.device) -> Item:
+    return scan_to(item, device) if isinstance(item, KSpace) else item.to(device)
 
 
 def compile_networks(module: nn.Module) -> int:

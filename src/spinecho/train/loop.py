@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from spinecho.core.errors import DataError
-from spinecho.train.draw import Draw
+from spinecho.train.draw import Items
 from spinecho.train.gradient import Gradient, wrapped
 from spinecho.train.prefetch import batches
 from spinecho.train.run import Run, State, begin, journal, save
 from spinecho.train.schedule import ema_decay, rate
-from spinecho.train.validation import Validation
+from spinecho.train.validation import HeldOut
 
 _PATIENCE = 20
 """Steps in a row without a finite gradient after which a run has diverged."""
@@ -37,7 +37,7 @@ class Step:
     seconds
         For the whole step, drawing its scans and validating included.
     scores
-        Of a validation (`Validation.scores`), where the step had one.
+        Of a validation (`HeldOut.scores`), where the step had one.
     """
 
     step: int
@@ -48,7 +48,7 @@ class Step:
     scores: Mapping[str, float] = field(default_factory=dict)
 
 
-def train(run: Run, draw: Draw, validation: Validation | None = None) -> Iterator[Step]:
+def train(run: Run, draw: Items, validation: HeldOut | None = None) -> Iterator[Step]:
     """Train, from the last checkpoint in `run.out` if there is one.
 
     Killed at any moment and called again with the same arguments, it gives the steps that an uninterrupted run gives:
@@ -101,7 +101,7 @@ def advance(run: Run, state: State, gradient: Gradient, step: int, scans: list) 
     return loss, norm
 
 
-def validated(run: Run, state: State, validation: Validation, step: int) -> dict[str, float]:
+def validated(run: Run, state: State, validation: HeldOut, step: int) -> dict[str, float]:
     """Scores of the averaged weights; leaves a picture."""
     with state.average.within(run.method):
         if run.team.leads:

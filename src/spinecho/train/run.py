@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from spinecho.core.errors import DataError
-from spinecho.core.method import Recon
+from spinecho.core.method import Recon, Register
 from spinecho.core.state import save_state
 from spinecho.train import checkpoint
 from spinecho.train.ema import Average
@@ -38,7 +38,7 @@ class Run:
         What is worth knowing later (the command, the number of threads); JSON.
     """
 
-    method: Recon
+    method: Recon | Register
     name: str
     settings: Settings
     out: Path

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -25,6 +26,19 @@ from spinecho.train.team import Team
 
 _PART = "validate"
 _METRICS = ("psnr", "ssim", "nmse")
+
+
+@runtime_checkable
+class HeldOut(Protocol):
+    """What the loop asks of a validation, whatever is trained."""
+
+    def scores(self, method: Any) -> dict[str, float]:
+        """Means over held-out items, JSON numbers."""
+        ...
+
+    def picture(self, method: Any, path: Path) -> None:
+        """A PNG of one of them."""
+        ...
 
 
 class Validation:
@@ -75,6 +89,14 @@ def held_out(source: Source, settings: Settings, device: torch.device, team: Tea
         return None
     draw = Seeded(source, settings.seed, _PART)
     return Validation([draw(0, index) for index in team.share(settings.validation_scans)], device, team)
+
+
+def told(scores: Mapping[str, float]) -> str:
+    """The scores of a validation in words."""
+    return (
+        f"psnr {scores['psnr']:.2f} dB (zero-filled {scores['zero_filled_psnr']:.2f}), "
+        f"ssim {scores['ssim']:.3f} ({scores['zero_filled_ssim']:.3f})"
+    )
 
 
 def _start(kspace: KSpace) -> Recon:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,11 +19,11 @@ from spinecho.train.settings import Settings
 if TYPE_CHECKING:
     import torch
 
-    from spinecho.core.method import Recon
+    from spinecho.core.method import Recon, Register
     from spinecho.sim.draws import Draws
-    from spinecho.train.draw import Draw
-    from spinecho.train.loop import Step
+    from spinecho.train.draw import Draw, Items
     from spinecho.train.team import Team
+    from spinecho.train.validation import HeldOut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +31,11 @@ class Arguments:
     """What a person says."""
 
     method: Annotated[str, tyro.conf.Positional]
-    """what to train, as TASK/NAME: recon/varnet (spinecho list). Its settings: spinecho train recon/NAME --help"""
+    """what to train, as TASK/NAME: recon/varnet, register/voxelmorph (spinecho list). Its settings: spinecho train
+    TASK/NAME --help"""
     data: tuple[Path, ...]
-    """files and folders, mixed: full raw scans, NIfTI images, label maps (FreeSurfer ids), .npz stacks of images"""
+    """files and folders, mixed: full raw scans, NIfTI images, label maps (FreeSurfer ids), .npz stacks of images; for
+    registration NIfTI images and label maps of whole heads"""
     out: Path
     """folder of the run; a run that was stopped there goes on"""
     init: Path | None = None
@@ -42,6 +44,8 @@ class Arguments:
     """weights (a name or a file) whose images become part of the target: how a small network learns from a large one"""
     teacher_share: float = 0.5
     """how much of the target is the teacher's, 0 to 1"""
+    labels: Path | None = None
+    """registration: folder with a label map for each image, under the image's file name"""
     on_broken: Literal["stop", "skip"] = "stop"
     """what to do about a file that cannot be used; either way it is named"""
     radial: float = 0.0
@@ -55,12 +59,19 @@ class Arguments:
     loop: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
 
 
+_OPTIONS = {"recon": ("teacher", "teacher_share", "radial"), "register": ("labels",)}
+"""Tasks that have learned methods, with the options that are for them alone."""
+
+
 def run(arguments: Sequence[str]) -> int:
     """Parse, check the output, gather the data, train, and say where the weights are."""
     args = parse(_kind(arguments), "train", __doc__ or "", arguments)
     task, _, name = args.method.partition("/")
-    if task != "recon" or not name:
+    if task not in _OPTIONS or not name:
         raise DataError(f"{args.method!r} names no method", do="give recon/NAME, for example recon/varnet")
+    for other in _OPTIONS.keys() - {task}:
+        if given := [o for o in _OPTIONS[other] if getattr(args, o) != getattr(Arguments, o)]:
+            raise DataError(f"--{given[0].replace('_', '-')} is for {other} methods", do="leave it out")
     if args.out.exists() and not args.out.is_dir():
         raise DataError("it is a file, a folder is wanted", do="choose another name", file=args.out)
     check_place(next(p for p in (args.out, *args.out.absolute().parents) if p.exists()) / "metrics.jsonl")
@@ -70,49 +81,87 @@ def run(arguments: Sequence[str]) -> int:
 
     with together(device.choose(args.device).type) as (team, own):
         try:
-            work(args, name, team, own, shlex.join(["spinecho", "train", *arguments]))
+            work(args, task, name, team, own, shlex.join(["spinecho", "train", *arguments]))
         except KeyboardInterrupt:
             raise KeyboardInterrupt("the same command goes on from the last checkpoint") from None
     return 0
 
 
-def work(args: Arguments, name: str, team: Team, device: torch.device, command: str) -> None:
+def work(args: Arguments, task: str, name: str, team: Team, device: torch.device, command: str) -> None:
     """The training itself, on one process of a team."""
     import torch
 
-    from spinecho.train.draw import Seeded
     from spinecho.train.loop import train
     from spinecho.train.run import Run
-    from spinecho.train.sources import gather
     from spinecho.train.threads import choose
-    from spinecho.train.validation import held_out
 
     say = print if team.leads else _silent
     threads = choose(args.threads, args.out / "checkpoints", args.loop.workers)
     torch.set_num_threads(threads)
-    method = build(args, name).to(device)
-    supply = gather(args.data, args.on_broken, say, _draws(args.radial, method, name))
+    method = build(args, task, name).to(device)
+    supply = (_scans if task == "recon" else _pairs)(args, method, device, team, say)
     args.out.mkdir(parents=True, exist_ok=True)
-    facts: dict[str, Any] = {"data": [str(p) for p in args.data], "init": str(args.init or "")}
-    if args.radial:
-        facts["radial"] = args.radial
-    if args.teacher:
-        facts |= {"teacher": args.teacher, "teacher_share": args.teacher_share}
     notes = {"command": command, "processes": team.size, "threads": threads, "device": device.type}
-    job = Run(method=method, name=name, settings=args.loop, out=args.out, facts=facts, notes=notes, team=team)
-    validation = held_out(supply.validate, args.loop, device, team)
+    job = Run(method=method, name=name, settings=args.loop, out=args.out, facts=_facts(args), notes=notes, team=team)
     first = True
     with progress(f"training {name}") as tell:
-        for step in train(job, _taught(Seeded(supply.train, args.loop.seed), args), validation):
+        for step in train(job, supply.items, supply.validation):
             if first and step.step > 1:
                 say(f"goes on after step {step.step - 1}, from the checkpoint in {args.out}")
             first = False
             tell(step.step, args.loop.steps)
             if step.scores:
-                say(_told(step))
+                say(f"step {step.step}: loss {step.loss:.4g}, held-out {supply.told(step.scores)}")
     if first:
         say(f"nothing to do: all {args.loop.steps} steps were done before")
-    say(f"wrote {job.weights}; to use it: spinecho recon SCAN -o IMAGE --weights {job.weights}")
+    use = "recon SCAN -o IMAGE" if task == "recon" else "register FIXED MOVING -o MOVED"
+    say(f"wrote {job.weights}; to use it: spinecho {use} --weights {job.weights}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Supply:
+    """What a run is trained and judged on, and how a judgement is told."""
+
+    items: Items
+    validation: HeldOut | None
+    told: Callable[[Mapping[str, float]], str]
+
+
+def _scans(args: Arguments, method: Recon, device: torch.device, team: Team, say: Callable[[str], None]) -> _Supply:
+    """Undersampled scans, for reconstruction."""
+    from spinecho.train.draw import Seeded
+    from spinecho.train.sources import gather
+    from spinecho.train.validation import held_out, told
+
+    supply = gather(args.data, args.on_broken, say, _draws(args.radial, method, args.method))
+    validation = held_out(supply.validate, args.loop, device, team)
+    return _Supply(_taught(Seeded(supply.train, args.loop.seed), args), validation, told)
+
+
+def _pairs(args: Arguments, method: Register, device: torch.device, team: Team, say: Callable[[str], None]) -> _Supply:
+    """Pairs of heads, for registration."""
+    from spinecho.train.heads import Gathering, gather_heads
+    from spinecho.train.pair_validation import held_out, told
+    from spinecho.train.pairs import Pairs
+
+    gathering = Gathering(method.config.spacing_mm, args.labels, args.on_broken, say)
+    train, validate = gather_heads(args.data, gathering)
+    if not validate:
+        say("too few subjects to hold any out: validation sees other pairs of the same ones")
+    validation = held_out(Pairs(validate or train, args.loop.seed), args.loop, device, team)
+    return _Supply(Pairs(train, args.loop.seed), validation, told)
+
+
+def _facts(args: Arguments) -> dict[str, Any]:
+    """What must be the same for a run to go on."""
+    facts: dict[str, Any] = {"data": [str(p) for p in args.data], "init": str(args.init or "")}
+    if args.radial:
+        facts["radial"] = args.radial
+    if args.teacher:
+        facts |= {"teacher": args.teacher, "teacher_share": args.teacher_share}
+    if args.labels:
+        facts["labels"] = str(args.labels)
+    return facts
 
 
 def _taught(draw: Draw, args: Arguments) -> Draw:
@@ -127,21 +176,21 @@ def _taught(draw: Draw, args: Arguments) -> Draw:
     return Taught(draw, load_learned(args.teacher), args.teacher_share)
 
 
-def build(args: Arguments, name: str) -> Recon:
+def build(args: Arguments, task: str, name: str) -> Any:
     """The method with its first weights: random ones that depend on the seed, or those of --init."""
     import torch
 
     from spinecho.methods import registry
 
-    if name not in registry.names("recon") or not registry.is_learned("recon", name):
-        learned = ", ".join(f"recon/{n}" for n in registry.names("recon") if registry.is_learned("recon", n))
+    if name not in registry.names(task) or not registry.is_learned(task, name):
+        learned = ", ".join(f"{t}/{n}" for t in _OPTIONS for n in registry.names(t) if registry.is_learned(t, n))
         raise DataError(f"{name!r} is no learned method", do=f"what can be trained is {learned}")
-    module, given = registry.load("recon", name), getattr(args, "settings", None)
+    module, given = registry.load(task, name), getattr(args, "settings", None)
     config = given if given is not None else module.Config()
     if args.init is None:
         torch.manual_seed(args.loop.seed)
         return module.Method(module.Config(**_values(config)))
-    return _opened(args.init, name, module.Config(), config)
+    return _opened(args.init, task, name, module.Config(), config)
 
 
 def _draws(radial: float, method: Recon, name: str) -> Draws:
@@ -167,12 +216,12 @@ def _draws(radial: float, method: Recon, name: str) -> Draws:
     return Draws(radial=radial)
 
 
-def _opened(path: Path, name: str, default: Any, given: Any) -> Recon:
+def _opened(path: Path, task: str, name: str, default: Any, given: Any) -> Recon | Register:
     """A method with weights from a file, as they were trained: its settings come with them."""
     from spinecho.methods.pretrained import method_of, open_learned
 
     if (found := method_of(path)) != name:
-        raise DataError(f"they are weights of {found}, not of {name}", do=f"train recon/{found}", file=path)
+        raise DataError(f"they are weights of {found}, not of {name}", do=f"train {task}/{found}", file=path)
     method = open_learned(path)
     trained, wanted, usual = (_values(c) for c in (method.config, given, default))
     if other := [k for k in wanted if wanted[k] not in (usual[k], trained[k])]:
@@ -186,21 +235,13 @@ def _kind(arguments: Sequence[str]) -> type[Arguments]:
     """The arguments, with the settings of the method that is named among them."""
     from spinecho.methods import registry
 
-    known = {f"recon/{name}": name for name in registry.names("recon")}
+    known = {f"{task}/{name}": (task, name) for task in _OPTIONS for name in registry.names(task)}
     named = next((known[a] for a in arguments if a in known), None)
-    return Arguments if named is None else with_settings(Arguments, registry.load("recon", named).Config)
+    return Arguments if named is None else with_settings(Arguments, registry.load(*named).Config)
 
 
 def _values(config: Any) -> dict[str, Any]:
     return {f.name: getattr(config, f.name) for f in fields(config)}
-
-
-def _told(step: Step) -> str:
-    scores = step.scores
-    return (
-        f"step {step.step}: loss {step.loss:.4g}, held-out psnr {scores['psnr']:.2f} dB "
-        f"(zero-filled {scores['zero_filled_psnr']:.2f}), ssim {scores['ssim']:.3f} ({scores['zero_filled_ssim']:.3f})"
-    )
 
 
 def _silent(text: str) -> None:

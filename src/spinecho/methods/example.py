@@ -1,0 +1,50 @@
+"""What a registration network sees and learns from: a pair of volumes on one grid, their regions, one brightness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor
+
+_BRIGHTEST = 1.2
+_PERCENTILE = 0.995
+_SAMPLED = 2**17
+"""Voxels at least, where there are as many, that the percentile is taken from"""
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """Two heads on one working grid (sizes are multiples of 4), the second brought to the first by an affine at most.
+
+    Parameters
+    ----------
+    fixed, moving
+        What the network sees, as `seen` makes it: degraded, in any contrast.
+    clean
+        The same two in one contrast, for costs of intensities; None where there is none (rendered label maps).
+    labels
+        Regions of both, 0 for what is none; None where nobody drew them.
+    """
+
+    fixed: Float[Tensor, "1 z y x"]
+    moving: Float[Tensor, "1 z y x"]
+    clean: tuple[Float[Tensor, "1 z y x"], Float[Tensor, "1 z y x"]] | None = None
+    labels: tuple[Integer[Tensor, "z y x"], Integer[Tensor, "z y x"]] | None = None
+
+    def to(self, device: torch.device) -> Example:
+        """With all its tensors on the device."""
+        both = (self.fixed.to(device), self.moving.to(device))
+        clean = None if self.clean is None else (self.clean[0].to(device), self.clean[1].to(device))
+        labels = None if self.labels is None else (self.labels[0].to(device), self.labels[1].to(device))
+        return Example(*both, clean, labels)
+
+
+def seen(image: Float[Tensor, "1 z y x"]) -> Float[Tensor, "1 z y x"]:
+    """The image with the 99.5th percentile of what is not black at 1, from 0 to 1.2."""
+    sample = image.flatten()[:: max(1, image.numel() // _SAMPLED) | 1]
+    sample = sample[sample > 0]
+    if len(sample) == 0:
+        return image.clamp(0, _BRIGHTEST)
+    return (image / torch.quantile(sample, _PERCENTILE)).clamp(0, _BRIGHTEST)
