@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,8 @@ def write_report(
     registration: Registration,
     command: str = "",
     labels: Image | None = None,
+    regions: Sequence[tuple[str, str, str]] = (),
+    regions_note: str = "",
 ) -> None:
     """Write the page; it needs no other file and no network.
 
@@ -54,6 +57,8 @@ def write_report(
         What makes this page again.
     labels
         Label map of the moving image, to be drawn over the fixed one.
+    regions, regions_note
+        Change of regions between two visits (label, percent, interval), and what that means.
 
     Raises
     ------
@@ -83,6 +88,8 @@ def write_report(
             warnings=registration.warnings,
             settings=registration.settings,
             scope=SCOPE,
+            regions=regions,
+            regions_note=regions_note,
         )
     )
     with replacing(path) as temporary:
