@@ -36,11 +36,12 @@ def fingerprint(path: Path, options: ReadOptions, method: str, settings: dict[st
         "options": {name: str(value) for name, value in sorted(asdict(options).items())},
         "device": device,
         "weights": [identity(file) for file in weights_used(method, settings)],
-        "files": [_identity(p) for p in files],
+        "files": [file_marks(p) for p in files],
     }
 
 
-def _identity(path: Path) -> dict[str, Any]:
+def file_marks(path: Path) -> dict[str, Any]:
+    """What tells a file from others and from its earlier self."""
     status = path.stat()
     head = b""
     if path.is_file():
