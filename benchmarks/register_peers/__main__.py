@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.register_peers import score
 from benchmarks.register_peers.pairs import RUNS, SETS, Pair
-from benchmarks.register_peers.peers import PEERS, PYTHON, WORK, Peer
+from benchmarks.register_peers.peers import CROSS, PEERS, PYTHON, WORK, Peer
 
 LONGEST_S = 3 * 3600
 SEED = 1
@@ -37,6 +37,8 @@ def main() -> None:
     pairs = SETS[arguments.chosen]()[: arguments.pairs]
     for pair in pairs:
         for name in arguments.peers:
+            if pair.alike and name in CROSS:
+                continue
             target = arguments.out / arguments.chosen / name / pair.name
             if target.with_suffix(".json").exists():
                 continue
@@ -48,12 +50,17 @@ def main() -> None:
 
 def run(peer: Peer, pair: Pair, target: Path) -> dict[str, Any]:
     """One peer on one pair; the JSON file is written last, and says why where there is no field."""
-    parameters = dict(peer.parameters)
-    told: dict[str, Any] = {"parameters": peer.parameters, "load_before": os.getloadavg()[0]}
+    parameters = peer.told(score.voxel_mm(pair.fixed))
+    told: dict[str, Any] = {"parameters": dict(parameters), "load_before": os.getloadavg()[0]}
     if peer.after:
-        before = json.loads((target.parents[1] / peer.after / f"{pair.name}.json").read_text())
+        first = peer.after[pair.alike]
+        before = json.loads((target.parents[1] / first / f"{pair.name}.json").read_text())
+        if "failed" in before:
+            told |= {"failed": f"{first} failed, from whose affine it starts"}
+            target.with_suffix(".json").write_text(json.dumps(told, indent=1))
+            return told
         parameters["affine"] = before["matrix"]
-        told["after"] = {"peer": peer.after, **{k: before[k]["affine"] for k in ("seconds", "cpu_seconds")}}
+        told["after"] = {"peer": first, **{k: before[k]["affine"] for k in ("seconds", "cpu_seconds")}}
     with tempfile.TemporaryDirectory() as place:
         out = Path(place)
         job = {"engine": str(peer.engine), "fixed": str(pair.fixed), "moving": str(pair.moving), "kind": "deformable"}

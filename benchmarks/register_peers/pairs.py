@@ -29,6 +29,8 @@ class Pair:
     truth
         `.npy`, float32 (3, z, y, x): the displacement that is right, as `engines/work.py` writes it, NaN where there
         is nothing to score; None: not known.
+    alike
+        Whether both images have the same contrast.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Pair:
     fixed_labels: Path | None = None
     moving_labels: Path | None = None
     truth: Path | None = None
+    alike: bool = True
 
 
 def ixi(part: Part) -> list[Pair]:
@@ -70,9 +73,16 @@ def listed(folder: Path) -> list[Pair]:
             fixed_labels=present(place.parent / "fixed_labels.nii.gz"),
             moving_labels=present(place.parent / "moving_labels.nii.gz"),
             truth=present(place.parent / "truth.npy"),
+            alike=not differs(place.parent.name),
         )
         for place in sorted(folder.glob("*/fixed.nii.gz"))
     ]
+
+
+def differs(name: str) -> bool:
+    """Whether a pair's name says that its contrasts differ: `differing_17_18`, `t1-flair`."""
+    first, dash, second = name.partition("-")
+    return name.startswith("differing") or bool(dash and first != second)
 
 
 RUNS = Path(__file__).parents[2] / "runs" / "register"

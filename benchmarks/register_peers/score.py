@@ -21,6 +21,11 @@ def load(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(image.dataobj), LPS @ image.affine
 
 
+def voxel_mm(path: Path) -> float:
+    """The smallest side of its voxels."""
+    return float(np.linalg.norm(nib.load(path).affine[:3, :3], axis=0).min())  # type: ignore[attr-defined]
+
+
 def dice(warped: np.ndarray, fixed: np.ndarray) -> dict[int, float]:
     """Dice per region of at least SMALLEST voxels in fixed; 0 is background."""
     regions, counts = np.unique(fixed, return_counts=True)

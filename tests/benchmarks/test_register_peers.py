@@ -53,6 +53,16 @@ def test_made_pairs_have_what_lies_in_their_folder(tmp_path: Path) -> None:
     assert first.moving_labels == tmp_path / "a/moving_labels.nii.gz" and second.truth == tmp_path / "b/truth.npy"
 
 
+def test_names_say_whether_contrasts_differ() -> None:
+    assert [pairs.differs(n) for n in ("agreeing_17_18", "differing_17_18", "t1-t1", "t1-flair")] == [0, 1, 0, 1]
+
+
+def test_peers_that_count_voxels_are_told_others_at_1_mm() -> None:
+    convex = peers.PEERS["convexadam"]
+    assert convex.told(2.0)["arguments"]["grid_sp_adam"] == 1 and convex.told(1.0)["arguments"]["grid_sp_adam"] == 2
+    assert peers.PEERS["ants"].told(1.0) == peers.PEERS["ants"].told(2.0)
+
+
 def test_labels_are_warped_as_simpleitk_does(tmp_path: Path) -> None:
     import SimpleITK as sitk
 

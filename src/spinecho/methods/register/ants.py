@@ -28,7 +28,7 @@ class Config:
     """of SyN, coarse to fine; the last ones at full resolution, each level before at half that of the next"""
     radius: int = 2
     """voxels to each side in the window of the local cross-correlation"""
-    step: float = 0.1
+    step: float = 0.2
     """SyN's gradient step, voxels"""
     threads: int = 1
     """of ANTs"""
