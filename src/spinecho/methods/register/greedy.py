@@ -1,7 +1,7 @@
 """greedy: affine, then greedy diffeomorphic registration, fast and with the best labels of the classical programs here.
 
 Source: https://greedy.readthedocs.io (Yushkevich). Not ours: the program itself, from picsl_greedy; the report has the
-exact call.
+exact call. Its results differ a little from run to run, on one thread too.
 """
 
 from __future__ import annotations
