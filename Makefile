@@ -3,9 +3,10 @@ PY ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 PEERS := .venv-peers/.installed
+REGISTER := .venv-register/.installed
 TORCH := torch==2.13.0
 
-.PHONY: demo test test-slow test-peer test-gpu check check-files bench bench-learned results train-gpu peers samples clean
+.PHONY: demo test test-slow test-peer test-gpu check check-files bench bench-learned bench-register results train-gpu peers samples clean
 
 $(STAMP): pyproject.toml
 	$(PY) -m venv .venv
@@ -57,6 +58,23 @@ bench-learned: $(STAMP) $(PEERS)
 	$(BIN)/python -m benchmarks.learned_speed
 	$(BIN)/python -m benchmarks.simulated
 	$(BIN)/python -m benchmarks.robustness
+
+$(REGISTER): benchmarks/peers-register.txt
+	$(PY) -m venv .venv-register
+	.venv-register/bin/pip install --quiet $(TORCH)
+	.venv-register/bin/pip install --quiet -r benchmarks/peers-register.txt
+	@touch $(REGISTER)
+
+# registration beside ANTs, greedy, elastix, ConvexAdam and DIPY, pair by pair (needs ../shared; SyN alone takes 7 minutes
+# a pair): what is done is kept under runs/register, and the same command goes on; the tables go into docs/results.md
+IXI_PEERS := ants greedy elastix convexadam dipy
+bench-register: $(STAMP) $(REGISTER)
+	$(BIN)/python -m benchmarks.register_pairs
+	$(BIN)/python -m benchmarks.register_peers --set ixi
+	$(BIN)/spinecho evaluate register --pairs ixi:../shared/data/ixi_2mm --methods affine voxelmorph hybrid \
+	  $(foreach p,$(IXI_PEERS),external:$(p)=runs/register/ixi/$(p)) --baseline greedy --threads 2 \
+	  --out runs/register/eval/ixi.csv --markdown docs/results.md --section 'Registration: IXI test heads'
+	$(BIN)/python -m benchmarks.register_affine
 
 # docs/results.md: real raw slices by all methods and the oracles (needs ../shared and bart; the first run takes an hour)
 RESULTS := zero_filled cg_sense l1_wavelet l1_wavelet+floor tv tv+floor unet modl varnet_fast varnet
