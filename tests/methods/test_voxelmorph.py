@@ -20,7 +20,7 @@ from spinecho.methods.align import build, run
 from spinecho.methods.example import Example, seen
 from spinecho.methods.flow import cost_of
 from spinecho.methods.pretrained import load_learned
-from spinecho.methods.register.voxelmorph import Config, Method, midway
+from spinecho.methods.register.voxelmorph import Config, Method, midway, share_of_pass
 from spinecho.methods.similarity import Term, lncc, ssd
 from spinecho.methods.velocity_loss import amortised, direct
 from spinecho.methods.volumes import comparable
@@ -104,7 +104,9 @@ def test_passes_see_both_images_in_the_middle():
     with torch.no_grad():
         one = method.velocity(pair.fixed, pair.moving, 1)
         further = method.velocity(*midway(pair.fixed, pair.moving, one), 1)
-        assert torch.allclose(method.velocity(pair.fixed, pair.moving, 2), one + further, atol=1e-6)
+        expected = one + share_of_pass(1, 2) * further
+        assert torch.allclose(method.velocity(pair.fixed, pair.moving, 2), expected, atol=1e-6)
+        assert [round(share_of_pass(k, 4), 2) for k in range(4)] == [1.0, 1.0, 0.67, 0.33]
 
 
 @pytest.mark.parametrize("similarity", ["lncc", "mse"])
@@ -132,7 +134,7 @@ def test_amortised_loss_points_where_the_optimisation_goes(clean):
 
 @pytest.mark.parametrize("loss", ["amortised", "lncc", "mse"])
 def test_ten_steps_on_one_pair_bring_it_closer(loss):
-    config = replace(TINY, loss=loss, passes=1, gradient_weight=0.01)
+    config = replace(TINY, loss=loss, train_passes=1, gradient_weight=0.01)
     method, pair = still(tiny(config)), example()
     optimiser = torch.optim.Adam(method.parameters(), 0.02)
     costs = []

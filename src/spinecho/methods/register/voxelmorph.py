@@ -43,20 +43,25 @@ _MOST = 4_000_000
 """Voxels seen at once; of larger objects the network sees a coarser grid"""
 _BLOCK = 2
 """Voxels of the images along one of the velocity's"""
+_SETTLING = 0.75
+"""Share of the passes, the last ones, that count less and less"""
 _RADIUS, _PULL_SMOOTH = 2, 0.8
 """Of the local correlation that pulls, and the Gaussian on its force, in voxels"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    passes: int = 4
-    """how often the network looks, each time at both images brought to the middle of the way found so far"""
+    passes: int = 8
+    """how often the network looks, each time at both images brought to the middle of the way found so far; the last
+    passes count less and less"""
     channels: tuple[int, ...] = (32, 48, 64, 64)
     """of the network's levels, finest first"""
     spacing_mm: float = 2.0
     """of the grid on which the network sees the images; the velocity's voxels are twice as large"""
     smooth: float = 0.7
     """Gaussian on each predicted velocity, in its voxels"""
+    train_passes: int = 4
+    """training: passes at most, of which the last is trained; all count fully"""
     loss: Literal["amortised", "lncc", "mse"] = "amortised"
     """training: distance from what a few steps on the pair itself make of the velocity; or VoxelMorph's own, local
     correlation or squared difference of the warped image"""
@@ -75,9 +80,11 @@ class Method(Register):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        if config.passes < 1 or not config.spacing_mm > 0 or config.goal_steps < 1:
-            found = f"passes {config.passes}, spacing_mm {config.spacing_mm:g}, goal_steps {config.goal_steps}"
-            raise DataError(found, do="give at least one pass and step, and a spacing over 0")
+        counts = {name: getattr(config, name) for name in ("passes", "train_passes", "goal_steps")}
+        if min(counts.values()) < 1 or not config.spacing_mm > 0:
+            found = ", ".join(f"{name} {n}" for name, n in counts.items())
+            do = "give at least one pass and step, and a spacing over 0"
+            raise DataError(f"{found}, spacing_mm {config.spacing_mm:g}", do=do)
         self.unet = UNet3d(2 * _BLOCK**3 + 6, config.channels)
         self.leave = nn.Conv3d(config.channels[0], 3, 3, padding=1)
         for p in self.leave.parameters():  # it begins with the pulls alone
@@ -116,19 +123,20 @@ class Method(Register):
         fixed, moving
             As `methods.example.seen` makes them, on one grid; sizes are multiples of 4.
         learning
-            Whether the last pass can be differentiated; those before it are what it is given.
+            Whether the last pass can be differentiated; those before it are what it is given, and all count fully.
         """
         shape = [n // _BLOCK for n in fixed.shape[1:]]
         found = fixed.new_zeros(3, *shape)
         for k in range(passes):
             with torch.set_grad_enabled(learning and k == passes - 1):
-                found = found + self._look(*(midway(fixed, moving, found) if k else (fixed, moving)))
+                share = 1.0 if learning else share_of_pass(k, passes)
+                found = found + share * self._look(*(midway(fixed, moving, found) if k else (fixed, moving)))
         return found
 
     def loss(self, example: Example) -> Float[Tensor, ""]:
-        """What a step of training lowers: of 1 to `passes` passes (torch's global generator decides) the last."""
+        """What a step of training lowers: of 1 to `train_passes` passes (torch's global generator decides) the last."""
         config = self.config
-        passes = 1 + int(torch.randint(config.passes, ()))
+        passes = 1 + int(torch.randint(config.train_passes, ()))
         velocity = self.velocity(example.fixed, example.moving, passes, learning=True)
         with full_precision(velocity):
             if config.loss == "amortised":
@@ -160,6 +168,11 @@ class Method(Register):
             return ""
         told = " x ".join(f"{s:.0f}" for s in sizes)
         return f"the network was trained on objects of {low:g} to {high:g} mm, this one has {told} mm (z y x)"
+
+
+def share_of_pass(k: int, passes: int) -> float:
+    """How much of pass k, from 0, is taken: pulls have a fixed length, and would else go to and fro at the end."""
+    return min(1.0, (passes - k) / (_SETTLING * passes))
 
 
 def midway(fixed: Tensor, moving: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor]:
