@@ -80,15 +80,15 @@ def draw_pose(image: Image, generator: torch.Generator) -> Pose:
     world = turn_about(centre, direction(generator), uniform(generator, 0, LARGEST_TURN_DEG))
     world[:3, 3] += direction(generator) * uniform(generator, 0, LARGEST_SHIFT_MM)
     tilt = turn_about(centre, direction(generator), uniform(generator, 0, LARGEST_TILT_DEG))
-    order, flips = ORDERS[int(torch.randint(len(ORDERS), (1,), generator=generator))]
-    return Pose(world, tilt, order, flips)
+    (a, b, c), (d, e, f) = ORDERS[int(torch.randint(len(ORDERS), (1,), generator=generator))]
+    return Pose(world, tilt, (a, b, c), (d, e, f))
 
 
 def posed(image: Image, pose: Pose) -> Image:
     """The image in that pose: every point p of it now lies at `pose.world @ p`."""
     affine = pose.world @ pose.tilt @ image.geometry.affine
     grid = replace(image.geometry, affine=affine)
-    there = Affine(np.linalg.inv(pose.world)).warp(image, onto=grid)
+    there = Affine(pose.world).inverse().warp(image, onto=grid)
     values, geometry = there.values.permute(0, *(1 + i for i in pose.order)), grid.permuted(pose.order)
     for axis in (i for i in range(3) if pose.flips[i]):
         values, geometry = values.flip(1 + axis), geometry.flipped(axis)

@@ -35,12 +35,15 @@ class View:
         Voxel (x, y, z) to LPS mm.
     spacing_mm
         Between voxels.
+    mask
+        Where the image may be compared at all, 0 or 1; None: everywhere.
     """
 
     layers: Float[Tensor, "4 z y x"]
     weight: Float[Tensor, "z y x"]
     affine: Array
     spacing_mm: float
+    mask: Float[Tensor, "z y x"] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -58,7 +61,7 @@ class View:
     def read(
         self, voxels: Float[Tensor, "4 n"], world: Array, layers: int = 4
     ) -> tuple[Float[Tensor, "layers n"], Bool[Tensor, " n"]]:
-        """Layers at `world @ voxels` (LPS mm), and whether that lies in the field of view (half a voxel beyond too)."""
+        """Layers at `world @ voxels` (LPS mm); whether that lies in the mask and the grid, or half a voxel beyond."""
         size = np.array(self.shape[::-1], dtype=np.float64)
         unit = np.eye(4)  # voxel to the coordinates of grid_sample
         unit[:3, :3], unit[:3, 3] = np.diag(2 / (size - 1)), -1
@@ -69,6 +72,8 @@ class View:
         inside = near[0] & near[1] & near[2]
         grid = places.T.contiguous()[None, None, None]
         found = F.grid_sample(self.layers[None, :layers], grid, padding_mode="border", align_corners=True)
+        if self.mask is not None:
+            inside = inside & (F.grid_sample(self.mask[None, None], grid, align_corners=True)[0, 0, 0, 0] > 0.5)
         return found[0, :, 0, 0], inside
 
     def centre(self) -> Array:
@@ -107,15 +112,16 @@ def view(image: Image, spacing_mm: float, box: Box, inner: bool = False) -> View
         )
     steps = [torch.gradient(values, dim=d)[0] for d in (2, 1, 0)]
     inside = foreground(work.values)[0]
-    masked = inside & work.extras["mask"][0] if "mask" in work.extras else None
-    if masked is not None and bool(masked.any()):
-        weight = masked.float()
+    mask = work.extras["mask"][0] if "mask" in work.extras else None
+    if mask is not None and bool((inside & mask).any()):
+        weight = (inside & mask).float()
     elif inner:
         weight = _depth(inside)
         weight = (weight / (_DEEP * weight.max())).clamp_max(1).square()
     else:
         weight = _widened(inside, max(1, round(_RIM_MM / spacing_mm))).float()
-    return View(torch.stack([values, *steps]), weight, work.geometry.affine.copy(), spacing_mm)
+    mask = None if mask is None else mask.float()
+    return View(torch.stack([values, *steps]), weight, work.geometry.affine.copy(), spacing_mm, mask)
 
 
 def _depth(inside: Bool[Tensor, "z y x"]) -> Float[Tensor, "z y x"]:
