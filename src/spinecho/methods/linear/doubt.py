@@ -12,8 +12,8 @@ from spinecho.methods.linear.view import View, inverted
 _OVERLAP = 0.6
 """Share of an object in the other's field of view below which this is told"""
 _PEAK = 3.5
-"""Mutual information over that of displaced images below which the peak is doubted: heads in place reach 5 to 20, upside
-down 2.8, noise 1.4"""
+"""Mutual information over that of displaced images below which the peak is doubted: heads in place reach 5 to 20,
+upside down 2.8, noise 1.4"""
 _APART = 0.6
 """Displacement of those, in radii"""
 _STRETCH = 1.5
