@@ -80,7 +80,9 @@ def test_scale_does_not_matter(factor):
     other, other_scale = prepare(rescale(kspace, factor))
     assert other_scale == pytest.approx(factor * scale, rel=1e-3)
     method = nufft_cg.Method(nufft_cg.Config())
-    torch.testing.assert_close(method(one).values, method(other).values, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(
+        method(one).values, method(other).values, rtol=1e-3, atol=5e-5
+    )  # of a maximum of 1: CG in float32
 
 
 def test_one_coil_and_no_known_noise():

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from spinecho.core.geometry import Array, inverted_affine
 
-_LARGEST_STEP = 0.5
-"""Voxels that the first of the repeated squarings may move a point"""
+_LARGEST_STEP = 0.125
+"""Voxels that the first of the repeated squarings may move a point, where a flow and its inverse must fit each other"""
 _SETTLED = 1e-4
 """Voxels below which a step of the inversion changes nothing that counts"""
 
@@ -42,13 +42,15 @@ def moved(values: Float[Tensor, "c z y x"], field: Float[Tensor, "3 z y x"], gri
     return F.grid_sample(values[None], places, padding_mode="border", align_corners=True)[0]
 
 
-def flow(velocity: Float[Tensor, "3 z y x"], grid: Tensor) -> Float[Tensor, "3 z y x"]:
+def flow(
+    velocity: Float[Tensor, "3 z y x"], grid: Tensor, largest_step: float = _LARGEST_STEP
+) -> Float[Tensor, "3 z y x"]:
     """exp(v) - id by scaling and squaring, all in voxels.
 
     Source: Arsigny et al. 2006, doi:10.1007/11866565_113. The number of squarings follows from the fastest voxel.
     """
     fastest = float(velocity.detach().abs().amax())
-    n = max(0, math.ceil(math.log2(max(fastest / _LARGEST_STEP, 1.0))))
+    n = max(0, math.ceil(math.log2(max(fastest / largest_step, 1.0))))
     field = velocity * 0.5**n
     for _ in range(n):
         field = field + moved(field, field, grid)

@@ -20,6 +20,8 @@ from spinecho.methods.similarity import Term
 from spinecho.ops.windows import block_mean, box_sum, enlarged, gaussian
 
 _MOMENTUM = 0.9
+_ROUGH = 0.5
+"""Voxels of the first squaring while the velocity is still sought: half the time of an exact flow"""
 _SETTLING = 0.3
 """Share of a level's steps, the last ones, in which the steps become shorter"""
 
@@ -106,7 +108,7 @@ class Middle:
         return cost, block_mean(force, self.coarseness)
 
     def _displacement(self, velocity: Tensor) -> Tensor:
-        return enlarged(flow(velocity, self.coarse_grid), self.coarseness) * self.coarseness
+        return enlarged(flow(velocity, self.coarse_grid, _ROUGH), self.coarseness) * self.coarseness
 
 
 def cost_of(terms: Sequence[Term], velocity: Tensor, coarseness: int, weight: Tensor | None = None) -> float:
