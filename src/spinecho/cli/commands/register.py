@@ -74,6 +74,9 @@ class Arguments:
     """the points are RAS, as FreeSurfer, FSL and NIfTI have it"""
     report: Path | None = None
     """write a page with pictures before and after, the deformation, timing and settings (.html)"""
+    uncertainty: Path | None = None
+    """image of how far the transform may be off at each voxel, mm: from restarts, about as long again as the
+    registration. For deformable methods"""
     like: Path | None = None
     """DICOM series to take patient and study from, for DICOM output"""
     keep_complex: bool = False
@@ -170,8 +173,14 @@ def check(args: Arguments, method: str) -> None:
     check_inputs(inputs)
     if args.fixed.samefile(args.moving):
         raise DataError("fixed and moving are the same file", do="give two images", file=args.moving)
-    for path in args.output:
+    images = [*args.output, *([args.uncertainty] if args.uncertainty else [])]
+    for path in images:
         check_suffix(path, "image")
+    if args.uncertainty is not None:
+        if settings_of(args).get("kind", method) in ("rigid", "affine"):
+            found = "--uncertainty means nothing to a rigid or affine transform"
+            raise DataError(found, do="leave it out, or register with a deformable method")
+        outputs.append(args.uncertainty)
     if args.transform is not None:
         kind = settings_of(args).get("kind", method)
         check_transform_output(args.transform, linear=kind in ("rigid", "affine"))
@@ -206,6 +215,8 @@ def work(args: Arguments, method: str, begin: float, command: str) -> None:
     transform = devices.transform_to(registration.transform, torch.device("cpu"))
     registration = replace(registration, transform=transform)
     finish(args, fixed, moving, labels, registration, command)
+    if args.uncertainty is not None:
+        _write_uncertainty(args, args.uncertainty, fixed, moving, mask, registration)
     print(
         f"{sum(registration.seconds.values()):.2f} s for the registration, {time.perf_counter() - begin:.2f} s in all"
     )
@@ -242,6 +253,23 @@ def finish(
 
         write_report(args.report, fixed, moving, registration, command, labels[0] if labels else None)
         print(f"wrote {args.report}")
+
+
+def _write_uncertainty(
+    args: Arguments, path: Path, fixed: Image, moving: Image, mask: Image | None, registration: Registration
+) -> None:
+    """The restarts of `methods/uncertainty.py`, by what the registration itself was told to compare."""
+    from spinecho.cli.describe import written
+    from spinecho.io.write import write
+    from spinecho.methods.uncertainty import Restarts, spread
+
+    settings = registration.settings if registration.method == "hybrid" else {}
+    said = {name: settings[name] for name in ("similarity", "smoothness", "voxels") if name in settings}
+    with progress("uncertainty") as bar:
+        found = spread(fixed, moving, registration.transform, mask=mask, restarts=Restarts(**said), tell=bar)
+    header = fixed.header.noted("standard deviation of the registration in mm, from restarts")
+    found = replace(found, header=header)
+    print(written(write(found, path, on_grid(WriteOptions(like=args.like), args.fixed, found))))
 
 
 def _told(name: str, path: Path) -> Image:

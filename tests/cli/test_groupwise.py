@@ -1,0 +1,86 @@
+"""`spinecho groupwise` and `spinecho register --uncertainty`, from files to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from spinecho.cli import main
+from spinecho.cli.commands.groupwise import names_of
+from spinecho.core.geometry import Geometry
+from spinecho.core.image import Image
+from spinecho.io.read import read
+from spinecho.io.transform.files import read_transform
+from spinecho.io.write import write
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> list[Path]:
+    """The same lopsided body in three places."""
+    paths = []
+    z, y, x = torch.meshgrid(*[torch.linspace(-1, 1, 20)] * 3, indexing="ij")
+    body = torch.sigmoid(12 * (0.7 - (x.square() / 0.6 + y.square() + z.square() / 0.8).sqrt()))
+    values = 100 * body * (1 + 0.5 * torch.sin(4 * x + 1) * torch.cos(3 * y) + 0.3 * torch.sin(5 * z + 2 * x))
+    for i, shift in enumerate((-9.0, 0.0, 9.0)):
+        geometry = Geometry.from_frame((shift, 2.0 * i, 0), np.eye(3), (8, 8, 8), (20, 20, 20))
+        paths.append(tmp_path / f"s{i}.nii.gz")
+        write(Image(values=values[None], geometries=(geometry,)), paths[-1])
+    return paths
+
+
+def test_a_template_lies_between_its_subjects(cohort: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out, folder = tmp_path / "template.nii.gz", tmp_path / "transforms"
+    words = ["groupwise", *map(str, cohort), "-o", str(out), "--transforms", str(folder), "--method", "affine"]
+    assert main([*words, "--rounds", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "3 images" in told
+    assert "round 1 of 1" in told
+    template = read(out)
+    assert isinstance(template, Image)
+    assert float(template.values.max()) <= 1.0
+    shifts = [read_transform(folder / f"s{i}.h5")(torch.zeros(1, 3, dtype=torch.float64))[0, 0] for i in range(3)]
+    assert [float(s) for s in shifts] == pytest.approx([-9, 0, 9], abs=0.5)
+    there, back = (read_transform(folder / f"s0{end}.h5") for end in ("", "_inverse"))
+    points = 20 * torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(back(there(points)), points, atol=1e-6, rtol=0)
+    assert not (tmp_path / "template.nii.gz.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [(["-o", "{0}"], "it is an input"), ([], "no output"), (["{0}", "-o", "{1}/t.nii.gz"], "given twice")],
+)
+def test_what_cannot_be_is_refused(cohort, tmp_path, capsys, extra, told):
+    extra = [word.format(cohort[0], tmp_path) for word in extra]
+    assert main(["groupwise", *map(str, cohort), *extra]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_subjects_have_names_of_their_own(tmp_path: Path):
+    places = [tmp_path / f"sub-{i}/anat/T1.nii.gz" for i in (1, 2)]
+    assert names_of(places) == ["sub-1_anat_T1", "sub-2_anat_T1"]
+    assert names_of([tmp_path / "a.nii.gz", tmp_path / "b.mgz"]) == ["a", "b"]
+
+
+def test_uncertainty_is_an_image_on_the_fixed_grid(cohort, tmp_path, capsys):
+    out, quick = tmp_path / "sd.nii.gz", ["--voxels", "20000", "--iters", "5", "5", "0", "0", "0"]
+    pair = ["register", str(cohort[0]), str(cohort[1]), "--uncertainty", str(out)]
+    assert main([*pair, "--transform", str(tmp_path / "t.h5"), *quick]) == 0
+    found, fixed = read(out), read(cohort[0])
+    assert isinstance(found, Image)
+    assert isinstance(fixed, Image)
+    assert found.geometry.matches(fixed.geometry)
+    assert 0 < float(found.values.max()) < 30
+    assert main([*pair, "--transform", str(tmp_path / "t.h5"), "--affine"]) == 2
+    assert "means nothing to a rigid or affine transform" in capsys.readouterr().err
