@@ -146,6 +146,18 @@ def test_the_same_twice_and_whatever_the_scale():
         assert error_mm(scaled.transform, first) < 0.01
 
 
+def test_a_head_of_two_centimetres():
+    """As of a mouse: every length shrinks; the points of the error lie up to ten radii out."""
+    small = [
+        replace(i, geometries=(Geometry(GRID.shape, np.diag([0.1, 0.1, 0.1, 1]) @ GRID.affine),))
+        for i in (FIXED, MOVING)
+    ]
+    true = TRUE.copy()
+    true[:3, 3] /= 10
+    found = run(small[0], small[1], "rigid")
+    assert error_mm(found.transform, true) < 0.3 and not found.warnings
+
+
 def test_nan_is_survived_and_told():
     values = MOVING.values.clone()
     values[:, :3] = torch.nan

@@ -17,11 +17,14 @@ from spinecho.methods.linear.climb import Kind, Measure, Objective, climb
 from spinecho.methods.linear.doubt import doubts
 from spinecho.methods.linear.start import Search, best_start, candidates
 from spinecho.methods.linear.view import view
-from spinecho.methods.volumes import foreground_box
+from spinecho.methods.volumes import Box, foreground_box
 
 _COARSE_MM, _MIDDLE_MM = 8.0, 4.0
 _MARGIN_MM = 16.0
 """Around the object, on the working grids"""
+_WORDS = {"mi": "mutual information", "lncc": "squared local correlation"}
+_HEAD_MM = 120.0
+"""Extent below which objects are taken for smaller than a head, and all of these lengths shrink with them"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class Settings:
         "near": turns up to half a radian about each axis and the header's position; "all": every way to lie in the
         scanner too; "header": the header's position alone; "auto": "near", or "all" where the orientation is unknown.
     finest_mm
-        Spacing of the finest grid compared.
+        Spacing of the finest grid compared; for objects smaller than 120 mm it shrinks with them.
     """
 
     similarity: Measure = "lncc"
@@ -55,39 +58,41 @@ def linear_stages(fixed: Image, moving: Image, kind: Kind, settings: Settings | 
     """The same stage by stage; doubts about the result come last, as notes that begin with "warning: "."""
     settings = Settings() if settings is None else settings
     boxes = foreground_box(fixed, _MARGIN_MM), foreground_box(moving, _MARGIN_MM)
-    coarse = view(fixed, _COARSE_MM, boxes[0]), view(moving, _COARSE_MM, boxes[1])
+    unit = min(1.0, *(_extent_mm(i, b) / _HEAD_MM for i, b in zip((fixed, moving), boxes, strict=True)))
+    coarse = view(fixed, unit * _COARSE_MM, boxes[0]), view(moving, unit * _COARSE_MM, boxes[1])
     centre, radius = coarse[0].centre(), coarse[0].radius()
     objective = Objective(*coarse, centre, radius)
     starts = candidates(centre, coarse[1].centre(), _search(settings.search, fixed, moving))
-    found = best_start(objective, starts)
-    value, matrix = found[0]
+    value, matrix = best_start(objective, starts)[0]
     yield Stage(
         "search", _transform(matrix, "rigid"), 0.3, note=f"{len(starts)} starts, mutual information {value:.3f}"
     )
     if kind != "rigid":
         matrix, _ = climb(objective, matrix, "similarity")
-    matrix, value = climb(objective, matrix, kind)
-    told = f"mutual information {value:.3f} at {_COARSE_MM:g} mm"
-    done = 0.4
-    for spacing in _spacings(settings.finest_mm):
+    matrix, _ = climb(objective, matrix, kind)
+    told, done = "", 0.4
+    for spacing in (unit * s for s in _spacings(settings.finest_mm)):
         yield Stage(kind, _transform(matrix, kind), done, ended=False)
         views = view(fixed, spacing, boxes[0], inner=True), view(moving, spacing, boxes[1], inner=True)
         objective = Objective(*views, centre, radius, settings.similarity)
         matrix, value = climb(objective, matrix, kind)
-        told = f"{_WORDS[settings.similarity]} {value:.3f} at {spacing:g} mm"
+        told = f"{_WORDS[settings.similarity]} {value:.3f} at {spacing:.3g} mm"
         done = 0.5 + 0.5 * done
     yield Stage(kind, _transform(matrix, kind), 1.0, note=told)
     for doubt in doubts(fixed, moving, coarse, matrix, centre, radius):
         yield Stage("check", _transform(matrix, kind), 1.0, note=WARNING + doubt)
 
 
-_WORDS = {"mi": "mutual information", "lncc": "squared local correlation"}
-
-
 def _search(search: Search | Literal["auto"], fixed: Image, moving: Image) -> Search:
     if search != "auto":
         return search
     return "near" if fixed.geometry.oriented and moving.geometry.oriented else "all"
+
+
+def _extent_mm(image: Image, box: Box) -> float:
+    """Geometric mean of a box's sides."""
+    sides = [(end - first) * mm for (first, end), mm in zip(box, image.geometry.voxel_mm[::-1], strict=True)]
+    return float(np.prod(sides)) ** (1 / 3)
 
 
 def _spacings(finest_mm: float) -> list[float]:

@@ -27,8 +27,8 @@ _FILLED = 0.2
 """Share of voxels with one and the same value from which on that value is no tissue"""
 _PRODUCTS = ("ni,iyx->nyx", "ni,zix->znx", "ni,zyi->zyn")
 """A matrix times each axis"""
-_COARSE_MM = 6.0
-"""Grid on which the foreground is looked for"""
+_COARSE_MM, _COARSE = 6.0, 24
+"""Grid on which the foreground is looked for: this spacing, or a finer one with so many voxels along the longest side"""
 
 
 def comparable(image: Image, what: str, mask: Image | None = None) -> Image:
@@ -126,7 +126,7 @@ def foreground(values: Float[Tensor, "1 z y x"]) -> Bool[Tensor, "1 z y x"]:
 
 def foreground_box(image: Image, margin_mm: float) -> Box:
     """The smallest box around the foreground (within the extra `mask`, if any) and a margin, within the grid."""
-    coarse = isotropic(image, max(_COARSE_MM, *image.geometry.voxel_mm))
+    coarse = isotropic(image, max(min(_COARSE_MM, max(image.geometry.fov_mm) / _COARSE), *image.geometry.voxel_mm))
     inside = foreground(coarse.values)[0]
     if "mask" in coarse.extras and bool((both := inside & coarse.extras["mask"][0]).any()):
         inside = both

@@ -15,8 +15,8 @@ from spinecho.core.geometry import Array
 from spinecho.core.image import Image
 from spinecho.methods.volumes import Box, foreground, isotropic
 
-_RIM_MM = 8.0
-"""How far around the object its background counts where the outline shall be seen against it"""
+_RIM = 1
+"""Voxels around the object that count where its outline shall be seen against the background"""
 _DEEP = 0.5
 """Share of the object's greatest depth from which on a voxel counts fully"""
 
@@ -119,7 +119,7 @@ def view(image: Image, spacing_mm: float, box: Box, inner: bool = False) -> View
         weight = _depth(inside)
         weight = (weight / (_DEEP * weight.max())).clamp_max(1).square()
     else:
-        weight = _widened(inside, max(1, round(_RIM_MM / spacing_mm))).float()
+        weight = _widened(inside, _RIM).float()
     mask = None if mask is None else mask.float()
     return View(torch.stack([values, *steps]), weight, work.geometry.affine.copy(), spacing_mm, mask)
 
