@@ -28,7 +28,7 @@ _FILLED = 0.2
 _PRODUCTS = ("ni,iyx->nyx", "ni,zix->znx", "ni,zyi->zyn")
 """A matrix times each axis"""
 _COARSE_MM, _COARSE = 6.0, 24
-"""Grid on which the foreground is looked for: this spacing, or a finer one with so many voxels along the longest side"""
+"""Grid on which the foreground is looked for: this spacing, or finer, with so many voxels along the field of view"""
 
 
 def comparable(image: Image, what: str, mask: Image | None = None) -> Image:
