@@ -42,7 +42,7 @@ class Config:
     with each image brought to the other's contrast; auto: lncc where the contrasts agree, else translated"""
     smoothness: float = 1.0
     """how stiff the deformation is: 0.5 follows more detail (on heads Dice +.02, SDlogJ .35 for .25), 1.5 less"""
-    iters: tuple[int, int, int, int, int] = (50, 50, 20, 10, 0)
+    iters: tuple[int, int, int, int, int] = (50, 50, 20, 10, 10)
     """steps with images at 4, 2, 1 working voxels, at 1 with a finer flow, and at half of one where images are finer"""
     search: bool = True
     """look for a global start within 16 mm"""
