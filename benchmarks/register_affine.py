@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from spinecho import read
 from spinecho.core.geometry import Array
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine, Transform
 from spinecho.evaluate.warp_error import mask_points
+from spinecho.io.read import read_image
 from spinecho.methods.align import run
 from spinecho.methods.volumes import comparable, foreground
 from spinecho.sim.splits import Part, split
@@ -134,8 +134,7 @@ def cases(kind: str, data: Path, part: Part, n: int, seed: int) -> Iterator[tupl
     method = "affine" if kind == "two heads" else "rigid"
     for i in range(n):
         generator = torch.Generator().manual_seed(1000 * seed + i)
-        fixed, moving = (read(p) for p in files[i % len(files)])
-        assert isinstance(fixed, Image) and isinstance(moving, Image)
+        fixed, moving = (read_image(p) for p in files[i % len(files)])
         moving = replace(moving, values=moving.values.float())
         pose = draw_pose(moving, generator)
         true: Transform = Affine(pose.world)

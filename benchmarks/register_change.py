@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from spinecho.core.image import Image
-from spinecho.io.read import read
+from spinecho.io.read import read_image
 from spinecho.methods.change import change, region_changes
 from spinecho.sim.splits import split
 from spinecho.sim.warps import degrade, sample_warp
@@ -37,7 +36,10 @@ def main() -> None:
     ids = split("ixi_2mm", "validate", [p.name.split(".")[0] for p in (folder / "t1").glob("*.nii.gz")])
     true, found, held = [], [], []
     for i, subject in enumerate(ids[: args.heads]):
-        baseline, labels = volume(folder / "t1" / f"{subject}.nii.gz"), volume(folder / f"labels/{subject}.nii.gz")
+        baseline, labels = (
+            read_image(folder / "t1" / f"{subject}.nii.gz"),
+            read_image(folder / f"labels/{subject}.nii.gz"),
+        )
         generator = torch.Generator().manual_seed(i)
         warp = sample_warp(baseline.geometry, args.max_mm, generator)
         later = warp.inverse().warp(replace(baseline, values=baseline.values.float()))
@@ -62,13 +64,6 @@ def main() -> None:
         f"{(f - t).mean():+.2f}, root mean square {np.sqrt(((f - t) ** 2).mean()):.2f}; slope {slope:.2f}; "
         f"interval holds the truth in {np.mean(held):.0%} of {len(t)} regions"
     )
-
-
-def volume(path: Path) -> Image:
-    """An image file of one volume."""
-    image = read(path)
-    assert isinstance(image, Image)
-    return image
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from spinecho.core.image import Image
-from spinecho.io.read import read
+from spinecho.io.read import read_image
 from spinecho.io.write import write
 from spinecho.sim.head_pairs import Head, pairs, place, render_pair
 from spinecho.sim.splits import Part
@@ -57,7 +57,7 @@ def write_labels(source: Path, part: Part, folder: Path) -> None:
 
     @cache
     def placed(number: str) -> Tensor:
-        image = volume(source / f"labels_{number}.nii.gz")
+        image = read_image(source / f"labels_{number}.nii.gz")
         return place(image.values[0].int(), image.geometry)
 
     for pair in pairs(part):
@@ -80,7 +80,7 @@ def write_head(head: Head, target: Path, name: str) -> None:
 
 def write_warps(patient: Path, folder: Path) -> None:
     """Scans of one patient and their warped counterparts."""
-    scans = {name: volume(patient / f"{name}.nii.gz") for name in ("t1", "t2", "flair")}
+    scans = {name: read_image(patient / f"{name}.nii.gz") for name in ("t1", "t2", "flair")}
     brain = replace(scans["t1"], values=brain_of(scans["t1"].values))
     for seed, (first, second) in enumerate(CONTRASTS, start=1):
         target = folder / f"{first}-{second}"
@@ -103,13 +103,6 @@ def write_warps(patient: Path, folder: Path) -> None:
 def brain_of(values: Tensor) -> Tensor:
     """Voxels of a skull-stripped T1 over a tenth of its 99th percentile."""
     return (values > _BRAIN * torch.quantile(values[values > 0][::8], 0.99)).to(torch.uint8)
-
-
-def volume(path: Path) -> Image:
-    """An image file of one volume."""
-    image = read(path)
-    assert isinstance(image, Image)
-    return image
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from torch import Tensor
 from spinecho.core.image import Image
 from spinecho.core.transform import Transform
 from spinecho.core.version import __version__
-from spinecho.io.read import read
+from spinecho.io.read import read_image
 from spinecho.io.transform.files import read_transform, write_transform
 from spinecho.methods.align import register
 from spinecho.methods.uncertainty import Restarts, spread
@@ -51,7 +51,7 @@ def main() -> None:
 
 def scored(folder: Path, n: int) -> tuple[Tensor, Tensor]:
     """Error vectors (3, voxels) in mm, and what was predicted of their lengths."""
-    fixed, moving = volume(folder / "fixed.nii.gz"), volume(folder / "moving.nii.gz")
+    fixed, moving = read_image(folder / "fixed.nii.gz"), read_image(folder / "moving.nii.gz")
     transform = registered(fixed, moving, folder)
     predicted = spread(fixed, moving, transform, restarts=Restarts(n=n)).values[0]
     error = transform.displacement(fixed.geometry) - torch.from_numpy(np.load(folder / "truth.npy"))
@@ -86,13 +86,6 @@ def report(error: Tensor, sd: Tensor) -> None:
 def rms(values: Tensor) -> Tensor:
     """Root mean square."""
     return values.square().mean().sqrt()
-
-
-def volume(path: Path) -> Image:
-    """An image file of one volume."""
-    image = read(path)
-    assert isinstance(image, Image)
-    return image
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import torch
 import spinecho
 from spinecho.core.image import Image
 from spinecho.evaluate.register_report import write_report
+from spinecho.io.read import read_image
 from spinecho.io.transform.files import write_both
 from spinecho.methods.align import run
 
@@ -23,7 +24,7 @@ from spinecho.methods.align import run
 def main(flair: Path, lesions: Path, template: Path, out: Path) -> dict[str, float]:
     """Register, write what belongs to it, and return the lesions' volume in ml before and after."""
     out.mkdir(parents=True, exist_ok=True)
-    fixed, moving, mask = (_volume(path) for path in (template, flair, lesions))
+    fixed, moving, mask = (read_image(path) for path in (template, flair, lesions))
     found = run(fixed, moving, tell=lambda stage: print(f"{stage.done:4.0%}  {stage.name}") if stage.ended else None)
     for line in (*found.notes, *(f"warning: {w}" for w in found.warnings)):
         print("     ", line)
@@ -36,12 +37,6 @@ def main(flair: Path, lesions: Path, template: Path, out: Path) -> dict[str, flo
     volumes = {"patient": _ml(mask), "template": _ml(carried)}
     print(f"lesions: {volumes['patient']:.2f} ml in the patient, {volumes['template']:.2f} ml in the template's space")
     return volumes
-
-
-def _volume(path: Path) -> Image:
-    image = spinecho.read(path)
-    assert isinstance(image, Image)
-    return image.volume()
 
 
 def _ml(mask: Image) -> float:

@@ -18,9 +18,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shared", type=Path, default=_DEFAULT_SHARED, help="folder that holds data/ with the real scans")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _two_threads() -> None:
-    torch.set_num_threads(2)
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    # tensors this small cost several times as much in two, and far more beside other load; a command may set others
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import torch
 from spinecho.core.image import Image
 from spinecho.core.interpolate import voxel_grid
 from spinecho.core.transform import Transform
-from spinecho.io.read import read
+from spinecho.io.read import read_image
 from spinecho.methods.align import run
 from spinecho.methods.volumes import comparable
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/registration.png"))
     given = parser.parse_args()
     folder = given.shared / "data/ixi_2mm/t1"
-    fixed, moving = (comparable(_image(folder / f"{name}.nii.gz"), name) for name in (FIXED, MOVING))
+    fixed, moving = (comparable(read_image(folder / f"{name}.nii.gz"), name) for name in (FIXED, MOVING))
     affine = run(fixed, moving, "affine").transform
     found = run(fixed, moving).transform
     z = fixed.geometry.shape[0] // 2 + round(AT_MM / fixed.geometry.voxel_mm[2])
@@ -51,12 +51,6 @@ def main() -> None:
     for axis in axes:
         axis.axis("off")
     figure.savefig(given.out, dpi=90)
-
-
-def _image(path: Path) -> Image:
-    image = read(path)
-    assert isinstance(image, Image)
-    return image
 
 
 def _grid(axis: plt.Axes, fixed: Image, affine: Transform, found: Transform, z: int) -> None:

@@ -17,14 +17,6 @@ from spinecho.io.transform.files import read_transform
 from spinecho.io.write import write
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def cohort(tmp_path: Path) -> list[Path]:
     """The same lopsided body in three places."""

@@ -39,15 +39,6 @@ SCANS = {
 TAKES_ALL = "auto"
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Tensors this small cost several times as much in two threads."""
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
-
 @cache
 def scan(name: str, seed: int = 0) -> KSpace:
     settings = {"matrix": MATRIX, "n_coils": 4, "snr": 50.0, "fineness": 1, "seed": seed, **SCANS[name]}

@@ -35,15 +35,6 @@ MISSING = ("needs the package", "cannot be run:")
 """How a program that is not there is told"""
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Tensors this small cost several times as much in two threads."""
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
-
 def true_map() -> Transform:
     """A small turn and shift after a smooth bend of up to 4 mm."""
     points = voxel_grid(GRID.shape) @ torch.from_numpy(GRID.affine[:3, :3].T.copy())

@@ -8,7 +8,7 @@ import torch
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Transform, Velocity, identity
-from spinecho.sim.warps import gaussian_blurred
+from spinecho.ops.windows import gaussian
 
 VOXEL_MM = 6.0
 
@@ -25,7 +25,7 @@ def head(seed: int = 1, geometry: Geometry | None = None) -> Image:
     inside = torch.linspace(-1, 1, geometry.shape[0])
     z, y, x = torch.meshgrid(inside, inside, inside, indexing="ij")
     body = torch.sigmoid(14 * (0.75 - (x.square() / 0.7 + y.square() + z.square() / 0.8).sqrt()))
-    noise = gaussian_blurred(torch.randn(1, *geometry.shape, generator=generator), 1.6)
+    noise = gaussian(torch.randn(1, *geometry.shape, generator=generator), 1.6, "edge")
     texture = 1 + 0.35 * (noise / noise.std()).clamp(-2, 2)
     return Image(values=100 / 1.7 * body * texture, geometries=(geometry,))
 
@@ -34,7 +34,7 @@ def bend(size_mm: float, seed: int = 2, geometry: Geometry | None = None) -> Vel
     """A smooth random flow; its velocity's root mean square in the middle is size_mm."""
     geometry = geometry or grid()
     generator = torch.Generator().manual_seed(seed)
-    field = gaussian_blurred(torch.randn(3, *geometry.shape, generator=generator), 4.0)
+    field = gaussian(torch.randn(3, *geometry.shape, generator=generator), 4.0, "edge")
     fade = torch.hann_window(geometry.shape[0], periodic=False)
     field = field * fade[:, None, None] * fade[:, None] * fade
     middle = slice(geometry.shape[0] // 4, -(geometry.shape[0] // 4))

@@ -20,10 +20,11 @@ from spinecho.core.transform import Affine, Rigid, Transform
 from spinecho.methods.affine import Settings, align_linear, linear_stages
 from spinecho.methods.align import run
 from spinecho.methods.linear.climb import Objective, climb
-from spinecho.methods.linear.similarity import cube_sums, local_correlation, mutual_information
+from spinecho.methods.linear.similarity import local_correlation, mutual_information
 from spinecho.methods.linear.start import candidates
 from spinecho.methods.linear.view import view
 from spinecho.methods.volumes import comparable, foreground_box
+from spinecho.ops.windows import box_sum
 
 ORDERS = [(order, flips) for order in permutations(range(3)) for flips in product((False, True), repeat=3)]
 GRID = Geometry.from_frame([5.0, -3.0, 8.0], np.eye(3), (4.0, 4.0, 4.0), (40, 44, 42))
@@ -37,15 +38,6 @@ BLOBS = (
     (0.4, (26, -20, 26), (8, 10, 8)),
 )
 """Soft ellipsoids: value, centre and half axes in mm"""
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Tensors this small cost several times as much in two threads."""
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
 
 
 def head(points_mm: torch.Tensor) -> torch.Tensor:
@@ -249,7 +241,7 @@ def test_local_correlation_is_that_of_each_cube(rng):
     found = local_correlation(own, other, torch.ones(7, 8, 9, dtype=torch.bool), weight, 2)
     cubes = [v[1:6, 2:7, 3:8].flatten().numpy() for v in (own, other)]
     assert found.value == pytest.approx(np.corrcoef(cubes[0], cubes[1])[0, 1] ** 2, rel=1e-2)
-    assert torch.equal(found.slope != 0, cube_sums(weight[None], 2)[0] > 0)
+    assert torch.equal(found.slope != 0, box_sum(weight[None], 2)[0] > 0)
 
 
 def test_local_correlation_ignores_straight_lines(rng):

@@ -18,15 +18,6 @@ from spinecho.sim.mask import equispaced_grid
 from spinecho.sim.scan import Scan, simulate_phantom
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Tensors this small cost several times as much in two threads."""
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
-
 def scan(sampling: str, matrix=(1, 96, 80), snr: float = 60.0, n_coils: int = 8, **more) -> KSpace:
     return simulate_phantom(Scan(matrix=matrix, sampling=sampling, snr=snr, n_coils=n_coils, **more)).kspace
 

@@ -20,16 +20,6 @@ from spinecho.methods.crew import Alone, crew
 from spinecho.methods.groupwise import Plan, groupwise
 from spinecho.methods.mean_shape import Split, mean_bend, mean_matrix, nearest_affine, split
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Images of thirty voxels along a side have no work for two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 QUICK = {"iters": (20, 20, 10, 10, 0)}
 
 

@@ -13,15 +13,6 @@ from spinecho.methods.recon.llr import Method, automatic_threshold, frame_axis
 from spinecho.sim.scan import Scan, simulate_phantom
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Tensors this small cost several times as much in two threads."""
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
-
 def series(sampling: str, snr: float = 30.0, n_frames: int = 8) -> KSpace:
     scan = Scan(matrix=(1, 48, 48), sampling=sampling, n_frames=n_frames, snr=snr, n_coils=5, fineness=1)
     return replace(simulate_phantom(scan).kspace, target=None)

@@ -23,14 +23,6 @@ from spinecho.nets.features import root_mean_square
 from spinecho.ops.model import forward_model
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
-
 @pytest.mark.parametrize("draw", [drawn, drawn_spokes])
 def test_normal_equations_are_those_of_the_forward_model(draw):
     kspace = draw()

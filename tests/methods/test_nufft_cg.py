@@ -73,16 +73,15 @@ def test_frames_are_reconstructed_apart():
     assert float((series.values[0] - series.values[1]).norm() / series.values[0].norm()) > 0.05
 
 
-@pytest.mark.parametrize("factor", [1e-9, 1e9])
+@pytest.mark.parametrize("factor", [2.0**-30, 2.0**30])
 def test_scale_does_not_matter(factor):
+    """Powers of two, which round nothing: other factors move voxels outside the head by 2e-5 of the maximum."""
     kspace = simulate_phantom(Scan(matrix=(1, 48, 48), n_coils=4, sampling="radial:31", snr=40)).kspace
     one, scale = prepare(kspace)
     other, other_scale = prepare(rescale(kspace, factor))
     assert other_scale == pytest.approx(factor * scale, rel=1e-3)
     method = nufft_cg.Method(nufft_cg.Config())
-    torch.testing.assert_close(
-        method(one).values, method(other).values, rtol=1e-3, atol=5e-5
-    )  # of a maximum of 1: CG in float32
+    torch.testing.assert_close(method(one).values, method(other).values, rtol=1e-3, atol=1e-5)
 
 
 def test_one_coil_and_no_known_noise():

@@ -16,15 +16,6 @@ from spinecho.methods.recon.pocs import Method as Pocs
 from spinecho.sim.scan import Scan, simulate_phantom
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Tensors this small cost several times as much in two threads."""
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
-
 @pytest.fixture(scope="module")
 def full() -> KSpace:
     return simulate_phantom(Scan(matrix=(1, 96, 80), sampling="full", snr=80, n_coils=4)).kspace

@@ -23,14 +23,6 @@ from spinecho.methods.stream import Plan, collect, stream
 from spinecho.sim.scan import Scan, simulate_phantom
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
-
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
     """The folder of the package's weights, empty, with the method `tiny` there."""

@@ -19,14 +19,6 @@ NAMES = list(BUILD)
 each = pytest.mark.parametrize("name", NAMES)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
-
 def run(method, kspace):
     with torch.inference_mode():
         return method(kspace)

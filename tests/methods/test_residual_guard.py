@@ -18,14 +18,6 @@ from spinecho.methods.recon import auto
 from spinecho.sim.scan import Scan, simulate_phantom
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
-
 @pytest.fixture(scope="module")
 def scan():
     return simulate_phantom(Scan(matrix=(1, 40, 32), sampling="random:2.5:10:1", n_coils=4, fineness=1)).kspace

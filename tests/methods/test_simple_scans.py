@@ -22,15 +22,6 @@ from spinecho.ops.sampling import centre_crop
 NY, NX = 32, 24
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Tensors this small cost several times as much in two threads."""
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
-
 def blob(nz: int = 1, ny: int = NY, nx: int = NX) -> torch.Tensor:
     """A positive, smooth object (1, z, y, x)."""
     z, y, x = (torch.linspace(-1, 1, n) if n > 1 else torch.zeros(1) for n in (nz, ny, nx))

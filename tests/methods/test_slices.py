@@ -21,15 +21,6 @@ MATRIX = (12, 32, 28)
 FOV = (60.0, 200.0, 175.0)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Tensors this small cost several times as much in two threads."""
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
-
 @pytest.fixture(scope="module")
 def full() -> KSpace:
     scan = Scan(matrix=MATRIX, fov_mm=FOV, sampling="full", n_coils=4, snr=60.0, fineness=1)

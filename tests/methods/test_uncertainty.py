@@ -15,15 +15,6 @@ from spinecho.methods.uncertainty import Restarts, spread
 FEW = Restarts(n=2, voxels=20_000)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Images of thirty voxels along a side have no work for two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def pair() -> tuple[Image, Image]:
     """Two heads of which one half has no structure inside."""

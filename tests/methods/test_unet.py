@@ -12,14 +12,6 @@ from spinecho.methods.refinement import Support
 from spinecho.ops.model import forward_model
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
-
 @pytest.mark.parametrize("n_coils", [1, 4])
 @pytest.mark.parametrize("kind", ["random", "points"])
 def test_untrained_is_zero_filled(n_coils, kind):

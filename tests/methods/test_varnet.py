@@ -22,14 +22,6 @@ from spinecho.ops.model import forward_model
 NOTHING_OF_THE_START = torch.tensor([-100.0, 0.0, 0.0])
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
-
 @pytest.mark.parametrize("kind", ["random", "points"])
 def test_untrained_cascade_solves_its_least_squares(kind):
     """z = x, so that x_1 = argmin |A x - y|^2 + w |x - x_0|^2: the gradient there is zero."""

@@ -29,14 +29,6 @@ from spinecho.ops.windows import block_mean
 TINY = Config(channels=(4, 6), spacing_mm=3.0, passes=2)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
-
 def tiny(config: Config = TINY, noise: float = 0.02) -> Method:
     """A network whose last layer is random."""
     torch.manual_seed(0)

@@ -35,14 +35,6 @@ SMALL = Draws(matrix=(32, 56))
 CLEAN = replace(SMALL, snr=(1e6, 1e6), accel=(1.0, 1.0), masks=("random",), odd=0.0)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n)
-
-
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 

@@ -48,7 +48,6 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def heads(folder):
-    torch.set_num_threads(1)  # before the fixture of each test does
     said: list[str] = []
     gathering = Gathering(4.0, folder / "labels", "stop", said.append)
     return *gather_heads([folder / "images", folder / "maps"], gathering), said

@@ -23,25 +23,6 @@ _LARGEST_LABEL = 2**24
 _PACKED = (".nii.gz", ".mrd.h5", ".nii", ".mgz", ".mgh", ".h5", ".hdf5")
 
 
-def read_image(path: Path) -> Image:
-    """An image of any format as a volume.
-
-    Raises
-    ------
-    DataError
-        If the file holds k-space, or cannot be read.
-    """
-    from spinecho.core.image import Image
-    from spinecho.io.read import read
-
-    item = read(path)
-    if not isinstance(item, Image):
-        raise DataError(
-            "it holds k-space", do=f"make an image of it first: spinecho recon '{path}' -o IMAGE", file=path
-        )
-    return item.volume()
-
-
 def carried(image: Image, transform: Transform, onto: Geometry, step: str, labels: bool = False) -> Image:
     """The image (every frame of it) on a grid, interpolated once; linear, or nearest and integers for labels."""
     from spinecho.io.volume import UNKNOWN_ORIENTATION
@@ -60,6 +41,8 @@ def read_labels(path: Path) -> Image:
     DataError
         If its values are no whole numbers, or so large that float32 has blurred them.
     """
+    from spinecho.io.read import read_image
+
     image = read_image(path)
     values = image.values
     if values.is_complex() or not bool((values == values.round()).all()):

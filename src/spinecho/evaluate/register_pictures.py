@@ -17,7 +17,7 @@ from spinecho.core.image import Image
 from spinecho.core.transform import Affine, Transform, identity
 from spinecho.evaluate.pictures import Picture, coloured, grey, upper_window
 from spinecho.io.display import edge_letters, upright, upright_geometry
-from spinecho.sim.warps import gaussian_blurred
+from spinecho.ops.windows import gaussian
 
 Slice = Float[Tensor, "rows columns"]
 Lines = tuple[Slice, Sequence[float], str]
@@ -92,7 +92,7 @@ def rows_of_pictures(
     for plane, target, jacobian in zip(shown, slices, jacobians, strict=True):
         moved = [plane.shown(_volume(way.warp(moving, plane.slice))) for way in (identity(), transform)]
         edges = (contour_levels(target, tops[0]), "#ffb000")
-        smooth = gaussian_blurred(target[None, None], 0.7)[0, 0]
+        smooth = gaussian(target[None, None], 0.7, "edge")[0, 0]
         pictures = [grey(target, tops[0], "fixed", plane.pixel_mm)]
         for values, when in zip(moved, ("before", "after"), strict=True):
             pictures.append(

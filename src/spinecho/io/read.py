@@ -88,6 +88,22 @@ def read(path: str | Path, options: ReadOptions | None = None) -> KSpace | Image
         return module.read(path, options)
 
 
+def read_image(path: str | Path) -> Image:
+    """An image file as a volume: slices become z.
+
+    Raises
+    ------
+    DataError
+        If the file holds raw data, its slices make no volume, or as `read`.
+    """
+    item = read(path)
+    if not isinstance(item, Image):
+        do = f"make an image of it first: spinecho recon '{path}' -o IMAGE"
+        raise DataError("it holds k-space", do=do, file=path)
+    with one_error(Path(path)):
+        return item.volume()
+
+
 def slice_count(path: str | Path, options: ReadOptions | None = None) -> int:
     """Number of slices that `read` would give, so that `options.slices` can take them part by part; 1 if unknown.
 

@@ -13,7 +13,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.io.atomic import replacing
-from spinecho.io.read import read
+from spinecho.io.read import read_image
 from spinecho.methods import device as devices
 from spinecho.methods.align import run
 from spinecho.methods.cohort_files import is_volume, read_split, read_volume, write_json, write_split
@@ -32,12 +32,7 @@ def volume_of(path: Path) -> Image:
     DataError
         If the file holds k-space or cannot be read.
     """
-    image = read_volume(path) if is_volume(path) else read(path)
-    if not isinstance(image, Image):
-        raise DataError(
-            "it holds k-space", do=f"make an image of it first: spinecho recon '{path}' -o IMAGE", file=path
-        )
-    return image.volume()
+    return read_volume(path).volume() if is_volume(path) else read_image(path)
 
 
 def measure(path: Path, target: Path) -> None:

@@ -46,14 +46,38 @@ def load_learned(
     return runner
 
 
-def load_register(
-    name_or_path: str | Path, settings: Mapping[str, Any] | None = None, device: torch.device | str = "cpu"
-) -> Register:
-    """The same for a learned registration method."""
-    runner = _loaded(name_or_path, settings, device)
-    if not isinstance(runner, Register):
-        raise DataError("they are weights of a reconstruction method", do="use spinecho recon", file=name_or_path)
-    return runner
+def built(task: str, method: str, settings: Mapping[str, Any], device: torch.device | str = "cpu") -> Recon | Register:
+    """The method with its settings; a learned one with its trained weights, on the device.
+
+    Parameters
+    ----------
+    task
+        `recon` or `register`.
+    method
+        Name of a method, or of weights in the package.
+    settings
+        Fields of its `Config`; a learned method takes `weights` besides, the path of a file (by default those in the
+        package), and only lets `Method.tunable` differ from what the weights were trained with.
+
+    Raises
+    ------
+    DataError
+        For an unknown name or setting; it lists the known ones. For a learned method without weights.
+    """
+    offer = registry.offer(method, task)
+    module = registry.load(task, offer.method)
+    fields = module.Config.__dataclass_fields__
+    allowed = {*fields, "weights"} if offer.learned else {*fields}
+    if unknown := set(settings) - allowed:
+        known = ", ".join(fields) or "none"
+        raise DataError(f"{method} has no setting {', '.join(sorted(unknown))}", do=f"it has {known}")
+    if not offer.learned:
+        return module.Method(module.Config(**settings))
+    file = settings.get("weights") or offer.trained()
+    if (found := method_of(file)) != offer.method:
+        do = f"use --method {found}, or other weights"
+        raise DataError(f"they are weights of the method {found}, {offer.method} was asked for", do=do, file=file)
+    return _loaded(file, {k: v for k, v in settings.items() if k != "weights"}, device)
 
 
 def open_learned(path: str | Path, settings: Mapping[str, Any] | None = None) -> Recon | Register:

@@ -16,7 +16,7 @@ from spinecho.core.kspace import KSpace
 from spinecho.core.method import Recon
 from spinecho.methods import registry
 from spinecho.methods.guard import guarded
-from spinecho.methods.pretrained import load_learned, method_of
+from spinecho.methods.pretrained import built
 from spinecho.ops.grid import to_recon_grid
 
 
@@ -56,35 +56,10 @@ def recon(kspace: KSpace, method: str = "auto", **settings: Any) -> Image:
 
 
 def build(method: str, settings: Mapping[str, Any], device: torch.device | str = "cpu") -> Recon:
-    """The method with its settings; a learned one with its trained weights, on the device.
-
-    Parameters
-    ----------
-    method
-        Name of a method, or of weights in the package.
-    settings
-        Fields of its `Config`; a learned method takes `weights` besides, the path of a file (by default those in the
-        package), and only lets `Method.tunable` differ from what the weights were trained with.
-
-    Raises
-    ------
-    DataError
-        For an unknown name or setting; it lists the known ones. For a learned method without weights.
-    """
-    offer = registry.offer(method)
-    module = registry.load("recon", offer.method)
-    fields = module.Config.__dataclass_fields__
-    allowed = {*fields, "weights"} if offer.learned else {*fields}
-    if unknown := set(settings) - allowed:
-        known = ", ".join(fields) or "none"
-        raise DataError(f"{method} has no setting {', '.join(sorted(unknown))}", do=f"it has {known}")
-    if not offer.learned:
-        return module.Method(module.Config(**settings))
-    file = settings.get("weights") or offer.trained()
-    if (found := method_of(file)) != offer.method:
-        do = f"use --method {found}, or other weights"
-        raise DataError(f"they are weights of the method {found}, {offer.method} was asked for", do=do, file=file)
-    return load_learned(file, {k: v for k, v in settings.items() if k != "weights"}, device)
+    """The method with its settings, as `pretrained.built` says."""
+    runner = built("recon", method, settings, device)
+    assert isinstance(runner, Recon)
+    return runner
 
 
 def refusal(method: str, kspace: KSpace) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -24,15 +25,17 @@ def box_sum(x: Float[Tensor, "c z y x"], radius: int) -> Float[Tensor, "c z y x"
     return x
 
 
-def gaussian(x: Float[Tensor, "c z y x"], sigma: float) -> Float[Tensor, "c z y x"]:
-    """Smoothed with a Gaussian of sigma voxels, cut off at three sigma; zero outside."""
+def gaussian(
+    x: Float[Tensor, "c z y x"], sigma: float, outside: Literal["zero", "edge"] = "zero"
+) -> Float[Tensor, "c z y x"]:
+    """Smoothed with a Gaussian of sigma voxels, cut off at three sigma; outside is zero, or the edge's values go on."""
     if sigma <= 0:
         return x
     radius = max(1, math.ceil(3 * sigma))
     kernel = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(-radius, radius + 1)]
     for dim in (1, 2, 3):
         n = x.shape[dim]
-        padded = F.pad(x, _padding(dim, radius))
+        padded = _beyond(x, dim, radius) if outside == "edge" else F.pad(x, _padding(dim, radius))
         x = padded.narrow(dim, 0, n) * (kernel[0] / sum(kernel))
         for shift in range(1, 2 * radius + 1):
             x.add_(padded.narrow(dim, shift, n), alpha=kernel[shift] / sum(kernel))
@@ -57,6 +60,12 @@ def gradient(x: Float[Tensor, "c z y x"]) -> Float[Tensor, "3 c z y x"]:
         if n > 2:
             torch.sub(x.narrow(dim, 2, n - 2), x.narrow(dim, 0, n - 2), out=out[component].narrow(dim, 1, n - 2))
     return out.mul_(0.5)
+
+
+def _beyond(x: Tensor, dim: int, radius: int) -> Tensor:
+    first, last = x.narrow(dim, 0, 1), x.narrow(dim, x.shape[dim] - 1, 1)
+    shape = [radius if d == dim else -1 for d in range(4)]
+    return torch.cat([first.expand(shape), x, last.expand(shape)], dim)
 
 
 def _padding(dim: int, radius: int) -> list[int]:

@@ -11,10 +11,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from spinecho.core.geometry import Geometry
+from spinecho.ops.windows import gaussian
 from spinecho.sim.anatomy import Contrast, at_isocentre, resample_labels, sample_contrast, texture
 from spinecho.sim.splits import Part, split
 from spinecho.sim.tissue import BRAIN_LABELS, TISSUE_OF_LABEL
-from spinecho.sim.warps import degrade, gaussian_blurred
+from spinecho.sim.warps import degrade
 
 GRID = Geometry.from_frame(np.zeros(3), np.eye(3), (1.0, 1.0, 1.0), (192, 224, 160))
 """(z, y, x) towards superior, posterior, left; 1 mm"""
@@ -79,7 +80,7 @@ def render(labels: Int[Tensor, "z y x"], contrast: Contrast, generator: torch.Ge
     onto = replace(GRID, shape=shape)
     drawn = torch.rand(3, generator=generator).tolist()
     clean = contrast.render(labels) * texture(shape, generator, 0.03)
-    clean = gaussian_blurred(clean.float()[None], 0.4 + 0.4 * drawn[0])[0]
+    clean = gaussian(clean.float()[None], 0.4 + 0.4 * drawn[0], "edge")[0]
     image = degrade(clean, onto, generator, snr=15 + 25 * drawn[1], bias=0.1 + 0.3 * drawn[2])
     return Head(image=image, labels=scored(labels), geometry=onto)
 

@@ -15,6 +15,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.field import exponential
 from spinecho.core.geometry import Geometry
 from spinecho.core.transform import Affine, Displacement
+from spinecho.ops.windows import gaussian
 from spinecho.sim.noise import object_mean
 
 FIELD_MM = 2.0
@@ -127,20 +128,7 @@ def smooth_noise(
     shape: tuple[int, int, int], sigma: float, generator: torch.Generator, channels: int
 ) -> Float[Tensor, "c z y x"]:
     """White noise smoothed with a Gaussian of `sigma` voxels; its amplitude follows from that."""
-    return gaussian_blurred(torch.randn(channels, *shape, generator=generator), sigma)
-
-
-def gaussian_blurred(values: Float[Tensor, "c z y x"], sigma: float) -> Float[Tensor, "c z y x"]:
-    """Smoothed along all three axes with a Gaussian of `sigma` voxels, the edge's values going on beyond it."""
-    for axis in (1, 2, 3):
-        n = values.shape[axis]
-        reach = math.ceil(3 * sigma)
-        outer = torch.arange(-reach, n + reach, dtype=values.dtype)
-        weights = torch.exp(-0.5 * ((torch.arange(n)[:, None] - outer) / sigma).square())
-        weights = weights * ((torch.arange(n)[:, None] - outer).abs() <= reach)
-        edges = torch.zeros(n, n).index_add_(1, outer.long().clamp(0, n - 1), weights / weights.sum(1, keepdim=True))
-        values = (edges @ values.movedim(axis, -2)).movedim(-2, axis)
-    return values.contiguous()
+    return gaussian(torch.randn(channels, *shape, generator=generator), sigma, "edge")
 
 
 def _unit(field: Tensor) -> Tensor:

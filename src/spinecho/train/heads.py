@@ -16,7 +16,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Transform, identity
 from spinecho.io.limits import check_memory
-from spinecho.io.read import find_format, read
+from spinecho.io.read import read_image
 from spinecho.methods.affine import Settings, align_linear
 from spinecho.methods.pair import matched, spaced_grid
 from spinecho.methods.volumes import comparable
@@ -105,9 +105,7 @@ class Gathering:
         return Heads(tuple(images), tuple(maps))
 
     def _head(self, path: Path) -> Head:
-        find_format(path)
-        image = read(path)
-        assert isinstance(image, Image)
+        image = read_image(path)
         own = _as_labels(image)
         shown = _rendered(image, own) if own is not None else image
         moving = comparable(shown, "given")
@@ -132,9 +130,9 @@ class Gathering:
         file = self.labels / path.name
         if not file.is_file():
             raise DataError(f"there are no labels {file} for it", do="give one label map for each image")
-        image = read(file)
-        assert isinstance(image, Image) and self.grid is not None
-        values = image.volume().magnitude().values[0].float()
+        image = read_image(file)
+        assert self.grid is not None
+        values = image.magnitude().values[0].float()
         if not torch.equal(values, values.round()) or bool((values < 0).any()) or float(values.max()) > 32000:
             raise DataError("labels must be whole numbers from 0 to 32000", do="give label maps", file=file)
         return _on_grid(values.to(torch.int16), image, affine, self.grid)

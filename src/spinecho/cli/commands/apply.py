@@ -16,7 +16,6 @@ from spinecho.cli.carry import (
     check_outputs,
     move_points,
     on_grid,
-    read_image,
     read_labels,
 )
 from spinecho.cli.parse import parse
@@ -144,6 +143,8 @@ def work(args: Arguments) -> None:
     if not args.is_points or args.jacobian is not None:
         _images(args, whole)
     if args.transform is not None:
+        from spinecho.io.read import read_image
+
         geometry = None if args.onto is None else read_image(args.onto).geometry
         print(written([write_transform(whole, args.transform, geometry)]))
         print(written([write_transform(whole.inverse(), inverse_path(args.transform), geometry)]))
@@ -155,6 +156,7 @@ def _images(args: Arguments, whole: Transform) -> None:
         return
     from spinecho.cli.describe import one_line, written
     from spinecho.core.image import Image
+    from spinecho.io.read import read_image
     from spinecho.io.write import check_image_output, write
 
     grid = read_image(args.onto)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from spinecho.cli.carry import check_inputs, check_outputs, read_image, read_labels
+from spinecho.cli.carry import check_inputs, check_outputs, read_labels
 from spinecho.cli.parse import parse, value_of, with_settings
 from spinecho.cli.progress import progress
 from spinecho.core.errors import DataError
@@ -62,6 +62,7 @@ def run(arguments: Sequence[str]) -> int:
     check(args)
     import torch
 
+    from spinecho.io.read import read_image
     from spinecho.io.write import write
     from spinecho.methods.change import change, region_changes
 

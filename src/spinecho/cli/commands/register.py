@@ -20,7 +20,6 @@ from spinecho.cli.carry import (
     check_outputs,
     move_points,
     on_grid,
-    read_image,
     read_labels,
 )
 from spinecho.cli.parse import parse, value_of, with_settings
@@ -193,6 +192,7 @@ def work(args: Arguments, method: str, begin: float, command: str) -> None:
     """Read, register, write; `begin` is when the command started, s, `command` what the report says was run."""
     import torch
 
+    from spinecho.io.read import read_image
     from spinecho.methods import device as devices
     from spinecho.methods.align import run as align
 
@@ -274,6 +274,7 @@ def _write_uncertainty(
 
 def _told(name: str, path: Path) -> Image:
     from spinecho.cli.describe import one_line
+    from spinecho.io.read import read_image
 
     image = read_image(path)
     print(f"{name}: {one_line(image)}")

@@ -14,10 +14,11 @@ from spinecho.core.image import Image
 from spinecho.core.transform import Transform, identity
 from spinecho.evaluate.folding import in_grid_voxels, regularity_of
 from spinecho.evaluate.overlap import dice_per_label, mean_over
-from spinecho.evaluate.registration.pairs import Pair, image
+from spinecho.evaluate.registration.pairs import Pair
 from spinecho.evaluate.similarity import foreground10, ncc_foreground, nmi_foreground64
 from spinecho.evaluate.surface import hd95_per_label
 from spinecho.evaluate.warp_error import inverse_error_mm
+from spinecho.io.read import read_image
 
 MEASURED = (
     "Dice and HD95 (95 % of the surface's area, marching-cubes corners, Learn2Reg): means over the regions with at "
@@ -38,7 +39,7 @@ def measures(pair: Pair, fixed: Image, moving: Image, transform: Transform) -> d
         raise DataError("the transform holds NaN or infinite values")
     found: dict[str, Any] = {}
     if pair.fixed_labels and pair.moving_labels:
-        found |= _regions(image(pair.fixed_labels), image(pair.moving_labels), transform)
+        found |= _regions(read_image(pair.fixed_labels), read_image(pair.moving_labels), transform)
     if pair.truth:
         found |= _errors(displacement, pair, onto)
     if min(onto.shape) >= 5:

@@ -11,8 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 
 from spinecho.core.errors import DataError
-from spinecho.core.image import Image
-from spinecho.io.read import read
 from spinecho.sim.splits import Part, split
 
 IXI: dict[str, Part] = {"ixi": "test", "ixi-validate": "validate"}
@@ -92,20 +90,6 @@ def pairs(where: str) -> list[Pair]:
     if len(set(names)) < len(names):
         raise DataError("two pairs have one name", do="give each its own", file=path)
     return found
-
-
-def image(path: Path) -> Image:
-    """An image file of one volume.
-
-    Raises
-    ------
-    DataError
-        If it is raw data.
-    """
-    found = read(path)
-    if not isinstance(found, Image):
-        raise DataError("this is raw data, no image", do="reconstruct it first", file=path)
-    return found.volume()
 
 
 def _ixi(folder: Path, group: str) -> list[Pair]:

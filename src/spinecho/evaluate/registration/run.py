@@ -11,9 +11,10 @@ from spinecho.core.image import Image
 from spinecho.evaluate.kept import Kept
 from spinecho.evaluate.registration.contenders import Contender
 from spinecho.evaluate.registration.measure import measures
-from spinecho.evaluate.registration.pairs import Pair, image
+from spinecho.evaluate.registration.pairs import Pair
 from spinecho.evaluate.registration.rows import PairRow
 from spinecho.evaluate.registration.versions import version_of_measures
+from spinecho.io.read import read_image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ def evaluate(pairs: Sequence[Pair], contenders: Sequence[Contender], rows: Kept[
             if (known := rows.get(key)) is not None:
                 yield State(done=done, total=total, row=known, resumed=True)
                 continue
-            images = (image(pair.fixed), image(pair.moving)) if images is None else images
+            images = (read_image(pair.fixed), read_image(pair.moving)) if images is None else images
             row = _row(key, pair, one, *images)
             rows.add(row)
             yield State(done=done, total=total, row=row, resumed=False)

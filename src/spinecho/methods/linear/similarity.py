@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from spinecho.ops.windows import box_sum
+
 _BINS = 48
 _WINDOW_BINS = 1.0
 """Standard deviation of the Parzen window, in bins"""
@@ -68,7 +70,7 @@ def local_correlation(
     """
     seen = inside.to(own.dtype)
     f, m = own * seen, other * seen
-    n, f_sum, m_sum, ff, mm, fm = cube_sums(torch.stack([seen, f, m, f * f, m * m, f * m]), radius)
+    n, f_sum, m_sum, ff, mm, fm = box_sum(torch.stack([seen, f, m, f * f, m * m, f * m]), radius)
     n = n.clamp_min(1)
     f_mean, m_mean = f_sum / n, m_sum / n
     flat = _NOISE**2 * n
@@ -79,21 +81,10 @@ def local_correlation(
     a = w * gain / f_var
     b = a * gain
     terms = torch.stack([a, a * f_mean, b, b * m_mean])
-    a_sum, af_sum, b_sum, bm_sum = cube_sums(terms, radius)
+    a_sum, af_sum, b_sum, bm_sum = box_sum(terms, radius)
     slope = (f * a_sum - af_sum - m * b_sum + bm_sum) * seen
     value = float((b * m_var).sum() / 2)
     return Found(value, slope, b_sum * seen)
-
-
-def cube_sums(values: Float[Tensor, "k z y x"], radius: int) -> Float[Tensor, "k z y x"]:
-    """Sums over cubes of 2 radius + 1 voxels, nothing beyond the edge; axis by axis, by shifted additions."""
-    for dim in (1, 2, 3):
-        n, total = values.shape[dim], values.clone()
-        for step in range(1, min(radius, n - 1) + 1):
-            total.narrow(dim, 0, n - step).add_(values.narrow(dim, step, n - step))
-            total.narrow(dim, step, n - step).add_(values.narrow(dim, 0, n - step))
-        values = total
-    return values
 
 
 def _joint(
