@@ -19,11 +19,12 @@ from spinecho.evaluate.kept import Kept, write_csv
 from spinecho.evaluate.registration.contenders import External, Own, Unmoved, contender
 from spinecho.evaluate.registration.markdown import section_text
 from spinecho.evaluate.registration.measure import measures
-from spinecho.evaluate.registration.pairs import Pair, image, pairs
+from spinecho.evaluate.registration.pairs import Pair, pairs
 from spinecho.evaluate.registration.rows import PairRow
 from spinecho.evaluate.registration.run import evaluate
 from spinecho.evaluate.registration.tables import tables
 from spinecho.evaluate.registration.versions import version_of_field, version_of_measures, version_of_method
+from spinecho.io.read import read_image
 from spinecho.io.write import write
 
 SHAPE = (14, 16, 18)
@@ -147,7 +148,7 @@ def test_who_registers(fields: Path) -> None:
 
 def test_the_right_field_scores_as_right_and_none_as_it_is(folder: Path, fields: Path) -> None:
     (pair, _) = pairs(str(folder))
-    fixed, moving = image(pair.fixed), image(pair.moving)
+    fixed, moving = read_image(pair.fixed), read_image(pair.moving)
     before = measures(pair, fixed, moving, identity())
     found = contender(f"external:SyN={fields}").register(pair, fixed, moving)
     after = measures(pair, fixed, moving, found.transform)
@@ -166,7 +167,7 @@ def test_the_right_field_scores_as_right_and_none_as_it_is(folder: Path, fields:
 
 def test_fields_that_do_not_fit_are_told(folder: Path, fields: Path) -> None:
     first, second = pairs(str(folder))
-    fixed, moving = image(first.fixed), image(first.moving)
+    fixed, moving = read_image(first.fixed), read_image(first.moving)
     peer = External("SyN", fields)
     with pytest.raises(DataError, match="killed"):
         peer.register(second, fixed, moving)
@@ -271,4 +272,4 @@ def test_the_command_writes_tables_and_continues(
 def test_a_pair_needs_images(tmp_path: Path) -> None:
     pair = Pair(name="x", group="y", fixed=tmp_path / "no.nii.gz", moving=tmp_path / "no.nii.gz")
     with pytest.raises(DataError, match="no such file"):
-        image(pair.fixed)
+        read_image(pair.fixed)
