@@ -70,4 +70,4 @@ def ssd(i: Tensor, j: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
     difference = j - i if weight is None else (j - i) * weight
     cost = (j - i).mul_(difference).sum(0)
     along = gradient(j + i)
-    return cost, torch.einsum("czyx,kczyx->kzyx", difference, along)
+    return cost, torch.einsum("czyx,kczyx->kzyx", difference, along).mul_(2)

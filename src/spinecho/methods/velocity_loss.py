@@ -33,8 +33,8 @@ def amortised(
     """Mean distance, in voxels, of a velocity from what `n_steps` steps of optimisation on the pair make of it.
 
     The steps are those of `methods.flow`, so that the network learns to be where the optimisation would go; they need
-    no derivative through the warp. They lower local correlation (radius 2) of the clean images, and `label_weight`
-    times the squared distance of the label codes.
+    no derivative through the warp. They lower local correlation (radius 2) of the clean images, and half of
+    `label_weight` times the squared distance of the label codes.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def direct(
 def _terms(example: Example, label_weight: float) -> list[Term]:
     labels = _codes(example) if label_weight else None
     _check(example, labels)
-    terms = [] if labels is None else [Term(*labels, ssd, label_weight)]
+    terms = [] if labels is None else [Term(*labels, ssd, 0.5 * label_weight)]
     if example.clean is not None:
         terms.append(Term(block_mean(example.clean[0], 2), block_mean(example.clean[1], 2), lncc(_RADIUS)))
     return terms
