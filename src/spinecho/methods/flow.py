@@ -130,7 +130,7 @@ def unfolded(velocity: Float[Tensor, "3 z y x"], least: float = 0.02, n_tries: i
     """The velocity, smoothed where its flow or the inverse folds between voxels until they do so nowhere.
 
     Checked are the determinants at all eight corners of every voxel (forward and backward differences), all over
-    `least`; then no tetrahedron of neighbouring voxels is turned inside out.
+    `least`; then no tetrahedron of neighbouring voxels is turned inside out. What is smoothed is zero at the edges.
     """
     grid = sampling_grid((velocity.shape[1], velocity.shape[2], velocity.shape[3]), velocity)
     for _ in range(n_tries):
@@ -138,8 +138,8 @@ def unfolded(velocity: Float[Tensor, "3 z y x"], least: float = 0.02, n_tries: i
         if not bool(bad.any()):
             return velocity
         around = gaussian(box_sum(bad[None].to(velocity), 2).clamp_max_(1), 1.0)
-        velocity = torch.lerp(velocity, gaussian(velocity, 1.0), around)
-    return gaussian(velocity, 2.0)
+        velocity = tapered(torch.lerp(velocity, gaussian(velocity, 1.0), around), 1)
+    return tapered(gaussian(velocity, 2.0), 1)
 
 
 def least_corner(field: Float[Tensor, "3 z y x"]) -> Float[Tensor, "z y x"]:
