@@ -131,15 +131,22 @@ def unfolded(velocity: Float[Tensor, "3 z y x"], least: float = 0.02, n_tries: i
 
     Checked are the determinants at all eight corners of every voxel (forward and backward differences), all over
     `least`; then no tetrahedron of neighbouring voxels is turned inside out. What is smoothed is zero at the edges.
+    What still folds after `n_tries`, as a velocity of many voxels does, is halved until it does not.
     """
     grid = sampling_grid((velocity.shape[1], velocity.shape[2], velocity.shape[3]), velocity)
     for _ in range(n_tries):
-        bad = torch.minimum(least_corner(flow(velocity, grid)), least_corner(flow(-velocity, grid))) <= least
+        bad = _folding(velocity, grid, least)
         if not bool(bad.any()):
             return velocity
         around = gaussian(box_sum(bad[None].to(velocity), 2).clamp_max_(1), 1.0)
         velocity = tapered(torch.lerp(velocity, gaussian(velocity, 1.0), around), 1)
-    return tapered(gaussian(velocity, 2.0), 1)
+    while bool(_folding(velocity, grid, least).any()):
+        velocity = 0.5 * velocity
+    return velocity
+
+
+def _folding(velocity: Tensor, grid: Tensor, least: float) -> Tensor:
+    return torch.minimum(least_corner(flow(velocity, grid)), least_corner(flow(-velocity, grid))) <= least
 
 
 def least_corner(field: Float[Tensor, "3 z y x"]) -> Float[Tensor, "z y x"]:
