@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import statistics
 import subprocess
 import sys
@@ -152,6 +153,17 @@ def test_errors_become_exit_codes(error, code, told, monkeypatch, capsys):
     shown = capsys.readouterr().err
     assert told in shown
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize(("command", "do"), [("recon", "--slices"), ("register", "coarser grid")])
+def test_out_of_memory_tells_what_this_command_can_do(command, do, monkeypatch, capsys):
+    module = importlib.import_module(f"spinecho.cli.commands.{command}")
+    monkeypatch.setattr(module, "run", _failing(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")))
+    assert main([command]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: there is not enough memory -> ")
+    assert do in shown
+    assert (command == "register") == ("--slices" not in shown)
 
 
 def test_debug_shows_where(monkeypatch, capsys):

@@ -14,6 +14,9 @@ from spinecho.core.version import __version__
 
 _FOLDER = Path(__file__).parent / "commands"
 BAD_INPUT, INTERRUPTED, DEFECT = 2, 130, 1
+_ON_A_GRID = ("apply", "change", "groupwise", "register")
+_SMALLER = "give images on a coarser grid (the result has that of the fixed image, or of --onto), or fewer --threads"
+_A_PART = "read a part (--slices START STOP), or use --device cpu"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        told = _as_data_error(error)
+        told = _as_data_error(error, arguments[0] if arguments else "")
         if told is not None:
             print(f"error: {told}", file=sys.stderr)
             return BAD_INPUT
@@ -67,14 +70,16 @@ def _dispatch(arguments: list[str]) -> int:
         return end.code if isinstance(end.code, int) else BAD_INPUT
 
 
-def _as_data_error(error: Exception) -> DataError | None:
-    """The error as one that the user can do something about; None for a defect."""
+def _as_data_error(error: Exception, command: str) -> DataError | None:
+    """The error of a command as one that the user can do something about; None for a defect."""
     if isinstance(error, DataError):
         return error
     if isinstance(error, OSError):
         return DataError(error.strerror or str(error), do="check the path and the disk", file=error.filename or "")
-    if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
-        return DataError("there is not enough memory", do="read a part (--slices START STOP), or use --device cpu")
+    from spinecho.io.limits import out_of_memory
+
+    if out_of_memory(error):
+        return DataError("there is not enough memory", do=_SMALLER if command in _ON_A_GRID else _A_PART)
     return None
 
 

@@ -39,7 +39,9 @@ class Geometry:
     def __post_init__(self) -> None:
         affine = np.array(self.affine, dtype=np.float64)
         if affine.shape != (4, 4) or not np.isfinite(affine).all():
-            raise DataError(f"an affine must be a finite 4x4 matrix, got {np.array2string(affine, precision=3)}")
+            raise DataError(
+                f"an affine must be a finite 4x4 matrix, got {affine.tolist()}", do="repair the header it came from"
+            )
         if abs(np.linalg.det(affine[:3, :3])) < 1e-12 * max(1e-30, np.abs(affine[:3, :3]).max()) ** 3:
             raise DataError(
                 f"the affine is singular: {affine[:3, :3].tolist()}", do="give one with three voxel sizes over 0"

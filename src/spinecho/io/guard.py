@@ -172,7 +172,7 @@ def one_error(path: Path) -> Iterator[None]:
     except DataError as error:
         raise error.within(path) from error
     except MemoryError as error:
-        do = "read a part of it (--slices START STOP), or use a machine with more memory"
+        do = "read a part of it (--slices START STOP, where the command has it), or use a machine with more memory"
         raise DataError("there is not enough memory to read it", do=do, file=path) from error
     except Exception as error:
         text = " ".join(str(error).split())[:300] or "no reason given"

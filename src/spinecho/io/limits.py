@@ -52,9 +52,14 @@ def check_memory(n_bytes: int, what: str, path: str | Path = "") -> None:
     if n_bytes > max(HARMLESS, SHARE * free):
         raise DataError(
             f"{what} needs {human(n_bytes)} of memory, {human(free)} are free",
-            do="read a part of it (--slices START STOP), or use a machine with more memory",
+            do="read a part of it (--slices START STOP, where the command has it), or use a machine with more memory",
             file=path,
         )
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory is used up, be it Python's, torch's or CUDA's."""
+    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
 def free_memory() -> int:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from spinecho.core.errors import DataError
 from spinecho.core.header import WARNING
 from spinecho.core.image import Image
 from spinecho.core.method import Register, Stage
 from spinecho.core.transform import Transform
+from spinecho.io.limits import out_of_memory
 from spinecho.methods.pretrained import built
 from spinecho.methods.volumes import comparable
 
@@ -89,7 +92,7 @@ def run(
     doubts: list[str] = []
     last: Stage | None = None
     begin = time.perf_counter()
-    with torch.inference_mode():
+    with torch.inference_mode(), _enough_memory(method, runner.config):
         for last in runner.stages(fixed, moving):
             if tell is not None:
                 tell(last)
@@ -105,6 +108,22 @@ def run(
     used = {name: getattr(runner.config, name) for name in runner.config.__dataclass_fields__}
     warnings = tuple(dict.fromkeys((*fixed.header.warnings, *moving.header.warnings, *doubts)))
     return Registration(last.transform, method, used, seconds, tuple(notes), warnings)
+
+
+@contextmanager
+def _enough_memory(method: str, config: Any) -> Iterator[None]:
+    """Where memory runs out, which of the method's settings would need less."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        do = "take another --method (affine needs least), or give images on a coarser grid"
+        if hasattr(config, "voxels"):
+            do = f"work on a coarser grid: --voxels {max(1000, config.voxels // 4)}"
+        elif hasattr(config, "finest_mm"):
+            do = f"work on a coarser grid: --finest-mm {2 * config.finest_mm:g}"
+        raise DataError(f"there is not enough memory for {method}", do=do) from error
 
 
 def build(method: str, settings: Mapping[str, Any], device: torch.device | str = "cpu") -> Register:
