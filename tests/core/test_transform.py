@@ -126,6 +126,13 @@ def test_the_jacobian_of_a_swelling():
     torch.testing.assert_close(both, torch.full_like(both, expected), rtol=1e-4, atol=0)
 
 
+def test_the_jacobian_does_not_depend_on_how_much_is_done_at_once(monkeypatch):
+    whole = ALL["composite"].jacobian(FIXED)
+    for planes in (1, 3):
+        monkeypatch.setattr("spinecho.core.transform._SLAB_POINTS", planes * FIXED.shape[1] * FIXED.shape[2])
+        assert torch.equal(ALL["composite"].jacobian(FIXED), whole)
+
+
 def test_the_jacobian_agrees_with_simpleitk():
     field = sitk.GetImageFromArray(FIELD.field.movedim(0, -1).double().numpy(), isVector=True)
     field.SetSpacing(FIXED.voxel_mm)

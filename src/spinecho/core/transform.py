@@ -95,14 +95,18 @@ class Transform(ABC):
 
         Over 1: the fixed voxel becomes larger in the moving image.
         """
-        d = self.displacement(onto).double()
-        steps = [
-            torch.gradient(d, dim=3 - axis)[0] if onto.shape[2 - axis] > 1 else d.new_zeros(d.shape)
-            for axis in range(3)
-        ]
-        by_voxel = torch.stack(steps, -1).movedim(0, -2)  # z y x, component, index axis
-        inverse = _tensor(inverted_affine(onto.affine[:3, :3]))
-        return (torch.eye(3, dtype=torch.float64) + by_voxel @ inverse).det().float()
+        displacement, inverse = self.displacement(onto), _tensor(inverted_affine(onto.affine[:3, :3]))
+        found = torch.empty(onto.shape)
+        for start, stop in _slabs(onto):
+            first, end = max(0, start - 1), min(onto.shape[0], stop + 1)  # neighbours, for differences along z
+            d = displacement[:, first:end].double()
+            steps = [
+                torch.gradient(d, dim=3 - axis)[0] if d.shape[3 - axis] > 1 else d.new_zeros(d.shape)
+                for axis in range(3)
+            ]
+            by_voxel = torch.stack(steps, -1).movedim(0, -2)[start - first : stop - first]  # z y x, component, axis
+            found[start:stop] = (torch.eye(3, dtype=torch.float64) + by_voxel @ inverse).det()
+        return found
 
 
 class _Matrix(Transform):
