@@ -63,6 +63,7 @@ def test_subjects_have_names_of_their_own(tmp_path: Path):
     places = [tmp_path / f"sub-{i}/anat/T1.nii.gz" for i in (1, 2)]
     assert names_of(places) == ["sub-1_anat_T1", "sub-2_anat_T1"]
     assert names_of([tmp_path / "a.nii.gz", tmp_path / "b.mgz"]) == ["a", "b"]
+    assert names_of([tmp_path / "a.nii.gz", tmp_path / "a.mgz"]) == ["a.nii.gz", "a.mgz"]
 
 
 def test_uncertainty_is_an_image_on_the_fixed_grid(cohort, tmp_path, capsys):

@@ -15,7 +15,8 @@ from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine, Composite, Displacement, Velocity
 from spinecho.methods.cohort_average import average, combined
-from spinecho.methods.cohort_files import CohortFiles, read_split, write_split
+from spinecho.methods.cohort_files import CohortFiles, read_json, read_split, write_split, write_volume
+from spinecho.methods.cohort_work import measure
 from spinecho.methods.crew import Alone, crew
 from spinecho.methods.groupwise import Plan, groupwise
 from spinecho.methods.mean_shape import Split, mean_bend, mean_matrix, nearest_affine, split
@@ -176,6 +177,10 @@ def test_bad_input_is_told(tmp_path: Path):
         groupwise([one], tmp_path / "a")
     with pytest.raises(DataError, match="no setting"):
         groupwise([one, one], tmp_path / "b", Plan(settings={"speed": 1}))
+    for spacing in (-1.0, float("nan")):
+        with pytest.raises(DataError, match=r"voxels of .* mm"):
+            groupwise([one, one], tmp_path / "b", Plan(spacing_mm=spacing))
+    assert not (tmp_path / "b").exists()
     (tmp_path / "c").mkdir()
     (tmp_path / "c/letter.txt").write_text("dear")
     with pytest.raises(DataError, match="not from an interrupted run"):
@@ -185,6 +190,15 @@ def test_bad_input_is_told(tmp_path: Path):
         groupwise([one, empty], tmp_path / "d")
     with pytest.raises(DataError, match="both given"), crew(2, "tcp://nowhere:1"):
         pass
+
+
+def test_the_form_does_not_depend_on_the_voxels(tmp_path: Path):
+    forms = []
+    for name, geometry in (("fine", grid()), ("thick", grid(20, 8.0))):
+        write_volume(tmp_path / f"{name}.volume.npz", head(geometry=geometry))
+        measure(tmp_path / f"{name}.volume.npz", tmp_path / f"{name}.json")
+        forms.append(read_json(tmp_path / f"{name}.json")["form"])
+    np.testing.assert_allclose(forms[0], forms[1], atol=0.1)
 
 
 def _write(path: Path) -> None:

@@ -153,6 +153,13 @@ def test_what_is_wrong_is_told(arguments, told, folder, tmp_path, capsys):
     assert code == 2 and re.search(told, capsys.readouterr().err)
 
 
+def test_negative_labels_are_no_labels(folder, tmp_path):
+    for seed in (0, 1):
+        save(tmp_path / f"{seed}.nii.gz", regions(seed) - 5.0 * (seed == 1))
+    with pytest.raises(DataError, match=r"1\.nii\.gz: labels must be whole numbers from 0"):
+        gather_heads([folder / "images"], Gathering(4.0, tmp_path, "stop", print))
+
+
 def test_files_that_are_no_heads(folder, tmp_path):
     np.save(tmp_path / "stack.npy", np.ones((3, 8, 8)))
     with pytest.raises(DataError, match=r"stack\.npy: pairs are made of NIfTI images.*--on-broken skip"):

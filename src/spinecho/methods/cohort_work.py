@@ -38,9 +38,10 @@ def volume_of(path: Path) -> Image:
 def measure(path: Path, target: Path) -> None:
     """Form, place and spacing of a subject's object: how long its axes are, the corners of its box in LPS mm."""
     image = _subject(path)
-    inside = foreground(isotropic(image, max(_COARSE_MM, *image.geometry.voxel_mm)).values)[0]
-    places = inside.nonzero().double().flip(-1).numpy() * _COARSE_MM
-    axes = np.linalg.eigvalsh(np.cov(places.T)).clip(_COARSE_MM**2 / 12)
+    spacing = max(_COARSE_MM, *image.geometry.voxel_mm)
+    inside = foreground(isotropic(image, spacing).values)[0]
+    places = inside.nonzero().double().flip(-1).numpy() * spacing
+    axes = np.linalg.eigvalsh(np.cov(places.T, bias=True)).clip(spacing**2 / 12)
     z, y, x = foreground_box(image, _MARGIN_MM)
     corners = image.geometry.to_world([[a, b, c] for c, b, a in product(*([i - 0.5, j - 0.5] for i, j in (z, y, x)))])
     finest = min(image.geometry.voxel_mm)

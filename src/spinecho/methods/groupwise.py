@@ -152,6 +152,8 @@ def groupwise(
     plan, crew, files = plan or Plan(), crew or Alone(), CohortFiles(folder)
     if len(subjects) < 2 or plan.rounds < 1:
         raise DataError(f"{len(subjects)} images and {plan.rounds} rounds", do="give at least two images and one round")
+    if not 0 <= plan.spacing_mm < math.inf:
+        raise DataError(f"a template with voxels of {plan.spacing_mm:g} mm", do="leave it out, or give a length over 0")
     plan.of_round(1)  # unknown methods and settings are told before the work
     files.begin(_marks(subjects, plan))
     paths = [_placed(files, i, subject) for i, subject in enumerate(subjects)]

@@ -128,8 +128,8 @@ def spread(
                 tell(i + 1, how.n)
     sd = gaussian(total[None] / how.n, 1.0).clamp_min(0).sqrt()
     field = Displacement(sd.expand(3, *coarse.shape), coarse)
-    values = field.displacement(fixed.geometry)[:1]
-    return replace(fixed.volume(), values=values, extras={})
+    volume = fixed.volume()
+    return replace(volume, values=field.displacement(volume.geometry)[:1], axes=(), extras={})
 
 
 def _restart(

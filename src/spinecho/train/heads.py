@@ -132,8 +132,9 @@ class Gathering:
             raise DataError(f"there are no labels {file} for it", do="give one label map for each image")
         image = read_image(file)
         assert self.grid is not None
-        values = image.magnitude().values[0].float()
-        if not torch.equal(values, values.round()) or bool((values < 0).any()) or float(values.max()) > 32000:
+        values = image.volume().values[0]
+        whole = not values.is_complex() and torch.equal(values, values.round())
+        if not whole or float(values.min()) < 0 or float(values.max()) > 32000:
             raise DataError("labels must be whole numbers from 0 to 32000", do="give label maps", file=file)
         return _on_grid(values.to(torch.int16), image, affine, self.grid)
 

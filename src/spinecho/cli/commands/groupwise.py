@@ -94,7 +94,10 @@ def names_of(images: Sequence[Path]) -> list[str]:
     shared = min(len(p.parts) for p in places) - 1
     while any(p.parts[:shared] != places[0].parts[:shared] for p in places):
         shared -= 1
-    return ["_".join((*p.parts[shared:-1], stem)) for p, stem in zip(places, stems, strict=True)]
+    names = ["_".join((*p.parts[shared:-1], stem)) for p, stem in zip(places, stems, strict=True)]
+    if len(set(names)) == len(names):
+        return names
+    return ["_".join(p.parts[shared:]) for p in places]  # head.nii.gz beside head.mgz
 
 
 def plan_of(args: Arguments) -> Plan:
