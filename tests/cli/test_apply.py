@@ -10,6 +10,7 @@ import SimpleITK as sitk
 import torch
 
 from spinecho.cli import main
+from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine
 from spinecho.io.read import read
@@ -129,6 +130,20 @@ def test_jacobian(folder):
     assert float((read("j.nii.gz").values - 1).abs().max()) < 1e-4
 
 
+def test_the_inverse_field_lies_on_the_moving_grid(folder):
+    """The moving image lies half a metre away: on the fixed grid its inverse would be nothing but zeros."""
+    away = np.eye(4)
+    away[0, 3] = 500.0
+    there = Affine(away)
+    far = registering.blob(Geometry(MOVING.shape, away @ MOVING.affine))
+    write(far, "far.nii.gz")
+    write_transform(there, "far.tfm")
+    run("far.tfm", "far.nii.gz", "--onto", "fixed.nii.gz", "-o", "o.nii.gz", "--transform", "w.nii.gz")
+    back = read_transform("w_inverse.nii.gz")
+    middle = torch.tensor([[505.0, -3, 8]], dtype=torch.float64)
+    torch.testing.assert_close(back(middle), middle - torch.tensor([500.0, 0, 0]), atol=1e-3, rtol=0, check_dtype=False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -144,6 +159,12 @@ def test_jacobian(folder):
         (("absent.h5", "moving.nii.gz", "-o", "out.nii.gz", "--onto", "fixed.nii.gz"), "there is no such file"),
         (("t.h5", "moving.nii.gz", "-o", "out.nii.gz", "--onto", "fixed.nii.gz", "--transform", "t.h5"), "is an input"),
         (("t.h5", "--transform", "u.tfm"), "rigid and affine transforms only"),
+        (
+            ("t.h5", "moving.nii.gz", "-o", "m.nii.gz", "--onto", "fixed.nii.gz", "--transform", "u.tfm"),
+            "rigid and affine transforms only",
+        ),
+        (("t.h5", "--onto", "fixed.nii.gz", "--transform", "u.nii.gz"), "a NIfTI field needs a grid"),
+        (("t.h5", "p.csv", "-o", "out.csv", "--labels", "--jacobian", "j.nii.gz"), "--labels means nothing to points"),
     ],
 )
 def test_refusals(arguments, told, folder, capsys):

@@ -44,7 +44,11 @@ takes the atlas' regions back to the FLAIR."""
 class Arguments:
     """What a person says."""
 
-    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TRANSFORM [TRANSFORM ...] [IMAGE]")]
+    files: Annotated[
+        tuple[Path, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="TRANSFORM [TRANSFORM ...] [IMAGE]", help_behavior_hint=""),
+    ]
     """transforms (.h5 .tfm .txt .mat .csv, or a field in .nii.gz), then the image, the labels or a CSV of points"""
     output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",))] = None
     """where the result goes; the suffix names the format"""
@@ -97,7 +101,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def check(args: Arguments) -> None:
     """Refuse what cannot be read or written, and options that would do nothing."""
-    from spinecho.io.transform.suffix import check_transform_output, inverse_path
+    from spinecho.io.transform.suffix import FIELD, check_transform_output, checked_suffix, inverse_path
 
     how = "spinecho apply t.h5 moving.nii.gz --onto fixed.nii.gz -o moved.nii.gz"
     if not args.files:
@@ -108,7 +112,8 @@ def check(args: Arguments) -> None:
         raise DataError("there is no output", do="say where the result goes: -o moved.nii.gz --onto fixed.nii.gz")
     if not args.chain:
         raise DataError(f"{args.files[0].name} is the only file given", do=f"give transforms, then the image: {how}")
-    if args.is_points and (args.labels or args.inverse or args.onto) and args.jacobian is None:
+    maps = args.jacobian is not None or args.transform is not None
+    if args.is_points and (args.labels or ((args.inverse or args.onto) and not maps)):
         idle = "--labels" if args.labels else "--inverse" if args.inverse else "--onto"
         do = "say where they were marked with --points-in fixed or --points-in moving"
         raise DataError(f"{idle} means nothing to points", do=do)
@@ -121,6 +126,9 @@ def check(args: Arguments) -> None:
         raise DataError("points are written as .csv", do="choose such a name", file=args.output)
     if args.transform is not None:
         check_transform_output(args.transform, linear=True)
+        if checked_suffix(args.transform) in FIELD and (args.subject is None or args.is_points):
+            found = "a NIfTI field needs a grid, that of --onto, and its inverse that of the image that is carried"
+            raise DataError(found, do="write .h5, or give that image and -o, too", file=args.transform)
         outputs.append(inverse_path(args.transform))
     check_outputs(outputs, [*args.files, *([args.onto] if args.onto else [])])
 
@@ -130,24 +138,26 @@ def work(args: Arguments) -> None:
     import torch
 
     from spinecho.cli.describe import written
-    from spinecho.io.transform.files import combined, read_transform, write_transform
-    from spinecho.io.transform.suffix import inverse_path
+    from spinecho.core.transform import Affine, Rigid
+    from spinecho.io.read import read_image
+    from spinecho.io.transform.files import combined, read_transform, write_both
+    from spinecho.io.transform.suffix import check_transform_output
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     # an image passes the last transform first; the points that ask for its values pass the first one first
     whole = combined([read_transform(path) for path in reversed(args.chain)])
+    if args.transform is not None:
+        check_transform_output(args.transform, linear=isinstance(whole, (Affine, Rigid)))
     if args.subject is not None and args.is_points and args.output is not None:
         print(move_points(args.subject, args.points_ras, args.points_in, whole, args.output))
     whole = whole.inverse() if args.inverse else whole
     if not args.is_points or args.jacobian is not None:
         _images(args, whole)
     if args.transform is not None:
-        from spinecho.io.read import read_image
-
-        geometry = None if args.onto is None else read_image(args.onto).geometry
-        print(written([write_transform(whole, args.transform, geometry)]))
-        print(written([write_transform(whole.inverse(), inverse_path(args.transform), geometry)]))
+        start = None if args.onto is None else read_image(args.onto).geometry
+        end = None if args.subject is None or args.is_points else read_image(args.subject).geometry
+        print(written(write_both(whole, args.transform, start, end)))
 
 
 def _images(args: Arguments, whole: Transform) -> None:

@@ -74,8 +74,8 @@ def write_transform(transform: Transform, path: str | Path, onto: Geometry | Non
     return path
 
 
-def write_both(transform: Transform, path: str | Path, fixed: Geometry, moving: Geometry) -> list[Path]:
-    """Forward as PATH and inverse as `inverse_path(PATH)`; returns both."""
+def write_both(transform: Transform, path: str | Path, fixed: Geometry | None, moving: Geometry | None) -> list[Path]:
+    """Forward as PATH and inverse as `inverse_path(PATH)`, NIfTI fields on these grids; returns both."""
     path = Path(path)
     forward = write_transform(transform, path, fixed)
     return [forward, write_transform(transform.inverse(), inverse_path(path), moving)]
