@@ -161,6 +161,10 @@ def test_series_and_dicom(pair):
         (("-o", "moved.nii.gz", "--transform", "t.zip"), "no writer for transforms"),
         (("-o", "moved.nii.gz", "--labels", "absent.nii.gz"), "there is no such file"),
         (("-o", "t_inverse.h5", "--transform", "t.h5"), "two outputs have this name"),
+        (("-o", "m.nii.gz", "--points", "nowhere.csv"), "point 1 is '1,nan,3', which is no place"),
+        (("-o", "m.nii.gz", "--report", "r.pdf"), "the report is called r.pdf -> give a name that ends in .html"),
+        (("-o", "m.nii.gz", "--report", "a"), "it is a folder, the report is a file"),
+        (("--affine", "--uncertainty", "u.nii.gz"), "--uncertainty means nothing to a rigid or affine transform"),
         (("-o", "m.nii.gz", "--labels", "a/seg.nii.gz", "--labels", "b/seg.nii.gz"), "two outputs have this name"),
     ],
 )
@@ -169,6 +173,7 @@ def test_refused_before_the_work(arguments, told, pair, capsys, monkeypatch):
     for folder in ("a", "b"):
         (pair / folder).mkdir()
         seg(pair / folder)
+    (pair / "nowhere.csv").write_text("x,y,z\n1,nan,3\n")
     before = sorted(pair.rglob("*"))
     run("register", "fixed.nii.gz", "moving.nii.gz", *arguments, code=2)
     captured = capsys.readouterr()

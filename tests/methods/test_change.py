@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -129,13 +130,18 @@ def test_the_command_writes_map_table_and_page(tmp_path: Path, capsys: pytest.Ca
         "--report",
         str(tmp_path / "r.html"),
     ]
-    assert command.run([*words, "--method", "rigid", "--restarts", "0"]) == 0
+    nifti = nibabel.load(tmp_path / "a.nii.gz")
+    nifti.set_sform(nifti.affine, "talairach")
+    nibabel.save(nifti, tmp_path / "a.nii.gz")
+    assert command.run([*words, "--method", "affine", "--restarts", "0"]) == 0
     told = capsys.readouterr().out
     assert "95 % interval" in told
     assert "how well the registration repeats" in told
     assert (tmp_path / "t.csv").read_text().startswith("label,before_mm3,percent,low,high\n4,")
     assert "Change of volume" in (tmp_path / "r.html").read_text()
-    assert (tmp_path / "c.nii.gz").exists()
+    found = nibabel.load(tmp_path / "c.nii.gz")
+    assert found.header["sform_code"] == 3  # the baseline's
+    np.testing.assert_array_equal(found.affine, nifti.affine)
 
 
 def test_wishes_that_cannot_be_met_are_told(tmp_path: Path) -> None:
@@ -146,6 +152,13 @@ def test_wishes_that_cannot_be_met_are_told(tmp_path: Path) -> None:
         ([], "nothing to tell"),
         (["--table", str(tmp_path / "t.csv")], "lists regions"),
         (["-o", str(tmp_path / "c.nii.gz"), "--restarts", "-1"], "restarts"),
+        (["-o", str(tmp_path / "c.nii.gz"), "--method", "rigid"], "changes no volume"),
+        (["-o", str(tmp_path / "c.nii.gz"), "--method", "ants", "--kind", "rigid"], "changes no volume"),
+        (["--report", str(tmp_path / "r.pdf")], r"give a name that ends in \.html"),
+        (["--report", str(tmp_path)], "it is a folder"),
     ):
         with pytest.raises(DataError, match=why):
             command.run([*both, *words])
+    with pytest.raises(DataError, match="both visits are the same file"):
+        command.run([both[0], both[0], "-o", str(tmp_path / "c.nii.gz")])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nii.gz", "b.nii.gz"]

@@ -111,6 +111,20 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
         check_place(path)
 
 
+def check_name(path: Path, what: str, *suffixes: str) -> None:
+    """Refuse a file for a report or a table that is called otherwise, or is a folder.
+
+    Raises
+    ------
+    DataError
+        Says which names would do.
+    """
+    if path.is_dir():
+        raise DataError(f"it is a folder, the {what} is a file", do="add a file name", file=path)
+    if path.suffix.lower() not in suffixes:
+        raise DataError(f"the {what} is called {path.name}", do=f"give a name that ends in {suffixes[0]}")
+
+
 def check_inputs(paths: Sequence[Path]) -> None:
     """Refuse inputs that are not there, before anything is imported or read."""
     for path in paths:

@@ -6,13 +6,13 @@ import csv
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from spinecho.cli.carry import check_inputs, check_outputs, read_labels
+from spinecho.cli.carry import check_inputs, check_name, check_outputs, on_grid, read_labels
 from spinecho.cli.parse import parse, value_of, with_settings
 from spinecho.cli.progress import progress
 from spinecho.core.errors import DataError
@@ -63,24 +63,26 @@ def run(arguments: Sequence[str]) -> int:
     import torch
 
     from spinecho.io.read import read_image
-    from spinecho.io.write import write
+    from spinecho.io.write import check_image_output, write
     from spinecho.methods.change import change, region_changes
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     baseline, followup = read_image(args.baseline), read_image(args.followup)
     labels = None if args.labels is None else read_labels(args.labels)
+    for path in args.output:
+        check_image_output(path, baseline.geometry.oriented, WriteOptions())
     generator = torch.Generator().manual_seed(args.seed)
     settings = settings_of(args)
     with progress(args.method) as bar:
         found = change(baseline, followup, generator, args.method, settings=settings, restarts=args.restarts, tell=bar)
     for warning in found.forward.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    header = baseline.header.noted(f"percent of volume gained until {args.followup.name}, by {args.method}")
+    percent = replace(found.percent, header=header)
     for path in args.output:
-        write(found.percent, path, WriteOptions())
-        print(
-            f"wrote {path}: percent, {float(found.percent.values.min()):.1f} to {float(found.percent.values.max()):.1f}"
-        )
+        write(percent, path, on_grid(WriteOptions(), args.baseline, percent))
+        print(f"wrote {path}: percent, {float(percent.values.min()):.1f} to {float(percent.values.max()):.1f}")
     regions = [] if labels is None else region_changes(found, labels)
     tell(regions)
     if args.table is not None:
@@ -101,8 +103,16 @@ def check(args: Arguments) -> None:
     if args.restarts < 0:
         raise DataError(f"--restarts {args.restarts}", do="give 0 or more")
     check_inputs(inputs)
+    if args.baseline.samefile(args.followup):
+        raise DataError("both visits are the same file", do="give two images", file=args.followup)
+    if "rigid" in (args.method, settings_of(args).get("kind")):
+        raise DataError("a rigid transform changes no volume", do="take a deformable --method")
     for path in args.output:
         check_suffix(path, "image")
+    if args.table is not None:
+        check_name(args.table, "table", ".csv")
+    if args.report is not None:
+        check_name(args.report, "report", ".html", ".htm")
     check_outputs(outputs, inputs)
 
 

@@ -17,6 +17,7 @@ from spinecho.cli.carry import (
     beside,
     carried,
     check_inputs,
+    check_name,
     check_outputs,
     move_points,
     on_grid,
@@ -156,16 +157,17 @@ def settings_of(args: Arguments) -> dict[str, Any]:
 
 def beside_output(args: Arguments) -> tuple[list[Path], list[Path]]:
     """Where each label map and each table of points goes."""
-    outputs = [p for p in (*args.output, args.transform, args.report) if p is not None]
+    outputs = [p for p in (*args.output, args.transform, args.report, args.uncertainty) if p is not None]
     labels = [beside(outputs[0], path) for path in args.labels]
     return labels, [beside(outputs[0], path, ".csv") for path in args.points]
 
 
 def check(args: Arguments, method: str) -> None:
     """Refuse what cannot be read or written, before the work is done."""
+    from spinecho.io.points import read_points
     from spinecho.io.transform.suffix import check_transform_output, inverse_path
 
-    outputs = [*args.output, *([args.report] if args.report else [])]
+    outputs = [p for p in (*args.output, args.report, args.uncertainty) if p is not None]
     if not outputs and args.transform is None:
         raise DataError("there is no output", do="say where the result goes: -o moved.nii.gz --transform t.h5")
     inputs = [args.fixed, args.moving, *([args.mask] if args.mask else []), *args.labels, *args.points]
@@ -175,17 +177,19 @@ def check(args: Arguments, method: str) -> None:
     images = [*args.output, *([args.uncertainty] if args.uncertainty else [])]
     for path in images:
         check_suffix(path, "image")
-    if args.uncertainty is not None:
-        if settings_of(args).get("kind", method) in ("rigid", "affine"):
-            found = "--uncertainty means nothing to a rigid or affine transform"
-            raise DataError(found, do="leave it out, or register with a deformable method")
-        outputs.append(args.uncertainty)
+    kind = settings_of(args).get("kind", method)
+    if args.uncertainty is not None and kind in ("rigid", "affine"):
+        found = "--uncertainty means nothing to a rigid or affine transform"
+        raise DataError(found, do="leave it out, or register with a deformable method")
+    if args.report is not None:
+        check_name(args.report, "report", ".html", ".htm")
     if args.transform is not None:
-        kind = settings_of(args).get("kind", method)
         check_transform_output(args.transform, linear=kind in ("rigid", "affine"))
         outputs += [args.transform, inverse_path(args.transform)]
     labels, points = beside_output(args)
     check_outputs([*outputs, *labels, *points], inputs)
+    for path in args.points:
+        read_points(path, args.points_ras)
 
 
 def work(args: Arguments, method: str, begin: float, command: str) -> None:
@@ -284,7 +288,7 @@ def _told(name: str, path: Path) -> Image:
 def _check_images(args: Arguments, fixed: Image) -> None:
     from spinecho.io.write import check_image_output
 
-    for path in args.output:
+    for path in (*args.output, *([args.uncertainty] if args.uncertainty else [])):
         check_image_output(path, fixed.geometry.oriented, WriteOptions(like=args.like))
 
 
