@@ -127,6 +127,17 @@ def test_help_is_legible(capsys):
     assert "input-axes" not in shown
 
 
+def test_help_of_registration_says_what_is_done_by_default(capsys):
+    assert main(["register", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--no-search look for a global start within 16 mm (default: yes; this turns it off)" in shown
+    assert main(["groupwise", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "IMAGE IMAGE [IMAGE ...] the cohort" in shown
+    assert "(default: the median of the images' finest) --method" in shown
+    assert "(default: )" not in shown
+
+
 def _failing(error):
     def run(arguments):
         raise error

@@ -88,7 +88,7 @@ def test_trains_goes_on_and_is_fine_tuned(images, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["varnet"], "give recon/NAME, for example recon/varnet"),
+        (["varnet"], "give TASK/NAME, for example recon/varnet"),
         (["recon/zero_filled"], "'zero_filled' is no learned method -> what can be trained is recon/"),
         (["recon/varnet", "--batch", "0"], "--batch is 0 -> give at least 1"),
         (["recon/varnet", "--init", "absent.safetensors"], "there are no such weights"),

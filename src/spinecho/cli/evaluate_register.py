@@ -85,6 +85,8 @@ def check(args: Arguments) -> None:
         raise DataError(f"the table is called {args.out.name}", do="give a name that ends in .csv")
     if not args.pairs or not args.methods:
         raise DataError("an option has no values", do="give at least one to each of --pairs and --methods")
+    if args.first is not None and args.first < 1:
+        raise DataError(f"--first {args.first}", do="give 1 or more, or leave it out")
     for path in (args.out, *([args.markdown] if args.markdown else [])):
         check_place(path)
 

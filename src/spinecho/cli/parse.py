@@ -53,6 +53,9 @@ def legible(kind: type[T]) -> type[T]:
             value = next(a for a in get_args(bare) if a is not type(None))
             mark = tyro.conf.arg(metavar=_placeholder(value), help_behavior_hint="")
             changed.append((f.name, Annotated[bare, *marks, mark], None))
+        elif f.default is True:  # shown as --no-NAME
+            mark = tyro.conf.arg(help_behavior_hint="(default: yes; this turns it off)")
+            changed.append((f.name, Annotated[bare, *marks, mark], True))
     return make_dataclass(kind.__name__, changed, bases=(kind,), frozen=True, kw_only=True)
 
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 class Arguments:
     """What a person says."""
 
-    images: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    images: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE IMAGE [IMAGE ...]", help_behavior_hint="")
+    ]
     """the cohort: at least two volumes of one contrast, any orientation, spacing and size"""
     output: Annotated[tuple[Path, ...], tyro.conf.arg(aliases=("-o",)), tyro.conf.UseAppendAction] = ()
     """where the template goes; the suffix names the format, and -o may be given several times. Finished work waits in
@@ -36,7 +38,7 @@ class Arguments:
     """rounds of registering everybody to the template and moving it to the middle, after a linear one"""
     average: Literal["robust", "mean", "median"] = "robust"
     """how the intensities are averaged: robust leaves out a fifth at either end"""
-    spacing_mm: float = 0.0
+    spacing_mm: float | None = None
     """of the template's voxels (default: the median of the images' finest)"""
     method: str = "hybrid"
     """pairwise registration method (spinecho list). Its settings: --method NAME --help"""
@@ -106,8 +108,8 @@ def plan_of(args: Arguments) -> Plan:
 
     config = getattr(args, "settings", None)
     settings: dict[str, Any] = {} if config is None else {f.name: getattr(config, f.name) for f in fields(config)}
-    said = ("method", "rounds", "average", "spacing_mm", "device")
-    return Plan(settings=settings, **{name: getattr(args, name) for name in said})
+    said = {name: getattr(args, name) for name in ("method", "rounds", "average", "device")}
+    return Plan(settings=settings, spacing_mm=0.0 if args.spacing_mm is None else args.spacing_mm, **said)
 
 
 def work(args: Arguments) -> None:

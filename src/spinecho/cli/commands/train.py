@@ -68,7 +68,9 @@ def run(arguments: Sequence[str]) -> int:
     args = parse(_kind(arguments), "train", __doc__ or "", arguments)
     task, _, name = args.method.partition("/")
     if task not in _OPTIONS or not name:
-        raise DataError(f"{args.method!r} names no method", do="give recon/NAME, for example recon/varnet")
+        raise DataError(
+            f"{args.method!r} names no method", do="give TASK/NAME, for example recon/varnet or register/voxelmorph"
+        )
     for other in _OPTIONS.keys() - {task}:
         if given := [o for o in _OPTIONS[other] if getattr(args, o) != getattr(Arguments, o)]:
             raise DataError(f"--{given[0].replace('_', '-')} is for {other} methods", do="leave it out")
