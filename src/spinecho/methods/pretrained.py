@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor
@@ -71,6 +71,7 @@ def built(task: str, method: str, settings: Mapping[str, Any], device: torch.dev
     if unknown := set(settings) - allowed:
         known = ", ".join(fields) or "none"
         raise DataError(f"{method} has no setting {', '.join(sorted(unknown))}", do=f"it has {known}")
+    _check_choices(method, module.Config, settings)
     if not offer.learned:
         return module.Method(module.Config(**settings))
     file = settings.get("weights") or offer.trained()
@@ -78,6 +79,14 @@ def built(task: str, method: str, settings: Mapping[str, Any], device: torch.dev
         do = f"use --method {found}, or other weights"
         raise DataError(f"they are weights of the method {found}, {offer.method} was asked for", do=do, file=file)
     return _loaded(file, {k: v for k, v in settings.items() if k != "weights"}, device)
+
+
+def _check_choices(method: str, config: type, settings: Mapping[str, Any]) -> None:
+    """Of settings that are one of several words."""
+    for name, hint in get_type_hints(config).items():
+        if name in settings and get_origin(hint) is Literal and settings[name] not in get_args(hint):
+            known = ", ".join(str(word) for word in get_args(hint))
+            raise DataError(f"{method} has no {name} {settings[name]!r}", do=f"known are {known}")
 
 
 def open_learned(path: str | Path, settings: Mapping[str, Any] | None = None) -> Recon | Register:

@@ -7,9 +7,10 @@ wins: Siebert et al. 2024 (ConvexAdam), doi:10.1109/TMI.2024.3462248.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ class Config:
     search: bool = True
     """look for a global start within 16 mm"""
     voxels: int = 1_500_000
-    """working voxels at most: what time and memory follow"""
+    """working voxels, about (up to twice as many where they are the fixed image's own): what time and memory follow"""
     time_budget: float = 0.0
     """seconds after which the best so far is taken; 0: none (with one, results depend on the machine's speed)"""
 
@@ -75,7 +76,6 @@ class _Search:
     cell: float
     until: float
     """When the time is up (time.monotonic)"""
-    begin: float = field(default_factory=time.monotonic)
 
     def transform(self) -> Transform:
         geometry = scaled(self.grid, self.cell)
@@ -92,11 +92,12 @@ class Method(Register):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        if config.smoothness <= 0 or config.voxels < 1000 or min(config.iters) < 0 or config.time_budget < 0:
+        finite = math.isfinite(config.smoothness) and config.smoothness > 0 and config.time_budget >= 0
+        if not finite or config.voxels < 1000 or len(config.iters) != 5 or min(config.iters) < 0:
             raise DataError(
                 f"smoothness {config.smoothness:g}, voxels {config.voxels}, iters {config.iters}, "
                 f"time_budget {config.time_budget:g}",
-                do="give a smoothness over 0, at least 1000 voxels, and no negative numbers",
+                do="give a smoothness over 0, at least 1000 voxels, five iters, and no negative numbers",
             )
 
     def stages(self, fixed: Image, moving: Image) -> Iterator[Stage]:
