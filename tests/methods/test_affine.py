@@ -12,6 +12,7 @@ from scipy.linalg import expm
 from scipy.spatial.transform import Rotation
 from scipy.stats import entropy
 
+from spinecho.core.errors import DataError
 from spinecho.core.geometry import Array, Geometry
 from spinecho.core.header import WARNING
 from spinecho.core.image import Image
@@ -148,6 +149,22 @@ def test_a_head_of_two_centimetres():
     true[:3, 3] /= 10
     found = run(small[0], small[1], "rigid")
     assert error_mm(found.transform, true) < 0.3 and not found.warnings
+
+
+def test_a_head_beside_one_bright_voxel_is_not_seen_on_a_grid_for_the_voxel():
+    values = torch.zeros_like(MOVING.values)
+    values[0, 20, 20, 20] = 1
+    speck = replace(MOVING, values=values)
+    for pair in ((FIXED, speck), (speck, FIXED)):
+        found = run(*pair, "rigid")
+        assert float(found.notes[-1].split(" at ")[1].split()[0]) > 2.0
+        assert found.warnings
+
+
+@pytest.mark.parametrize("spacing", [0.0, -3.0, float("nan"), 100.0])
+def test_spacings_that_are_none_are_told(spacing):
+    with pytest.raises(DataError, match=r"the finest grid's spacing is .* mm -> give a spacing over 0 and up to 8 mm"):
+        run(FIXED, MOVING, "affine", settings={"finest_mm": spacing})
 
 
 def test_nan_is_survived_and_told():

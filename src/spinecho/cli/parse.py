@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
+from spinecho.core.errors import DataError
 from spinecho.io.options import WriteOptions
 
 T = TypeVar("T")
@@ -29,14 +30,20 @@ def parse(kind: type[T], command: str, description: str, arguments: Sequence[str
     ------
     SystemExit
         0 after --help, 2 for unknown or missing options (told on the terminal).
+    DataError
+        For less than one thread.
     """
-    return tyro.cli(
+    found = tyro.cli(
         legible(kind),
         prog=f"spinecho {command}",
         description=description,
         args=list(arguments),
         config=(tyro.conf.FlagCreatePairsOff,),
     )
+    threads = getattr(found, "threads", None)
+    if threads is not None and threads < 1:
+        raise DataError(f"--threads {threads}", do="give 1 or more, or leave it out: then all are used")
+    return found
 
 
 def legible(kind: type[T]) -> type[T]:

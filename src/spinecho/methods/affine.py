@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from spinecho.core.errors import DataError
 from spinecho.core.geometry import Array
 from spinecho.core.header import WARNING
 from spinecho.core.image import Image
@@ -25,6 +26,9 @@ _MARGIN_MM = 16.0
 _WORDS = {"mi": "mutual information", "lncc": "squared local correlation"}
 _HEAD_MM = 120.0
 """Extent below which objects are taken for smaller than a head, and all of these lengths shrink with them"""
+_MOST_UNLIKE = 2.0
+"""How many times the other's extent an object may have; else it would be seen on too many voxels (a head beside one
+bright voxel took six minutes)"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +61,12 @@ def align_linear(fixed: Image, moving: Image, kind: Kind, settings: Settings | N
 def linear_stages(fixed: Image, moving: Image, kind: Kind, settings: Settings | None = None) -> Iterator[Stage]:
     """The same stage by stage; doubts about the result come last, as notes that begin with "warning: "."""
     settings = Settings() if settings is None else settings
+    if not 0 < settings.finest_mm <= _COARSE_MM:
+        do = f"give a spacing over 0 and up to {_COARSE_MM:g} mm, which is that of the search"
+        raise DataError(f"the finest grid's spacing is {settings.finest_mm:g} mm", do=do)
     boxes = foreground_box(fixed, _MARGIN_MM), foreground_box(moving, _MARGIN_MM)
-    unit = min(1.0, *(_extent_mm(i, b) / _HEAD_MM for i, b in zip((fixed, moving), boxes, strict=True)))
+    smaller, larger = sorted(_extent_mm(i, b) for i, b in zip((fixed, moving), boxes, strict=True))
+    unit = min(1.0, max(smaller, larger / _MOST_UNLIKE) / _HEAD_MM)
     coarse = view(fixed, unit * _COARSE_MM, boxes[0]), view(moving, unit * _COARSE_MM, boxes[1])
     centre, radius = coarse[0].centre(), coarse[0].radius()
     objective = Objective(*coarse, centre, radius)

@@ -122,7 +122,7 @@ def _enough_memory(method: str, config: Any) -> Iterator[None]:
         if hasattr(config, "voxels"):
             do = f"work on a coarser grid: --voxels {max(1000, config.voxels // 4)}"
         elif hasattr(config, "finest_mm"):
-            do = f"work on a coarser grid: --finest-mm {2 * config.finest_mm:g}"
+            do = f"work on a coarser grid: --finest-mm {min(8, 2 * config.finest_mm):g}"
         raise DataError(f"there is not enough memory for {method}", do=do) from error
 
 
