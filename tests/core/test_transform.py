@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
-from spinecho.core.transform import Affine, Composite, Displacement, Rigid, Transform, Velocity, identity
+from spinecho.core.transform import Affine, Composite, Displacement, Rigid, Transform, Velocity, identity, left_after
 
 TURN = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1.0]])
 FIXED = Geometry.from_frame((3.1, -4.3, 5.7), TURN, (2, 1.5, 2.5), (14, 16, 18))
@@ -51,6 +51,15 @@ def points(n: int = 300, seed: int = 2) -> torch.Tensor:
     """Points (x, y, z) mm inside the fixed grid, float64."""
     share = np.random.default_rng(seed).uniform(0.15, 0.85, (n, 3))
     return torch.from_numpy(FIXED.to_world(share * np.array(FIXED.shape[::-1])))
+
+
+def test_a_matrix_and_what_is_left_after_it_are_the_whole():
+    whole = AFFINE @ FLOW
+    found = AFFINE @ left_after(AFFINE, whole, FIXED)
+    centres = whole.points(FIXED)
+    torch.testing.assert_close(found.points(FIXED), centres, atol=1e-5, rtol=0)
+    outside = torch.tensor([[500.0, 0, 0]], dtype=torch.float64)
+    torch.testing.assert_close(found(outside), AFFINE(outside))
 
 
 @pytest.mark.parametrize("name", ALL)

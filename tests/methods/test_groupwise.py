@@ -69,7 +69,14 @@ def test_any_chain_splits_into_a_matrix_and_one_bend():
     np.testing.assert_allclose(found.matrix, matrix)
     assert float((found.transform(places) - whole(places)).norm(dim=-1).max()) < 1e-3
     assert split(Affine(matrix), geometry).bend is None
-    np.testing.assert_allclose(nearest_affine(Affine(matrix), geometry), matrix, atol=1e-9)
+
+
+def test_the_affine_part_is_found_again(rng: torch.Generator) -> None:
+    matrix = np.array([[1.1, 0.1, 0, 5], [0, 0.9, 0.2, 300], [0.1, 0, 1, -3], [0, 0, 0, 1.0]])
+    points = 50 * torch.randn(500, 3, generator=rng, dtype=torch.float64) + 100
+    np.testing.assert_allclose(nearest_affine(Affine(matrix), points).matrix, matrix, atol=1e-9)
+    near = nearest_affine(Affine(matrix) @ bend(4.0), points).matrix
+    np.testing.assert_allclose(near[:3, :3], matrix[:3, :3], atol=0.05)
 
 
 def test_what_is_kept_comes_back(tmp_path: Path):

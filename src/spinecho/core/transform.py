@@ -232,6 +232,14 @@ def identity() -> Rigid:
     return Rigid(np.eye(4))
 
 
+def left_after(linear: Affine | Rigid, whole: Transform, onto: Geometry) -> Displacement:
+    """The field that is left of a transform once a matrix behind it is undone: `linear @ field` is the transform.
+
+    It is so at the voxels of the grid; outside, where the field is zero, points move by the matrix alone.
+    """
+    return Displacement((linear.inverse() @ whole).displacement(onto), onto)
+
+
 def _parts(transform: Transform) -> tuple[Transform, ...]:
     return transform.parts if isinstance(transform, Composite) else (transform,)
 

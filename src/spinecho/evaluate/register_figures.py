@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 from torch import Tensor
 
 from spinecho.core.geometry import Geometry
@@ -19,11 +20,11 @@ _LEAST_ALONG = 5
 def figures(fixed: Image, moving: Image, transform: Transform) -> list[str]:
     """One sentence each, on at most about a million voxels of the fixed grid, evenly spread."""
     coarse = thinned(fixed.geometry)
-    target = _values(identity(), fixed, coarse)
+    target = values_on(identity(), fixed, coarse)
     mask = foreground10(target)
     told = []
     for which, way in (("before", identity()), ("after", transform)):
-        moved = _values(way, moving, coarse)
+        moved = values_on(way, moving, coarse)
         ncc, nmi = ncc_foreground(target, moved, mask), nmi_foreground64(target, moved, mask)
         told.append(f"{which} NMI {nmi:.3f}, NCC {ncc:.3f}")
     found = [f"similarity over the fixed head: {'; '.join(told)}"]
@@ -57,6 +58,7 @@ def thinned(geometry: Geometry) -> Geometry:
     return Geometry((nz, ny, nx), affine, geometry.oriented)
 
 
-def _values(way: Transform, image: Image, onto: Geometry) -> Tensor:
-    values = way.warp(image, onto).magnitude().values
+def values_on(way: Transform, image: Image, onto: Geometry) -> Float[Tensor, "z y x"]:
+    """The (first) volume of an image on a grid as magnitudes, NaN and infinity as 0."""
+    values = way.warp(image, onto).magnitude().values.float()
     return values.reshape(-1, *onto.shape)[0].nan_to_num(0.0, 0.0, 0.0)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from spinecho.core.geometry import Geometry
@@ -14,13 +13,14 @@ from spinecho.core.image import Image
 from spinecho.core.transform import Affine, Composite, Displacement, Transform, identity
 from spinecho.core.version import __version__
 from spinecho.evaluate.folding import regularity
-from spinecho.evaluate.register_figures import is_linear, thinned
+from spinecho.evaluate.register_figures import is_linear, thinned, values_on
 from spinecho.evaluate.register_pictures import rows_of_pictures
 from spinecho.evaluate.report import environment
 from spinecho.evaluate.similarity import foreground10, ncc_foreground, nmi_foreground64
 from spinecho.evaluate.warp_error import inverse_error_mm, mask_points
 from spinecho.io.atomic import replacing
 from spinecho.methods.align import Registration
+from spinecho.methods.mean_shape import nearest_affine
 
 SCOPE = (
     "Left and right are taken from the images' headers: mirrored anatomy (a scan whose header has the sides exchanged) "
@@ -68,10 +68,10 @@ def write_report(
     fixed, moving = fixed.volume(), moving.volume()
     transform = registration.transform
     grid = thinned(fixed.geometry)
-    target = _values(identity(), fixed, grid)
+    target = values_on(identity(), fixed, grid)
     mask = foreground10(target)
     points = mask_points(grid, mask if bool(mask.any()) else None)
-    linear = linear_part(transform, points)
+    linear = nearest_affine(transform, points[:: max(1, len(points) // _MOST_POINTS)])
     page = (
         environment()
         .get_template("register.html.j2")
@@ -96,18 +96,6 @@ def write_report(
         temporary.write_text(page, encoding="utf-8")
 
 
-def linear_part(transform: Transform, points: Tensor) -> Affine:
-    """The affine transform nearest to another (least squares) at the given points (n, 3) in LPS mm."""
-    points = points[:: max(1, len(points) // _MOST_POINTS)].double()
-    middle = points.mean(0)
-    design = torch.cat([points - middle, torch.ones(len(points), 1, dtype=torch.float64)], 1)
-    solved = torch.linalg.lstsq(design, transform(points)).solution.T
-    matrix = np.eye(4)
-    matrix[:3, :3] = solved[:, :3].numpy()
-    matrix[:3, 3] = (solved[:, 3] - solved[:, :3] @ middle).numpy()
-    return Affine(matrix)
-
-
 def middle(points: Tensor) -> list[float]:
     """Where the planes cross, LPS mm: the foreground's centre, or the brain's in a head with its neck."""
     centre = points.mean(0).tolist()
@@ -127,7 +115,7 @@ def _figures(
     moving: Image, transform: Transform, linear: Affine, grid: Geometry, target: Tensor, mask: Tensor
 ) -> list[tuple[str, str]]:
     """What is measured, and its value, on at most a million voxels of the fixed grid."""
-    moved = [_values(way, moving, grid) for way in (identity(), transform)]
+    moved = [values_on(way, moving, grid) for way in (identity(), transform)]
     ncc = [f"{ncc_foreground(target, m, mask):.3f}" for m in moved]
     nmi = [f"{nmi_foreground64(target, m, mask):.3f}" for m in moved]
     volume = float(np.linalg.det(linear.matrix[:3, :3]))
@@ -163,8 +151,3 @@ def _fact(image: Image) -> tuple[str, str]:
     voxel = " x ".join(f"{v:.3g}" for v in g.voxel_mm)
     known = "" if g.oriented else ", orientation unknown"
     return Path(image.header.source).name or "image", f"{size} voxels (x, y, z) of {voxel} mm{known}"
-
-
-def _values(way: Transform, image: Image, onto: Geometry) -> Tensor:
-    values = way.warp(image, onto).magnitude().values.float()
-    return values.reshape(-1, *onto.shape)[0].nan_to_num(0.0, 0.0, 0.0)

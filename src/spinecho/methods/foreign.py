@@ -24,7 +24,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.method import Stage
-from spinecho.core.transform import Affine, Displacement, Transform, identity
+from spinecho.core.transform import Affine, Displacement, Transform, identity, left_after
 from spinecho.io.write import write
 
 Kind = Literal["rigid", "affine", "deformable"]
@@ -127,7 +127,7 @@ def _running(program: Program, job: Path, out: Path) -> Iterator[Stage]:
         try:
             process = subprocess.Popen([python, str(_WORK), str(job)], stdout=stream, stderr=subprocess.STDOUT)
         except OSError as error:
-            raise DataError(f"{python} cannot be run: {error.strerror}", do="give python= the path of one") from error
+            raise DataError(f"{python} cannot be run: {error.strerror}", do="give --python the path of one") from error
         try:
             running = True
             while running:
@@ -157,7 +157,7 @@ def _failure(program: Program, python: str, status: int, log: Path) -> DataError
     if status == _MISSING and lines:
         return DataError(
             f"{program.name} needs the package {lines[-1]}, which {python} does not have",
-            do=f"pip install 'spinecho[{program.name}]', or give python= an interpreter that has it",
+            do=f"pip install 'spinecho[{program.name}]', or give --python an interpreter that has it",
         )
     how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"failed with status {status}"
     told = "\n".join(lines[-_LAST_LINES:])
@@ -176,6 +176,4 @@ def _transform(program: Program, told: Mapping[str, Any], field: Path, onto: Geo
             + ("" if bool(total.isfinite().all()) else " with values that are not finite"),
             do="take another --method",
         )
-    points = identity().points(onto)
-    moved = linear.inverse()(points + total.movedim(0, -1).double()) - points
-    return linear @ Displacement(moved.movedim(-1, 0).float().contiguous(), onto)
+    return linear @ left_after(linear, Displacement(total, onto), onto)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Array, Geometry, inverted_affine
-from spinecho.core.transform import Affine, Composite, Displacement, Rigid, Transform, Velocity
+from spinecho.core.transform import Affine, Composite, Displacement, Rigid, Transform, Velocity, left_after
 
 _SETTLED = 1e-12
 _ROUNDING = 1e-6
@@ -53,21 +53,21 @@ def split(transform: Transform, onto: Geometry) -> Split:
     if len(rest) == 1 and isinstance(rest[0], Velocity | Displacement):
         return Split(matrix, rest[0])
     if n == 0:
-        matrix = nearest_affine(transform, onto)
-    left = Affine(inverted_affine(matrix)) @ transform
-    return Split(matrix, Displacement(left.displacement(onto), onto))
+        places = torch.cartesian_prod(*(torch.linspace(0, n - 1, min(n, 16), dtype=torch.float64) for n in onto.shape))
+        matrix = nearest_affine(transform, torch.from_numpy(onto.to_world(places.flip(-1).numpy()))).matrix
+    return Split(matrix, left_after(Affine(matrix), transform, onto))
 
 
-def nearest_affine(transform: Transform, onto: Geometry) -> Array:
-    """The 4x4 matrix with the least squared distance in mm from a transform over the voxels of a grid."""
-    before = torch.tensor(onto.affine, dtype=torch.float64)
-    indices = torch.cartesian_prod(*(torch.linspace(0, n - 1, min(n, 16), dtype=torch.float64) for n in onto.shape))
-    points = indices.flip(-1) @ before[:3, :3].T + before[:3, 3]
-    ones = torch.cat([points, torch.ones_like(points[:, :1])], 1).numpy()
-    found, *_ = np.linalg.lstsq(ones, transform(points).numpy(), rcond=None)
+def nearest_affine(transform: Transform, points: Float[Tensor, "n 3"]) -> Affine:
+    """The affine transform with the least squared distance from another at some points (x, y, z), LPS mm."""
+    points = points.double()
+    middle = points.mean(0)
+    design = torch.cat([points - middle, torch.ones_like(points[:, :1])], 1)
+    solved = torch.linalg.lstsq(design, transform(points)).solution.T
     matrix = np.eye(4)
-    matrix[:3] = found.T
-    return matrix
+    matrix[:3, :3] = solved[:, :3].numpy()
+    matrix[:3, 3] = (solved[:, 3] - solved[:, :3] @ middle).numpy()
+    return Affine(matrix)
 
 
 def mean_matrix(matrices: Sequence[Array], n_iters: int = 30) -> Array:

@@ -17,7 +17,7 @@ import torch
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
-from spinecho.core.transform import Affine, Displacement, Transform, identity
+from spinecho.core.transform import Affine, Displacement, Transform, identity, left_after
 from spinecho.evaluate.peak import peak_resident
 from spinecho.evaluate.registration.pairs import Pair
 from spinecho.evaluate.registration.versions import version_of_field, version_of_method
@@ -162,7 +162,7 @@ def _transform(field: torch.Tensor, geometry: Geometry, matrix: Any) -> Transfor
     if matrix is None:
         return whole
     linear = Affine(np.asarray(matrix))
-    return linear @ Displacement((linear.inverse() @ whole).displacement(geometry), geometry)
+    return linear @ left_after(linear, whole, geometry)
 
 
 def _settings(text: str, word: str) -> dict[str, Any]:
