@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from functools import cache
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -145,3 +146,11 @@ def test_it_tells_what_it_did(method):
 def test_unknown_settings_are_refused(method):
     with pytest.raises(DataError, match="has no setting nonsense"):
         align.build(method, {"nonsense": 1})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_words_that_a_setting_does_not_know_are_refused(method):
+    for name, hint in get_type_hints(registry.load("register", method).Config).items():
+        if get_origin(hint) is Literal:
+            with pytest.raises(DataError, match=f"has no {name} 'nonsense' -> known are {get_args(hint)[0]}, "):
+                align.build(method, {name: "nonsense"})
