@@ -14,7 +14,7 @@ from spinecho.io.limits import check_memory
 from spinecho.io.nifti.read import is_nifti
 from spinecho.io.transform import hdf5, matlab, text, warp
 from spinecho.io.transform.parts import from_parts, to_parts
-from spinecho.io.transform.suffix import FIELD, HDF5, LINEAR, checked_suffix, inverse_path
+from spinecho.io.transform.suffix import FIELD, HDF5, checked_suffix, inverse_path
 
 
 def read_transform(path: str | Path) -> Transform:
@@ -38,17 +38,6 @@ def read_transform(path: str | Path) -> Transform:
             return warp.read_field(path)
         parts = matlab.read_parts(path) if path.suffix.lower() == ".mat" and b"\0" in head else text.read_parts(path)
         return from_parts(parts)
-
-
-def is_transform(path: Path) -> bool:
-    """Whether a file is one of ITK's transforms: by its content where it is HDF5, else by its suffix."""
-    if not path.is_file():
-        return False
-    if not is_hdf5(path):
-        return path.name.lower().endswith(LINEAR[:-1])
-    with one_error(path):
-        vet(path)
-        return hdf5.is_transform(path)
 
 
 def write_transform(transform: Transform, path: str | Path, onto: Geometry | None = None) -> Path:

@@ -20,12 +20,6 @@ _ITK = "5.4.0"
 _CHUNK = 2**18
 
 
-def is_transform(path: Path) -> bool:
-    """Whether an HDF5 file holds transforms of ITK."""
-    with open_h5(path) as file:
-        return _GROUP in file
-
-
 def read_parts(path: Path) -> list[Part]:
     """The transforms in a file, in their order.
 

@@ -12,6 +12,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.transform import Displacement, Transform
 from spinecho.io.nifti.read import header_of, read_volume
 from spinecho.io.nifti.write import write_volume
+from spinecho.io.transform.rectangular import is_sheared, rectangular
 from spinecho.io.volume import Volume
 
 _VECTOR = 1007
@@ -44,6 +45,10 @@ def read_field(path: Path) -> Displacement:
 
 
 def write_field(transform: Transform, onto: Geometry, path: Path) -> None:
-    """T(p) - p at the voxels of a grid: the whole transform in one field, exact at the voxels only."""
+    """T(p) - p at the voxels of a grid: the whole transform in one field, exact at the voxels only.
+
+    Of a sheared grid, which ITK does not read, the rectangular one that covers it.
+    """
+    onto = rectangular(onto) if is_sheared(onto) else onto
     values = transform.displacement(onto).numpy()[None]
     write_volume(Volume(values=values, geometry=onto), path, intent="vector")
