@@ -141,6 +141,8 @@ def test_who_registers(fields: Path) -> None:
         ("nobody", "no register method"),
         ("affine:nonsense=1", "no setting"),
         ("affine:nonsense", "sets nothing"),
+        ("affine:finest_mm=fine", "the finest_mm of affine is 'fine' -> give a number"),
+        ("affine:search=there", "no search 'there'"),
     ):
         with pytest.raises(DataError, match=why):
             contender(bad)
@@ -264,7 +266,11 @@ def test_the_command_writes_tables_and_continues(
     assert "`SyN` was asked for" in page.read_text()
     assert command.run(words) == 0
     assert "2 of 2 rows were finished before" in capsys.readouterr().out
-    for bad, why in ((["--out", "x.html"], "ends in .csv"), (["--baseline", "nobody"], "not among the methods")):
+    for bad, why in (
+        (["--out", "x.html"], "ends in .csv"),
+        (["--baseline", "nobody"], "not among the methods"),
+        (["--first", "0"], "--first 0 -> give 1 or more"),
+    ):
         with pytest.raises(DataError, match=why):
             command.run([*words, *bad])
 

@@ -82,8 +82,10 @@ def built(task: str, method: str, settings: Mapping[str, Any], device: torch.dev
 
 
 def _check_choices(method: str, config: type, settings: Mapping[str, Any]) -> None:
-    """Of settings that are one of several words."""
+    """Of settings that are one of several words, and of numbers that are words."""
     for name, hint in get_type_hints(config).items():
+        if hint in (int, float) and isinstance(settings.get(name), str):
+            raise DataError(f"the {name} of {method} is {settings[name]!r}", do="give a number")
         if name in settings and get_origin(hint) is Literal and settings[name] not in get_args(hint):
             known = ", ".join(str(word) for word in get_args(hint))
             raise DataError(f"{method} has no {name} {settings[name]!r}", do=f"known are {known}")
