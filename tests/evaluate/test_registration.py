@@ -201,6 +201,17 @@ def test_rows_are_kept_and_an_interrupted_evaluation_continues(folder: Path, fie
         assert [r["method"] for r in csv.DictReader(f)] == ["identity", "SyN"] * 2
 
 
+def test_no_row_is_kept_of_memory_that_was_short(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("spinecho.methods.register.affine.linear_stages", full)
+    kept = Kept(tmp_path / "rows.csv", PairRow)
+    with pytest.raises(DataError, match="not enough memory for affine"):
+        list(evaluate(pairs(str(folder)), [contender("affine")], kept))
+    assert not kept.path.exists()
+
+
 def rows(n: int = 8) -> list[PairRow]:
     made = []
     for i in range(n):

@@ -14,6 +14,7 @@ from spinecho.evaluate.registration.measure import measures
 from spinecho.evaluate.registration.pairs import Pair
 from spinecho.evaluate.registration.rows import PairRow
 from spinecho.evaluate.registration.versions import version_of_measures
+from spinecho.io.limits import out_of_memory
 from spinecho.io.read import read_image
 
 
@@ -59,6 +60,8 @@ def _row(key: str, pair: Pair, one: Contender, fixed: Image, moving: Image) -> P
         found = one.register(pair, fixed, moving)
         figures = measures(pair, fixed, moving, found.transform)
     except DataError as error:
+        if error.__cause__ is not None and out_of_memory(error.__cause__):
+            raise  # of this machine, now: no row to keep
         return PairRow(**named, refused=error.found)
     cost: dict[str, Any] = {name: getattr(found, name) for name in ("wall_s", "cpu_s", "peak_gb", "stages", "calls")}
     return PairRow(**named, **cost, **figures)
