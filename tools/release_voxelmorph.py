@@ -2,7 +2,10 @@
 
     python tools/release_voxelmorph.py runs/voxelmorph/last.pt
 
-Weights that `spinecho train register/voxelmorph` wrote need `release_weights.py` alone.
+What the network adds to the pulls counts half, and the pulls go further than in training: chosen on validation heads
+(the card says how). Halving averages the weights of the trained and the untrained network, which differ in their last
+layer (Wortsman et al. 2022, doi:10.1109/CVPR52688.2022.00780). Weights that `spinecho train register/voxelmorph` wrote
+need `release_weights.py` alone.
 """
 
 from __future__ import annotations
@@ -25,7 +28,12 @@ CARD: dict[str, Any] = {
     "summary": "affine, then a small trained network that predicts the flow between two heads, in seconds",
     "anatomy": "heads",
     "extent_mm": [100.0, 320.0],
+    "contrast_agreement": 0.9,
 }
+SHARE = 0.5
+"""Of what the trained last layer adds"""
+STEP = (-2.0, -0.7)
+"""Of the pulls at 4 and at 8 mm, voxels of the velocity"""
 
 
 def converted(checkpoint: Path, folder: Path) -> Path:
@@ -34,7 +42,9 @@ def converted(checkpoint: Path, folder: Path) -> Path:
     facts = {"loop": "an early form", "steps": int(held["step"]), "seconds": round(float(held["elapsed"]))}
     metadata = {"method": "voxelmorph", "config": asdict(Config()), "card": {}, "trained": facts}
     path = folder / "voxelmorph.safetensors"
-    save_state(path, {name: tensor.contiguous() for name, tensor in held["ema"].items()}, metadata)
+    tensors = {name: tensor.contiguous() for name, tensor in held["ema"].items()}
+    tensors |= {name: SHARE * tensors[name] for name in ("leave.weight", "leave.bias")}
+    save_state(path, {**tensors, "step": torch.tensor(STEP)}, metadata)
     return path
 
 

@@ -160,6 +160,7 @@ def test_calibration_lines_apart_and_of_frames():
         ({"masks": ["radial"]}, r"masks are \['radial'\]"),
         ({"calibration_lines": "8"}, "calibration_lines or two_dimensional are wrong"),
         ({"two_dimensional": 1}, "calibration_lines or two_dimensional are wrong"),
+        ({"contrast_agreement": 2}, "a number from -1 to 1"),
     ],
 )
 def test_cards_that_would_not_be_kept_are_refused(card, told):

@@ -101,6 +101,20 @@ def test_passes_see_both_images_in_the_middle():
         assert [round(share_of_pass(k, 4), 2) for k in range(4)] == [1.0, 1.0, 0.67, 0.33]
 
 
+def test_contrasts_outside_the_card_give_the_affine_and_say_so():
+    method = tiny()
+    fixed, moving = comparable(head(0), "fixed"), comparable(head(1), "moving")
+    inverted = replace(moving, values=torch.where(moving.values > 0.05, 1.05 - moving.values, moving.values))
+    with torch.inference_mode():
+        bent = list(method.stages(fixed, inverted))[-1]
+        method.card = {"contrast_agreement": 0.9}
+        same, unlike = (list(method.stages(fixed, other)) for other in (moving, inverted))
+    assert bent.name.startswith("flow at") and same[-1].name.startswith("flow at")
+    assert unlike[-1].note.startswith(WARNING) and "hybrid" in unlike[-1].note and unlike[-1].done == 1
+    affine = [s for s in unlike if s.name == "affine"][-1].transform
+    assert unlike[-1].transform is affine
+
+
 @pytest.mark.parametrize("similarity", ["lncc", "mse"])
 def test_direct_losses_have_the_derivative_of_finite_differences(similarity):
     rng = torch.Generator().manual_seed(0)

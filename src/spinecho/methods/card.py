@@ -22,7 +22,7 @@ MASKS = (*KINDS, OTHER)
 _WORDS = ("summary", "anatomy", "data", "licence", "results", "note")
 """What a card says to people only."""
 TRAJECTORIES = ("radial", "spiral", "other")
-_LIMITS = (*RANGES, "masks", "trajectories", "calibration_lines", "two_dimensional")
+_LIMITS = (*RANGES, "masks", "trajectories", "calibration_lines", "two_dimensional", "contrast_agreement")
 
 
 def check_card(card: Mapping[str, Any]) -> None:
@@ -34,7 +34,8 @@ def check_card(card: Mapping[str, Any]) -> None:
     `trajectories`, those of TRAJECTORIES that the network takes beside Cartesian scans (none);
     `calibration_lines`, the least number;
     `two_dimensional`, true for networks that see slices; and, for people, texts: `summary` and others. A limit that is
-    left out does not exist. Of registration methods `extent_mm` is the object's size along each axis.
+    left out does not exist. Of registration methods `extent_mm` is the object's size along each axis, and
+    `contrast_agreement` the least that `methods.compare.contrast_agreement` may find, -1 to 1.
 
     Raises
     ------
@@ -56,6 +57,9 @@ def check_card(card: Mapping[str, Any]) -> None:
     masks = card.get("masks", [])
     if not isinstance(masks, (list, tuple)) or any(m not in MASKS for m in masks):
         raise DataError(f"the card's masks are {masks!r}", do=f"list some of: {', '.join(MASKS)}")
+    agreement = card.get("contrast_agreement", 0)
+    if not _is_number(agreement) or not -1 <= agreement <= 1:
+        raise DataError(f"the card's contrast_agreement is {agreement!r}", do="write a number from -1 to 1")
     if not _is_number(card.get("calibration_lines", 0)) or not isinstance(card.get("two_dimensional", True), bool):
         raise DataError(
             "the card's calibration_lines or two_dimensional are wrong", do="write a number, and true or false"

@@ -26,7 +26,7 @@ from spinecho.core.field import in_mm, in_voxels
 from spinecho.core.geometry import Array, Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine, Displacement, Transform, Velocity
-from spinecho.methods.compare import Comparison, Similarity, comparison
+from spinecho.methods.compare import Similarity, comparison
 from spinecho.methods.flow import Steps, descend, tapered
 from spinecho.methods.mean_shape import Split, sampled, split
 from spinecho.methods.pair import Pair, matched, scaled, working_grid
@@ -120,9 +120,11 @@ def spread(
     given = transform.displacement(coarse)
     total = torch.zeros(coarse.shape)
     with torch.inference_mode():
+        similarity = comparison(matched(one, other, Affine(found.matrix), grid), how.similarity).similarity
+        how = replace(how, similarity=similarity)
+        factor = ALIKE if similarity == "lncc" else UNLIKE
         for i in range(how.n):
-            again, compare = _restart(one, other, found, grid, how, generator)
-            factor = ALIKE if compare.similarity == "lncc" else UNLIKE
+            again = _restart(one, other, found, grid, how, generator)
             total += (factor * (again.displacement(coarse) - given)).square().sum(0)
             if tell is not None:
                 tell(i + 1, how.n)
@@ -134,8 +136,8 @@ def spread(
 
 def _restart(
     fixed: Image, moving: Image, found: Split, grid: Geometry, how: Restarts, generator: torch.Generator
-) -> tuple[Transform, Comparison]:
-    """One registration from a start of its own, and what it compared by."""
+) -> Transform:
+    """One registration from a start of its own."""
     start = Affine(found.matrix @ _nudge(grid, how, generator))
     pair = matched(fixed, moving, start, grid)
     compare = comparison(pair, how.similarity)
@@ -157,7 +159,7 @@ def _restart(
         for reached in descend(terms, velocity, steps, weight):
             velocity = reached.velocity
     geometry = scaled(grid, cell)
-    return start @ Velocity(in_mm(tapered(velocity), geometry.affine), geometry), compare
+    return start @ Velocity(in_mm(tapered(velocity), geometry.affine), geometry)
 
 
 def _flow_of(found: Split, grid: Geometry) -> Float[Tensor, "3 z y x"]:

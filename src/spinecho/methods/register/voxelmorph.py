@@ -28,9 +28,10 @@ from spinecho.core.method import Register, Stage
 from spinecho.core.precision import full_precision
 from spinecho.core.transform import Transform, Velocity
 from spinecho.methods.affine import linear_stages
+from spinecho.methods.compare import contrast_agreement
 from spinecho.methods.example import Example, seen
 from spinecho.methods.flow import tapered, unfolded
-from spinecho.methods.pair import matched, spaced_grid
+from spinecho.methods.pair import Pair, matched, spaced_grid
 from spinecho.methods.similarity import lncc
 from spinecho.methods.velocity_loss import amortised, direct
 from spinecho.methods.volumes import foreground_box
@@ -105,6 +106,9 @@ class Method(Register):
         images = [pair.fixed, pair.moving]
         if pair.weight is not None:  # outside of the mask, or of one of both images, there is nothing to be seen
             images = [image * pair.weight for image in images]
+        if doubt := self._unlike(pair):
+            yield Stage("flow", affine, 1.0, note=WARNING + doubt)
+            return
         velocity = self.velocity(seen(images[0]), seen(images[1]), self.config.passes)
         # on the finer grid the flow and its inverse fit each other three times better
         velocity = unfolded(tapered(enlarged(velocity, _BLOCK) * _BLOCK, 2 * _BLOCK))
@@ -158,6 +162,17 @@ class Method(Register):
         least = 2 * _BLOCK * self.unet.coarsest
         z, y, x = (max(n, least) for n in grid.shape)
         return grid.cropped([-((m - n) // 2) for n, m in zip(grid.shape, (z, y, x), strict=True)], (z, y, x))
+
+    def _unlike(self, pair: Pair) -> str:
+        """What the weights' card says against two contrasts; empty where it takes them."""
+        least = self.card.get("contrast_agreement", -1.0)
+        agreement = contrast_agreement(block_mean(pair.fixed, 2), block_mean(pair.moving, 2))
+        if agreement >= least:
+            return ""
+        return (
+            f"the contrasts agree to {agreement:.2f}, the network was trained for {least:g} and more: the result is "
+            "the affine alone; hybrid takes any two contrasts"
+        )
 
     def _doubt(self, fixed: Image) -> str:
         """What the weights' card says against a fixed object of this size."""
