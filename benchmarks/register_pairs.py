@@ -12,6 +12,8 @@ runs/register/SET/pairs/NAME/ with fixed.nii.gz and moving.nii.gz and what is kn
 from __future__ import annotations
 
 import argparse
+import json
+import os
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -20,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.register_peers.pairs import Pair, listed
 from spinecho.core.image import Image
 from spinecho.io.read import read_image
 from spinecho.io.write import write
@@ -50,6 +53,26 @@ def main() -> None:
             write_labels(args.shared / "data/label_maps", LABELS[name], folder)
         else:
             write_warps(args.shared / "data/ms_1mm" / WARPS[name], folder)
+        write_lists(folder)
+
+
+def write_lists(folder: Path) -> None:
+    """Beside the folder, the pairs whose contrasts agree and those whose differ, for tables of their own."""
+    present = listed(folder)
+    for word, alike in (("alike", True), ("unlike", False)):
+        chosen = [pair for pair in present if pair.alike == alike]
+        entries = [
+            {name: pair.name if name == "name" else os.path.relpath(path, folder.parent) for name, path in files(pair)}
+            for pair in chosen
+        ]
+        target = folder.parent / f"{folder.parent.name}_{word}.json"
+        target.write_text(json.dumps(entries, indent=1), encoding="utf-8")
+
+
+def files(pair: Pair) -> list[tuple[str, Path]]:
+    """A pair's name and the files that it has, as a list of pairs wants them."""
+    names = ("name", "fixed", "moving", "fixed_labels", "moving_labels", "truth")
+    return [(name, getattr(pair, name)) for name in names if getattr(pair, name)]
 
 
 def write_labels(source: Path, part: Part, folder: Path) -> None:

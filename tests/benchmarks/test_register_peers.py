@@ -10,11 +10,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from benchmarks.register_pairs import write_lists
 from benchmarks.register_peers import __main__ as runner
 from benchmarks.register_peers import pairs, peers, score
 
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
+from spinecho.evaluate.registration.pairs import pairs as named_pairs
 from spinecho.methods.foreign import Program
 from spinecho.methods.register import ants, elastix, greedy
 
@@ -141,3 +143,18 @@ def test_the_methods_of_the_package_are_the_peers_as_run(monkeypatch: pytest.Mon
             }
         else:
             assert program.parameters == peers.PEERS[name].parameters
+
+
+def test_lists_of_made_pairs_are_those_that_evaluate_takes(tmp_path: Path) -> None:
+    folder = tmp_path / "warps" / "pairs"
+    for name in ("t1-t1", "t1-flair", "t2-flair"):
+        (folder / name).mkdir(parents=True)
+        for image in ("fixed", "moving"):
+            write(folder / name / f"{image}.nii.gz", np.ones((6, 5, 4), np.float32))
+        np.save(folder / name / "truth.npy", np.zeros((3, 4, 5, 6), np.float32))
+    write_lists(folder)
+    found = {word: named_pairs(str(folder.parent / f"warps_{word}.json")) for word in ("alike", "unlike")}
+    assert [p.name for p in found["alike"]] == ["t1-t1"]
+    assert [p.name for p in found["unlike"]] == ["t1-flair", "t2-flair"]
+    truth = found["unlike"][0].truth
+    assert truth is not None and truth.samefile(folder / "t1-flair" / "truth.npy")
