@@ -92,7 +92,7 @@ def test_trains_goes_on_and_is_fine_tuned(images, tmp_path, capsys):
         (["recon/zero_filled"], "'zero_filled' is no learned method -> what can be trained is recon/"),
         (["recon/varnet", "--batch", "0"], "--batch is 0 -> give at least 1"),
         (["recon/varnet", "--init", "absent.safetensors"], "there are no such weights"),
-        (["recon/varnet", "--threads", "0"], "--threads is 0"),
+        (["recon/varnet", "--threads", "0"], "--threads 0 -> give 1 or more"),
         (["recon/varnet", "--data", "absent"], "absent: there is no such file or folder"),
     ],
 )
