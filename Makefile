@@ -67,25 +67,24 @@ $(REGISTER): benchmarks/peers-register.txt
 
 # registration beside ANTs, greedy, elastix, ConvexAdam and DIPY, pair by pair (needs ../shared; SyN alone takes 7 minutes
 # a pair): what is done is kept under runs/register, and the same command goes on; the tables go into docs/results.md
+comma := ,
 IXI_PEERS := ants greedy elastix convexadam dipy
-bench-register: $(STAMP) $(REGISTER)  # about ten hours: every peer on every pair; what is done stays
+EVALUATE := $(BIN)/spinecho evaluate register --threads 1 --markdown docs/results.md
+external = $(foreach p,$(2),external:$(p)=runs/register/$(1)/$(p))
+# $(call made,SET,alike or unlike,PEERS,TITLE): the table of one kind of the pairs that register_pairs makes
+made = $(EVALUATE) --pairs runs/register/$(1)/$(1)_$(2).json --methods affine hybrid $(call external,$(1),$(3)) \
+  --baseline affine --out runs/register/eval/$(1)_$(2).csv --section 'Registration: $(4)'
+bench-register: $(STAMP) $(REGISTER)
 	$(BIN)/python -m benchmarks.register_pairs
-	for set in ixi labels warps; do $(BIN)/python -m benchmarks.register_peers --set $$set; done
-	$(BIN)/spinecho evaluate register --pairs ixi:../shared/data/ixi_2mm --methods affine voxelmorph hybrid \
-	  $(foreach p,$(IXI_PEERS),external:$(p)=runs/register/ixi/$(p)) --baseline greedy --threads 1 \
-	  --out runs/register/eval/ixi.csv --markdown docs/results.md --section 'Registration: IXI test heads'
-	$(BIN)/spinecho evaluate register --pairs runs/register/labels/labels_alike.json --methods affine hybrid \
-	  $(foreach p,greedy,external:$(p)=runs/register/labels/$(p)) --baseline affine --threads 1 \
-	  --out runs/register/eval/labels_alike.csv --markdown docs/results.md --section 'Registration: rendered heads, contrasts agree'
-	$(BIN)/spinecho evaluate register --pairs runs/register/labels/labels_unlike.json --methods affine hybrid \
-	  $(foreach p,greedy greedy_nmi,external:$(p)=runs/register/labels/$(p)) --baseline affine --threads 1 \
-	  --out runs/register/eval/labels_unlike.csv --markdown docs/results.md --section 'Registration: rendered heads, contrasts differ'
-	$(BIN)/spinecho evaluate register --pairs runs/register/warps/warps_alike.json --methods affine hybrid \
-	  $(foreach p,greedy,external:$(p)=runs/register/warps/$(p)) --baseline affine --threads 1 \
-	  --out runs/register/eval/warps_alike.csv --markdown docs/results.md --section 'Registration: known warps, contrasts agree'
-	$(BIN)/spinecho evaluate register --pairs runs/register/warps/warps_unlike.json --methods affine hybrid \
-	  $(foreach p,greedy greedy_nmi,external:$(p)=runs/register/warps/$(p)) --baseline affine --threads 1 \
-	  --out runs/register/eval/warps_unlike.csv --markdown docs/results.md --section 'Registration: known warps, contrasts differ'
+	$(BIN)/python -m benchmarks.register_peers --set ixi
+	$(BIN)/python -m benchmarks.register_peers --set labels
+	$(BIN)/python -m benchmarks.register_peers --set warps
+	$(EVALUATE) --pairs ixi:../shared/data/ixi_2mm --methods affine voxelmorph hybrid $(call external,ixi,$(IXI_PEERS)) \
+	  --baseline greedy --out runs/register/eval/ixi.csv --section 'Registration: IXI test heads'
+	$(call made,labels,alike,greedy,rendered heads$(comma) contrasts agree)
+	$(call made,labels,unlike,greedy greedy_nmi,rendered heads$(comma) contrasts differ)
+	$(call made,warps,alike,greedy,known warps$(comma) contrasts agree)
+	$(call made,warps,unlike,greedy greedy_nmi,known warps$(comma) contrasts differ)
 	$(BIN)/python -m benchmarks.register_affine
 
 # docs/results.md: real raw slices by all methods and the oracles (needs ../shared and bart; the first run takes an hour)

@@ -2,7 +2,8 @@
 
 The pairs are those of `python -m benchmarks.register_pairs --sets warps_dev warps`. Each is registered by `hybrid` at
 its defaults (kept in runs/register/uncertainty/, by version), then the standard deviation is predicted and compared
-with the true error in the brain. `--fit` prints the factor for `CALIBRATION` from the development pairs.
+with the true error in the brain. `--fit` prints by what `ALIKE` and `UNLIKE` there
+are to be multiplied. Delete the kept registrations after a change of `hybrid`.
 """
 
 from __future__ import annotations

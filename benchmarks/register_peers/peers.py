@@ -47,29 +47,18 @@ class Peer:
 CROSS = ("ants_mi", "greedy_nmi")
 """By mutual information, for pairs whose contrasts differ; run there beside the others."""
 
+_GREEDY = {
+    "linear_start": "-ia-image-centers",
+    "linear_iterations": "100x100x40",
+    "iterations": "100x100x40",
+    "smooth": "1.732vox 0.7071vox",  # its defaults
+}
+
 PEERS = {
     "greedy": Peer(
-        engine=ENGINES / "greedy.py",
-        parameters={
-            "linear_start": "-ia-image-centers",
-            "linear_metric": "NCC 2x2x2",
-            "linear_iterations": "100x100x40",
-            "metric": "WNCC 2x2x2",
-            "iterations": "100x100x40",
-            "smooth": "1.732vox 0.7071vox",  # its defaults
-        },
+        engine=ENGINES / "greedy.py", parameters={**_GREEDY, "linear_metric": "NCC 2x2x2", "metric": "WNCC 2x2x2"}
     ),
-    "greedy_nmi": Peer(
-        engine=ENGINES / "greedy.py",
-        parameters={
-            "linear_start": "-ia-image-centers",
-            "linear_metric": "NMI",
-            "linear_iterations": "100x100x40",
-            "metric": "NMI",
-            "iterations": "100x100x40",
-            "smooth": "1.732vox 0.7071vox",
-        },
-    ),
+    "greedy_nmi": Peer(engine=ENGINES / "greedy.py", parameters={**_GREEDY, "linear_metric": "NMI", "metric": "NMI"}),
     "convexadam": Peer(
         engine=HERE / "convexadam.py",
         parameters={
