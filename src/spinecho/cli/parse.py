@@ -46,6 +46,16 @@ def parse(kind: type[T], command: str, description: str, arguments: Sequence[str
     return found
 
 
+def parse_registration(kind: type[T], command: str, description: str, arguments: Sequence[str]) -> T:
+    """`parse`, with the settings of the method that `--method` names; where both have a name, the command's stays."""
+    from spinecho.methods import registry
+
+    config = registry.load("register", value_of("--method", arguments, "hybrid")).Config
+    own = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    shown = [f.name for f in fields(config) if f.name not in own]
+    return parse(with_settings(kind, config, config(), shown), command, description, arguments)
+
+
 def legible(kind: type[T]) -> type[T]:
     """The dataclass with help as people read it: an option that may be left out is `--key TEXT`, not {None}|STR."""
     changed: list[Any] = []

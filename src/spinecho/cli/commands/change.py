@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from spinecho.cli.carry import check_inputs, check_name, check_outputs, on_grid, read_labels
-from spinecho.cli.parse import parse, value_of, with_settings
+from spinecho.cli.parse import parse_registration
 from spinecho.cli.progress import progress
 from spinecho.core.errors import DataError
 from spinecho.io.catalogue import check_suffix
@@ -53,12 +53,7 @@ class Arguments:
 
 def run(arguments: Sequence[str]) -> int:
     """Parse, check the outputs, register both ways, write, and say what was found."""
-    from spinecho.methods import registry
-
-    config = registry.load("register", value_of("--method", arguments, "hybrid")).Config
-    own = {f.name for f in fields(Arguments)}
-    shown = [f.name for f in fields(config) if f.name not in own]
-    args = parse(with_settings(Arguments, config, config(), shown), "change", __doc__ or "", arguments)
+    args = parse_registration(Arguments, "change", __doc__ or "", arguments)
     check(args)
     import torch
 

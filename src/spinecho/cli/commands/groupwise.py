@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from spinecho.cli.carry import check_inputs, check_outputs, stem_of
-from spinecho.cli.parse import parse, value_of, with_settings
+from spinecho.cli.parse import parse_registration
 from spinecho.cli.progress import progress
 from spinecho.core.errors import DataError
 from spinecho.io.catalogue import check_suffix
@@ -56,12 +56,7 @@ class Arguments:
 
 def run(arguments: Sequence[str]) -> int:
     """Parse, check the outputs, then register and average, write, and say what was done."""
-    from spinecho.methods import registry
-
-    config = registry.load("register", value_of("--method", arguments, "hybrid")).Config
-    own = {f.name for f in fields(Arguments)}
-    shown = [f.name for f in fields(config) if f.name not in own]
-    args = parse(with_settings(Arguments, config, config(), shown), "groupwise", __doc__ or "", arguments)
+    args = parse_registration(Arguments, "groupwise", __doc__ or "", arguments)
     check(args)
     work(args)
     return 0
