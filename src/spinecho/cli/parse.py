@@ -56,6 +56,12 @@ def parse_registration(kind: type[T], command: str, description: str, arguments:
     return parse(with_settings(kind, config, config(), shown), command, description, arguments)
 
 
+def method_settings(args: object) -> dict[str, Any]:
+    """The settings that `with_settings` added, defaults included; empty where the method has none."""
+    config = getattr(args, "settings", None)
+    return {} if config is None else {f.name: getattr(config, f.name) for f in fields(config)}
+
+
 def legible(kind: type[T]) -> type[T]:
     """The dataclass with help as people read it: an option that may be left out is `--key TEXT`, not {None}|STR."""
     changed: list[Any] = []

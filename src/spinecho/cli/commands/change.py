@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from spinecho.cli.carry import check_inputs, check_name, check_outputs, on_grid, read_labels
-from spinecho.cli.parse import parse_registration
+from spinecho.cli.parse import method_settings, parse_registration
 from spinecho.cli.progress import progress
 from spinecho.core.errors import DataError
 from spinecho.io.catalogue import check_suffix
@@ -68,7 +68,7 @@ def run(arguments: Sequence[str]) -> int:
     for path in args.output:
         check_image_output(path, baseline.geometry.oriented, WriteOptions())
     generator = torch.Generator().manual_seed(args.seed)
-    settings = settings_of(args)
+    settings = method_settings(args)
     with progress(args.method) as bar:
         found = change(baseline, followup, generator, args.method, settings=settings, restarts=args.restarts, tell=bar)
     for warning in found.forward.warnings:
@@ -100,7 +100,7 @@ def check(args: Arguments) -> None:
     check_inputs(inputs)
     if args.baseline.samefile(args.followup):
         raise DataError("both visits are the same file", do="give two images", file=args.followup)
-    if "rigid" in (args.method, settings_of(args).get("kind")):
+    if "rigid" in (args.method, method_settings(args).get("kind")):
         raise DataError("a rigid transform changes no volume", do="take a deformable --method")
     for path in args.output:
         check_suffix(path, "image")
@@ -109,12 +109,6 @@ def check(args: Arguments) -> None:
     if args.report is not None:
         check_name(args.report, "report", ".html", ".htm")
     check_outputs(outputs, inputs)
-
-
-def settings_of(args: Arguments) -> dict[str, Any]:
-    """The method's settings, defaults included."""
-    config = getattr(args, "settings", None)
-    return {} if config is None else {f.name: getattr(config, f.name) for f in fields(config)}
 
 
 def tell(regions: Sequence[RegionChange]) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from spinecho.cli.carry import check_inputs, check_outputs, stem_of
-from spinecho.cli.parse import parse_registration
+from spinecho.cli.parse import method_settings, parse_registration
 from spinecho.cli.progress import progress
 from spinecho.core.errors import DataError
 from spinecho.io.catalogue import check_suffix
@@ -101,10 +101,8 @@ def plan_of(args: Arguments) -> Plan:
     """What the library needs to know."""
     from spinecho.methods.groupwise import Plan
 
-    config = getattr(args, "settings", None)
-    settings: dict[str, Any] = {} if config is None else {f.name: getattr(config, f.name) for f in fields(config)}
     said = {name: getattr(args, name) for name in ("method", "rounds", "average", "device")}
-    return Plan(settings=settings, spacing_mm=0.0 if args.spacing_mm is None else args.spacing_mm, **said)
+    return Plan(settings=method_settings(args), spacing_mm=0.0 if args.spacing_mm is None else args.spacing_mm, **said)
 
 
 def work(args: Arguments) -> None:

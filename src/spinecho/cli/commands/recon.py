@@ -6,13 +6,13 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from spinecho.cli.parse import Writing, parse, value_of, with_settings
+from spinecho.cli.parse import Writing, method_settings, parse, value_of, with_settings
 from spinecho.cli.progress import progress
 from spinecho.core.errors import DataError
 from spinecho.io.atomic import check_place
@@ -233,8 +233,7 @@ def _report(path: Path, title: str, scan: KSpace, result: Result, command: str) 
 
 def settings_of(args: Arguments) -> dict[str, Any]:
     """The method's settings as given (defaults included), and the weights; none without --method."""
-    config = getattr(args, "settings", None)
-    given = {} if config is None else {f.name: getattr(config, f.name) for f in fields(config)}
+    given = method_settings(args)
     return given if args.weights is None else {**given, "weights": args.weights}
 
 

@@ -23,7 +23,7 @@ from spinecho.cli.carry import (
     on_grid,
     read_labels,
 )
-from spinecho.cli.parse import parse, value_of, with_settings
+from spinecho.cli.parse import method_settings, parse, value_of, with_settings
 from spinecho.cli.progress import progress
 from spinecho.core.errors import DataError
 from spinecho.io.catalogue import check_suffix
@@ -148,8 +148,7 @@ def _with_options_of(method: str, weights: str, given: dict[str, Any]) -> type[A
 
 def settings_of(args: Arguments) -> dict[str, Any]:
     """The method's settings, defaults included; the command's own threads where the method has such a setting."""
-    config = getattr(args, "settings", None)
-    given = {} if config is None else {f.name: getattr(config, f.name) for f in fields(config)}
+    given = method_settings(args)
     if "threads" in given and args.threads is not None:
         given["threads"] = args.threads
     return given if args.weights is None else {**given, "weights": args.weights}
