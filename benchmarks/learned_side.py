@@ -20,8 +20,9 @@ from spinecho.core.encoding import Encoding
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.kspace import KSpace
-from spinecho.core.method import Recon
-from spinecho.methods import reconstruct, registry
+from spinecho.methods import registry
+from spinecho.tasks.recon import run as reconstruct
+from spinecho.tasks.recon.base import Recon
 
 
 def scan(path: str) -> KSpace:

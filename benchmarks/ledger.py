@@ -14,8 +14,8 @@ import torch
 from benchmarks.scoring import against
 from benchmarks.specs import parse_method, weights_digest
 from spinecho.core.kspace import KSpace
-from spinecho.evaluate.case import shows_floor
-from spinecho.methods.reconstruct import recon
+from spinecho.tasks.recon.judge.case import shows_floor
+from spinecho.tasks.recon.run import recon
 
 OUTSIDE = "outside the card of"
 """How a learned method says in the history that a scan is unlike those its weights were trained on."""

@@ -27,11 +27,11 @@ import torch
 from spinecho.core.geometry import Array
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine, Transform
-from spinecho.evaluate.warp_error import mask_points
 from spinecho.io.read import read_image
-from spinecho.methods.align import run
-from spinecho.methods.volumes import comparable, foreground
+from spinecho.metrics.warp_error import mask_points
 from spinecho.sim.splits import Part, split
+from spinecho.tasks.register.parts.volumes import comparable, foreground
+from spinecho.tasks.register.run import run
 
 ROOT = Path(__file__).parents[1]
 RIGHT_MM = 2.0

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from spinecho.io.read import read_image
-from spinecho.methods.change import change, region_changes
 from spinecho.sim.splits import split
 from spinecho.sim.warps import degrade, sample_warp
+from spinecho.tasks.register.change import change, region_changes
 
 ROOT = Path(__file__).parents[1]
 

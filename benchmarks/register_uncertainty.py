@@ -22,8 +22,8 @@ from spinecho.core.transform import Transform
 from spinecho.core.version import __version__
 from spinecho.io.read import read_image
 from spinecho.io.transform.files import read_transform, write_transform
-from spinecho.methods.align import register
-from spinecho.methods.uncertainty import Restarts, spread
+from spinecho.tasks.register.run import register
+from spinecho.tasks.register.uncertainty import Restarts, spread
 
 ROOT = Path(__file__).parents[1] / "runs/register"
 _STEP = 7

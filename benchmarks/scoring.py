@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from benchmarks.cases import Case
-from spinecho.metrics import Scores, score
+from spinecho.metrics.image import Scores, score
 
 PROTOCOL = (
     "Magnitude images, each scaled to the truth by the factor with the least squared error, over the whole slice, "

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from spinecho.core.errors import DataError
-from spinecho.methods.reconstruct import build
+from spinecho.tasks.recon.run import build
 
 LEARNED = ("varnet", "varnet_fast", "unet", "modl")
 

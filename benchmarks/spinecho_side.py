@@ -15,7 +15,7 @@ from benchmarks.cases import Case
 from benchmarks.worker import Timed, serve, timed
 from spinecho.calib.csm import estimate_csm
 from spinecho.calib.prepare import prepare
-from spinecho.methods.reconstruct import build, recon
+from spinecho.tasks.recon.run import build, recon
 
 NAMES = {"cg_sense": ("l2", "n_iters"), "l1_wavelet": ("weight", "n_iters"), "tv": ("weight", "n_iters")}
 """The fields of each method's Config that hold its weight and its number of iterations."""

@@ -15,10 +15,10 @@ import torch
 
 import spinecho
 from spinecho.core.image import Image
-from spinecho.evaluate.register_report import write_report
 from spinecho.io.read import read_image
 from spinecho.io.transform.files import write_both
-from spinecho.methods.align import run
+from spinecho.tasks.register.judge.report import write_report
+from spinecho.tasks.register.run import run
 
 
 def main(flair: Path, lesions: Path, template: Path, out: Path) -> dict[str, float]:

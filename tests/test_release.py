@@ -31,7 +31,7 @@ def test_release(tmp_path, monkeypatch):
     assert path == weights / "tiny_fast.safetensors"
     before, after = load_state(trained)[0], load_state(path)[0]
     assert all(torch.allclose(after[k], v, rtol=1e-3, atol=1e-6) for k, v in before.items())
-    assert load_learned("tiny_fast").card == CARD
+    assert load_learned("recon", "tiny_fast").card == CARD
 
 
 def test_what_cannot_be_released(tmp_path, monkeypatch):

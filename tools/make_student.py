@@ -12,7 +12,7 @@ from pathlib import Path
 
 from spinecho.core.state import save_state
 from spinecho.methods.pretrained import open_learned
-from spinecho.methods.recon import varnet
+from spinecho.tasks.recon.methods import varnet
 
 
 def student(teacher: varnet.Method, keep: list[int]) -> varnet.Method:
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--keep", type=int, nargs="+", default=[0, 3], help="numbers of the cascades, from 0")
     given = parser.parse_args()
-    teacher = open_learned(given.teacher)
+    teacher = open_learned("recon", given.teacher)
     assert isinstance(teacher, varnet.Method)
     small = student(teacher, given.keep)
     given.out.parent.mkdir(parents=True, exist_ok=True)

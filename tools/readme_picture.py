@@ -9,11 +9,11 @@ import argparse
 from pathlib import Path
 
 from spinecho.core.kspace import KSpace
-from spinecho.evaluate.case import Case, run_method
-from spinecho.evaluate.overview import write_overview
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import read
-from spinecho.methods.retrospective import undersample
+from spinecho.tasks.recon.judge.case import Case, run_method
+from spinecho.tasks.recon.judge.overview import write_overview
+from spinecho.tasks.recon.retrospective import undersample
 
 MASK = "random:8:0.04:0"
 

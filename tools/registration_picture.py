@@ -16,8 +16,8 @@ from spinecho.core.image import Image
 from spinecho.core.interpolate import voxel_grid
 from spinecho.core.transform import Transform
 from spinecho.io.read import read_image
-from spinecho.methods.align import run
-from spinecho.methods.volumes import comparable
+from spinecho.tasks.register.parts.volumes import comparable
+from spinecho.tasks.register.run import run
 
 FIXED, MOVING = "IXI575", "IXI608"
 """Test subjects: the second pair of the table in docs/results.md"""

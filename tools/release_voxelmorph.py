@@ -22,7 +22,7 @@ from release_weights import release
 
 from spinecho.core.errors import DataError
 from spinecho.core.state import save_state
-from spinecho.methods.register.voxelmorph import Config
+from spinecho.tasks.register.methods.voxelmorph import Config
 
 CARD: dict[str, Any] = {
     "summary": "affine, then a small trained network that predicts the flow between two heads, in seconds",

@@ -2,7 +2,7 @@
 
     python tools/release_weights.py runs/varnet/weights.safetensors card.json varnet
 
-card.json holds the limits (`spinecho.methods.card.check_card` says which) and a line `summary`; beside the weights
+card.json holds the limits (LIMITS of its task says which) and a line `summary`; beside the weights
 belongs NAME.md, the card for people: data and licences, protocol, results, limits.
 """
 
@@ -26,18 +26,19 @@ LARGEST = 12 * 10**6
 
 def release(trained: Path, card: dict[str, object], name: str) -> Path:
     """Write the weights under a name, load them again as a user would, and return their path."""
-    check_card(card)
     tensors, metadata = load_state(trained)
-    told = {**metadata, "card": card}
+    task = str(metadata.get("task", "recon"))
+    check_card(card, registry.task_named(task).limits())
+    told = {**metadata, "task": task, "card": card}
     with TemporaryDirectory() as folder:
         draft = Path(folder) / trained.name
         save_state(draft, tensors, told, half=True)
-        open_learned(draft)
+        open_learned(task, draft)
         if (size := draft.stat().st_size) > LARGEST:
             raise DataError(
                 f"the weights take {size / 1e6:.1f} MB", do=f"make them smaller than {LARGEST / 1e6:.0f} MB"
             )
-    path = registry.WEIGHTS / f"{name}.safetensors"
+    path = registry.WEIGHTS / task / f"{name}.safetensors"
     save_state(path, tensors, told, half=True)
     return path
 

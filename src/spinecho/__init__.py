@@ -1,69 +1,47 @@
-"""spinecho: from the scanner's raw samples to magnetic resonance images one can trust."""
+"""spinecho: from the scanner's raw samples to magnetic resonance images one can trust.
+
+Each task is a function of its name (`spinecho.recon`, `spinecho.register`, ...), found by listing `tasks/`. What type
+checkers see stands in `__init__.pyi`, which `tools/write_stubs.py` makes.
+"""
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from spinecho.core.version import __version__ as __version__
+from spinecho.moved import Moved
 
-if TYPE_CHECKING:
-    from spinecho.core.encoding import Encoding
-    from spinecho.core.errors import DataError
-    from spinecho.core.geometry import Geometry
-    from spinecho.core.header import Header
-    from spinecho.core.image import Image
-    from spinecho.core.kspace import KSpace
-    from spinecho.core.transform import Affine, Composite, Displacement, Rigid, Transform, Velocity
-    from spinecho.io.read import read
-    from spinecho.io.write import write
-    from spinecho.methods.align import register
-    from spinecho.methods.reconstruct import recon
-
-_HOME = {
-    "Affine": "spinecho.core.transform",
-    "Composite": "spinecho.core.transform",
-    "DataError": "spinecho.core.errors",
-    "Displacement": "spinecho.core.transform",
-    "Encoding": "spinecho.core.encoding",
-    "Geometry": "spinecho.core.geometry",
-    "Header": "spinecho.core.header",
-    "Image": "spinecho.core.image",
-    "KSpace": "spinecho.core.kspace",
-    "Rigid": "spinecho.core.transform",
-    "Transform": "spinecho.core.transform",
-    "Velocity": "spinecho.core.transform",
-    "read": "spinecho.io.read",
-    "recon": "spinecho.methods.reconstruct",
-    "register": "spinecho.methods.align",
-    "write": "spinecho.io.write",
+_CORE = {
+    "encoding": ("Encoding",),
+    "errors": ("DataError",),
+    "geometry": ("Geometry",),
+    "header": ("Header",),
+    "image": ("Image",),
+    "kspace": ("KSpace",),
+    "transform": ("Affine", "Composite", "Displacement", "Rigid", "Transform", "Velocity"),
 }
+_TASKS = sorted(p.parent.name for p in (Path(__file__).parent / "tasks").glob("*/run.py"))
+HOMES: dict[str, str] = {
+    **{name: f"spinecho.core.{module}" for module, names in _CORE.items() for name in names},
+    "read": "spinecho.io.read",
+    "write": "spinecho.io.write",
+    **{name: f"spinecho.tasks.{name}.run" for name in _TASKS},
+}
+"""Where each public name is defined."""
 
-__all__ = [
-    "Affine",
-    "Composite",
-    "DataError",
-    "Displacement",
-    "Encoding",
-    "Geometry",
-    "Header",
-    "Image",
-    "KSpace",
-    "Rigid",
-    "Transform",
-    "Velocity",
-    "read",
-    "recon",
-    "register",
-    "write",
-]
+__all__ = sorted(HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+if not any(isinstance(finder, Moved) for finder in sys.meta_path):
+    sys.meta_path.append(Moved())
 
 
 def __getattr__(name: str) -> object:
     """Public names are found on first use (PEP 562), so that importing spinecho imports no torch."""
-    if name not in _HOME:
+    if name not in HOMES:
         raise AttributeError(f"module 'spinecho' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
+    value = getattr(import_module(HOMES[name]), name)
     globals()[name] = value
     return value
 

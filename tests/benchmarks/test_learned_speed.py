@@ -17,7 +17,8 @@ from benchmarks.learned_side import Watched, scan
 from benchmarks.learned_speed import COLUMNS, PEER, Side, in_turns, medians, rows, verdict
 from benchmarks.worker import converse, measured
 
-from spinecho.methods import reconstruct, registry
+from spinecho.methods import registry
+from spinecho.tasks.recon import run as reconstruct
 
 ROOT = Path(__file__).parents[2]
 

@@ -16,9 +16,9 @@ from benchmarks.register_peers import pairs, peers, score
 
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
-from spinecho.evaluate.registration.pairs import pairs as named_pairs
-from spinecho.methods.foreign import Program
-from spinecho.methods.register import ants, elastix, greedy
+from spinecho.tasks.register.judge.pairs import pairs as named_pairs
+from spinecho.tasks.register.methods import ants, elastix, greedy
+from spinecho.tasks.register.parts.foreign import Program
 
 ENGINE = Path(__file__).parents[1] / "methods" / "engine_of_a_test.py"
 

@@ -11,8 +11,8 @@ import torch
 
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
-from spinecho.core.method import Register, Stage
 from spinecho.core.transform import Affine, Composite, Velocity
+from spinecho.tasks.register.base import Register, Stage
 
 
 def grid(voxel=(2.0, 2.0, 2.5), shape=(14, 18, 16), mirrored=False) -> Geometry:

@@ -194,7 +194,7 @@ def blocked(folder):
     ids=["no folder", "file as folder", "folder", "unknown suffix", "input", "long name"],
 )
 def test_output_that_cannot_be_written_is_told_before_the_work(place, told, tmp_path, capsys, monkeypatch):
-    import spinecho.methods.stream as stream
+    import spinecho.tasks.recon.stream as stream
 
     arguments = saved(tmp_path / "scan.npy", good())
     before = (tmp_path / "scan.npy").read_bytes()

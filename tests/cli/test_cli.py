@@ -73,7 +73,7 @@ def test_list_names_every_method_and_format(capsys):
 
     assert main(["list"]) == 0
     shown = capsys.readouterr().out
-    for name in (*registry.names("recon"), *registry.weights_names(), *format_names()):
+    for name in (*registry.names("recon"), *registry.weights_names("recon"), *format_names()):
         assert f"  {name} " in shown
 
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from spinecho.cli import main
-from spinecho.cli.commands.groupwise import names_of
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.io.read import read
 from spinecho.io.transform.files import read_transform
 from spinecho.io.write import write
+from spinecho.tasks.register.commands.groupwise import names_of
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ import tyro
 
 from spinecho import Image, KSpace
 from spinecho.cli import main
-from spinecho.cli.describe import facts, one_line, times, written
 from spinecho.cli.parse import parse, value_of, with_settings
 from spinecho.core.encoding import Encoding
 from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
+from spinecho.io.describe import facts, one_line, times, written
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import read
 

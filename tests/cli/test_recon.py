@@ -166,7 +166,7 @@ def test_a_terminal_shows_progress(tmp_path):
 def test_dicom_needs_an_orientation_and_says_so_before_the_work(scan, tmp_path, capsys, monkeypatch):
     arguments = ("recon", scan, *AXES, "--method", "zero_filled", "-o", tmp_path / "out_dicom")
     with monkeypatch.context() as patched:
-        patched.setattr("spinecho.methods.reconstruct.recon", lambda *_, **__: pytest.fail("the work has begun"))
+        patched.setattr("spinecho.tasks.recon.run.recon", lambda *_, **__: pytest.fail("the work has begun"))
         run(*arguments, code=2)
     error = capsys.readouterr().err
     assert "--affine" in error

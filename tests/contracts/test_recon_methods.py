@@ -14,11 +14,11 @@ import torch
 from spinecho import KSpace, recon
 from spinecho.calib.prepare import prepare
 from spinecho.core.errors import DataError
-from spinecho.core.method import Recon
 from spinecho.methods import registry
 from spinecho.methods.pretrained import load_learned
-from spinecho.methods.reconstruct import refusal
 from spinecho.sim.scan import Scan, simulate_phantom
+from spinecho.tasks.recon.base import Recon
+from spinecho.tasks.recon.run import refusal
 
 FILES = registry.names("recon")
 METHODS = [offer.name for offer in registry.offers("recon") if offer.is_ready]
@@ -81,15 +81,15 @@ def test_learned_methods_keep_their_promises(method):
         assert not list(module.Method(module.Config()).parameters()) and not module.Method.tunable
         return
     assert list(module.Method(module.Config()).parameters()) and callable(module.Method.loss)
-    if registry.offer(method).weights is None:
+    if registry.offer("recon", method).weights is None:
         with pytest.raises(DataError, match=f"{method} is a learned method, .*no trained weights.*spinecho train"):
             recon(scan("random"), method)
 
 
-@pytest.mark.parametrize("name", registry.weights_names())
+@pytest.mark.parametrize("name", registry.weights_names("recon"))
 def test_weights_in_the_package_are_loaded_and_have_their_card(name):
-    offer = registry.offer(name)
-    runner = load_learned(name)
+    offer = registry.offer("recon", name)
+    runner = load_learned("recon", name)
     assert isinstance(runner, registry.load("recon", offer.method).Method) and not runner.training
     assert offer.summary and {"coils", "acceleration", "matrix", "noise", "masks"} <= set(runner.card)
     assert offer.weights is not None and offer.weights.stat().st_size <= 12 * 10**6
@@ -177,8 +177,7 @@ def test_slices_together_are_slices_apart(method):
 @pytest.mark.gpu
 @pytest.mark.parametrize("method", METHODS)
 def test_same_picture_on_the_gpu(method):
-    from spinecho.methods.device import image_to, scan_to
 
     for name in taken(method):
-        image = image_to(recon(scan_to(scan(name), "cuda"), method), "cpu")
+        image = recon(scan(name).to("cuda"), method).to("cpu")
         assert nrmse(image.values.abs(), reconstructed(method, name).values.abs()) < 1e-3, name

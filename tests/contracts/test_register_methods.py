@@ -15,9 +15,10 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.interpolate import voxel_grid
-from spinecho.core.method import Register
 from spinecho.core.transform import Affine, Transform, Velocity
-from spinecho.methods import align, registry
+from spinecho.methods import registry
+from spinecho.tasks.register import run as align
+from spinecho.tasks.register.base import Register
 
 FILES = registry.names("register")
 METHODS = [name for name in FILES if not registry.is_learned("register", name)]

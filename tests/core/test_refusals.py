@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from spinecho import DataError, Encoding, Geometry, Header, Image, KSpace
 from spinecho.core.geometry import stack
-from spinecho.core.method import Recon
+from spinecho.tasks.recon.base import Recon
 
 
 def grid(seed: int = 0, shape: tuple[int, int, int] = (3, 5, 7)) -> Geometry:

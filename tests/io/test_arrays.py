@@ -19,9 +19,9 @@ from spinecho.core.kspace import KSpace
 from spinecho.io.array.write import named_array
 from spinecho.io.formats import arrays
 from spinecho.io.options import ReadOptions, WriteOptions
-from spinecho.methods.reconstruct import recon
 from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import fft, ifft
+from spinecho.tasks.recon.run import recon
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:

@@ -16,7 +16,7 @@ from spinecho.core.errors import DataError
 from spinecho.io.formats import fastmri
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import find_format, read, slice_count
-from spinecho.methods.reconstruct import recon
+from spinecho.tasks.recon.run import recon
 
 N_SLICES, N_COILS, ROWS, COLUMNS = 3, 4, 64, 44
 CROP = 32

@@ -32,8 +32,8 @@ from spinecho.io.formats import mrd
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import find_format, read
 from spinecho.io.write import write
-from spinecho.methods.reconstruct import recon
 from spinecho.ops.fourier import ifft
+from spinecho.tasks.recon.run import recon
 
 N_COILS, NY, NX = 3, 12, 16
 PLAIN = ReadOptions()

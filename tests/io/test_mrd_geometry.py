@@ -11,7 +11,7 @@ from mrd_files import header, line, save
 from spinecho.core.geometry import Geometry
 from spinecho.io.mrd.geometry import frame, geometries, head_frame
 from spinecho.io.read import read
-from spinecho.methods.reconstruct import recon
+from spinecho.tasks.recon.run import recon
 
 NY, NX = 20, 24
 FOV = (4.0, 30.0, 48.0)  # z, y, x: the readout is oversampled, its half is wanted

@@ -17,8 +17,8 @@ from spinecho.core.kspace import KSpace
 from spinecho.io.formats import twix
 from spinecho.io.options import ReadOptions
 from spinecho.io.twix.epi import to_image_line
-from spinecho.methods.reconstruct import recon
 from spinecho.ops.fourier import fft, ifft
+from spinecho.tasks.recon.run import recon
 
 N, N1, COILS = 16, 12, 3
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-import spinecho.methods.recon as recon_package
+import spinecho.tasks.recon.methods as recon_package
 from spinecho.core.state import save_state
 from spinecho.methods import registry
 
@@ -32,9 +32,9 @@ from torch import nn
 
 from spinecho.calib.centre import missing_calibration
 from spinecho.calib.csm import estimate_csm
-from spinecho.core.method import Recon
-from spinecho.methods.recon import cg_sense
-from spinecho.methods.slices import by_slices, no_slices
+from spinecho.tasks.recon.base import Recon
+from spinecho.tasks.recon.methods import cg_sense
+from spinecho.tasks.recon.slices import by_slices, no_slices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,19 +91,23 @@ CARD: dict[str, Any] = {
 
 def tiny(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str = "tiny") -> Path:
     """Make `name` a method beside the real ones; the empty folder for its weights."""
-    methods, weights = folder / "methods" / "recon", folder / "weights"
+    tasks, weights = folder / "tasks", folder / "weights"
+    methods = tasks / "recon" / "methods"
     methods.mkdir(parents=True)
-    weights.mkdir()
-    for file in (registry._FOLDER / "recon").glob("*.py"):
+    (weights / "recon").mkdir(parents=True)
+    for other in set(registry.tasks()) - {"recon"}:
+        (tasks / other).symlink_to(registry.TASKS / other)
+    (tasks / "recon" / "task.py").symlink_to(registry.TASKS / "recon" / "task.py")
+    for file in (registry.TASKS / "recon" / "methods").glob("*.py"):
         (methods / file.name).symlink_to(file)
     (methods / f"{name}.py").unlink(missing_ok=True)
     (methods / f"{name}.py").write_text(SOURCE, encoding="utf-8")
-    monkeypatch.setattr(registry, "_FOLDER", methods.parent)
+    monkeypatch.setattr(registry, "TASKS", tasks)
     monkeypatch.setattr(registry, "WEIGHTS", weights)
     monkeypatch.setattr(recon_package, "__path__", [str(methods)])
-    monkeypatch.delitem(sys.modules, f"spinecho.methods.recon.{name}", raising=False)
+    monkeypatch.delitem(sys.modules, f"spinecho.tasks.recon.methods.{name}", raising=False)
     monkeypatch.delattr(recon_package, name, raising=False)
-    return weights
+    return weights / "recon"
 
 
 def save_tiny(path: Path, *, correction: float = 0.0, half: bool = True, method: str = "tiny", **metadata: Any) -> Path:

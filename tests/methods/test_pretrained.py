@@ -13,14 +13,14 @@ from learned import CARD, save_tiny, tiny
 from spinecho import recon
 from spinecho.core.errors import DataError
 from spinecho.core.state import load_state, save_state
-from spinecho.evaluate.case import run_all, run_method
 from spinecho.io.options import ReadOptions
 from spinecho.methods import pretrained, registry
-from spinecho.methods.partial import Finished, fingerprint
 from spinecho.methods.pretrained import load_learned, method_of, open_learned, trained_config, weights_used
-from spinecho.methods.reconstruct import build, refusal
-from spinecho.methods.stream import Plan, collect, stream
 from spinecho.sim.scan import Scan, simulate_phantom
+from spinecho.tasks.recon.judge.case import run_all, run_method
+from spinecho.tasks.recon.partial import Finished, fingerprint
+from spinecho.tasks.recon.run import build, refusal
+from spinecho.tasks.recon.stream import Plan, collect, stream
 
 
 @pytest.fixture
@@ -64,10 +64,10 @@ def test_by_name_by_path_and_under_a_name_of_its_own(weights, scan, tmp_path):
 
 def test_names_and_what_stands_behind_them(weights):
     assert registry.is_learned("recon", "tiny") and not registry.is_learned("recon", "cg_sense")
-    assert not registry.offer("tiny").is_ready and registry.offer("cg_sense").is_ready
+    assert not registry.offer("recon", "tiny").is_ready and registry.offer("recon", "cg_sense").is_ready
     save_tiny(weights / "tiny_fast.safetensors")
-    assert registry.weights_names() == ["tiny_fast"]
-    offers = {o.name: o for o in registry.offers()}
+    assert registry.weights_names("recon") == ["tiny_fast"]
+    offers = {o.name: o for o in registry.offers("recon")}
     assert {*registry.names("recon"), "tiny_fast"} == set(offers)
     fast = offers["tiny_fast"]
     assert (fast.method, fast.summary, fast.learned, fast.is_ready) == ("tiny", "tiny weights", True, True)
@@ -76,19 +76,19 @@ def test_names_and_what_stands_behind_them(weights):
         and offers["tiny"].summary == "Tiny: CG-SENSE with a learned correction; for tests only."
     )
     with pytest.raises(DataError, match=r"there is no recon method 'tiny_slow' -> known are .*tiny, tiny_fast"):
-        registry.offer("tiny_slow")
+        registry.offer("recon", "tiny_slow")
 
 
 def test_loaded_once_and_anew_when_the_file_changes(weights, scan, monkeypatch):
     path, opened = save_tiny(weights / "tiny.safetensors"), []
     original = pretrained.open_learned
     monkeypatch.setattr(pretrained, "open_learned", lambda *a: opened.append(a) or original(*a))
-    first = load_learned("tiny")
-    assert load_learned("tiny") is first is load_learned(path) and len(opened) == 1
+    first = load_learned("recon", "tiny")
+    assert load_learned("recon", "tiny") is first is load_learned("recon", path) and len(opened) == 1
     assert not first.training and not any(p.requires_grad for p in first.parameters())
     assert first.weights == "tiny" and first.card == CARD
     save_tiny(path, correction=0.5, half=False)
-    assert load_learned("tiny") is not first and len(opened) == 2
+    assert load_learned("recon", "tiny") is not first and len(opened) == 2
 
 
 def test_loading_leaves_the_random_numbers_alone(weights):
@@ -96,17 +96,17 @@ def test_loading_leaves_the_random_numbers_alone(weights):
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    open_learned("tiny")
+    open_learned("recon", "tiny")
     assert torch.equal(torch.rand(2), expected)
 
 
 def test_opened_weights_can_be_trained_further(weights, scan):
     save_tiny(weights / "tiny.safetensors")
     with torch.inference_mode():
-        load_learned("tiny")
-    own = open_learned(weights / "tiny.safetensors")
+        load_learned("recon", "tiny")
+    own = open_learned("recon", weights / "tiny.safetensors")
     own.loss(replace(scan, noise_cov=None)).backward()
-    assert all(p.grad is not None for p in own.parameters()) and own is not load_learned("tiny")
+    assert all(p.grad is not None for p in own.parameters()) and own is not load_learned("recon", "tiny")
 
 
 def test_settings_that_do_not_touch_the_weights(weights, scan):
@@ -148,7 +148,7 @@ def test_weights_that_do_not_fit_are_told(weights, metadata, told):
     path = save_tiny(weights / "tiny.safetensors")
     change(path, **metadata)
     with pytest.raises(DataError, match=f"tiny.safetensors: .*{told}.*"):
-        load_learned("tiny")
+        load_learned("recon", "tiny")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_tensors_that_do_not_fit_are_told(weights, edit, told):
     edit(state)
     save_state(path, state, metadata)
     with pytest.raises(DataError, match=f"tiny.safetensors: {told}.* -> "):
-        load_learned("tiny")
+        load_learned("recon", "tiny")
 
 
 def test_damaged_weights_are_told_by_name(weights, scan):
@@ -183,9 +183,14 @@ def test_damaged_weights_are_told_by_name(weights, scan):
 
 def test_what_a_file_says_of_itself(weights):
     path = save_tiny(weights / "tiny.safetensors")
-    assert method_of(path) == "tiny" and trained_config("tiny").channels == (6,)
-    assert weights_used("tiny", {}) == weights_used("auto", {}) == weights_used("tiny", {"weights": path}) == [path]
-    assert weights_used("cg_sense", {}) == []
+    assert method_of("recon", path) == "tiny" and trained_config("recon", "tiny").channels == (6,)
+    assert (
+        weights_used("recon", "tiny", {})
+        == weights_used("recon", "auto", {})
+        == weights_used("recon", "tiny", {"weights": path})
+        == [path]
+    )
+    assert weights_used("recon", "cg_sense", {}) == []
 
 
 def test_a_case_runs_what_has_weights(weights, scan):

@@ -9,15 +9,17 @@ import pytest
 import torch
 
 import spinecho
-from spinecho.evaluate.protocol import judge, truth_of
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import read
 from spinecho.methods import registry
-from spinecho.methods.retrospective import undersample
 from spinecho.sim.acquire import acquire
 from spinecho.sim.mask import random_lines
+from spinecho.tasks.recon.judge.protocol import judge, truth_of
+from spinecho.tasks.recon.retrospective import undersample
 
-pytestmark = pytest.mark.skipif("varnet" not in registry.weights_names(), reason="no trained weights in this tree")
+pytestmark = pytest.mark.skipif(
+    "varnet" not in registry.weights_names("recon"), reason="no trained weights in this tree"
+)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from spinecho.metrics import ssim_fastmri
+from spinecho.metrics.image import ssim_fastmri
 from spinecho.nets.losses import image_loss, ssim
 
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from spinecho.calib.centre import missing_calibration
 from spinecho.calib.noise import noise_sigma
 from spinecho.calib.prepare import prepare
-from spinecho.methods.recon import nufft_cg
 from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import ifft
 from spinecho.ops.sampling import acceleration
@@ -30,6 +29,7 @@ from spinecho.sim.draws import (
 )
 from spinecho.sim.draws_radial import acquire_radial
 from spinecho.sim.noise import object_mean
+from spinecho.tasks.recon.methods import nufft_cg
 
 SMALL = Draws(matrix=(32, 56))
 CLEAN = replace(SMALL, snr=(1e6, 1e6), accel=(1.0, 1.0), masks=("random",), odd=0.0)

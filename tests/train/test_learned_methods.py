@@ -12,7 +12,7 @@ from spinecho.core.kspace import KSpace
 from spinecho.methods import registry
 from spinecho.methods.pretrained import open_learned
 from spinecho.sim.draws import Draws, acquire_random, fine_shape
-from spinecho.train.draw import Seeded
+from spinecho.tasks.recon.examples.draw import Seeded
 from spinecho.train.loop import train
 from spinecho.train.run import Run
 from spinecho.train.settings import Settings
@@ -36,7 +36,7 @@ def run(name: str, out: Path, **settings) -> Run:
     torch.manual_seed(0)
     out.mkdir(exist_ok=True)
     module = registry.load("recon", name)
-    return Run(method=module.Method(module.Config()), name=name, settings=chosen, out=out)
+    return Run(method=module.Method(module.Config()), task="recon", name=name, settings=chosen, out=out)
 
 
 def test_trains_and_reloads(name, tmp_path):
@@ -46,7 +46,7 @@ def test_trains_and_reloads(name, tmp_path):
     assert len(steps) == 3 and all(step.grad_norm > 0 for step in steps)
     moved = [k for k, p in job.method.named_parameters() if not torch.equal(p, before[k])]
     assert set(moved) == set(before), f"never moved: {sorted(set(before) - set(moved))[:5]}"
-    found = open_learned(job.weights)
+    found = open_learned("recon", job.weights)
     kspace = draw(9, 0)
     with torch.inference_mode():
         image = found(kspace)

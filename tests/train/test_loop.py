@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spinecho.core.errors import DataError
-from spinecho.train.draw import generator, ready
+from spinecho.tasks.recon.examples.draw import ready
+from spinecho.tasks.recon.examples.validation import Validation, held_out
+from spinecho.train.draw import generator
 from spinecho.train.ema import Average
 from spinecho.train.gradient import compile_networks, wrapped
 from spinecho.train.journal import read
@@ -21,7 +23,6 @@ from spinecho.train.prefetch import batches
 from spinecho.train.schedule import ema_decay, rate
 from spinecho.train.settings import Settings
 from spinecho.train.team import Team
-from spinecho.train.validation import Validation, held_out
 
 
 @given(st.integers(1, 500), st.floats(0, 0.5), st.floats(0, 0.5))

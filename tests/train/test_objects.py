@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from spinecho.calib.centre import missing_calibration
 from spinecho.core.errors import DataError
 from spinecho.sim.draws import Draws
-from spinecho.train import sources
-from spinecho.train.objects import Labels, Objects, Pictures, bend
-from spinecho.train.sources import Simulated
+from spinecho.tasks.recon.examples import sources
+from spinecho.tasks.recon.examples.objects import Labels, Objects, Pictures, bend
+from spinecho.tasks.recon.examples.sources import Simulated
 
 
 def seeded(seed=0):

@@ -11,7 +11,7 @@ import toy
 from spinecho.cli import main
 from spinecho.core.state_header import read_metadata
 from spinecho.methods.pretrained import open_learned
-from spinecho.methods.recon import modl
+from spinecho.tasks.recon.methods import modl
 from spinecho.train.journal import read
 
 SMALL = ["--n-unrolls", "1", "--channels", "4", "8", "--blocks", "1", "1", "--cg-iters", "2"]
@@ -39,7 +39,7 @@ def test_trains_validates_and_goes_on(images, tmp_path):
     assert lines[-1]["step"] == 2 and lines[-1]["zero_filled_psnr"] > 0  # gridding, along a trajectory
     assert (out / "pictures" / "step_000002.png").is_file()
     assert read_metadata(out / "weights.safetensors")["trained"]["facts"]["radial"] == 1.0
-    assert isinstance(open_learned(out / "weights.safetensors"), modl.Method)
+    assert isinstance(open_learned("recon", out / "weights.safetensors"), modl.Method)
     assert spinecho(*common) == 0, "nothing left to do"
 
 

@@ -16,11 +16,12 @@ from spinecho.core.image import Image
 from spinecho.io.write import write
 from spinecho.sim.draws import Draws
 from spinecho.sim.scan import Scan, simulate_phantom
+from spinecho.tasks.recon.examples.draw import ready
+from spinecho.tasks.recon.examples.objects import Labels, Pictures
+from spinecho.tasks.recon.examples.raw import RawFile, RawScans
+from spinecho.tasks.recon.examples.sources import Mixed, Simulated, gather
 from spinecho.train.cases import cases
-from spinecho.train.draw import generator, ready
-from spinecho.train.objects import Labels, Pictures
-from spinecho.train.raw import RawFile, RawScans
-from spinecho.train.sources import Mixed, Simulated, gather
+from spinecho.train.draw import generator
 
 DRAWS = Draws(matrix=(32, 40), coils=(1, 4), masks=("random", "equispaced"), accel=(1.5, 3.0))
 

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from spinecho.core.kspace import KSpace
-from spinecho.core.method import Recon
 from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import ifft
 from spinecho.sim.draws import Draws, acquire_random, fine_shape, sample_shape
-from spinecho.train.draw import Seeded
+from spinecho.tasks.recon.base import Recon
+from spinecho.tasks.recon.examples.draw import Seeded
 from spinecho.train.run import Run
 from spinecho.train.settings import Settings
 from spinecho.train.team import Team
@@ -71,4 +71,4 @@ def run(out: Path, team: Team | None = None, **settings) -> Run:
     chosen = Settings(**{"steps": 8, "batch": 2, "save_every": 3, "validate_every": 0, "warmup": 0.2, **settings})
     torch.manual_seed(chosen.seed)
     out.mkdir(exist_ok=True)
-    return Run(method=Method(Config()), name="toy", settings=chosen, out=out, team=team or Team())
+    return Run(method=Method(Config()), task="recon", name="toy", settings=chosen, out=out, team=team or Team())

@@ -1,4 +1,4 @@
-"""The command line: `spinecho COMMAND`; a command is a file under `commands/`, and nothing here imports torch."""
+"""The command line: `spinecho COMMAND`; a command is a file under `commands/`, here or in a task; no torch here."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from spinecho.core.errors import DataError
 from spinecho.core.version import __version__
 
 _FOLDER = Path(__file__).parent / "commands"
+_TASKS = Path(__file__).parents[1] / "tasks"
 BAD_INPUT, INTERRUPTED, DEFECT = 2, 130, 1
-_ON_A_GRID = ("apply", "change", "groupwise", "register")
-_SMALLER = "give images on a coarser grid (the result has that of the fixed image, or of --onto), or fewer --threads"
-_A_PART = "read a part (--slices START STOP), or use --device cpu"
+_LESS_MEMORY = (
+    "give images on a coarser grid (the result has that of the fixed image, or of --onto), or fewer --threads"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,8 +65,14 @@ def _dispatch(arguments: list[str]) -> int:
     commands = _commands()
     if name not in commands:
         raise DataError(f"there is no command {name!r}", do=f"known are {', '.join(commands)}; see spinecho --help")
+    file = commands[name]
+    task = file.parents[1].name
     try:
-        return import_module(f"spinecho.cli.commands.{name}").run(arguments[1:])
+        if file.parent == _FOLDER:
+            return import_module(f"spinecho.cli.commands.{name}").run(arguments[1:])
+        from spinecho.cli import frame
+
+        return frame.run(import_module(f"spinecho.tasks.{task}.commands.{name}"), task, name, arguments[1:])
     except SystemExit as end:  # tyro's way to answer --help (0) and wrong options (2)
         return end.code if isinstance(end.code, int) else BAD_INPUT
 
@@ -79,15 +86,24 @@ def _as_data_error(error: Exception, command: str) -> DataError | None:
     from spinecho.io.limits import out_of_memory
 
     if out_of_memory(error):
-        return DataError("there is not enough memory", do=_SMALLER if command in _ON_A_GRID else _A_PART)
+        file = _commands().get(command)
+        module = (
+            "" if file is None else ".".join(("spinecho", *file.relative_to(_FOLDER.parents[1]).with_suffix("").parts))
+        )
+        return DataError("there is not enough memory", do=getattr(sys.modules.get(module), "LESS_MEMORY", _LESS_MEMORY))
     return None
 
 
-def _commands() -> dict[str, str]:
-    """Names and summaries, read without importing the files."""
-    files = [p for p in sorted(_FOLDER.glob("*.py")) if not p.stem.startswith("_")]
-    docs = {p.stem: ast.get_docstring(ast.parse(p.read_text(encoding="utf-8"))) or "" for p in files}
-    return {name: doc.partition("\n")[0] for name, doc in docs.items()}
+def _commands() -> dict[str, Path]:
+    """Names and files, sorted: those here, and those of the tasks."""
+    folders = [_FOLDER, *sorted(_TASKS.glob("*/commands"))]
+    files = [p for folder in folders for p in folder.glob("*.py") if not p.stem.startswith("_")]
+    return {p.stem: p for p in sorted(files, key=lambda p: p.stem)}
+
+
+def _summary(file: Path) -> str:
+    """First line of a command's docstring, read without importing it."""
+    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
 
 
 def _overview() -> str:
@@ -99,7 +115,7 @@ def _overview() -> str:
             "",
             "From the scanner's raw samples to magnetic resonance images.",
             "",
-            *(f"  {name:<{width}}  {summary}" for name, summary in commands.items()),
+            *(f"  {name:<{width}}  {_summary(file)}" for name, file in commands.items()),
             "",
             "  spinecho recon scan.h5 -o brain.nii.gz    reconstruct a scan",
             "  spinecho COMMAND --help                   options of a command",

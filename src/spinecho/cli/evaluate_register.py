@@ -16,9 +16,9 @@ from spinecho.io.atomic import check_place
 
 if TYPE_CHECKING:
     from spinecho.evaluate.kept import Kept
-    from spinecho.evaluate.registration.contenders import Contender
-    from spinecho.evaluate.registration.pairs import Pair
-    from spinecho.evaluate.registration.rows import PairRow
+    from spinecho.tasks.register.judge.contenders import Contender
+    from spinecho.tasks.register.judge.pairs import Pair
+    from spinecho.tasks.register.judge.rows import PairRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +54,11 @@ def run(arguments: Sequence[str]) -> int:
     import torch
 
     from spinecho.evaluate.kept import Kept, write_csv
-    from spinecho.evaluate.markdown import write_section
-    from spinecho.evaluate.registration.contenders import contender
-    from spinecho.evaluate.registration.markdown import section_text
-    from spinecho.evaluate.registration.pairs import pairs
-    from spinecho.evaluate.registration.rows import PairRow
+    from spinecho.tasks.recon.judge.markdown import write_section
+    from spinecho.tasks.register.judge.contenders import contender
+    from spinecho.tasks.register.judge.markdown import section_text
+    from spinecho.tasks.register.judge.pairs import pairs
+    from spinecho.tasks.register.judge.rows import PairRow
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
@@ -93,7 +93,7 @@ def check(args: Arguments) -> None:
 
 def collected(pairs: Sequence[Pair], contenders: Sequence[Contender], kept: Kept[PairRow]) -> list[PairRow]:
     """All rows, with a line for each as it comes."""
-    from spinecho.evaluate.registration.run import evaluate
+    from spinecho.tasks.register.judge.run import evaluate
 
     rows: list[PairRow] = []
     resumed = 0

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
+from dataclasses import field, fields, is_dataclass, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
 from spinecho.core.errors import DataError
-from spinecho.io.options import WriteOptions
+from spinecho.core.option import HIDDEN, INLINE, Option
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Writing(WriteOptions):
-    """What a person says about the output; the rest is set by the pipeline."""
-
-    input_axes: Annotated[str | None, tyro.conf.Suppress] = None
-    grid_of: Annotated[Path | None, tyro.conf.Suppress] = None
 
 
 def parse(kind: type[T], command: str, description: str, arguments: Sequence[str]) -> T:
@@ -46,40 +38,48 @@ def parse(kind: type[T], command: str, description: str, arguments: Sequence[str
     return found
 
 
-def parse_registration(kind: type[T], command: str, description: str, arguments: Sequence[str]) -> T:
-    """`parse`, with the settings of the method that `--method` names; where both have a name, the command's stays."""
-    from spinecho.methods import registry
-
-    config = registry.load("register", value_of("--method", arguments, "hybrid")).Config
-    own = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    shown = [f.name for f in fields(config) if f.name not in own]
-    return parse(with_settings(kind, config, config(), shown), command, description, arguments)
-
-
-def method_settings(args: object) -> dict[str, Any]:
+def given_settings(args: object) -> dict[str, Any]:
     """The settings that `with_settings` added, defaults included; empty where the method has none."""
     config = getattr(args, "settings", None)
     return {} if config is None else {f.name: getattr(config, f.name) for f in fields(config)}
 
 
 def legible(kind: type[T]) -> type[T]:
-    """The dataclass with help as people read it: an option that may be left out is `--key TEXT`, not {None}|STR."""
+    """The dataclass with help as people read it, and our marks (`core.option`) as the parser's.
+
+    An option that may be left out is `--key TEXT`, not {None}|STR; one that is on by default says what turns it off.
+    """
     changed: list[Any] = []
     hints = get_type_hints(kind, include_extras=True)
     for f in fields(kind):  # type: ignore[arg-type]
         hint = hints[f.name]
-        bare, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        bare, *told = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        marks = [mark for one in told for mark in (_marks(one) if isinstance(one, Option) else [one])]
+        default = field(default=f.default, default_factory=f.default_factory)  # type: ignore[call-overload]
         if isinstance(bare, type) and is_dataclass(bare):
-            inner: Any = legible(bare)
-            changed.append((f.name, Annotated[inner, *marks], field(default_factory=inner)))
+            bare = legible(bare)
+            default = field(default_factory=bare)
         elif f.default is None:
             value = next(a for a in get_args(bare) if a is not type(None))
-            mark = tyro.conf.arg(metavar=_placeholder(value), help_behavior_hint="")
-            changed.append((f.name, Annotated[bare, *marks, mark], None))
+            marks.append(tyro.conf.arg(metavar=_placeholder(value), help_behavior_hint=""))
         elif f.default is True:  # shown as --no-NAME
-            mark = tyro.conf.arg(help_behavior_hint="(default: yes; this turns it off)")
-            changed.append((f.name, Annotated[bare, *marks, mark], True))
+            marks.append(tyro.conf.arg(help_behavior_hint="(default: yes; this turns it off)"))
+        changed.append((f.name, Annotated[(bare, *marks)] if marks else bare, default))
     return make_dataclass(kind.__name__, changed, bases=(kind,), frozen=True, kw_only=True)
+
+
+def _marks(option: Option) -> list[Any]:
+    """Our mark as the parser's."""
+    conf = tyro.conf
+    found: list[Any] = [conf.Positional] * option.positional + [conf.UseAppendAction] * option.repeated
+    found += [conf.Suppress] * option.hidden
+    if option.aliases:
+        found.append(conf.arg(aliases=option.aliases))
+    if option.name is not None:
+        found.append(conf.arg(name=option.name))
+    if option.metavar:
+        found.append(conf.arg(metavar=option.metavar, help_behavior_hint=""))
+    return found
 
 
 def _placeholder(value: Any) -> str:
@@ -107,10 +107,10 @@ def with_settings(
         hints = get_type_hints(config, include_extras=True)
         names = [f.name for f in fields(config)]
         hidden = [n for n in names if shown is not None and n not in shown]
-        hints |= {n: Annotated[hints[n], tyro.conf.Suppress] for n in hidden}
+        hints |= {n: Annotated[hints[n], HIDDEN] for n in hidden}
         marked = [(n, hints[n], field(default=getattr(given, n))) for n in names]
         config = make_dataclass(config.__name__, marked, bases=(config,), frozen=True, kw_only=True)
-    settings: Any = ("settings", Annotated[config, tyro.conf.arg(name="")], field(default_factory=config))
+    settings: Any = ("settings", Annotated[config, INLINE], field(default_factory=config))
     return make_dataclass(kind.__name__, [settings], bases=(kind,), frozen=True, kw_only=True)
 
 

@@ -5,15 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
-
-class Bar(Protocol):
-    """What the caller tells the bar."""
-
-    def __call__(self, done: int, total: int) -> None:
-        """So many of so many slices are done."""
-        ...
+from spinecho.core.job import Bar
 
 
 @contextmanager

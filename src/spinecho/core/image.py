@@ -59,6 +59,16 @@ class Image:
             )
         return self.geometries[0]
 
+    @property
+    def device(self) -> torch.device:
+        """Where the values lie."""
+        return self.values.device
+
+    def to(self, device: torch.device | str) -> Image:
+        """With values and extras on a device."""
+        extras = {name: t.to(device) for name, t in self.extras.items()}
+        return replace(self, values=self.values.to(device), extras=extras)
+
     def magnitude(self) -> Image:
         """Absolute values; channels that are still apart are combined by root sum of squares."""
         values = self.values.abs()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
@@ -96,6 +98,17 @@ class KSpace:
         Cropping and interpolating to the matrix wanted is `spinecho.recon`'s last step, not a method's.
         """
         return Image(values=values, geometries=self.geometries, axes=self.axes, header=self.header, extras=extras)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the samples lie."""
+        return self.samples.device
+
+    def to(self, device: torch.device | str) -> KSpace:
+        """With all tensors on a device."""
+        fields = ("samples", "mask", "traj", "calib", "noise_cov", "target")
+        moved: dict[str, Any] = {f: t.to(device) for f in fields if (t := getattr(self, f)) is not None}
+        return replace(self, **moved)
 
     def part(self, axis: str, index: int) -> KSpace:
         """One entry of a batch axis; the axis stays, with length 1."""

@@ -36,6 +36,10 @@ class Transform(ABC):
     def inverse(self) -> Transform:
         """The map from the moving world to the fixed world."""
 
+    def to(self, device: torch.device | str) -> Transform:
+        """With its fields on a device; a matrix is metadata, and on none."""
+        return self
+
     def __matmul__(self, first: Transform) -> Composite:
         """`(a @ b)(p) = a(b(p))`."""
         return Composite((*_parts(self), *_parts(first)))
@@ -179,6 +183,10 @@ class Displacement(Transform):
         index = _affine_map(inverted_affine(self.geometry.affine), points_mm)
         return points_mm + at_voxels(self.field, index.to(self.field.device)).movedim(0, -1).to(points_mm)
 
+    def to(self, device: torch.device | str) -> Displacement:
+        backward = None if self.backward is None else self.backward.to(device)
+        return replace(self, field=self.field.to(device), backward=backward)
+
     def inverse(self) -> Displacement:
         backward = inverted(self.field, self.geometry.affine) if self.backward is None else self.backward
         return Displacement(backward, self.geometry, self.field)
@@ -208,6 +216,9 @@ class Velocity(Transform):
     def __call__(self, points_mm: Tensor) -> Tensor:
         return self.as_displacement(points_mm)
 
+    def to(self, device: torch.device | str) -> Velocity:
+        return replace(self, field=self.field.to(device))
+
     def inverse(self) -> Velocity:
         return Velocity(-self.field, self.geometry)
 
@@ -222,6 +233,9 @@ class Composite(Transform):
         for part in reversed(self.parts):
             points_mm = part(points_mm)
         return points_mm
+
+    def to(self, device: torch.device | str) -> Composite:
+        return Composite(tuple(part.to(device) for part in self.parts))
 
     def inverse(self) -> Composite:
         return Composite(tuple(part.inverse() for part in reversed(self.parts)))

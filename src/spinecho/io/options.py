@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from spinecho.core.errors import DataError
+from spinecho.core.option import HIDDEN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ class WriteOptions:
     """DICOM series to take patient, study and orientation from"""
     affine: Path | None = None
     """4x4 text file, voxel (x, y, z) to LPS mm, for a scan that does not record its orientation"""
-    grid_of: Path | None = None
+    grid_of: Annotated[Path | None, HIDDEN] = None
     """image file on whose grid the image lies: its affine, codes and units are kept to the bit (set by the pipeline)"""
-    input_axes: str | None = None
+    input_axes: Annotated[str | None, HIDDEN] = None
     """axes order for .npy output (the input's own order, set by the pipeline)"""

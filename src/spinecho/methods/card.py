@@ -1,150 +1,34 @@
-"""The limits on a model card, as numbers: what weights were trained for, and in which ways a scan lies outside."""
+"""Model cards: limits as numbers and words, and texts for people; each task says which limits it understands."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from spinecho.calib.centre import calibration_size, find_centre
-from spinecho.calib.mask_kind import KINDS, mask_kinds
-from spinecho.calib.noise import noise_sigma
 from spinecho.core.errors import DataError
-from spinecho.core.kspace import KSpace
-from spinecho.methods.slices import no_slices, slice_matrix, splitting_axis
-from spinecho.ops.coils import root_sum_of_squares
-from spinecho.ops.fourier import ifft
+from spinecho.core.task import Limit
 
-RANGES = ("coils", "acceleration", "matrix", "noise", "extent_mm")
-"""Limits with a smallest and a largest value: [1, 32]."""
-OTHER = "other"
-MASKS = (*KINDS, OTHER)
-"""What `masks` may list; `other` is a 3-D mask that does not fall apart into slices."""
-_WORDS = ("summary", "anatomy", "data", "licence", "results", "note")
+WORDS = ("summary", "anatomy", "data", "licence", "results", "note")
 """What a card says to people only."""
-TRAJECTORIES = ("radial", "spiral", "other")
-_LIMITS = (*RANGES, "masks", "trajectories", "calibration_lines", "two_dimensional", "contrast_agreement")
 
 
-def check_card(card: Mapping[str, Any]) -> None:
+def check_card(card: Mapping[str, Any], limits: Mapping[str, Limit]) -> None:
     """Refuse a card whose limits would not be understood, and thus not be kept.
 
-    A card holds `coils`, `acceleration` (net: samples of the grid over samples measured), `matrix` (samples along each
-    axis of the slice) and `noise` (its standard deviation relative to the largest pixel of the zero-filled root sum of
-    squares), each as [smallest, largest]; `masks`, a list of words from MASKS;
-    `trajectories`, those of TRAJECTORIES that the network takes beside Cartesian scans (none);
-    `calibration_lines`, the least number;
-    `two_dimensional`, true for networks that see slices; and, for people, texts: `summary` and others. A limit that is
-    left out does not exist. Of registration methods `extent_mm` is the object's size along each axis, and
-    `contrast_agreement` the least that `methods.compare.contrast_agreement` may find, -1 to 1.
+    Parameters
+    ----------
+    limits
+        `task.LIMITS` of the task that the weights are for. A limit that the card leaves out does not exist.
 
     Raises
     ------
     DataError
         Names what is unknown or has the wrong form.
     """
-    if unknown := set(card) - {*_LIMITS, *_WORDS}:
-        do = f"known are {', '.join((*_LIMITS, *_WORDS))}"
-        raise DataError(f"the card has unknown entries: {', '.join(sorted(unknown))}", do=do)
-    for name in RANGES:
-        limit = card.get(name, [0, 1])
-        is_range = isinstance(limit, (list, tuple)) and len(limit) == 2 and all(_is_number(v) for v in limit)
-        if not is_range or limit[0] > limit[1]:
-            raise DataError(f"the card's {name} are {limit!r}", do="write [smallest, largest]")
-    trajectories = card.get("trajectories", [])
-    if not isinstance(trajectories, (list, tuple)) or any(t not in TRAJECTORIES for t in trajectories):
-        do = f"list some of: {', '.join(TRAJECTORIES)}"
-        raise DataError(f"the card's trajectories are {trajectories!r}", do=do)
-    masks = card.get("masks", [])
-    if not isinstance(masks, (list, tuple)) or any(m not in MASKS for m in masks):
-        raise DataError(f"the card's masks are {masks!r}", do=f"list some of: {', '.join(MASKS)}")
-    agreement = card.get("contrast_agreement", 0)
-    if not _is_number(agreement) or not -1 <= agreement <= 1:
-        raise DataError(f"the card's contrast_agreement is {agreement!r}", do="write a number from -1 to 1")
-    if not _is_number(card.get("calibration_lines", 0)) or not isinstance(card.get("two_dimensional", True), bool):
-        raise DataError(
-            "the card's calibration_lines or two_dimensional are wrong", do="write a number, and true or false"
-        )
-
-
-def outside(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
-    """Each way in which a prepared scan lies outside the card, with both numbers; empty where it lies inside.
-
-    Sentences like "64 coils (card: 1 to 32)". Coils are those of the receiver, before compression.
-    """
-    if not kspace.is_cartesian:
-        known = card.get("trajectories", ())
-        if kspace.encoding.trajectory in known:
-            return _counted(card, kspace)
-        return [f"{kspace.encoding.trajectory} trajectory (card: {', '.join(('Cartesian', *known))})"]
-    found = [*_counted(card, kspace), *_sampled(card, kspace)]
-    if "noise" in card and (noise := relative_noise(kspace)) is not None:
-        low, high = card["noise"]
-        found += (
-            [] if low <= noise <= high else [f"noise {noise:.2g} of the brightest pixel (card: {low:g} to {high:g})"]
-        )
-    return found
-
-
-def relative_noise(kspace: KSpace) -> float | None:
-    """Standard deviation of the noise, relative to the largest pixel of the zero-filled root sum of squares."""
-    peak = float(root_sum_of_squares(ifft(kspace.samples)).max())
-    return noise_sigma(kspace) / peak if peak > 0 else None
-
-
-def kinds(kspace: KSpace) -> set[str]:
-    """How the slices of a Cartesian scan were sampled, in the words of MASKS."""
-    assert kspace.mask is not None
-    axis = -3 if kspace.samples.shape[-3] == 1 else splitting_axis(kspace)
-    if axis is None:
-        return {OTHER}
-    size, origin = slice_matrix(kspace), list(find_centre(kspace))
-    del origin[axis]
-    planes = kspace.mask.any(axis).flatten(0, -3).expand(-1, *size).cpu().contiguous().numpy()
-    found: set[str] = set()
-    for plane in {p.tobytes(): p for p in planes}.values():  # np.unique of whole planes takes half a second
-        found |= mask_kinds(plane, (origin[0], origin[1]))
-    return found
-
-
-def _counted(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
-    found: list[str] = []
-    if "coils" in card and not _within(card["coils"], kspace.n_receivers):
-        n = kspace.n_receivers
-        found.append(f"{n} coil{'s' * (n > 1)} {_told(card['coils'])}")
-    sizes = kspace.encoding.matrix[1:]
-    if kspace.encoding.matrix[0] > 1 and card.get("two_dimensional", False):
-        if reason := no_slices(kspace):
-            return [*found, f"3-D: {reason} (card: slices)"]
-        sizes = slice_matrix(kspace)
-    if "matrix" in card and not all(_within(card["matrix"], n) for n in sizes):
-        found.append(f"matrix {' x '.join(map(str, sizes))} {_told(card['matrix'])}")
-    return found
-
-
-def _sampled(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
-    assert kspace.mask is not None
-    found: list[str] = []
-    share = kspace.mask.expand(*kspace.mask.shape[:-3], *kspace.encoding.matrix).float().mean((-3, -2, -1))
-    for factor in sorted({float(1 / share.min().clamp_min(1e-6)), float(1 / share.max())}):
-        if "acceleration" in card and not _within(card["acceleration"], round(factor, 2)):
-            found.append(f"{factor:.1f}-fold undersampled {_told(card['acceleration'])}")
-            break
-    strange = kinds(kspace) - set(card.get("masks", MASKS))
-    if strange:
-        found.append(f"sampling {', '.join(sorted(strange))} (card: {', '.join(card['masks'])})")
-    least = card.get("calibration_lines", 0)
-    if least and kspace.n_coils > 1 and (lines := calibration_size(kspace)) < least:
-        found.append(f"{lines} calibration lines (card: at least {least})")
-    return found
-
-
-def _within(limit: Any, value: float) -> bool:
-    return limit[0] <= value <= limit[1]
-
-
-def _told(limit: Any) -> str:
-    return f"(card: {limit[0]:g} to {limit[1]:g})"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    known = (*limits, *WORDS)
+    if unknown := set(card) - set(known):
+        found = f"the card has unknown entries: {', '.join(sorted(unknown))}"
+        raise DataError(found, do=f"known are {', '.join(known)}")
+    for name, limit in limits.items():
+        if name in card and not limit.accepts(card[name]):
+            raise DataError(f"the card's {name} is {card[name]!r}", do=f"write {limit.wanted}")

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor
 
 from spinecho.core.errors import DataError
-from spinecho.core.method import Recon, Register
+from spinecho.core.method import Method
 from spinecho.core.state import load_state
 from spinecho.core.state_header import header_of, metadata_of, read_metadata
 from spinecho.methods import registry
@@ -21,40 +20,17 @@ from spinecho.methods.card import check_card
 
 _ENTRIES = {"method", "config", "card", "trained"}
 """What the metadata of weights hold: name of the method, all fields of its Config, limits, and how they were made."""
+_LATER = {"task"}
+"""What older files lack: there the method's name alone says which task it is of."""
 
 
-def load_learned(
-    name_or_path: str | Path, settings: Mapping[str, Any] | None = None, device: torch.device | str = "cpu"
-) -> Recon:
-    """A learned reconstruction with its trained weights, ready to run; loaded once a process: never train or move it.
-
-    Parameters
-    ----------
-    name_or_path
-        Name of weights in the package (`varnet_fast`), or a .safetensors file.
-    settings
-        Fields of the method's `Config`; those outside `Method.tunable` must be what the weights were trained with.
-
-    Raises
-    ------
-    DataError
-        If there are no such weights, their file is damaged, they do not fit the method, or a setting cannot be set.
-    """
-    runner = _loaded(name_or_path, settings, device)
-    if not isinstance(runner, Recon):
-        raise DataError("they are weights of a registration method", do="use spinecho register", file=name_or_path)
-    return runner
-
-
-def built(task: str, method: str, settings: Mapping[str, Any], device: torch.device | str = "cpu") -> Recon | Register:
+def built(task: str, method: str, settings: Mapping[str, Any], device: torch.device | str = "cpu") -> Method:
     """The method with its settings; a learned one with its trained weights, on the device.
 
     Parameters
     ----------
-    task
-        `recon` or `register`.
     method
-        Name of a method, or of weights in the package.
+        Name of a method of that task, or of its weights in the package.
     settings
         Fields of its `Config`; a learned method takes `weights` besides, the path of a file (by default those in the
         package), and only lets `Method.tunable` differ from what the weights were trained with.
@@ -64,7 +40,7 @@ def built(task: str, method: str, settings: Mapping[str, Any], device: torch.dev
     DataError
         For an unknown name or setting; it lists the known ones. For a learned method without weights.
     """
-    offer = registry.offer(method, task)
+    offer = registry.offer(task, method)
     module = registry.load(task, offer.method)
     fields = module.Config.__dataclass_fields__
     allowed = {*fields, "weights"} if offer.learned else {*fields}
@@ -75,10 +51,10 @@ def built(task: str, method: str, settings: Mapping[str, Any], device: torch.dev
     if not offer.learned:
         return module.Method(module.Config(**settings))
     file = settings.get("weights") or offer.trained()
-    if (found := method_of(file)) != offer.method:
-        do = f"use --method {found}, or other weights"
-        raise DataError(f"they are weights of the method {found}, {offer.method} was asked for", do=do, file=file)
-    return _loaded(file, {k: v for k, v in settings.items() if k != "weights"}, device)
+    if (trained := method_of(task, file)) != offer.method:
+        do = f"use the method {trained}, or other weights"
+        raise DataError(f"they are weights of the method {trained}, {offer.method} was asked for", do=do, file=file)
+    return load_learned(task, file, {k: v for k, v in settings.items() if k != "weights"}, device)
 
 
 def _check_choices(method: str, config: type, settings: Mapping[str, Any]) -> None:
@@ -91,7 +67,33 @@ def _check_choices(method: str, config: type, settings: Mapping[str, Any]) -> No
             raise DataError(f"{method} has no {name} {settings[name]!r}", do=f"known are {known}")
 
 
-def open_learned(path: str | Path, settings: Mapping[str, Any] | None = None) -> Recon | Register:
+def load_learned(
+    task: str,
+    name_or_path: str | Path,
+    settings: Mapping[str, Any] | None = None,
+    device: torch.device | str = "cpu",
+) -> Method:
+    """A learned method with its trained weights, ready to run; loaded once a process: never train or move it.
+
+    Parameters
+    ----------
+    name_or_path
+        Name of the task's weights in the package (`varnet_fast`), or a .safetensors file.
+    settings
+        Fields of the method's `Config`; those outside `Method.tunable` must be what the weights were trained with.
+
+    Raises
+    ------
+    DataError
+        If there are no such weights, their file is damaged, they do not fit the method, or a setting cannot be set.
+    """
+    path = weights_file(task, name_or_path)
+    status = path.stat()
+    chosen = tuple(sorted((name, _tuples(value)) for name, value in (settings or {}).items()))
+    return _ready(task, path.resolve(), (status.st_mtime_ns, status.st_size), chosen, torch.device(device))
+
+
+def open_learned(task: str, path: str | Path, settings: Mapping[str, Any] | None = None) -> Method:
     """A learned method with weights from a file, as a module of the caller's own, to be trained further or moved.
 
     Raises
@@ -99,10 +101,10 @@ def open_learned(path: str | Path, settings: Mapping[str, Any] | None = None) ->
     DataError
         As `load_learned`.
     """
-    path = weights_file(path)
+    path = weights_file(task, path)
     tensors, metadata = load_state(path)
-    trained = _config(metadata, path)
-    method = _module(metadata["method"]).Method
+    trained = _config(task, metadata, path)
+    method = registry.load(task, metadata["method"]).Method
     config = _with_settings(trained, method.tunable, settings or {}, path.stem)
     with torch.inference_mode(False), torch.random.fork_rng(devices=[]):  # the first, random weights disturb nobody
         try:
@@ -114,7 +116,7 @@ def open_learned(path: str | Path, settings: Mapping[str, Any] | None = None) ->
     return runner.eval()
 
 
-def weights_file(name_or_path: str | Path) -> Path:
+def weights_file(task: str, name_or_path: str | Path) -> Path:
     """The file behind a name or a path.
 
     Raises
@@ -122,54 +124,44 @@ def weights_file(name_or_path: str | Path) -> Path:
     DataError
         If there is none; it lists the names.
     """
-    names = sorted(p.stem for p in registry.WEIGHTS.glob("*.safetensors"))
+    names = registry.weights_names(task)
     if str(name_or_path) in names:
-        return registry.WEIGHTS / f"{name_or_path}.safetensors"
+        return registry.WEIGHTS / task / f"{name_or_path}.safetensors"
     path = Path(name_or_path)
     if path.is_file():
         return path
-    known = ", ".join(names) or "none"
-    raise DataError("there are no such weights", do=f"give a .safetensors file; in the package are {known}", file=path)
+    do = f"give a .safetensors file; in the package are {', '.join(names) or 'none'}"
+    raise DataError("there are no such weights", do=do, file=path)
 
 
-def method_of(path: str | Path) -> str:
+def method_of(task: str, path: str | Path) -> str:
     """Name of the method whose weights a file holds."""
-    return _checked(read_metadata(weights_file(path)), path)["method"]
+    return _checked(task, read_metadata(weights_file(task, path)), path)["method"]
 
 
-def trained_config(path: str | Path) -> Any:
+def trained_config(task: str, path: str | Path) -> Any:
     """The `Config` that weights were trained with."""
-    return _config(read_metadata(weights_file(path)), path)
+    return _config(task, read_metadata(weights_file(task, path)), path)
 
 
-def identity(path: str | Path) -> str:
+def identity(task: str, path: str | Path) -> str:
     """sha256 that stands in a weights file: what must be the same for results to be the same."""
-    path = weights_file(path)
+    path = weights_file(task, path)
     return metadata_of(header_of(path), path)[1]
 
 
-def weights_used(method: str, settings: Mapping[str, Any]) -> list[Path]:
-    """The weights files on which the result of a method depends; `auto` may take any in the package."""
+def weights_used(task: str, method: str, settings: Mapping[str, Any]) -> list[Path]:
+    """The weights files on which the result of a method depends; `auto` may take any of its task in the package."""
     if file := settings.get("weights"):
-        return [weights_file(file)]
-    if method == "auto":
-        return [weights_file(name) for name in registry.weights_names()]
-    return [weights_file(method)] if method in registry.weights_names() else []
-
-
-def _loaded(
-    name_or_path: str | Path, settings: Mapping[str, Any] | None, device: torch.device | str
-) -> Recon | Register:
-    path = weights_file(name_or_path)
-    status = path.stat()
-    chosen = tuple(sorted((name, _tuples(value)) for name, value in (settings or {}).items()))
-    return _ready(path.resolve(), (status.st_mtime_ns, status.st_size), chosen, torch.device(device))
+        return [weights_file(task, file)]
+    names = registry.weights_names(task)
+    return [weights_file(task, name) for name in names if method in (name, "auto")]
 
 
 @lru_cache(maxsize=8)
-def _ready(path: Path, version: tuple[int, int], chosen: tuple[Any, ...], device: torch.device) -> Recon | Register:
+def _ready(task: str, path: Path, version: tuple[int, int], chosen: tuple[Any, ...], device: torch.device) -> Method:
     """`version` is the file's time and size: changed weights are loaded anew."""
-    runner = open_learned(path, dict(chosen))
+    runner = open_learned(task, path, dict(chosen))
     with torch.inference_mode(False):
         return runner.requires_grad_(False).to(device)
 
@@ -186,43 +178,42 @@ def _with_settings(trained: Any, tunable: tuple[str, ...], settings: Mapping[str
     return replace(trained, **settings)
 
 
-def _checked(metadata: Mapping[str, Any], path: str | Path) -> Mapping[str, Any]:
-    if set(metadata) != _ENTRIES:
+def _checked(task: str, metadata: Mapping[str, Any], path: str | Path) -> Mapping[str, Any]:
+    if set(metadata) - _LATER != _ENTRIES:
         found = ", ".join(sorted(metadata)) or "nothing"
         raise DataError(
             f"its metadata hold {found}; weights hold {', '.join(sorted(_ENTRIES))}",
             do="give weights, not a checkpoint of another kind",
             file=path,
         )
-    name = metadata["method"]
-    if registry.task_of(str(name)) is None:
-        learned = ", ".join(n for t in registry.TASKS for n in registry.names(t) if registry.is_learned(t, n)) or "none"
+    name = str(metadata["method"])
+    owners = [metadata["task"]] if "task" in metadata else [t for t, n in registry.learned() if n == name]
+    if (task, name) not in registry.learned() or task not in owners:
+        if owners:
+            found = f"they are weights of {owners[0]}/{name}, wanted are weights for {task}"
+            raise DataError(found, do=f"use spinecho {owners[0]}, or other weights", file=path)
+        learned = ", ".join(n for t, n in registry.learned() if t == task) or "none"
         do = f"learned methods here are {learned}; newer weights want a newer spinecho"
         raise DataError(f"they are weights of the method {name!r}, which is no learned method", do=do, file=path)
     if not isinstance(metadata["card"], dict) or not isinstance(metadata["config"], dict):
         raise DataError("its card or config is no dictionary", do="write it with save_state", file=path)
     try:
-        check_card(metadata["card"])
+        check_card(metadata["card"], registry.task_named(task).limits())
     except DataError as error:
         raise error.within(path) from None
     return metadata
 
 
-def _module(name: str) -> ModuleType:
-    """The file of a learned method, of whatever task."""
-    return registry.load(registry.task_of(name) or "recon", name)
-
-
-def _config(metadata: Mapping[str, Any], path: str | Path) -> Any:
+def _config(task: str, metadata: Mapping[str, Any], path: str | Path) -> Any:
     """The Config in the metadata: every field, and no other; JSON's lists become tuples."""
-    name, stored = _checked(metadata, path)["method"], metadata["config"]
-    kind = _module(name).Config
+    name, stored = _checked(task, metadata, path)["method"], metadata["config"]
+    kind = registry.load(task, name).Config
     known = {f.name for f in fields(kind)}
     if set(stored) != known:
         unknown, absent = sorted(set(stored) - known), sorted(known - set(stored))
-        told = [f"unknown are {', '.join(unknown)}"] * bool(unknown) + [f"missing are {', '.join(absent)}"] * bool(
-            absent
-        )
+        told = [
+            f"{what} are {', '.join(names)}" for what, names in (("unknown", unknown), ("missing", absent)) if names
+        ]
         do = "use the version of spinecho that made them, or train them again"
         raise DataError(f"its settings do not fit {name}: {'; '.join(told)}", do=do, file=path)
     try:
@@ -241,7 +232,7 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def _fill(runner: Recon | Register, tensors: dict[str, Tensor], path: str | Path) -> None:
+def _fill(runner: Method, tensors: dict[str, Tensor], path: str | Path) -> None:
     """Put the weights in; every name, shape and kind of number must be right, and every value finite."""
     wanted = runner.state_dict()
     do = "they belong to another version of the method: train them again, or use that version"

@@ -1,6 +1,7 @@
-"""Methods by name: a file `methods/TASK/NAME.py` is the method NAME; listing them imports none of them.
+"""Tasks and methods by name: `tasks/TASK/methods/NAME.py` is the method NAME of TASK; listing imports none of them.
 
-Weights in the package may add names of their own: `weights/varnet_fast.safetensors` is `varnet` with other weights.
+Weights in the package may add names of their own: `weights/recon/varnet_fast.safetensors` is `varnet` of `recon` with
+other weights.
 """
 
 from __future__ import annotations
@@ -16,11 +17,9 @@ from typing import Any
 from spinecho.core.errors import DataError
 from spinecho.core.state_header import read_metadata
 
-_FOLDER = Path(__file__).parent
-TASKS = ("recon", "register")
-"""The folders of methods that may be learned."""
+TASKS = Path(__file__).parents[1] / "tasks"
 WEIGHTS = Path(__file__).parents[1] / "weights"
-"""Where the package keeps trained weights."""
+"""Where the package keeps trained weights: TASK/NAME.safetensors."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Offer:
     weights
         Its weights in the package; None: there are none.
     task
-        The folder of the method file.
+        The task it is of.
     """
 
     name: str
@@ -46,7 +45,7 @@ class Offer:
     summary: str
     learned: bool
     weights: Path | None
-    task: str = "recon"
+    task: str
 
     @property
     def is_ready(self) -> bool:
@@ -72,9 +71,27 @@ class Offer:
         return self.weights
 
 
+def tasks() -> list[str]:
+    """Names of the tasks: folders with a `task.py`, sorted."""
+    return sorted(p.parent.name for p in TASKS.glob("*/task.py"))
+
+
+def task_named(name: str) -> ModuleType:
+    """The task's module.
+
+    Raises
+    ------
+    DataError
+        If there is no such task; it lists the known ones.
+    """
+    if name not in tasks():
+        raise DataError(f"there is no task {name!r}", do=f"known are {', '.join(tasks())}")
+    return import_module(f"spinecho.tasks.{name}.task")
+
+
 def names(task: str) -> list[str]:
     """Names of a task's method files, sorted."""
-    return sorted(p.stem for p in (_FOLDER / task).glob("*.py") if not p.stem.startswith("_"))
+    return sorted(p.stem for p in (TASKS / task / "methods").glob("*.py") if not p.stem.startswith("_"))
 
 
 def summary(task: str, name: str) -> str:
@@ -90,25 +107,24 @@ def is_learned(task: str, name: str) -> bool:
     return False
 
 
-def task_of(learned: str) -> str | None:
-    """The task of a learned method; None where there is no such method."""
-    return next((t for t in TASKS if learned in names(t) and is_learned(t, learned)), None)
+def learned() -> list[tuple[str, str]]:
+    """(task, name) of everything that can be trained."""
+    return [(t, n) for t in tasks() for n in names(t) if is_learned(t, n)]
 
 
 def load(task: str, name: str) -> ModuleType:
     """The method's module, with its `Config` and `Method`."""
     if name not in names(task):
         raise DataError(f"there is no {task} method {name!r}", do=f"known are {', '.join(names(task))}")
-    return import_module(f"spinecho.methods.{task}.{name}")
+    return import_module(f"spinecho.tasks.{task}.methods.{name}")
 
 
-def weights_names(task: str = "recon") -> list[str]:
-    """Names of the trained weights in the package for a task's methods, sorted; damaged ones count for every task."""
-    methods = names(task)
-    return sorted(p.stem for p in WEIGHTS.glob("*.safetensors") if _trained_method(p) in (None, *methods))
+def weights_names(task: str) -> list[str]:
+    """Names of the trained weights in the package for a task's methods, sorted."""
+    return sorted(p.stem for p in (WEIGHTS / task).glob("*.safetensors"))
 
 
-def offers(task: str = "recon") -> list[Offer]:
+def offers(task: str) -> list[Offer]:
     """All that can be asked for by name: the method files and the weights with names of their own, sorted.
 
     Raises
@@ -120,7 +136,7 @@ def offers(task: str = "recon") -> list[Offer]:
     return [_offer(task, name, name in weights) for name in sorted({*methods, *weights})]
 
 
-def offer(name: str, task: str = "recon") -> Offer:
+def offer(task: str, name: str) -> Offer:
     """What stands behind a name.
 
     Raises
@@ -138,20 +154,12 @@ def offer(name: str, task: str = "recon") -> Offer:
 def _offer(task: str, name: str, has_weights: bool) -> Offer:
     if not has_weights:
         return Offer(name, name, summary(task, name), is_learned(task, name), None, task)
-    path = WEIGHTS / f"{name}.safetensors"
+    path = WEIGHTS / task / f"{name}.safetensors"
     metadata = read_metadata(path)
     method = str(metadata.get("method"))
     card: dict[str, Any] = metadata.get("card") or {}
     told = str(card.get("summary") or "") or (summary(task, method) if method in names(task) else "")
     return Offer(name, method, told, True, path, task)
-
-
-def _trained_method(path: Path) -> str | None:
-    """The method that weights are for; None where they are damaged, which is told when they are used."""
-    try:
-        return str(read_metadata(path).get("method"))
-    except DataError:
-        return None
 
 
 @lru_cache(maxsize=64)
@@ -160,7 +168,7 @@ def _parsed(file: Path) -> ast.Module:
 
 
 def _file(task: str, name: str) -> Path:
-    return _FOLDER / task / f"{name}.py"
+    return TASKS / task / "methods" / f"{name}.py"
 
 
 def _sets_learned(statement: ast.stmt) -> bool:

@@ -1,72 +1,28 @@
-"""Scans by number: a scan is drawn from (seed, step, index) and from nothing else, wherever it is drawn."""
+"""Training examples by number: each is drawn from (seed, part, step, index) and from nothing else."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from spinecho.calib.prepare import prepare
-from spinecho.core.errors import DataError
-from spinecho.core.kspace import KSpace
-from spinecho.methods.example import Example
-
-Draw = Callable[[int, int], KSpace]
-"""(step from 1, index within the step) to a prepared scan with its target."""
-Item = KSpace | Example
-"""What a method's loss takes: a scan, or a pair of heads."""
-Items = Callable[[int, int], Item]
-"""As Draw, for whatever is trained."""
-
 
 @runtime_checkable
-class Source(Protocol):
-    """A supply of scans."""
+class Example(Protocol):
+    """What a method's loss takes: a scan, a series, a volume, a pair, ...; it can be pickled."""
 
-    def scan(self, rng: torch.Generator) -> KSpace:
-        """An undersampled scan with its truth as `target`, not yet prepared."""
+    def to(self, device: torch.device) -> Any:
+        """With all its tensors on the device."""
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class Seeded:
-    """A source whose scans have numbers.
-
-    Parameters
-    ----------
-    seed
-        Of the run.
-    part
-        What the scans are for: "train" and "validate" give different ones.
-    """
-
-    source: Source
-    seed: int
-    part: str = "train"
-
-    def __call__(self, step: int, index: int) -> KSpace:
-        return ready(self.source.scan(generator(self.seed, self.part, step, index)))
+Examples = Callable[[int, int], Example]
+"""(step from 1, index within the step) to an example."""
 
 
 def generator(*place: object) -> torch.Generator:
     """A random generator that depends on the numbers and words given, and on all of them."""
     digest = hashlib.blake2b("/".join(map(str, place)).encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
-
-
-def ready(kspace: KSpace) -> KSpace:
-    """Prepared as `recon` prepares a scan (prewhitened, at most 12 coils, unit maximum), its target on the same scale.
-
-    Raises
-    ------
-    DataError
-        If there is no target, or the samples cannot be used.
-    """
-    if kspace.target is None:
-        raise DataError("a scan without a truth cannot be trained on", do="give fully sampled scans, or images")
-    prepared, scale = prepare(kspace)
-    header = replace(prepared.header, patient=dict(prepared.header.patient))  # a mapping proxy stays in its process
-    return replace(prepared, target=kspace.target.abs().float() / scale, header=header)

@@ -11,11 +11,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from spinecho.core.errors import DataError
-from spinecho.core.kspace import KSpace
-from spinecho.core.method import Recon, Register
-from spinecho.methods.device import scan_to
+from spinecho.core.method import Method
 from spinecho.nets.unet import UNet
-from spinecho.train.draw import Item, generator
+from spinecho.train.draw import Example, generator
 from spinecho.train.settings import Settings
 from spinecho.train.team import Team
 
@@ -27,11 +25,11 @@ class Loss(nn.Module):
     whose scans differ then exchange the same set, and Adam treats a parameter alike however a batch is split.
     """
 
-    def __init__(self, method: Recon | Register) -> None:
+    def __init__(self, method: Method) -> None:
         super().__init__()
         self.method = method
 
-    def forward(self, item: Item) -> Tensor:
+    def forward(self, item: Example) -> Tensor:
         """A scalar."""
         unused = torch.stack([p.sum() for p in self.method.parameters() if p.requires_grad]).sum() * 0
         return self.method.loss(item) + unused  # type: ignore[operator]
@@ -52,7 +50,7 @@ class Gradient:
     team: Team
     device: torch.device
 
-    def __call__(self, step: int, scans: Sequence[Item]) -> float:
+    def __call__(self, step: int, scans: Sequence[Example]) -> float:
         """The mean loss over the batches of all processes; adds its gradient to `.grad`.
 
         `scans` are this process's share. Processes average their gradients, so that each scan counts size / batch.
@@ -81,7 +79,7 @@ class Gradient:
             yield
 
 
-def wrapped(method: Recon | Register, settings: Settings, team: Team) -> Gradient:
+def wrapped(method: Method, settings: Settings, team: Team) -> Gradient:
     """The method's gradient as the settings want it.
 
     Raises
@@ -106,8 +104,8 @@ def wrapped(method: Recon | Register, settings: Settings, team: Team) -> Gradien
     return Gradient(loss, settings, team, next(method.parameters()).device)
 
 
-def _on(item: Item, device: torch.device) -> Item:
-    return scan_to(item, device) if isinstance(item, KSpace) else item.to(device)
+def _on(item: Example, device: torch.device) -> Example:
+    return item.to(device)
 
 
 def compile_networks(module: nn.Module) -> int:

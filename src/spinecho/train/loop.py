@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from spinecho.core.errors import DataError
-from spinecho.train.draw import Items
+from spinecho.train.draw import Examples
 from spinecho.train.gradient import Gradient, wrapped
+from spinecho.train.held_out import HeldOut
 from spinecho.train.prefetch import batches
 from spinecho.train.run import Run, State, begin, journal, save
 from spinecho.train.schedule import ema_decay, rate
-from spinecho.train.validation import HeldOut
 
 _PATIENCE = 20
 """Steps in a row without a finite gradient after which a run has diverged."""
@@ -48,7 +48,7 @@ class Step:
     scores: Mapping[str, float] = field(default_factory=dict)
 
 
-def train(run: Run, draw: Items, validation: HeldOut | None = None) -> Iterator[Step]:
+def train(run: Run, draw: Examples, validation: HeldOut | None = None) -> Iterator[Step]:
     """Train, from the last checkpoint in `run.out` if there is one.
 
     Killed at any moment and called again with the same arguments, it gives the steps that an uninterrupted run gives:

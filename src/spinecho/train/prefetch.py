@@ -14,13 +14,13 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from spinecho.core.errors import DataError
-from spinecho.train.draw import Item, Items
+from spinecho.train.draw import Example, Examples
 
 
 class _Drawn(Dataset[bytes]):
     """Scans by (step, index). They come as bytes through a pipe: shared memory is small in containers."""
 
-    def __init__(self, draw: Items) -> None:
+    def __init__(self, draw: Examples) -> None:
         self.draw = draw
 
     def __getitem__(self, place: tuple[int, int]) -> bytes:  # type: ignore[override]
@@ -30,7 +30,7 @@ class _Drawn(Dataset[bytes]):
             return pickle.dumps(error)
 
 
-def batches(draw: Items, steps: range, indices: Sequence[int], workers: int) -> Iterator[list[Item]]:
+def batches(draw: Examples, steps: range, indices: Sequence[int], workers: int) -> Iterator[list[Example]]:
     """For each step the scans with these indices.
 
     Raises
@@ -69,7 +69,7 @@ def _end_with(parent: int, worker: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _opened(drawn: Iterator[bytes]) -> Item:
+def _opened(drawn: Iterator[bytes]) -> Example:
     try:
         item = pickle.loads(next(drawn))
     except RuntimeError as error:

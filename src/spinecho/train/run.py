@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from spinecho.core.errors import DataError
-from spinecho.core.method import Recon, Register
+from spinecho.core.method import Method
 from spinecho.core.state import save_state
 from spinecho.train import checkpoint
 from spinecho.train.ema import Average
@@ -28,7 +28,7 @@ class Run:
     ----------
     method
         On the device where it is trained.
-    name
+    task, name
         Of the method, as in the registry.
     out
         A folder: `checkpoints/`, `metrics.jsonl`, `pictures/`, `weights.safetensors`. All processes must see it.
@@ -38,7 +38,8 @@ class Run:
         What is worth knowing later (the command, the number of threads); JSON.
     """
 
-    method: Recon | Register
+    method: Method
+    task: str
     name: str
     settings: Settings
     out: Path
@@ -114,6 +115,7 @@ def save(run: Run, state: State, step: int) -> None:
     description = run.description()
     checkpoint.save(run.checkpoints, step, run.method, state.average, state.optimiser, description)
     metadata = {
+        "task": run.task,
         "method": run.name,
         "config": description["config"],
         "card": {},

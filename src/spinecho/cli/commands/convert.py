@@ -7,26 +7,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
-from spinecho.cli.parse import Writing, parse
+from spinecho.cli.parse import parse
 from spinecho.core.errors import DataError
+from spinecho.core.option import INLINE, POSITIONAL
 from spinecho.io.atomic import check_place
-from spinecho.io.options import ReadOptions
+from spinecho.io.options import ReadOptions, WriteOptions
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
     """What a person says."""
 
-    source: Annotated[Path, tyro.conf.Positional]
+    source: Annotated[Path, POSITIONAL]
     """raw data or an image (for DICOM, the folder of a series)"""
-    target: Annotated[Path, tyro.conf.Positional]
+    target: Annotated[Path, POSITIONAL]
     """the new file; its suffix names the format"""
     debug: bool = False
     """show where an error comes from"""
-    read: Annotated[ReadOptions, tyro.conf.arg(name="")] = field(default_factory=ReadOptions)
-    write: Annotated[Writing, tyro.conf.arg(name="")] = field(default_factory=Writing)
+    read: Annotated[ReadOptions, INLINE] = field(default_factory=ReadOptions)
+    write: Annotated[WriteOptions, INLINE] = field(default_factory=WriteOptions)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -35,9 +34,9 @@ def run(arguments: Sequence[str]) -> int:
     if args.target.exists() and args.source.exists() and args.target.samefile(args.source):
         raise DataError("it is the input itself", do="choose another name for the output", file=args.target)
     check_place(args.target)
-    from spinecho.cli.describe import one_line, written
     from spinecho.core.kspace import KSpace
     from spinecho.io.catalogue import check_suffix
+    from spinecho.io.describe import one_line, written
     from spinecho.io.read import read
     from spinecho.io.write import write
 

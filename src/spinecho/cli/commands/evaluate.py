@@ -17,8 +17,8 @@ from spinecho.io.atomic import check_place
 from spinecho.io.options import ReadOptions
 
 if TYPE_CHECKING:
-    from spinecho.evaluate.rows import Row, Rows
-    from spinecho.evaluate.run import Plan, State
+    from spinecho.tasks.recon.judge.rows import Row, Rows
+    from spinecho.tasks.recon.judge.run import Plan, State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,9 +89,9 @@ def run(arguments: Sequence[str]) -> int:
         return evaluate_register.run(arguments[1:])
     args = parse(Arguments, "evaluate", f"{__doc__} Registration: spinecho evaluate register --help", arguments)
     baseline = check(args)
-    from spinecho.evaluate.evaluation import write_evaluation
-    from spinecho.evaluate.markdown import section_text, write_section
-    from spinecho.evaluate.rows import Rows, write_csv
+    from spinecho.tasks.recon.judge.evaluation import write_evaluation
+    from spinecho.tasks.recon.judge.markdown import section_text, write_section
+    from spinecho.tasks.recon.judge.rows import Rows, write_csv
 
     plan = planned(args)
     rows = collected(plan, Rows(args.report))
@@ -132,10 +132,10 @@ def planned(args: Arguments) -> Plan:
     """Scans, masks and methods; bad masks are refused here."""
     import torch
 
-    from spinecho.evaluate.run import Plan
-    from spinecho.evaluate.sources import SimOptions, sources
-    from spinecho.methods.device import choose
+    from spinecho.core.device import choose
     from spinecho.sim.mask_spec import MaskSpec
+    from spinecho.tasks.recon.judge.run import Plan
+    from spinecho.tasks.recon.judge.sources import SimOptions, sources
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
@@ -154,7 +154,7 @@ def planned(args: Arguments) -> Plan:
 
 def collected(plan: Plan, kept: Rows) -> list[Row]:
     """All rows of the plan, with a line for each slice as it is read."""
-    from spinecho.evaluate.run import evaluate
+    from spinecho.tasks.recon.judge.run import evaluate
 
     rows: list[Row] = []
     refused: dict[str, None] = {}

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
 from spinecho.cli.parse import parse
+from spinecho.core.option import INLINE, POSITIONAL
 from spinecho.io.options import ReadOptions
 
 
@@ -17,17 +16,17 @@ from spinecho.io.options import ReadOptions
 class Arguments:
     """What a person says."""
 
-    file: Annotated[Path, tyro.conf.Positional]
+    file: Annotated[Path, POSITIONAL]
     """raw data or an image"""
     debug: bool = False
     """show where an error comes from"""
-    read: Annotated[ReadOptions, tyro.conf.arg(name="")] = field(default_factory=ReadOptions)
+    read: Annotated[ReadOptions, INLINE] = field(default_factory=ReadOptions)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Read the file and print its facts."""
     args = parse(Arguments, "info", __doc__ or "", arguments)
-    from spinecho.cli.describe import facts
+    from spinecho.io.describe import facts
     from spinecho.io.read import read
 
     rows = [("file", str(args.file)), *facts(read(args.file, args.read))]

@@ -19,11 +19,12 @@ from spinecho.train.settings import Settings
 if TYPE_CHECKING:
     import torch
 
-    from spinecho.core.method import Recon, Register
+    from spinecho.core.method import Method
     from spinecho.sim.draws import Draws
-    from spinecho.train.draw import Draw, Items
+    from spinecho.tasks.recon.examples.draw import Draw
+    from spinecho.tasks.recon.examples.validation import HeldOut
+    from spinecho.train.draw import Examples
     from spinecho.train.team import Team
-    from spinecho.train.validation import HeldOut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ def run(arguments: Sequence[str]) -> int:
         raise DataError("it is a file, a folder is wanted", do="choose another name", file=args.out)
     check_place(next(p for p in (args.out, *args.out.absolute().parents) if p.exists()) / "metrics.jsonl")
 
-    from spinecho.methods import device
+    from spinecho.core import device
     from spinecho.train.team import together
 
     with together(device.choose(args.device).type) as (team, own):
@@ -104,7 +105,16 @@ def work(args: Arguments, task: str, name: str, team: Team, device: torch.device
     supply = (_scans if task == "recon" else _pairs)(args, method, device, team, say)
     args.out.mkdir(parents=True, exist_ok=True)
     notes = {"command": command, "processes": team.size, "threads": threads, "device": device.type}
-    job = Run(method=method, name=name, settings=args.loop, out=args.out, facts=_facts(args), notes=notes, team=team)
+    job = Run(
+        method=method,
+        task=task,
+        name=name,
+        settings=args.loop,
+        out=args.out,
+        facts=_facts(args),
+        notes=notes,
+        team=team,
+    )
     first = True
     with progress(f"training {name}") as tell:
         for step in train(job, supply.items, supply.validation):
@@ -124,16 +134,16 @@ def work(args: Arguments, task: str, name: str, team: Team, device: torch.device
 class _Supply:
     """What a run is trained and judged on, and how a judgement is told."""
 
-    items: Items
+    items: Examples
     validation: HeldOut | None
     told: Callable[[Mapping[str, float]], str]
 
 
 def _scans(args: Arguments, method: Recon, device: torch.device, team: Team, say: Callable[[str], None]) -> _Supply:
     """Undersampled scans, for reconstruction."""
-    from spinecho.train.draw import Seeded
-    from spinecho.train.sources import gather
-    from spinecho.train.validation import held_out, told
+    from spinecho.tasks.recon.examples.draw import Seeded
+    from spinecho.tasks.recon.examples.sources import gather
+    from spinecho.tasks.recon.examples.validation import held_out, told
 
     supply = gather(args.data, args.on_broken, say, _draws(args.radial, method, args.method))
     validation = held_out(supply.validate, args.loop, device, team)
@@ -142,9 +152,9 @@ def _scans(args: Arguments, method: Recon, device: torch.device, team: Team, say
 
 def _pairs(args: Arguments, method: Register, device: torch.device, team: Team, say: Callable[[str], None]) -> _Supply:
     """Pairs of heads, for registration."""
-    from spinecho.train.heads import Gathering, gather_heads
-    from spinecho.train.pair_validation import held_out, told
-    from spinecho.train.pairs import Pairs
+    from spinecho.tasks.register.examples.heads import Gathering, gather_heads
+    from spinecho.tasks.register.examples.pairs import Pairs
+    from spinecho.tasks.register.examples.validation import held_out, told
 
     gathering = Gathering(method.config.spacing_mm, args.labels, args.on_broken, say)
     train, validate = gather_heads(args.data, gathering)
@@ -173,9 +183,9 @@ def _taught(draw: Draw, args: Arguments) -> Draw:
     if not 0 <= args.teacher_share <= 1:
         raise DataError(f"--teacher-share is {args.teacher_share:g}", do="give a share from 0 to 1")
     from spinecho.methods.pretrained import load_learned
-    from spinecho.train.distill import Taught
+    from spinecho.tasks.recon.examples.distill import Taught
 
-    return Taught(draw, load_learned(args.teacher), args.teacher_share)
+    return Taught(draw, load_learned("recon", args.teacher), args.teacher_share)
 
 
 def build(args: Arguments, task: str, name: str) -> Any:
@@ -218,13 +228,13 @@ def _draws(radial: float, method: Recon, name: str) -> Draws:
     return Draws(radial=radial)
 
 
-def _opened(path: Path, task: str, name: str, default: Any, given: Any) -> Recon | Register:
+def _opened(path: Path, task: str, name: str, default: Any, given: Any) -> Method:
     """A method with weights from a file, as they were trained: its settings come with them."""
     from spinecho.methods.pretrained import method_of, open_learned
 
-    if (found := method_of(path)) != name:
+    if (found := method_of(task, path)) != name:
         raise DataError(f"they are weights of {found}, not of {name}", do=f"train {task}/{found}", file=path)
-    method = open_learned(path)
+    method = open_learned(task, path)
     trained, wanted, usual = (_values(c) for c in (method.config, given, default))
     if other := [k for k in wanted if wanted[k] not in (usual[k], trained[k])]:
         told = ", ".join(f"{k} {trained[k]} (asked for: {wanted[k]})" for k in other)

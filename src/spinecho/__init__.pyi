@@ -1,0 +1,38 @@
+# made by tools/write_stubs.py
+from spinecho.core.encoding import Encoding as Encoding
+from spinecho.core.errors import DataError as DataError
+from spinecho.core.geometry import Geometry as Geometry
+from spinecho.core.header import Header as Header
+from spinecho.core.image import Image as Image
+from spinecho.core.kspace import KSpace as KSpace
+from spinecho.core.transform import Affine as Affine
+from spinecho.core.transform import Composite as Composite
+from spinecho.core.transform import Displacement as Displacement
+from spinecho.core.transform import Rigid as Rigid
+from spinecho.core.transform import Transform as Transform
+from spinecho.core.transform import Velocity as Velocity
+from spinecho.core.version import __version__ as __version__
+from spinecho.io.read import read as read
+from spinecho.io.write import write as write
+from spinecho.tasks.recon.run import recon as recon
+from spinecho.tasks.register.run import register as register
+
+HOMES: dict[str, str]
+__all__ = [
+    "Affine",
+    "Composite",
+    "DataError",
+    "Displacement",
+    "Encoding",
+    "Geometry",
+    "Header",
+    "Image",
+    "KSpace",
+    "Rigid",
+    "Transform",
+    "Velocity",
+    "read",
+    "recon",
+    "register",
+    "write",
+]

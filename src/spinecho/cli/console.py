@@ -1,0 +1,25 @@
+"""Where commands speak: lines on the terminal, warnings beside them, a bar with the time left."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+
+from spinecho.cli.progress import progress
+from spinecho.core.job import Bar
+
+
+class Terminal:
+    """Standard output and standard error."""
+
+    def say(self, text: str) -> None:
+        """A line on standard output, at once: other programs wait for it."""
+        print(text, flush=True)
+
+    def warn(self, text: str) -> None:
+        """`warning: ...` on standard error."""
+        print(f"warning: {text}", file=sys.stderr)
+
+    def progress(self, what: str) -> AbstractContextManager[Bar]:
+        """A bar on a terminal, nothing elsewhere."""
+        return progress(what)

@@ -1,1 +1,0 @@
-"""Registration judged: pairs, methods and fields from elsewhere, rows, tables."""

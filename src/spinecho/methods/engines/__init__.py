@@ -1,1 +1,0 @@
-"""Classical registration programs, each run by `work.py` in a process (and an interpreter) of its own."""

@@ -1,1 +1,0 @@
-"""Reconstruction methods: KSpace -> Image, one file each."""

@@ -1,1 +1,0 @@
-"""Registration methods: one file each."""

@@ -1,0 +1,1 @@
+"""What spinecho does: one folder for each task, none of which knows another."""

@@ -1,0 +1,1 @@
+"""Reconstruction: k-space to image."""

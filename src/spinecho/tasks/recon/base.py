@@ -1,0 +1,33 @@
+"""What a reconstruction method is: KSpace -> Image."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from spinecho.core.image import Image
+from spinecho.core.kspace import KSpace
+from spinecho.core.method import Method
+
+
+class Recon(Method):
+    """Reconstruction.
+
+    The scan is prepared: prewhitened, scaled to unit maximum, float32, on one device; batch axes are reconstructed
+    together. The scan given to `loss` is prepared alike, and carries `target` on the scale of its samples.
+    """
+
+    whole_series: ClassVar[bool] = False
+    """True where frames must be seen together (locally low rank), so that a long series is not cut along time."""
+
+    @abstractmethod
+    def forward(self, kspace: KSpace) -> Image:
+        """Reconstruct; values lie on the encoded grid (`kspace.image(x)` wraps them)."""
+
+    @classmethod
+    def refusal(cls, kspace: KSpace) -> str | None:
+        """Why this method cannot take this scan, as one sentence; None if it can."""
+        return None
+
+    def __call__(self, kspace: KSpace) -> Image:
+        return super().__call__(kspace)

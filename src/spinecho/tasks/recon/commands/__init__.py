@@ -1,0 +1,1 @@
+"""Commands of reconstruction: one file each, found by listing this folder."""

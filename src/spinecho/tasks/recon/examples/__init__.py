@@ -1,0 +1,1 @@
+"""What learned reconstruction is trained on: scans drawn of objects, raw scans, held-out ones."""

@@ -1,0 +1,41 @@
+"""A teacher: the target becomes in part what a larger network makes of the scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from spinecho.core.kspace import KSpace
+from spinecho.tasks.recon.base import Recon
+from spinecho.tasks.recon.examples.draw import Draw
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """Scans whose target is (1 - share) truth + share |teacher's image|.
+
+    A student with few weights cannot follow every detail of the truth; what no teacher recovers is noise to it.
+
+    Source: Hinton, Vinyals and Dean 2015, arXiv:1503.02531, for the idea; here images are averaged, not losses.
+
+    Parameters
+    ----------
+    draw
+        Where the scans come from.
+    teacher
+        A trained method; its noise floor is not part of its image here.
+    share
+        Of the teacher in the target, 0 to 1.
+    """
+
+    draw: Draw
+    teacher: Recon
+    share: float = 0.5
+
+    def __call__(self, step: int, index: int) -> KSpace:
+        kspace = self.draw(step, index)
+        assert kspace.target is not None
+        with torch.no_grad():
+            shown = self.teacher(kspace).values.abs()
+        return replace(kspace, target=torch.lerp(kspace.target.abs(), shown.to(kspace.target.dtype), self.share))

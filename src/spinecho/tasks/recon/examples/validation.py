@@ -1,0 +1,141 @@
+"""How good a method is on scans it is not trained on, beside zero-filled; with a picture of one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from spinecho.core.kspace import KSpace
+from spinecho.io.atomic import replacing
+from spinecho.io.display import upright
+from spinecho.metrics.image import score
+from spinecho.ops.grid import to_recon_grid
+from spinecho.tasks.recon.base import Recon
+from spinecho.tasks.recon.examples.draw import Seeded, Source
+from spinecho.tasks.recon.methods import gridding, zero_filled
+from spinecho.train.settings import Settings
+from spinecho.train.team import Team
+
+_PART = "validate"
+_METRICS = ("psnr", "ssim", "nmse")
+
+
+class Validation:
+    """Held-out scans, scored by fastMRI's protocol (`metrics.PROTOCOL`), each scan a volume.
+
+    Parameters
+    ----------
+    scans
+        Prepared, with targets; the same ones for every step. With several processes each holds its share.
+    """
+
+    def __init__(self, scans: Sequence[KSpace], device: torch.device, team: Team) -> None:
+        self.scans, self.device, self.team = scans, device, team
+        self.baseline = self._mean([_scores(k, _magnitude(_start(k), k)) for k in scans])
+
+    def scores(self, method: Recon) -> dict[str, float]:
+        """Mean psnr (dB), ssim and nmse, and the same of zero-filled."""
+        found = self._mean([_scores(k, self.predict(method, k)) for k in self.scans])
+        return found | {f"zero_filled_{name}": value for name, value in self.baseline.items()}
+
+    def predict(self, method: Recon, kspace: KSpace) -> Float[Tensor, "*batch 1 z y x"]:
+        """The method's magnitude image on the target's grid, on the processor."""
+        training = method.training
+        method.eval()
+        try:
+            with torch.inference_mode():
+                return _magnitude(method, kspace.to(self.device)).cpu()
+        finally:
+            method.train(training)
+
+    def picture(self, method: Recon, path: Path) -> None:
+        """Zero-filled, prediction, truth and error of the first scan, as a PNG."""
+        kspace = self.scans[0]
+        assert kspace.target is not None
+        start = _magnitude(_start(kspace), kspace)
+        images = [_slice(x, kspace) for x in (start, self.predict(method, kspace), kspace.target)]
+        with replacing(path) as temporary:
+            temporary.write_bytes(_drawn(images))
+
+    def _mean(self, rows: list[dict[str, float]]) -> dict[str, float]:
+        rows = self.team.gather(rows)
+        return {name: sum(row[name] for row in rows) / len(rows) for name in _METRICS}
+
+
+def held_out(source: Source, settings: Settings, device: torch.device, team: Team) -> Validation | None:
+    """The scans that a run's validations share; None where the settings want no validation."""
+    if not settings.validate_every or not settings.validation_scans:
+        return None
+    draw = Seeded(source, settings.seed, _PART)
+    return Validation([draw(0, index) for index in team.share(settings.validation_scans)], device, team)
+
+
+def told(scores: Mapping[str, float]) -> str:
+    """The scores of a validation in words."""
+    return (
+        f"psnr {scores['psnr']:.2f} dB (zero-filled {scores['zero_filled_psnr']:.2f}), "
+        f"ssim {scores['ssim']:.3f} ({scores['zero_filled_ssim']:.3f})"
+    )
+
+
+def _start(kspace: KSpace) -> Recon:
+    """What is done without any method: zero-filled, or gridding along a trajectory."""
+    if kspace.is_cartesian:
+        return zero_filled.Method(zero_filled.Config())
+    return gridding.Method(gridding.Config())
+
+
+def _magnitude(method: Recon, kspace: KSpace) -> Tensor:
+    return to_recon_grid(method(kspace), kspace.encoding).values.abs().float()
+
+
+def _scores(kspace: KSpace, prediction: Tensor) -> dict[str, float]:
+    assert kspace.target is not None
+    target, found = (x.reshape(-1, *x.shape[-2:]) for x in (kspace.target.cpu(), prediction.cpu()))
+    scores = score(target, found)
+    return {name: getattr(scores, name) for name in _METRICS}
+
+
+def _slice(x: Tensor, kspace: KSpace) -> Tensor:
+    """The middle plane of the first image, the right way up, rows and columns."""
+    volume = x.reshape(-1, *x.shape[-3:])[0]
+    return upright(volume, kspace.geometries[0])[volume.shape[0] // 2]
+
+
+@dataclass(frozen=True)
+class _Panel:
+    title: str
+    values: Tensor
+    top: float
+
+
+def _drawn(images: Sequence[Tensor]) -> bytes:
+    """The picture's bytes: all images in one window, the error in a fifth of it."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    start, found, target = images
+    top = float(torch.quantile(target.flatten(), 0.995)) or 1.0
+    panels = [
+        _Panel("zero-filled", start, top),
+        _Panel("prediction", found, top),
+        _Panel("truth", target, top),
+        _Panel("|error| x 5", (found - target).abs(), top / 5),
+    ]
+    rows, columns = target.shape
+    figure = Figure(figsize=(12, 3 * rows / columns + 0.35), dpi=100, facecolor="black")
+    canvas = FigureCanvasAgg(figure)
+    for i, panel in enumerate(panels):
+        axes = figure.add_axes((i / 4, 0, 0.995 / 4, 1 - 0.35 / figure.get_figheight()))
+        axes.imshow(panel.values.numpy(), cmap="gray", vmin=0, vmax=panel.top, interpolation="nearest")
+        axes.set_title(panel.title, color="white", size=10)
+        axes.set_axis_off()
+    buffer = io.BytesIO()
+    canvas.print_png(buffer)
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""How reconstructions are judged: cases with a truth, protocol, oracles, tables, pages."""

@@ -1,0 +1,86 @@
+"""A scan with what several methods made of it: what reports and tables are written from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+
+import torch
+from torch import Tensor
+
+from spinecho.core.image import Image
+from spinecho.core.kspace import KSpace
+from spinecho.methods import registry
+from spinecho.metrics.image import Scores, score
+from spinecho.tasks.recon.run import build, recon, refusal
+
+SIMPLEST = ("zero_filled", "gridding")
+"""Baselines, shown first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What one method made of a scan, how long it took, and its scores where there is a truth."""
+
+    method: str
+    image: Image
+    seconds: float
+    settings: Mapping[str, object] = field(default_factory=dict[str, object])
+    scores: Scores | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A scan, its results, and why the other methods were not run."""
+
+    title: str
+    kspace: KSpace
+    results: tuple[Result, ...]
+    refused: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def run_method(kspace: KSpace, method: str, **settings: object) -> Result:
+    """Reconstruct, with the time it took and its scores."""
+    begin = time.perf_counter()
+    image = recon(kspace, method, **settings)
+    seconds = time.perf_counter() - begin
+    config = build(method, settings, kspace.samples.device).config
+    return Result(
+        method=method, image=image, seconds=seconds, settings=asdict(config), scores=score_image(kspace, image)
+    )
+
+
+def run_all(kspace: KSpace, title: str) -> Iterator[Case]:
+    """Reconstruct with every method that applies; yields the case as it grows, the last one is complete."""
+    results: list[Result] = []
+    refused: dict[str, str] = {}
+    names = {*registry.names("recon"), *registry.weights_names("recon")} - {"auto"}
+    for name in sorted(names, key=lambda n: (n not in SIMPLEST, n)):
+        if reason := refusal(name, kspace):
+            refused[name] = reason
+        else:
+            clean = kspace.target is not None and "simulated" in kspace.header.flags and shows_floor(name)
+            results.append(run_method(kspace, name, **({"noise_floor": False} if clean else {})))
+        yield Case(title=title, kspace=kspace, results=tuple(results), refused=dict(refused))
+
+
+def shows_floor(name: str) -> bool:
+    """Whether a method's image has the noise power of all coils, unless told otherwise."""
+    offer = registry.offer("recon", name)
+    return offer.learned and "noise_floor" in registry.load("recon", offer.method).Config.__dataclass_fields__
+
+
+def score_image(kspace: KSpace, image: Image) -> Scores | None:
+    """Scores against the scan's own truth, as they are (no scale is fitted); None without one."""
+    if kspace.target is None:
+        return None
+    return score(flat_slices(kspace.target), flat_slices(image.values))
+
+
+def flat_slices(values: Tensor) -> Tensor:
+    """Magnitude of (*batch, channel, z, y, x) as (slice, y, x): all batch entries and z one after the other."""
+    magnitude = values.abs()
+    if magnitude.shape[-4] > 1:
+        magnitude = magnitude.square().sum(-4, keepdim=True).sqrt()
+    return torch.flatten(magnitude, 0, -3).double()

@@ -1,0 +1,43 @@
+"""Which code and weights made a row, so that rows of an earlier run are used only where they would come out again."""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from spinecho.methods import registry
+from spinecho.tasks.recon.judge.bart import bart_version
+from spinecho.tasks.recon.judge.oracle import NAMES
+
+_PACKAGE = Path(__file__).parents[3]
+_MAKES_IMAGES = ("core", "ops", "calib", "solve", "nets", "tasks/recon")
+_JUDGES = ("metrics/image.py", "tasks/recon/judge/protocol.py")
+_ORACLE = ("tasks/recon/judge/oracle.py", "tasks/recon/judge/bart.py")
+
+
+def version_of(method: str) -> str:
+    """A digest of everything that decides a method's row, beside the scan.
+
+    For bart's oracle that is bart's version and how it is called, so that changes in our methods do not repeat it.
+    """
+    if method == "oracle":
+        return _joined(bart_version(), _files(*_JUDGES, *_ORACLE))
+    name, _, file = method.partition("+")[0].partition("=")
+    weights = Path(file) if file else registry.WEIGHTS / "recon" / f"{name}.safetensors"
+    trained = sha256(weights.read_bytes()).hexdigest() if weights.exists() else ""
+    return _joined(trained, _files(*_JUDGES, *(_ORACLE if method in NAMES else ()), *_MAKES_IMAGES))
+
+
+@cache
+def _files(*names: str) -> str:
+    digest = sha256()
+    for name in names:
+        path = _PACKAGE / name
+        for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _joined(*parts: str) -> str:
+    return sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Reconstruction methods: one file each, found by listing this folder."""

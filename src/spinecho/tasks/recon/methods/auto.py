@@ -1,0 +1,121 @@
+"""Auto: looks at how the scan was sampled, takes the method that suits it, and says which and why.
+
+The image's history tells the choice ("auto took l1_wavelet: irregular lines, 4.0-fold undersampled, 24 calibration
+lines, 8 coils"). Where the first choice cannot take the scan, for example without calibration lines, the next is tried,
+down to the plain inverse transform.
+
+Trained weights come first (but for series, where `llr` sees all frames), and only inside their model card: a scan
+outside it, or an image that contradicts the measured samples, goes to the classical methods, and the history says why.
+
+Source: no paper; among methods for undersampled scans the order is that of psnr on one real brain slice, equispaced
+lines, R = 3 and 4.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from spinecho.calib.pattern import Pattern, patterns
+from spinecho.core.errors import DataError
+from spinecho.core.image import Image
+from spinecho.core.kspace import KSpace
+from spinecho.methods import registry
+from spinecho.ops.sampling import acceleration
+from spinecho.tasks.recon.base import Recon
+from spinecho.tasks.recon.guard import compared
+from spinecho.tasks.recon.limits import outside
+from spinecho.tasks.recon.run import build, refusal
+from spinecho.tasks.recon.slices import is_out_of_memory
+
+_SERIES = ("time", "repetition")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    pass
+
+
+class Method(Recon):
+    config: Config
+    whole_series: ClassVar[bool] = True  # it may take llr
+
+    @classmethod
+    def refusal(cls, kspace: KSpace) -> str | None:
+        refused = {name: refusal(name, kspace) for name in choices(kspace)[0]}
+        if all(refused.values()):
+            return "no method takes it: " + "; ".join(f"{name}: {why}" for name, why in refused.items())
+        return None
+
+    def forward(self, kspace: KSpace) -> Image:
+        names, why = choices(kspace)
+        passed: list[str] = []
+        for name in names:
+            reason = refusal(name, kspace)
+            try:
+                if reason is None:
+                    image, reason = _attempt(name, kspace)
+                    if not reason:
+                        note = "".join(f"; not {p}" for p in passed)
+                        return replace(image, header=image.header.noted(f"auto took {name}: {why}{note}"))
+            except DataError as error:
+                reason = error.found
+            passed.append(f"{name}, since {reason}")
+        raise DataError("no method takes this scan: " + "; ".join(passed), do="see `spinecho info FILE`")
+
+
+def _attempt(name: str, kspace: KSpace) -> tuple[Image, str | None]:
+    """A method's image, and for trained weights why it is better not taken."""
+    runner = build(name, {}, kspace.samples.device)
+    if strange := outside(runner.card, kspace) if runner.learned else []:
+        raise DataError(f"the scan is outside its card: {', '.join(strange)}")
+    try:
+        image = runner(kspace)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise DataError("there is not enough memory for it") from None
+    return compared(image, kspace) if runner.learned else (image, None)
+
+
+def choices(kspace: KSpace) -> tuple[tuple[str, ...], str]:
+    """Names of methods, best first, and what of the scan decided the order."""
+    coils = f"{kspace.n_coils} coil{'s' * (kspace.n_coils > 1)}"
+    if not kspace.is_cartesian:
+        return ("nufft_cg", "gridding"), f"{kspace.encoding.trajectory} trajectory, {coils}"
+    found = patterns(kspace)
+    names, sampling = _for_pattern(found[0])
+    if names == ("zero_filled",) and any(_for_pattern(p)[0] != names for p in found):
+        names, sampling = _UNDERSAMPLED, "some frames or slices undersampled"
+    if names is not _UNDERSAMPLED:
+        return names, f"{sampling}, {coils}"
+    series = [kspace.samples.shape[i] for i, a in enumerate(kspace.axes) if a in _SERIES]
+    frames = max(series, default=1)
+    lines = " x ".join(str(n) for n in found[0].calibration_size if n > 1) or "no"
+    if kspace.calib is not None:
+        lines = "separate"
+    assert kspace.mask is not None
+    factor = f"{acceleration(kspace.mask):.1f}-fold undersampled"
+    facts = f"{sampling}, {factor}, {lines} calibration lines, {coils}"
+    names = (*trained(), *names)
+    return (("llr", *names), f"{frames} frames, {facts}") if frames > 1 else (names, facts)
+
+
+def trained() -> tuple[str, ...]:
+    """Learned methods that are tried before all classical ones, as far as their weights are in the package."""
+    return tuple(name for name in _LEARNED if name in registry.weights_names("recon"))
+
+
+_LEARNED = ("varnet",)
+_UNDERSAMPLED = ("l1_wavelet", "cg_sense", "grappa", "zero_filled")
+
+
+def _for_pattern(pattern: Pattern) -> tuple[tuple[str, ...], str]:
+    lattice = pattern.lattice
+    full = lattice is not None and lattice.acceleration == 1 and bool(pattern.readout[slice(*pattern.extent[2])].all())
+    if full and pattern.one_sided:
+        axes = " and ".join(("k2", "k1", "k0")[a] for a in pattern.one_sided)
+        return ("pocs", "homodyne", "zero_filled"), f"partial Fourier along {axes}"
+    if full:
+        return ("zero_filled",), "fully sampled"
+    return _UNDERSAMPLED, f"regular phase encodes, {lattice}" if lattice is not None else "irregular phase encodes"

@@ -1,0 +1,1 @@
+"""What several reconstruction methods are made of."""

@@ -1,0 +1,85 @@
+"""From samples as read to the image a person wants: prepare, run a method, check it, crop, put the scale back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from spinecho.calib.noise import with_noise_power
+from spinecho.calib.prepare import prepare
+from spinecho.core.errors import DataError
+from spinecho.core.image import Image
+from spinecho.core.kspace import KSpace
+from spinecho.methods import registry
+from spinecho.methods.pretrained import built
+from spinecho.ops.grid import to_recon_grid
+from spinecho.tasks.recon.base import Recon
+from spinecho.tasks.recon.guard import guarded
+
+
+def recon(kspace: KSpace, method: str = "auto", **settings: Any) -> Image:
+    """Reconstruct a scan.
+
+    Parameters
+    ----------
+    kspace
+        As read: any scale, any coils; on the device where the work shall be done.
+    method
+        Name of a file under `methods/recon`, or of trained weights in the package; `auto` looks at the scan and says in
+        the history what it took.
+    settings
+        Fields of that method's `Config`; for a learned method also `weights`, a file to use instead of those in the
+        package.
+
+    Returns
+    -------
+    Image (*batch, 1, z, y, x) at the matrix the scan asks for, on the scale of the samples, for the
+    unitary FFT. Methods with coil maps add the extras `csm` and `residual`:
+    A^H (A x - y), what the image leaves of the measured samples.
+
+    Raises
+    ------
+    DataError
+        If the scan cannot be used, the method cannot take it, or a setting is unknown.
+    """
+    runner = build(method, settings, kspace.samples.device)
+    prepared, scale = prepare(kspace)
+    if reason := runner.refusal(prepared):
+        raise DataError(f"{method} cannot take this scan: {reason}", do="see `spinecho list`, or leave out --method")
+    with torch.inference_mode():
+        image = with_noise_floor(guarded(runner(prepared), prepared, runner))
+        values = image.values * scale
+        return to_recon_grid(replace(image, values=values, extras=_scaled(image, scale)), prepared.encoding)
+
+
+def build(method: str, settings: Mapping[str, Any], device: torch.device | str = "cpu") -> Recon:
+    """The method with its settings, as `pretrained.built` says."""
+    runner = built("recon", method, settings, device)
+    assert isinstance(runner, Recon)
+    return runner
+
+
+def refusal(method: str, kspace: KSpace) -> str | None:
+    """Why a method cannot take a scan (prepared or not), or cannot be run at all; None if it can."""
+    offer = registry.offer("recon", method)
+    if not offer.is_ready:
+        return offer.missing
+    return registry.load("recon", offer.method).Method.refusal(kspace)
+
+
+def with_noise_floor(image: Image) -> Image:
+    """The picture a scanner would show: where a method left the extra `noise_floor` (the root of the noise power of all
+    coils together), sqrt(|x|^2 + noise_floor^2) in place of its noise-free x. After the guard, which compares x."""
+    extras = dict(image.extras)
+    level = extras.pop("noise_floor", None)
+    if level is None:
+        return image
+    header = image.header.noted("shown with the noise power of all coils: sqrt(|x|^2 + n sigma^2)")
+    return replace(image, values=with_noise_power(image.values, float(level)), extras=extras, header=header)
+
+
+def _scaled(image: Image, scale: float) -> dict[str, torch.Tensor]:
+    return {name: value * scale if name == "residual" else value for name, value in image.extras.items()}

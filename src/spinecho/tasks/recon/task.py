@@ -1,0 +1,53 @@
+"""Reconstruction: raw samples in, images out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spinecho.core.image import Image
+    from spinecho.core.kspace import KSpace
+    from spinecho.core.task import Limit
+    from spinecho.tasks.recon.base import Recon
+
+WHAT = "reconstruction"
+DEFAULT = "auto"
+
+
+def base() -> type[Recon]:
+    """KSpace -> Image."""
+    from spinecho.tasks.recon.base import Recon
+
+    return Recon
+
+
+def limits() -> Mapping[str, Limit]:
+    """Coils, acceleration, matrix, noise, masks, trajectories, calibration lines."""
+    from spinecho.tasks.recon.limits import LIMITS
+
+    return LIMITS
+
+
+def outside(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
+    """Each way in which a prepared scan lies outside the card."""
+    from spinecho.tasks.recon import limits
+
+    return limits.outside(card, kspace)
+
+
+def scenes() -> dict[str, tuple[KSpace]]:
+    """Eight coils: all samples, regular and random lines with a calibration block, spokes."""
+    from dataclasses import replace
+
+    from spinecho.calib.prepare import prepare
+    from spinecho.sim.scan import Scan, simulate_phantom
+
+    made = Scan(matrix=(1, 32, 40), n_coils=8, snr=50.0, seed=1)
+    ways = {"full": "full", "regular": "equispaced:2:12", "random": "random:2:12:0", "spokes": "radial:40"}
+    return {name: (prepare(simulate_phantom(replace(made, sampling=way)).kspace)[0],) for name, way in ways.items()}
+
+
+def same(one: Image, other: Image) -> float:
+    """Of the complex values, relative to the largest."""
+    return float((one.values - other.values).abs().max() / other.values.abs().max())

@@ -1,0 +1,1 @@
+"""Registration: two volumes to the transform between them."""

@@ -1,0 +1,1 @@
+"""Templates of a cohort: registration of many to their mean."""

@@ -1,0 +1,141 @@
+"""Change between two visits of one patient: a map of volume change in percent, and that of each labelled region."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from spinecho.core.errors import DataError
+from spinecho.core.job import Job
+from spinecho.core.option import OUTPUTS, POSITIONAL
+from spinecho.io.catalogue import check_suffix
+from spinecho.io.options import WriteOptions
+from spinecho.tasks.register.carry import check_inputs, check_name, check_outputs, on_grid, read_labels
+
+if TYPE_CHECKING:
+    from spinecho.tasks.register.change import Change, RegionChange
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What a person says."""
+
+    baseline: Annotated[Path, POSITIONAL]
+    """the first visit: NIfTI, mgz, a DICOM series, ..."""
+    followup: Annotated[Path, POSITIONAL]
+    """the later visit of the same patient, preferably the same sequence"""
+    output: Annotated[tuple[Path, ...], OUTPUTS] = ()
+    """where the map goes: percent of volume gained (over 0) or lost, on the baseline's grid"""
+    labels: Path | None = None
+    """label map of the baseline: the change of each region is told"""
+    table: Path | None = None
+    """write the regions' changes (.csv)"""
+    report: Path | None = None
+    """write a page with pictures, the map and the regions (.html)"""
+    method: str = "hybrid"
+    """registration method (spinecho list). Its settings: --method NAME --help"""
+    restarts: int = 2
+    """times that both registrations are repeated from perturbed starts: what the intervals come from"""
+    seed: int = 0
+    """of the perturbed starts"""
+    threads: int | None = None
+    """processor threads (default: all)"""
+    debug: bool = False
+    """show where an error comes from"""
+
+
+def run(args: Arguments, job: Job) -> None:
+    """Register both ways, write, and say what was found."""
+    import torch
+
+    from spinecho.io.read import read_image
+    from spinecho.io.write import check_image_output, write
+    from spinecho.tasks.register.change import change, region_changes
+
+    baseline, followup = read_image(args.baseline), read_image(args.followup)
+    labels = None if args.labels is None else read_labels(args.labels)
+    for path in args.output:
+        check_image_output(path, baseline.geometry.oriented, WriteOptions())
+    generator = torch.Generator().manual_seed(args.seed)
+    with job.console.progress(args.method) as bar:
+        found = change(
+            baseline, followup, generator, args.method, settings=job.settings, restarts=args.restarts, tell=bar
+        )
+    for warning in found.forward.warnings:
+        job.console.warn(warning)
+    header = baseline.header.noted(f"percent of volume gained until {args.followup.name}, by {args.method}")
+    percent = replace(found.percent, header=header)
+    for path in args.output:
+        write(percent, path, on_grid(WriteOptions(), args.baseline, percent))
+        job.console.say(
+            f"wrote {path}: percent, {float(percent.values.min()):.1f} to {float(percent.values.max()):.1f}"
+        )
+    regions = [] if labels is None else region_changes(found, labels)
+    tell(regions, job)
+    if args.table is not None:
+        write_table(args.table, regions)
+        job.console.say(f"wrote {args.table}")
+    if args.report is not None:
+        _report(args, found, baseline, followup, regions, job)
+
+
+def check(args: Arguments, job: Job) -> None:
+    """Refuse what cannot be read or written, before the work is done."""
+    outputs = [*args.output, *([args.table] if args.table else []), *([args.report] if args.report else [])]
+    inputs = [args.baseline, args.followup, *([args.labels] if args.labels else [])]
+    if not outputs and args.labels is None:
+        raise DataError("there is nothing to tell", do="give -o change.nii.gz, or --labels, or --report")
+    if args.table is not None and args.labels is None:
+        raise DataError("--table lists regions", do="give --labels with it")
+    if args.restarts < 0:
+        raise DataError(f"--restarts {args.restarts}", do="give 0 or more")
+    check_inputs(inputs)
+    if args.baseline.samefile(args.followup):
+        raise DataError("both visits are the same file", do="give two images", file=args.followup)
+    if "rigid" in (args.method, job.settings.get("kind")):
+        raise DataError("a rigid transform changes no volume", do="take a deformable --method")
+    for path in args.output:
+        check_suffix(path, "image")
+    if args.table is not None:
+        check_name(args.table, "table", ".csv")
+    if args.report is not None:
+        check_name(args.report, "report", ".html", ".htm")
+    check_outputs(outputs, inputs)
+
+
+def tell(regions: Sequence[RegionChange], job: Job) -> None:
+    """A line for each region, and what the interval means."""
+    if not regions:
+        return
+    from spinecho.tasks.register.change import MEANS
+
+    job.console.say(f"{'label':>6} {'mm3 before':>11} {'change %':>9}   95 % interval")
+    for r in regions:
+        job.console.say(f"{r.label:>6} {r.before_mm3:>11.0f} {r.percent:>+9.2f}   {r.low:+.2f} to {r.high:+.2f}")
+    job.console.say(MEANS)
+
+
+def write_table(path: Path, regions: Sequence[RegionChange]) -> None:
+    """The regions as a table for other programs."""
+    from spinecho.io.atomic import replacing
+    from spinecho.tasks.register.change import RegionChange
+
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
+        table = csv.DictWriter(f, [field.name for field in fields(RegionChange)])
+        table.writeheader()
+        table.writerows(asdict(r) for r in regions)
+
+
+def _report(
+    args: Arguments, found: Change, baseline: Any, followup: Any, regions: Sequence[RegionChange], job: Job
+) -> None:
+    from spinecho.tasks.register.change import MEANS
+    from spinecho.tasks.register.judge.report import write_report
+
+    assert args.report is not None
+    rows = [(str(r.label), f"{r.percent:+.2f} %", f"{r.low:+.2f} to {r.high:+.2f}") for r in regions]
+    write_report(args.report, baseline, followup, found.forward, job.command, regions=rows, regions_note=MEANS)
+    job.console.say(f"wrote {args.report}")

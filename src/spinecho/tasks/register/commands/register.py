@@ -1,0 +1,258 @@
+"""Register two volumes: the moving image on the fixed image's grid, and the transform between them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from spinecho.core.errors import DataError
+from spinecho.core.job import Job
+from spinecho.core.option import OUTPUTS, POSITIONAL, REPEATED
+from spinecho.io.catalogue import check_suffix
+from spinecho.io.options import WriteOptions
+from spinecho.tasks.register.carry import (
+    World,
+    beside,
+    carried,
+    check_inputs,
+    check_name,
+    check_outputs,
+    move_points,
+    on_grid,
+    read_labels,
+)
+
+if TYPE_CHECKING:
+    from spinecho.core.image import Image
+    from spinecho.tasks.register.run import Registration
+
+SHORT = {"rigid": "rigid", "affine": "affine", "deformable": "hybrid"}
+"""Flags that name a method."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What a person says."""
+
+    fixed: Annotated[Path, POSITIONAL]
+    """the image that stays: NIfTI, mgz, a DICOM series, ..."""
+    moving: Annotated[Path, POSITIONAL]
+    """the image to be brought onto the fixed one's grid; any orientation, spacing, size and contrast"""
+    output: Annotated[tuple[Path, ...], OUTPUTS] = ()
+    """where the moved image goes; the suffix names the format, and -o may be given several times"""
+    transform: Path | None = None
+    """where the transform goes: t.h5 (ITK, as SimpleITK, ANTs and 3D Slicer read it), t_Warp.nii.gz; .tfm .txt .mat
+    .csv for rigid and affine ones. The inverse is written beside it (t_inverse.h5)"""
+    rigid: bool = False
+    """turn and shift only: --method rigid"""
+    affine: bool = False
+    """turn, shift, scale and shear: --method affine"""
+    deformable: bool = False
+    """everything: --method hybrid, which is the default"""
+    method: str = "hybrid"
+    """registration method (spinecho list). Its settings: --method NAME --help"""
+    weights: Path | None = None
+    """trained weights for a learned method (default: those in the package; with them, --method may be left out)"""
+    mask: Path | None = None
+    """image in the fixed image's world: the images are compared where it is over 0"""
+    labels: Annotated[tuple[Path, ...], REPEATED] = ()
+    """label map of the moving image to carry along (nearest voxel, integers): seg.nii.gz becomes OUTPUT_seg.nii.gz;
+    may be given several times"""
+    points: Annotated[tuple[Path, ...], REPEATED] = ()
+    """CSV with columns x,y,z in mm, LPS as ITK and ANTs have it: p.csv becomes OUTPUT_p.csv, in the other image's
+    world; may be given several times"""
+    points_in: World = "fixed"
+    """the image in which the points were marked: from the fixed image they go to the moving one, or back"""
+    points_ras: bool = False
+    """the points are RAS, as FreeSurfer, FSL and NIfTI have it"""
+    report: Path | None = None
+    """write a page with pictures before and after, the deformation, timing and settings (.html)"""
+    uncertainty: Path | None = None
+    """image of how far the transform may be off at each voxel, mm: from restarts, about as long again as the
+    registration. For deformable methods"""
+    like: Path | None = None
+    """DICOM series to take patient and study from, for DICOM output"""
+    keep_complex: bool = False
+    """carry complex values along where the format can hold them, else magnitude"""
+    device: Literal["auto", "cpu", "cuda"] = "cpu"
+    """where to compute; a minute or two on two cores, so that the GPU is taken only where it is asked for"""
+    threads: int | None = None
+    """processor threads (default: all)"""
+    debug: bool = False
+    """show where an error comes from"""
+
+
+def chosen(words: Sequence[str], named: str) -> tuple[str, dict[str, Any]]:
+    """The method asked for, and what a flag sets of its settings (`--method ants --affine`).
+
+    Raises
+    ------
+    DataError
+        If two flags, or a flag and --method, say different things.
+    """
+    from spinecho.methods import registry
+
+    flags = [flag for flag in SHORT if f"--{flag}" in words]
+    if len(flags) > 1:
+        raise DataError(f"--{flags[0]} and --{flags[1]} are both given", do="keep one")
+    if not flags or named in ("", SHORT[flags[0]]):
+        return named or (SHORT[flags[0]] if flags else "hybrid"), {}
+    if "kind" not in registry.load("register", registry.offer("register", named).method).Config.__dataclass_fields__:
+        raise DataError(f"--{flags[0]} and --method {named} are both given", do="keep one")
+    return named, {"kind": flags[0]}
+
+
+def beside_output(args: Arguments) -> tuple[list[Path], list[Path]]:
+    """Where each label map and each table of points goes."""
+    outputs = [p for p in (*args.output, args.transform, args.report, args.uncertainty) if p is not None]
+    labels = [beside(outputs[0], path) for path in args.labels]
+    return labels, [beside(outputs[0], path, ".csv") for path in args.points]
+
+
+def check(args: Arguments, job: Job) -> None:
+    """Refuse what cannot be read or written, before the work is done."""
+    from spinecho.io.points import read_points
+    from spinecho.io.transform.suffix import check_transform_output, inverse_path
+
+    outputs = [p for p in (*args.output, args.report, args.uncertainty) if p is not None]
+    if not outputs and args.transform is None:
+        raise DataError("there is no output", do="say where the result goes: -o moved.nii.gz --transform t.h5")
+    inputs = [args.fixed, args.moving, *([args.mask] if args.mask else []), *args.labels, *args.points]
+    check_inputs(inputs)
+    if args.fixed.samefile(args.moving):
+        raise DataError("fixed and moving are the same file", do="give two images", file=args.moving)
+    images = [*args.output, *([args.uncertainty] if args.uncertainty else [])]
+    for path in images:
+        check_suffix(path, "image")
+    kind = job.settings.get("kind", job.method)
+    if args.uncertainty is not None and kind in ("rigid", "affine"):
+        found = "--uncertainty means nothing to a rigid or affine transform"
+        raise DataError(found, do="leave it out, or register with a deformable method")
+    if args.report is not None:
+        check_name(args.report, "report", ".html", ".htm")
+    if args.transform is not None:
+        check_transform_output(args.transform, linear=kind in ("rigid", "affine"))
+        outputs += [args.transform, inverse_path(args.transform)]
+    labels, points = beside_output(args)
+    check_outputs([*outputs, *labels, *points], inputs)
+    for path in args.points:
+        read_points(path, args.points_ras)
+
+
+def run(args: Arguments, job: Job) -> None:
+    """Read, register, write, and say what was done."""
+    from spinecho.core import device as devices
+    from spinecho.io.read import read_image
+    from spinecho.tasks.register.run import run as align
+
+    device = devices.choose(args.device)
+    fixed, moving = (_told(job, name, path) for name, path in (("fixed", args.fixed), ("moving", args.moving)))
+    mask = None if args.mask is None else read_image(args.mask)
+    _check_images(args, fixed)
+    labels = [read_labels(path) for path in args.labels]
+    with job.console.progress(job.method) as bar:
+        registration = align(
+            fixed.to(device),
+            moving.to(device),
+            job.method,
+            mask=None if mask is None else mask.to(device),
+            settings=job.settings,
+            tell=lambda stage: bar(round(100 * stage.done), 100),
+        )
+    transform = registration.transform.to("cpu")
+    registration = replace(registration, transform=transform)
+    finish(args, job, fixed, moving, labels, registration)
+    if args.uncertainty is not None:
+        _write_uncertainty(args, job, args.uncertainty, fixed, moving, mask, registration)
+    seconds = sum(registration.seconds.values())
+    job.console.say(f"{seconds:.2f} s for the registration, {time.perf_counter() - job.began:.2f} s in all")
+
+
+def finish(
+    args: Arguments, job: Job, fixed: Image, moving: Image, labels: Sequence[Image], registration: Registration
+) -> None:
+    """Write the transform first, since it cost most, then all that it carries; say what was found."""
+    from spinecho.io.describe import written
+    from spinecho.io.transform.files import write_both
+    from spinecho.io.write import write
+
+    transform = registration.transform
+    _tell(registration, job)
+    if args.transform is not None:
+        job.console.say(written(write_both(transform, args.transform, fixed.geometry, moving.geometry)))
+    step = f"registered onto {args.fixed.name} by {registration.method}"
+    options = WriteOptions(like=args.like, keep_complex=args.keep_complex)
+    if args.output:
+        moved = carried(moving, transform, fixed.geometry, step)
+        for path in args.output:
+            job.console.say(written(write(moved, path, on_grid(options, args.fixed, moved))))
+    label_paths, point_paths = beside_output(args)
+    for image, path in zip(labels, label_paths, strict=True):
+        moved = carried(image, transform, fixed.geometry, step, labels=True)
+        job.console.say(written(write(moved, path, on_grid(options, args.fixed, moved))))
+    for source, path in zip(args.points, point_paths, strict=True):
+        job.console.say(move_points(source, args.points_ras, args.points_in, transform, path))
+    for line in _figures(fixed, moving, registration):
+        job.console.say(line)
+    if args.report is not None:
+        from spinecho.tasks.register.judge.report import write_report
+
+        write_report(args.report, fixed, moving, registration, job.command, labels[0] if labels else None)
+        job.console.say(f"wrote {args.report}")
+
+
+def _write_uncertainty(
+    args: Arguments,
+    job: Job,
+    path: Path,
+    fixed: Image,
+    moving: Image,
+    mask: Image | None,
+    registration: Registration,
+) -> None:
+    """The restarts of `methods/uncertainty.py`, by what the registration itself was told to compare."""
+    from spinecho.io.describe import written
+    from spinecho.io.write import write
+    from spinecho.tasks.register.uncertainty import Restarts, spread
+
+    settings = registration.settings if registration.method == "hybrid" else {}
+    said = {name: settings[name] for name in ("similarity", "smoothness", "voxels") if name in settings}
+    with job.console.progress("uncertainty") as bar:
+        found = spread(fixed, moving, registration.transform, mask=mask, restarts=Restarts(**said), tell=bar)
+    header = fixed.header.noted("standard deviation of the registration in mm, from restarts")
+    found = replace(found, header=header)
+    job.console.say(written(write(found, path, on_grid(WriteOptions(like=args.like), args.fixed, found))))
+
+
+def _told(job: Job, name: str, path: Path) -> Image:
+    from spinecho.io.describe import one_line
+    from spinecho.io.read import read_image
+
+    image = read_image(path)
+    job.console.say(f"{name}: {one_line(image)}")
+    return image
+
+
+def _check_images(args: Arguments, fixed: Image) -> None:
+    from spinecho.io.write import check_image_output
+
+    for path in (*args.output, *([args.uncertainty] if args.uncertainty else [])):
+        check_image_output(path, fixed.geometry.oriented, WriteOptions(like=args.like))
+
+
+def _tell(registration: Registration, job: Job) -> None:
+    for name, seconds in registration.seconds.items():
+        told = [note.partition(": ")[2] for note in registration.notes if note.startswith(f"{name}: ")]
+        job.console.say(f"  {name}: {'; '.join([f'{seconds:.1f} s', *told])}")
+    for warning in registration.warnings:
+        job.console.warn(warning)
+
+
+def _figures(fixed: Image, moving: Image, registration: Registration) -> list[str]:
+    """Similarity before and after, and how regular the deformation is."""
+    from spinecho.tasks.register.judge.figures import figures
+
+    return figures(fixed, moving, registration.transform)

@@ -1,0 +1,1 @@
+"""What learned registration is trained on: pairs of heads, held-out ones."""

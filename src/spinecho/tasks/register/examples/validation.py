@@ -1,0 +1,129 @@
+"""How well a registration network aligns pairs it is not trained on, beside the affine; with a picture of one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from spinecho.core.field import flow, moved, sampling_grid
+from spinecho.core.interpolate import at_voxels, voxel_grid
+from spinecho.io.atomic import replacing
+from spinecho.metrics.overlap import dice_fixed100
+from spinecho.ops.windows import enlarged
+from spinecho.tasks.register.examples.pairs import Pairs
+from spinecho.tasks.register.methods.voxelmorph import Method
+from spinecho.tasks.register.parts.example import Example
+from spinecho.tasks.register.parts.flow import least_corner
+from spinecho.tasks.register.parts.similarity import lncc
+from spinecho.train.settings import Settings
+from spinecho.train.team import Team
+
+_PART = "validate"
+
+
+class PairValidation:
+    """Held-out pairs, the same ones for every step; with several processes each holds its share."""
+
+    def __init__(self, examples: Sequence[Example], device: torch.device, team: Team) -> None:
+        self.examples, self.device, self.team = examples, device, team
+        self.before = self._mean([_scores(e, None) for e in examples])
+
+    def scores(self, method: Method) -> dict[str, float]:
+        """Mean dice of the regions and squared local correlation of the clean images, where pairs have them, the same
+        before (affine_*), and the share of voxels that fold before folds are removed."""
+        found = self._mean([_scores(e, self.velocity(method, e)) for e in self.examples])
+        return found | {f"affine_{name}": value for name, value in self.before.items()}
+
+    def velocity(self, method: Method, example: Example) -> Tensor:
+        """As the method finds it for a pair, on the processor."""
+        training = method.training
+        method.eval()
+        try:
+            with torch.inference_mode():
+                fixed, moving = example.fixed.to(self.device), example.moving.to(self.device)
+                return method.velocity(fixed, moving, method.config.passes).cpu()
+        finally:
+            method.train(training)
+
+    def picture(self, method: Method, path: Path) -> None:
+        """The middle planes of the first pair: moving, warped, fixed and what is left between them, as a PNG."""
+        example = self.examples[0]
+        warped = moved(example.moving, _fine(self.velocity(method, example)), _grid(example.moving))
+        panels = {"moving": example.moving, "warped": warped, "fixed": example.fixed}
+        panels["|difference|"] = (warped - example.fixed).abs()
+        drawn = _drawn({title: image[0, image.shape[1] // 2] for title, image in panels.items()})
+        with replacing(path) as temporary:
+            temporary.write_bytes(drawn)
+
+    def _mean(self, rows: list[dict[str, float]]) -> dict[str, float]:
+        """Of each score over the pairs that have it."""
+        rows = self.team.gather(rows)
+        found: dict[str, float] = {}
+        for name in sorted({name for row in rows for name in row}):
+            values = [row[name] for row in rows if name in row]
+            found[name] = sum(values) / len(values)
+        return found
+
+
+def held_out(pairs: Pairs, settings: Settings, device: torch.device, team: Team) -> PairValidation | None:
+    """The pairs that a run's validations share; None where the settings want no validation."""
+    if not settings.validate_every or not settings.validation_scans:
+        return None
+    draw = Pairs(pairs.sources, pairs.seed, _PART)
+    return PairValidation([draw(0, index) for index in team.share(settings.validation_scans)], device, team)
+
+
+def told(scores: Mapping[str, float]) -> str:
+    """The scores of a validation in words."""
+    words = {"dice": "dice", "correlation": "local correlation"}
+    found = [f"{w} {scores[n]:.3f} (affine {scores[f'affine_{n}']:.3f})" for n, w in words.items() if n in scores]
+    return ", ".join([*found, f"folded {scores['folded']:.2%}"])
+
+
+def _scores(example: Example, velocity: Tensor | None) -> dict[str, float]:
+    zero = example.fixed.new_zeros(3, *example.fixed.shape[1:])
+    field = zero if velocity is None else _fine(velocity)
+    found: dict[str, float] = {}
+    if example.labels is not None:
+        fixed, moving = example.labels
+        places = voxel_grid((fixed.shape[0], fixed.shape[1], fixed.shape[2]), dtype=torch.float32)
+        dice = dice_fixed100(fixed, at_voxels(moving[None], places + field.movedim(0, -1), "nearest")[0])
+        found |= {"dice": dice} if dice == dice else {}
+    if example.clean is not None:
+        fixed, moving = example.clean
+        cost, _ = lncc(2)(fixed, moved(moving, field, _grid(moving)), None)
+        found["correlation"] = 1 - float(cost.mean())
+    if velocity is not None:
+        found["folded"] = float((least_corner(flow(velocity, _grid(velocity))) <= 0).float().mean())
+    return found
+
+
+def _fine(velocity: Tensor) -> Tensor:
+    """The displacement on the images' grid, in its voxels."""
+    return enlarged(flow(velocity, _grid(velocity)), 2) * 2
+
+
+def _grid(like: Tensor) -> Tensor:
+    return sampling_grid((like.shape[1], like.shape[2], like.shape[3]), like)
+
+
+def _drawn(panels: Mapping[str, Tensor]) -> bytes:
+    """Planes (y, x) beside each other, anterior up, the patient's right on the left."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows, columns = next(iter(panels.values())).shape
+    figure = Figure(figsize=(12, 3 * rows / columns + 0.35), dpi=100, facecolor="black")
+    canvas = FigureCanvasAgg(figure)
+    for i, (title, plane) in enumerate(panels.items()):
+        axes = figure.add_axes((i / 4, 0, 0.995 / 4, 1 - 0.35 / figure.get_figheight()))
+        axes.imshow(plane.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_title(title, color="white", size=10)
+        axes.set_axis_off()
+    buffer = io.BytesIO()
+    canvas.print_png(buffer)
+    return buffer.getvalue()

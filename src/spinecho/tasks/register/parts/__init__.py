@@ -1,0 +1,1 @@
+"""What several registration methods are made of."""

@@ -1,0 +1,74 @@
+"""What speaks against a linear alignment: little overlap, a flat peak, a size no body has, worlds that do not meet."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spinecho.core.geometry import Array, Geometry
+from spinecho.core.image import Image
+from spinecho.tasks.register.parts.linear.climb import Objective
+from spinecho.tasks.register.parts.linear.view import View, inverted
+
+_OVERLAP = 0.6
+"""Share of an object in the other's field of view below which this is told"""
+_PEAK = 3.5
+"""Mutual information over that of displaced images below which the peak is doubted: heads in place reach 5 to 20,
+upside down 2.8, noise 1.4"""
+_APART = 0.6
+"""Displacement of those, in radii"""
+_STRETCH = 1.5
+"""Stretch, or its inverse, beyond what heads differ by"""
+
+
+def doubts(
+    fixed: Image, moving: Image, views: tuple[View, View], matrix: Array, centre: Array, radius: float
+) -> list[str]:
+    """Sentences to warn with; none where all is well. The views are coarse ones."""
+    found = []
+    if not _meet(fixed.geometry, moving.geometry):
+        found.append("the two images' worlds do not overlap: they were brought together by their content alone")
+    for name, own, other, m in (
+        ("fixed", views[0], views[1], matrix),
+        ("moving", views[1], views[0], inverted(matrix)),
+    ):
+        inside = other.read(own.voxels(only_weighted=True), m @ own.affine, layers=1)[1]
+        share = float(inside.float().mean())
+        if share < _OVERLAP:
+            found.append(f"only {share:.0%} of the {name} image's object lies in the other's field of view")
+    peak = peakedness(Objective(*views, centre, radius), matrix, centre, radius)
+    if peak < _PEAK:
+        found.append(
+            f"the images hardly agree better aligned than displaced (mutual information {peak:.1f} times as high, "
+            f"{_PEAK:g} at least is usual): they may not show the same part of the body, or the alignment failed"
+        )
+    stretch = np.linalg.svd(matrix[:3, :3])[1]
+    if stretch.max() > _STRETCH or stretch.min() < 1 / _STRETCH:
+        listed = ", ".join(f"{s:.2f}" for s in stretch)
+        found.append(f"the transform stretches by {listed} along its axes: check both images' voxel sizes")
+    return found
+
+
+def peakedness(objective: Objective, matrix: Array, centre: Array, radius: float) -> float:
+    """Mutual information over the highest found with the fixed image displaced or turned by `_APART` radii."""
+    others = []
+    for axis in range(3):
+        for sign in (-1, 1):
+            shift = np.eye(4)
+            shift[axis, 3] = sign * _APART * radius
+            others.append(matrix @ shift)
+    here, *there = objective.values([matrix, *others])
+    return here / max(max(there), 1e-12)
+
+
+def _meet(one: Geometry, other: Geometry) -> bool:
+    """Whether the boxes around two grids overlap in the world."""
+    lows, highs = zip(*(_bounds(g) for g in (one, other)), strict=True)
+    return bool((np.maximum(*lows) < np.minimum(*highs)).all())
+
+
+def _bounds(geometry: Geometry) -> tuple[Array, Array]:
+    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (
+        np.array(geometry.shape[::-1]) - 1
+    )
+    world = geometry.to_world(corners)
+    return world.min(0), world.max(0)

@@ -1,0 +1,133 @@
+"""From two images as read to the transform between them: prepare both, run a method, keep what each stage did."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from spinecho.core.errors import DataError
+from spinecho.core.header import WARNING
+from spinecho.core.image import Image
+from spinecho.core.transform import Transform
+from spinecho.io.limits import out_of_memory
+from spinecho.methods.pretrained import built
+from spinecho.tasks.register.base import Register, Stage
+from spinecho.tasks.register.parts.volumes import comparable
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What a registration found, and how.
+
+    Parameters
+    ----------
+    transform
+        Fixed world to moving world, LPS mm.
+    method, settings
+        What was run; every field of its `Config`.
+    seconds
+        Of each stage, in order.
+    notes
+        What each stage told; what it told as a warning is among the warnings.
+    warnings
+        What a person should know before trusting the result.
+    """
+
+    transform: Transform
+    method: str
+    settings: Mapping[str, Any]
+    seconds: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def register(
+    fixed: Image, moving: Image, method: str = "hybrid", *, mask: Image | None = None, **settings: Any
+) -> Transform:
+    """Align two volumes.
+
+    Parameters
+    ----------
+    fixed, moving
+        As read: any orientation, spacing, size, contrast and scale.
+    method
+        Name of a file under `methods/register`, or of trained weights in the package (`spinecho list`).
+    mask
+        On any grid in the fixed world: where it is over 0 the images are compared.
+    settings
+        Fields of that method's `Config`; for a learned method also `weights`, a file to use instead of those in the
+        package.
+
+    Returns
+    -------
+    The transform from the fixed world to the moving world, LPS mm: `transform.warp(moving, onto=fixed.geometry)`.
+
+    Raises
+    ------
+    DataError
+        If an image cannot be used, or a setting is unknown.
+    """
+    return run(fixed, moving, method, mask=mask, settings=settings).transform
+
+
+def run(
+    fixed: Image,
+    moving: Image,
+    method: str = "hybrid",
+    *,
+    mask: Image | None = None,
+    settings: Mapping[str, Any] | None = None,
+    tell: Callable[[Stage], None] | None = None,
+) -> Registration:
+    """As `register`, with all that is known afterwards; `tell` hears of each stage while it works."""
+    runner = build(method, settings or {}, fixed.values.device)
+    fixed, moving = comparable(fixed, "fixed", mask), comparable(moving, "moving")
+    seconds: dict[str, float] = {}
+    notes: list[str] = []
+    doubts: list[str] = []
+    last: Stage | None = None
+    begin = time.perf_counter()
+    with torch.inference_mode(), _enough_memory(method, runner.config):
+        for last in runner.stages(fixed, moving):
+            if tell is not None:
+                tell(last)
+            if last.ended:
+                now = time.perf_counter()
+                seconds[last.name] = seconds.get(last.name, 0.0) + now - begin
+                begin = now
+                if last.note.startswith(WARNING):
+                    doubts.append(last.note[len(WARNING) :])
+                elif last.note:
+                    notes.append(f"{last.name}: {last.note}")
+    assert last is not None
+    used = {name: getattr(runner.config, name) for name in runner.config.__dataclass_fields__}
+    warnings = tuple(dict.fromkeys((*fixed.header.warnings, *moving.header.warnings, *doubts)))
+    return Registration(last.transform, method, used, seconds, tuple(notes), warnings)
+
+
+@contextmanager
+def _enough_memory(method: str, config: Any) -> Iterator[None]:
+    """Where memory runs out, which of the method's settings would need less."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        do = "take another --method (affine needs least), or give images on a coarser grid"
+        if hasattr(config, "voxels"):
+            do = f"work on a coarser grid: --voxels {max(1000, config.voxels // 4)}"
+        elif hasattr(config, "finest_mm"):
+            do = f"work on a coarser grid: --finest-mm {min(8, 2 * config.finest_mm):g}"
+        raise DataError(f"there is not enough memory for {method}", do=do) from error
+
+
+def build(method: str, settings: Mapping[str, Any], device: torch.device | str = "cpu") -> Register:
+    """The method with its settings, as `pretrained.built` says."""
+    runner = built("register", method, settings, device)
+    assert isinstance(runner, Register)
+    return runner

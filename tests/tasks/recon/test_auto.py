@@ -1,0 +1,68 @@
+"""Auto takes the method that suits the scan, tells why, and falls back where that one cannot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from spinecho import KSpace, recon
+from spinecho.sim.scan import Scan, simulate_phantom
+from spinecho.tasks.recon.methods.auto import choices
+
+
+def scan(sampling: str, **more) -> KSpace:
+    return simulate_phantom(Scan(matrix=(1, 40, 32), sampling=sampling, fineness=1, **{"n_coils": 4, **more})).kspace
+
+
+@pytest.mark.parametrize(
+    ("sampling", "taken", "words"),
+    [
+        ("full", "zero_filled", "fully sampled, 4 coils"),
+        ("partial:0.7", "pocs", "partial Fourier along k1"),
+        ("equispaced:3:12", "l1_wavelet", "R = 3"),
+        ("random:3:10", "l1_wavelet", "3.1-fold undersampled"),
+        ("radial:20", "nufft_cg", "radial trajectory"),
+    ],
+)
+def test_choice_and_reason(sampling, taken, words):
+    image = recon(scan(sampling), "auto")
+    (note,) = (step for step in image.header.history if step.startswith("auto took "))
+    assert note.startswith(f"auto took {taken}: ") and words in note
+
+
+def test_series_takes_llr():
+    note = recon(scan("kt:3:8", n_frames=5), "auto").header.history
+    assert any("auto took llr: 5 frames" in step for step in note)
+
+
+def test_two_frames_are_too_few_for_llr():
+    history = recon(scan("kt:3:8", n_frames=2), "auto").header.history
+    assert any(step.startswith("auto took l1_wavelet") and "not llr, since it has 2 frames" in step for step in history)
+
+
+def test_fully_sampled_series_needs_no_model():
+    assert choices(scan("full", n_frames=4))[0] == ("zero_filled",)
+
+
+def test_no_calibration_lines_still_give_a_picture():
+    full = scan("full")
+    mask = torch.zeros(1, 1, 40, 1, dtype=torch.bool)
+    mask[..., 1::4, :] = True
+    image = recon(replace(full, samples=full.samples * mask, mask=mask, target=None), "auto")
+    (note,) = (step for step in image.header.history if step.startswith("auto took "))
+    assert note.startswith("auto took zero_filled") and "calibration" in note
+    assert torch.isfinite(image.values).all()
+
+
+def test_partial_fourier_with_too_narrow_a_centre():
+    full = scan("full")
+    mask = (torch.arange(40) >= 18).reshape(1, 1, 40, 1)
+    image = recon(replace(full, samples=full.samples * mask, mask=mask, target=None), "auto")
+    assert any("auto took zero_filled" in step and "not pocs" in step for step in image.header.history)
+
+
+def test_plain_call_is_auto():
+    kspace = scan("full")
+    assert torch.equal(recon(kspace).values, recon(kspace, "auto").values)
