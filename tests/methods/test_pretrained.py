@@ -132,7 +132,7 @@ def test_weights_for_a_method_that_has_none(weights, scan):
     [
         ({"method": "absent"}, "weights of the method 'absent', which is no learned method -> .*tiny"),
         ({"method": "cg_sense"}, "weights of the method 'cg_sense', which is no learned method"),
-        ({"method": 3}, "weights of the method 3, which is no learned method"),
+        ({"method": 3}, "weights of the method '3', which is no learned method"),
         ({"more": 1}, "its metadata hold card, config, method, more, trained; weights hold"),
         ({"config": {"channels": [6]}}, "its settings do not fit tiny: missing are strength"),
         ({"config": {"channels": [6], "strength": 1.0, "depth": 2}}, "do not fit tiny: unknown are depth"),
