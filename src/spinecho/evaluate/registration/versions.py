@@ -9,15 +9,16 @@ from typing import Any
 
 _PACKAGE = Path(__file__).parents[2]
 _JUDGES = ("overlap", "surface", "folding", "similarity", "warp_error", "registration/measure")
-_CORE = ("core/transform.py", "core/field.py", "core/interpolate.py", "core/geometry.py")
-_REGISTERS = ("core", "ops", "solve", "nets", "methods")
-_ELSEWHERE = ("recon",)
-"""Folders under methods/ that make no transform"""
+_READS = ("core", "io")
+"""What files become, and what every transform is"""
+_REGISTERS = ("core", "io", "ops", "solve", "nets", "sim", "methods")
+_ELSEWHERE = _PACKAGE / "methods" / "recon"
+"""It makes no transform"""
 
 
 def version_of_measures() -> str:
-    """Of what judges, and of what every transform is."""
-    return _joined(*(_file(f"evaluate/{name}.py") for name in _JUDGES), *map(_file, _CORE))
+    """Of what judges, and of what it reads."""
+    return _joined(*(_file(f"evaluate/{name}.py") for name in _JUDGES), *map(_folder, _READS))
 
 
 def version_of_method(method: str, settings: dict[str, Any]) -> str:
@@ -36,8 +37,11 @@ def version_of_field(path: Path | None) -> str:
 
 @cache
 def _folder(name: str) -> str:
-    files = [p for p in sorted((_PACKAGE / name).rglob("*.py")) if not set(p.parts) & set(_ELSEWHERE)]
-    return _joined(*(sha256(p.read_bytes()).hexdigest() for p in files))
+    """Of the package's own paths and what the files hold: where the package lies says nothing."""
+    paths = sorted(p.relative_to(_PACKAGE) for p in (_PACKAGE / name).rglob("*.py") if _ELSEWHERE not in p.parents)
+    if not paths:
+        raise FileNotFoundError(f"no code in {_PACKAGE / name}")
+    return _joined(*(f"{p.as_posix()} {sha256((_PACKAGE / p).read_bytes()).hexdigest()}" for p in paths))
 
 
 @cache
