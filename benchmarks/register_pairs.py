@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.head_pairs import Head, pairs, place, render_pair
 from benchmarks.register_peers.pairs import Pair, listed
 from spinecho.core.image import Image
 from spinecho.io.read import read_image
 from spinecho.io.write import write
-from spinecho.sim.head_pairs import Head, pairs, place, render_pair
 from spinecho.sim.splits import Part, split
 from spinecho.sim.warps import degrade, sample_warp
 
