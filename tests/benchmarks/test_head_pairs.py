@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import torch
-from benchmarks.head_pairs import CSF_LABELS, SCORED, pairs, render, render_pair, scored, visible_contrast
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks import head_pairs
+from benchmarks.head_pairs import CSF_LABELS, SCORED, pairs, render, render_pair, scored, visible_contrast
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.sim.splits import split
