@@ -10,8 +10,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks import head_pairs
-from benchmarks.head_pairs import CSF_LABELS, SCORED, pairs, render, render_pair, scored, visible_contrast
+from benchmarks.head_pairs import CSF_LABELS, SCORED, Pair, pairs, place, render, render_pair, scored, visible_contrast
+
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.sim.splits import split
@@ -42,7 +42,7 @@ def toy() -> torch.Tensor:
 
 def test_agreeing_pairs_share_their_contrast_and_differing_ones_do_not() -> None:
     for agreeing in (True, False):
-        pair = head_pairs.Pair(fixed="17", moving="18", agreeing=agreeing, seed=5)
+        pair = Pair(fixed="17", moving="18", agreeing=agreeing, seed=5)
         fixed, moving = render_pair(pair, toy(), toy())
         again = render_pair(pair, toy(), toy())
         assert torch.equal(fixed.image, again[0].image)
@@ -75,7 +75,7 @@ def test_a_real_label_map_is_placed_with_its_brain_in_the_middle(shared_data) ->
 
     image = read(shared_data / "label_maps/labels_15.nii.gz")
     coarse = Geometry.from_frame(np.zeros(3), np.eye(3), (6.0, 6.0, 6.0), (32, 37, 26))
-    labels = head_pairs.place(image.values[0].int(), image.geometry, coarse)
+    labels = place(image.values[0].int(), image.geometry, coarse)
     brain = torch.isin(labels, torch.tensor(sorted(BRAIN_LABELS), dtype=labels.dtype))
     middle = coarse.to_world(torch.nonzero(brain).double().mean(0).flip(0).numpy())
     assert np.abs(middle).max() < 3
