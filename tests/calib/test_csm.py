@@ -94,3 +94,15 @@ def test_walsh_in_a_volume(rng):
 def test_walsh_window_is_odd(maps):
     with pytest.raises(DataError, match="window is 4 pixels"):
         walsh(maps, window=4)
+
+
+@pytest.mark.parametrize("shape", [FLAT, (1, 95, 81), (8, 24, 20)])
+def test_walsh_from_calibration_lines_finds_planted_maps(rng, shape):
+    maps, image = planted_maps(6, shape), head(shape)
+    csm = estimate_csm(cartesian(scan_of(maps, image, 1e-3, rng), lines(shape[1], 2, 12)), kind="walsh")
+    assert csm.shape == (1, 6, *shape)
+    inside = (image.abs() > 0) & (csm[0].abs().sum(0) > 0)
+    assert inside.sum() > 0.97 * (image.abs() > 0).sum()
+    assert agreement(csm[0], maps, inside).mean() > 0.99
+    norm = csm[0].abs().square().sum(0)
+    assert torch.allclose(norm[norm > 0], torch.ones(()), atol=1e-4)
