@@ -8,6 +8,8 @@ window is a mean over what lies inside the image, and pixels without signal can 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
@@ -15,6 +17,7 @@ from torch.nn.functional import avg_pool2d
 
 from spinecho.calib.eigen import dominant_vectors, principal_coil, with_zero_phase
 from spinecho.core.errors import DataError
+from spinecho.ops.fourier import ifft
 
 
 def walsh(
@@ -44,6 +47,21 @@ def walsh(
     energy = torch.stack([e for _, e in planes])
     inside = (energy > 0) & (energy >= crop**2 * energy.max())
     return (vectors * inside)[None]
+
+
+def low_resolution(
+    calib: Complex[Tensor, "*batch coil c2 c1 c0"], shape: Sequence[int]
+) -> Complex[Tensor, "*batch coil z y x"]:
+    """Coil images of a calibration block on a grid (z, y, x); a Hann window keeps its edges from ringing."""
+    kspace = calib.new_zeros(*calib.shape[:-3], *shape)
+    for axis, (width, n) in enumerate(zip(calib.shape[-3:], shape, strict=True), start=-3):
+        if width < n:
+            window = torch.hann_window(width + 2, periodic=False, device=calib.device)[1:-1]
+            calib = calib * window.reshape(-1, *[1] * (-axis - 1))
+    first = [n // 2 - width // 2 for width, n in zip(calib.shape[-3:], shape, strict=True)]
+    box = tuple(slice(a, a + width) for a, width in zip(first, calib.shape[-3:], strict=True))
+    kspace[(..., *box)] = calib
+    return ifft(kspace)
 
 
 def _plane(
