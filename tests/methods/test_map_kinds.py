@@ -80,17 +80,8 @@ def test_the_command_takes_the_kind(tmp_path):
     kspace, _ = scan("cg_sense")
     write(kspace, tmp_path / "scan.mrd.h5")
     for kind in ("espirit", "walsh"):
-        words = [
-            "recon",
-            tmp_path / "scan.mrd.h5",
-            "--method",
-            "cg_sense",
-            "--csm",
-            kind,
-            "-o",
-            tmp_path / f"{kind}.npy",
-        ]
-        assert main([str(w) for w in words]) == 0
+        given = ["--method", "cg_sense", "--csm", kind, "-o", str(tmp_path / f"{kind}.npy")]
+        assert main(["recon", str(tmp_path / "scan.mrd.h5"), *given]) == 0
     one, other = (np.load(tmp_path / f"{kind}.npy") for kind in ("espirit", "walsh"))
     assert 0 < np.abs(one - other).max() < 0.2 * one.max()
 

@@ -45,8 +45,14 @@ def estimate_csm(
         return one.expand(*batch, 1, 1, *grid)
     apart = kspace.is_cartesian or kspace.calib is not None
     calib = calibration_region(kspace) if apart else gridded_calibration(kspace)
-    if kind == "espirit":
-        csm = espirit(calib, grid, n_maps=n_maps)
-    else:
-        csm = walsh(low_resolution(calib, grid), crop=_WALSH_CROP)
+    csm = _of_block(calib, grid, n_maps, kind)
     return csm.expand(*batch, *csm.shape[-5:])
+
+
+def _of_block(
+    calib: Complex[Tensor, "*batch coil c2 c1 c0"], grid: tuple[int, int, int], n_maps: int, kind: MapKind
+) -> Complex[Tensor, "*batch map coil z y x"]:
+    """Maps from a calibration block, the one or the other way."""
+    if kind == "espirit":
+        return espirit(calib, grid, n_maps=n_maps)
+    return walsh(low_resolution(calib, grid), crop=_WALSH_CROP)

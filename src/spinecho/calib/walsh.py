@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, pad
 
 from spinecho.calib.eigen import dominant_vectors, principal_coil, with_zero_phase
 from spinecho.core.errors import DataError
@@ -53,15 +53,16 @@ def low_resolution(
     calib: Complex[Tensor, "*batch coil c2 c1 c0"], shape: Sequence[int]
 ) -> Complex[Tensor, "*batch coil z y x"]:
     """Coil images of a calibration block on a grid (z, y, x); a Hann window keeps its edges from ringing."""
-    kspace = calib.new_zeros(*calib.shape[:-3], *shape)
-    for axis, (width, n) in enumerate(zip(calib.shape[-3:], shape, strict=True), start=-3):
-        if width < n:
-            window = torch.hann_window(width + 2, periodic=False, device=calib.device)[1:-1]
-            calib = calib * window.reshape(-1, *[1] * (-axis - 1))
-    first = [n // 2 - width // 2 for width, n in zip(calib.shape[-3:], shape, strict=True)]
-    box = tuple(slice(a, a + width) for a, width in zip(first, calib.shape[-3:], strict=True))
-    kspace[(..., *box)] = calib
-    return ifft(kspace)
+    for axis, n in enumerate(shape, start=-3):
+        width = calib.shape[axis]
+        if width >= n:
+            calib = calib.narrow(axis, width // 2 - n // 2, n)
+            continue
+        window = torch.hann_window(width + 2, periodic=False, device=calib.device)[1:-1]
+        before = n // 2 - width // 2
+        calib = calib * window.reshape(-1, *[1] * (-axis - 1))
+        calib = pad(calib, [0, 0] * (-axis - 1) + [before, n - width - before])
+    return ifft(calib)
 
 
 def _plane(
