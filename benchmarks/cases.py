@@ -19,6 +19,7 @@ from spinecho.ops.fourier import fft, ifft
 from spinecho.sim.mask_spec import parse
 from spinecho.sim.noise import noise, object_mean, sample_covariance
 from spinecho.sim.scan import Scan, simulate_brain
+from spinecho.sim.splits import split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ def real_brain(shared: Path) -> Full:
     return "real", fft(images), root_sum_of_squares(images)[0, 0]
 
 
-def simulated_brain(shared: Path, n_coils: int, label: int, seed: int) -> Full:
+def simulated_brain(shared: Path, n_coils: int, label: str, seed: int) -> Full:
     """A test subject's label map rendered as T1, 320x320, SNR 40; coil noise is correlated and then whitened."""
     volume = read_volume(shared / f"data/label_maps/labels_{label}.nii.gz")
     labels = torch.from_numpy(volume.values.reshape(volume.values.shape[-3:]).round().astype(np.int32))
@@ -87,8 +88,8 @@ def simulated_brain(shared: Path, n_coils: int, label: int, seed: int) -> Full:
 
 SOURCES: dict[str, Callable[[Path], Full]] = {
     "brain7": real_brain,
-    "sim8": lambda shared: simulated_brain(shared, 8, 17, 1),
-    "sim16": lambda shared: simulated_brain(shared, 16, 18, 2),
+    "sim8": lambda shared: simulated_brain(shared, 8, split("label_maps", "test")[0], 1),
+    "sim16": lambda shared: simulated_brain(shared, 16, split("label_maps", "test")[1], 2),
 }
 
 CASES: dict[str, tuple[str, str]] = {

@@ -20,6 +20,7 @@ from benchmarks.sections import OUT, circumstances, load_average, table, write_s
 from benchmarks.sides import Bench
 from benchmarks.specs import LEARNED
 from spinecho.sim.mask_spec import parse
+from spinecho.sim.splits import split
 
 ROOT = Path(__file__).parents[1]
 PEER = "fastMRI VarNet"
@@ -71,7 +72,7 @@ class Side:
 
 def make_case(path: Path, shared: Path, n_coils: int, spec: str, n_centre: int) -> None:
     """A test subject's head with that mask: samples (coil, k1, k0), mask (k1, k0), centre."""
-    _, full, truth = simulated_brain(shared, n_coils, 17, 1)
+    _, full, truth = simulated_brain(shared, n_coils, split("label_maps", "test")[0], 1)
     mask = parse(spec).draw((1, *truth.shape)).expand(1, 1, *truth.shape)
     samples = (full * mask)[:, 0]
     np.savez(path, samples=(samples / samples.abs().max()).numpy(), mask=mask[0, 0].numpy(), n_centre=n_centre)

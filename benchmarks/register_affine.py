@@ -109,11 +109,10 @@ def spoiled(image: Image, generator: torch.Generator) -> Image:
 def pairs(kind: str, data: Path, part: Part) -> list[tuple[Path, Path]]:
     """Fixed and moving files of a kind."""
     if kind == "contrast":
-        patient = data / "ms_1mm" / ("patient19" if part == "test" else "patient07")
+        patient = data / "ms_1mm" / split("ms_1mm", "test" if part == "test" else "train")[0]
         return [(patient / "t1.nii.gz", patient / "flair.nii.gz"), (patient / "flair.nii.gz", patient / "t1.nii.gz")]
     folder = data / "ixi_2mm" / "t1"
-    ids = split("ixi_2mm", part, [p.name.removesuffix(".nii.gz") for p in folder.glob("*.nii.gz")])
-    files = [folder / f"{i}.nii.gz" for i in ids]
+    files = [folder / f"{i}.nii.gz" for i in split("ixi_2mm", part)]
     return [(f, f if kind == "head" else m) for f, m in zip(files, files[1:] + files[:1], strict=True)]
 
 

@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--voxels", type=int, default=1_500_000, help="working voxels of the registration")
     args = parser.parse_args()
     folder = args.shared / "data/ixi_2mm"
-    ids = split("ixi_2mm", "validate", [p.name.split(".")[0] for p in (folder / "t1").glob("*.nii.gz")])
+    ids = split("ixi_2mm", "validate")
     true, found, held = [], [], []
     for i, subject in enumerate(ids[: args.heads]):
         baseline, labels = (

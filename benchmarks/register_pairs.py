@@ -22,17 +22,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.head_pairs import Head, pairs, place, render_pair
 from benchmarks.register_peers.pairs import Pair, listed
 from spinecho.core.image import Image
 from spinecho.io.read import read_image
 from spinecho.io.write import write
-from spinecho.sim.head_pairs import Head, pairs, place, render_pair
-from spinecho.sim.splits import Part
+from spinecho.sim.splits import Part, split
 from spinecho.sim.warps import degrade, sample_warp
 
 ROOT = Path(__file__).parents[1]
 LABELS: dict[str, Part] = {"labels": "test", "labels_dev": "validate"}
-WARPS = {"warps": "patient19", "warps_dev": "patient07"}
+WARPS: dict[str, Part] = {"warps": "test", "warps_dev": "train"}
+"""No patient validates"""
 CONTRASTS = (("t1", "t1"), ("t2", "t2"), ("flair", "flair"), ("t1", "t2"), ("t1", "flair"), ("t2", "flair"))
 MAX_MM = 15.0
 _SNR = 30.0
@@ -52,7 +53,8 @@ def main() -> None:
         if name in LABELS:
             write_labels(args.shared / "data/label_maps", LABELS[name], folder)
         else:
-            write_warps(args.shared / "data/ms_1mm" / WARPS[name], folder)
+            (patient,) = split("ms_1mm", WARPS[name])
+            write_warps(args.shared / "data/ms_1mm" / patient, folder)
         write_lists(folder)
 
 

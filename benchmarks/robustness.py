@@ -157,7 +157,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     before = load_average()
     data, methods = args.shared / "data", usable(args.methods)
-    cases = [asdict(d) for d in draw(args.n, lambda dataset: subject_names(data, dataset), args.card_snr)]
+    cases = [asdict(d) for d in draw(args.n, subject_names, args.card_snr)]
     entries = []
     for entry in fill(args.ledger, cases, [BASELINE, *methods], lambda c: restored(c).kspace(data)):
         entries.append(entry)

@@ -127,7 +127,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     before = load_average()
     data, methods = args.shared / "data", usable(args.methods)
-    cases = [asdict(d) for d in draw(args.n, subject_names(data, "label_maps"))]
+    cases = [asdict(d) for d in draw(args.n, subject_names("label_maps"))]
     entries = []
     for entry in fill(args.ledger, cases, [BASELINE, *methods], lambda c: restored(c).kspace(data)):
         entries.append(entry)

@@ -47,11 +47,8 @@ class Subject:
     at: float
 
 
-def subject_names(data: Path, dataset: str) -> list[str]:
+def subject_names(dataset: str) -> list[str]:
     """All test subjects of a data set."""
-    if dataset == "ixi_2mm":
-        ids = [p.name.removesuffix(".nii.gz") for p in (data / "ixi_2mm/t1").glob("*.nii.gz")]
-        return split(dataset, "test", ids)
     names = split(dataset, "test")
     return [f"{n}/{c}" for n in names for c in MS_CONTRASTS] if dataset == "ms_1mm" else names
 

@@ -45,7 +45,7 @@ class Pair:
 def ixi(part: Part) -> list[Pair]:
     """Ordered pairs of a part's 20 IXI subjects, 2 mm, as they are."""
     folder = DATA / "ixi_2mm"
-    subjects = split("ixi_2mm", part, [p.name.split(".")[0] for p in (folder / "t1").glob("*.nii.gz")])
+    subjects = split("ixi_2mm", part)
     pairs = [(fixed, subjects[(i + STEP) % len(subjects)]) for i, fixed in enumerate(subjects)]
     return [
         Pair(

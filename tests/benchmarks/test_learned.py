@@ -109,7 +109,7 @@ def test_volumes_are_turned_to_head_up_front_first(tmp_path):
 
 @pytest.mark.parametrize(("dataset", "matrix"), [("chest", (96, 80)), ("ixi_2mm", (95, 81)), ("ms_1mm", (96, 80))])
 def test_magnitude_slices_become_scans_with_a_truth(shared_data, dataset, matrix):
-    subject = Subject(dataset=dataset, name=subject_names(shared_data, dataset)[0], at=0.5)
+    subject = Subject(dataset=dataset, name=subject_names(dataset)[0], at=0.5)
     scan = Scan(matrix=(1, *matrix), fov_mm=fov_mm(matrix), n_coils=2, sampling="random:3:10:1", snr=20, seed=3)
     kspace = scanned(shared_data, subject, scan)
     again = scanned(shared_data, subject, scan)
@@ -121,10 +121,10 @@ def test_magnitude_slices_become_scans_with_a_truth(shared_data, dataset, matrix
 
 
 def test_only_test_subjects_are_scanned(shared_data):
-    assert subject_names(shared_data, "label_maps") == ["17", "18", "19", "20"]
-    assert subject_names(shared_data, "chest")[0] == "91"
-    assert len(subject_names(shared_data, "ixi_2mm")) == 20
-    assert {n.partition("/")[0] for n in subject_names(shared_data, "ms_1mm")} == {"patient19"}
+    assert subject_names("label_maps") == ["17", "18", "19", "20"]
+    assert subject_names("chest")[0] == "91"
+    assert len(subject_names("ixi_2mm")) == 20
+    assert {n.partition("/")[0] for n in subject_names("ms_1mm")} == {"patient19"}
 
 
 def test_scale_does_not_matter_and_a_black_image_has_a_score():

@@ -7,7 +7,7 @@ import torch
 from planted import agreement, cartesian, head, lines, planted_maps, scan_of
 
 from spinecho.calib.csm import estimate_csm
-from spinecho.calib.walsh import walsh
+from spinecho.calib.walsh import low_resolution, walsh
 from spinecho.core.errors import DataError
 from spinecho.ops.fourier import ifft
 
@@ -94,3 +94,23 @@ def test_walsh_in_a_volume(rng):
 def test_walsh_window_is_odd(maps):
     with pytest.raises(DataError, match="window is 4 pixels"):
         walsh(maps, window=4)
+
+
+@pytest.mark.parametrize("shape", [FLAT, (1, 95, 81), (8, 24, 20)])
+def test_walsh_from_calibration_lines_finds_planted_maps(rng, shape):
+    maps, image = planted_maps(6, shape), head(shape)
+    csm = estimate_csm(cartesian(scan_of(maps, image, 1e-3, rng), lines(shape[1], 2, 12)), kind="walsh")
+    assert csm.shape == (1, 6, *shape)
+    inside = (image.abs() > 0) & (csm[0].abs().sum(0) > 0)
+    assert inside.sum() > 0.97 * (image.abs() > 0).sum()
+    assert agreement(csm[0], maps, inside).mean() > 0.99
+    norm = csm[0].abs().square().sum(0)
+    assert torch.allclose(norm[norm > 0], torch.ones(()), atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 30), (1, 7, 31), (1, 24, 24)])
+def test_a_block_keeps_its_middle_on_any_grid(shape):
+    block = torch.zeros(2, 1, 24, 24, dtype=torch.complex64)
+    block[:, 0, 12, 12] = 1
+    images = low_resolution(block, shape)
+    assert images.shape == (2, *shape) and torch.allclose(images, images[0, 0, 0, 0].expand(images.shape), atol=1e-6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from jaxtyping import Complex
 from torch import Tensor
@@ -9,11 +11,21 @@ from torch import Tensor
 from spinecho.calib.centre import calibration_region
 from spinecho.calib.espirit import espirit
 from spinecho.calib.gridded import gridded_calibration
+from spinecho.calib.walsh import low_resolution, walsh
+from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 
+MapKind = Literal["espirit", "walsh"]
+"""How maps are found: the setting `csm` of the methods that solve with them."""
 
-def estimate_csm(kspace: KSpace, n_maps: int = 1) -> Complex[Tensor, "*batch map coil z y x"]:
-    """Maps of unit norm over coils, (*batch, map, coil, z, y, x), from the scan's calibration lines by ESPIRiT.
+_WALSH_CROP = 0.1
+"""Share of the largest signal below which Walsh's maps are zero: they do not tell air from object by themselves."""
+
+
+def estimate_csm(
+    kspace: KSpace, n_maps: int = 1, kind: MapKind = "espirit"
+) -> Complex[Tensor, "*batch map coil z y x"]:
+    """Maps of unit norm over coils, (*batch, map, coil, z, y, x), from the scan's calibration lines.
 
     Along a trajectory the central samples are first brought to a small grid.
 
@@ -23,13 +35,24 @@ def estimate_csm(kspace: KSpace, n_maps: int = 1) -> Complex[Tensor, "*batch map
     Raises
     ------
     DataError
-        If there are no calibration lines and no fully sampled centre.
+        If there are no calibration lines and no fully sampled centre, or Walsh's method is asked for two sets.
     """
+    if kind == "walsh" and n_maps != 1:
+        raise DataError(f"Walsh's method gives one set of maps, {n_maps} were asked for", do="take espirit for more")
     batch, grid = tuple(kspace.samples.shape[:-4]), kspace.encoding.matrix
     if kspace.n_coils == 1:
         one = torch.ones((), dtype=kspace.samples.dtype, device=kspace.samples.device)
         return one.expand(*batch, 1, 1, *grid)
     apart = kspace.is_cartesian or kspace.calib is not None
     calib = calibration_region(kspace) if apart else gridded_calibration(kspace)
-    csm = espirit(calib, grid, n_maps=n_maps)
+    csm = _of_block(calib, grid, n_maps, kind)
     return csm.expand(*batch, *csm.shape[-5:])
+
+
+def _of_block(
+    calib: Complex[Tensor, "*batch coil c2 c1 c0"], grid: tuple[int, int, int], n_maps: int, kind: MapKind
+) -> Complex[Tensor, "*batch map coil z y x"]:
+    """Maps from a calibration block, the one or the other way."""
+    if kind == "espirit":
+        return espirit(calib, grid, n_maps=n_maps)
+    return walsh(low_resolution(calib, grid), crop=_WALSH_CROP)

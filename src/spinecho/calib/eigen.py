@@ -14,7 +14,7 @@ def dominant_vectors(
 
     Eigenvalues lie in [0, 1], as those of a mean of projections do; vectors are zero where all of them nearly vanish.
     """
-    found: list[tuple[Tensor, Tensor]] = []
+    pairs: list[tuple[Tensor, Tensor]] = []
     for _ in range(n_maps):
         B = G
         for i in range(6 if n_maps == 1 else 9):
@@ -28,11 +28,11 @@ def dominant_vectors(
         v = torch.nn.functional.normalize(v, dim=-1, eps=torch.finfo(G.real.dtype).tiny)
         w = (G @ v[..., None]).squeeze(-1)
         value = (v.conj() * w).sum(-1).real
-        found.append((v, value))
+        pairs.append((v, value))
         if n_maps > 1:
             Q = torch.eye(G.shape[-1], dtype=G.dtype, device=G.device) - v[..., None] * v[..., None, :].conj()
             G = Q @ G @ Q
-    return found
+    return pairs
 
 
 def with_zero_phase(

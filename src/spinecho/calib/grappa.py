@@ -54,11 +54,11 @@ class Stencil:
         m2 = 1 if self.flat else m2 if r2 > 1 else m2 - 1 + m2 % 2
         m1 = m1 if r1 > 1 else m1 - 1 + m1 % 2
         middle = r1 / 2 if r1 > 1 else 0.0
-        found: list[tuple[int, int]] = []
+        offsets: list[tuple[int, int]] = []
         for j in range(-((m2 - 1) // 2), m2 // 2 + 1):
             row = [self.lattice.shift * j + r1 * i for i in range(-m1 - abs(j), m1 + abs(j) + 2)]
-            found += sorted((r2 * j, k1) for k1 in sorted(row, key=lambda k1: abs(k1 - middle))[:m1])
-        return tuple(found)
+            offsets += sorted((r2 * j, k1) for k1 in sorted(row, key=lambda k1: abs(k1 - middle))[:m1])
+        return tuple(offsets)
 
     @cached_property
     def taps(self) -> range:
@@ -146,7 +146,7 @@ def _gather(lines: Complex[Tensor, "line coil k0"], index: np.ndarray) -> Comple
 
 
 def calibration_samples(
-    kspace: KSpace, found: list[Pattern], item: int
+    kspace: KSpace, patterns: list[Pattern], item: int
 ) -> tuple[Complex[Tensor, "coil c2 c1 c0"], Bool[np.ndarray, "c2 c1"]]:
     """Calibration samples of one entry of the flattened batch, and which phase encodes they hold.
 
@@ -160,14 +160,14 @@ def calibration_samples(
     if kspace.calib is not None:
         calib = kspace.calib.expand(*batch, *kspace.calib.shape[-4:])[tuple(int(i) for i in place)]
         return calib, calib.abs().amax((0, -1)).gt(0).cpu().numpy()
-    pattern, flat = found[item], kspace.samples.shape[-3] == 1
+    pattern, flat = patterns[item], kspace.samples.shape[-3] == 1
     samples = kspace.samples[tuple(int(i) for i in place)]
     stencil = Stencil(pattern.lattice, (2, 2, 1), flat) if pattern.lattice else None
     moving = [a for a, name in enumerate(kspace.axes) if name in ("time", "repetition")]
     if not moving or stencil is None or len(calibration_points(stencil, pattern.measured)):
         return samples, pattern.measured
     frames = tuple(slice(None) if a in moving else int(i) for a, i in enumerate(place))
-    together = np.array(found, dtype=object).reshape(batch)[frames].ravel()
+    together = np.array(patterns, dtype=object).reshape(batch)[frames].ravel()
     count = np.sum([p.measured for p in together], axis=0)
     total = kspace.samples[frames].flatten(0, -5).sum(0)
     weight = torch.as_tensor(1 / np.maximum(count, 1), device=total.device, dtype=total.real.dtype)

@@ -40,8 +40,8 @@ def _regularity(measured: Bool[np.ndarray, "k2 k1"]) -> str:
 
 def _is_partial(side: Bool[np.ndarray, "k"], origin: int) -> bool:
     """Whether one side of k = 0 was measured a good deal farther, by more than the gaps between samples explain."""
-    found = np.flatnonzero(side)
-    imbalance = abs((int(found[-1]) - origin) - (origin - int(found[0])))
+    measured = np.flatnonzero(side)
+    imbalance = abs((int(measured[-1]) - origin) - (origin - int(measured[0])))
     return imbalance > max(3, len(side) // 16, 2 * _largest_gap(side))
 
 

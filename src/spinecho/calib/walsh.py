@@ -8,13 +8,16 @@ window is a mean over what lies inside the image, and pixels without signal can 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, pad
 
 from spinecho.calib.eigen import dominant_vectors, principal_coil, with_zero_phase
 from spinecho.core.errors import DataError
+from spinecho.ops.fourier import ifft
 
 
 def walsh(
@@ -44,6 +47,22 @@ def walsh(
     energy = torch.stack([e for _, e in planes])
     inside = (energy > 0) & (energy >= crop**2 * energy.max())
     return (vectors * inside)[None]
+
+
+def low_resolution(
+    calib: Complex[Tensor, "*batch coil c2 c1 c0"], shape: Sequence[int]
+) -> Complex[Tensor, "*batch coil z y x"]:
+    """Coil images of a calibration block on a grid (z, y, x); a Hann window keeps its edges from ringing."""
+    for axis, n in enumerate(shape, start=-3):
+        width = calib.shape[axis]
+        if width >= n:
+            calib = calib.narrow(axis, width // 2 - n // 2, n)
+            continue
+        window = torch.hann_window(width + 2, periodic=False, device=calib.device)[1:-1]
+        before = n // 2 - width // 2
+        calib = calib * window.reshape(-1, *[1] * (-axis - 1))
+        calib = pad(calib, [0, 0] * (-axis - 1) + [before, n - width - before])
+    return ifft(calib)
 
 
 def _plane(

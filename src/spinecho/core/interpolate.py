@@ -27,13 +27,13 @@ def at_voxels(
         # halves go up, as in ITK; torch would send them to the even voxel
         x, y, z = (index + 0.5).floor().clamp_min(0).minimum(last).long().unbind(-1)
         flat = ((z * shape[1] + y) * shape[2] + x).flatten()
-        found = values.flatten(1).index_select(1, flat)
+        sampled = values.flatten(1).index_select(1, flat)
     else:
         scaled = torch.where(last > 0, 2 * index / last.clamp_min(1) - 1, torch.zeros_like(index))
         grid = scaled.to(values.dtype).reshape(1, 1, 1, -1, 3)
-        found = F.grid_sample(values[None], grid, padding_mode="border", align_corners=True)
-        found = found[0, :, 0, 0]
-    return found.reshape(values.shape[0], *index.shape[:-1]).masked_fill(~inside, 0)
+        sampled = F.grid_sample(values[None], grid, padding_mode="border", align_corners=True)
+        sampled = sampled[0, :, 0, 0]
+    return sampled.reshape(values.shape[0], *index.shape[:-1]).masked_fill(~inside, 0)
 
 
 def voxel_grid(

@@ -56,11 +56,11 @@ def load_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         stored = load(path.read_bytes())
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        found = f"its tensors cannot be read ({str(error).partition(chr(10))[0]}): the file is damaged"
-        raise DataError(found, do="fetch or write it again", file=path) from None
+        fault = f"its tensors cannot be read ({str(error).partition(chr(10))[0]}): the file is damaged"
+        raise DataError(fault, do="fetch or write it again", file=path) from None
     if _sha256(metadata, stored) != expected:
-        found = "its content does not have the sha256 written in it: the file was damaged or changed"
-        raise DataError(found, do="fetch or write it again", file=path)
+        fault = "its content does not have the sha256 written in it: the file was damaged or changed"
+        raise DataError(fault, do="fetch or write it again", file=path)
     return {name: t.float() if t.dtype == torch.float16 else t for name, t in stored.items()}, metadata
 
 

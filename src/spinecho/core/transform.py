@@ -53,13 +53,13 @@ class Transform(ABC):
 
     def displacement(self, onto: Geometry) -> Float[Tensor, "3 z y x"]:
         """T(p) - p in mm (x, y, z) at every voxel of a grid, float32."""
-        found = torch.empty(3, *onto.shape)
+        displacement = torch.empty(3, *onto.shape)
         for start, stop in _slabs(onto):
             grid = voxel_grid((stop - start, *onto.shape[1:]))
             grid[..., 2] += start
             points = _affine_map(onto.affine, grid)
-            found[:, start:stop] = (self(points) - points).movedim(-1, 0)
-        return found
+            displacement[:, start:stop] = (self(points) - points).movedim(-1, 0)
+        return displacement
 
     def warp(self, image: Image, onto: Geometry | None = None, mode: Mode = "linear") -> Image:
         """The moving image on the fixed grid, interpolated once.
@@ -100,7 +100,7 @@ class Transform(ABC):
         Over 1: the fixed voxel becomes larger in the moving image.
         """
         displacement, inverse = self.displacement(onto), _tensor(inverted_affine(onto.affine[:3, :3]))
-        found = torch.empty(onto.shape)
+        determinant = torch.empty(onto.shape)
         for start, stop in _slabs(onto):
             first, end = max(0, start - 1), min(onto.shape[0], stop + 1)  # neighbours, for differences along z
             d = displacement[:, first:end].double()
@@ -109,8 +109,8 @@ class Transform(ABC):
                 for axis in range(3)
             ]
             by_voxel = torch.stack(steps, -1).movedim(0, -2)[start - first : stop - first]  # z y x, component, axis
-            found[start:stop] = (torch.eye(3, dtype=torch.float64) + by_voxel @ inverse).det()
-        return found
+            determinant[start:stop] = (torch.eye(3, dtype=torch.float64) + by_voxel @ inverse).det()
+        return determinant
 
 
 class _Matrix(Transform):

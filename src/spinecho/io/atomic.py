@@ -131,8 +131,8 @@ def check_replaceable(folder: Path, may_replace: Callable[[Path], bool]) -> None
     """
     foreign = next((f for f in sorted(folder.iterdir()) if not (f.is_file() and may_replace(f))), None)
     if foreign is not None:
-        found = f"the folder holds {foreign.name!r}, which spinecho did not write"
-        raise DataError(found, do="choose an empty or new folder", file=folder)
+        fault = f"the folder holds {foreign.name!r}, which spinecho did not write"
+        raise DataError(fault, do="choose an empty or new folder", file=folder)
 
 
 def _beside(target: Path) -> Path:
@@ -194,5 +194,5 @@ def _told(path: str | Path) -> Iterator[None]:
         else:
             raise
         first_line = text.partition("\n")[0]
-        found, do = _SAID.get(code, (f"it cannot be written: {first_line}", "choose another place"))
-        raise DataError(found, do=do, file=path) from error
+        fault, do = _SAID.get(code, (f"it cannot be written: {first_line}", "choose another place"))
+        raise DataError(fault, do=do, file=path) from error

@@ -130,8 +130,8 @@ def _cause(code: int) -> str:
     )
 
 
-def _refused(found: str) -> DataError:
-    return DataError(f"the file is damaged: {found}", do="copy it from the scanner again")
+def _refused(fault: str) -> DataError:
+    return DataError(f"the file is damaged: {fault}", do="copy it from the scanner again")
 
 
 WORKER = Worker()
@@ -176,5 +176,5 @@ def one_error(path: Path) -> Iterator[None]:
         raise DataError("there is not enough memory to read it", do=do, file=path) from error
     except Exception as error:
         text = " ".join(str(error).split())[:300] or "no reason given"
-        found = f"it cannot be read ({type(error).__name__}: {text})"
-        raise DataError(found, do="it is damaged or of another kind: copy or export it again", file=path) from error
+        fault = f"it cannot be read ({type(error).__name__}: {text})"
+        raise DataError(fault, do="it is damaged or of another kind: copy or export it again", file=path) from error

@@ -103,10 +103,10 @@ def dataset(group: h5py.Group, name: str) -> h5py.Dataset:
     DataError
         If it is absent or no dataset; lists what is there.
     """
-    found = group.get(name)
-    if not isinstance(found, h5py.Dataset):
+    dataset = group.get(name)
+    if not isinstance(dataset, h5py.Dataset):
         raise DataError(f"there is no dataset {name!r} in {group.name}", do=f"it holds {', '.join(group) or 'nothing'}")
-    return found
+    return dataset
 
 
 def read_dataset(source: h5py.Dataset, selection: Sequence[slice] = ()) -> npt.NDArray[Any]:
@@ -125,8 +125,8 @@ def read_dataset(source: h5py.Dataset, selection: Sequence[slice] = ()) -> npt.N
     try:
         values = np.asarray(source[tuple(selection)] if selection else source[()])
     except OSError as error:
-        found = f"{source.name} cannot be read: {' '.join(str(error).split())[:160]}"
-        raise DataError(found, do="the file is damaged: copy or export it again") from error
+        fault = f"{source.name} cannot be read: {' '.join(str(error).split())[:160]}"
+        raise DataError(fault, do="the file is damaged: copy or export it again") from error
     return as_complex(values)
 
 

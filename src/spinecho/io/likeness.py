@@ -38,10 +38,10 @@ def check_likeness(image: npt.NDArray[Any], series: npt.NDArray[Any]) -> str:
     as_is = likeness.pop(_AS_IS)
     best = max(likeness, key=lambda way: likeness[way], default=_AS_IS)
     if likeness.get(best, as_is) > max(_ENOUGH, as_is + _MARGIN):
-        found = (
+        fault = (
             f"the image looks like the series with {_words(best)} (correlation {likeness[best]:.2f}, now {as_is:.2f})"
         )
-        raise DataError(found, do="turn the array as the series lies, or say where it lies with --affine FILE")
+        raise DataError(fault, do="turn the array as the series lies, or say where it lies with --affine FILE")
     unclear = [_words(way) for way, value in likeness.items() if value > as_is - _MARGIN]
     doubt = f"; not told apart from {' or '.join(unclear)}" if unclear else ""
     return f"correlation with that series {as_is:.2f}{doubt}"

@@ -35,8 +35,8 @@ def main() -> None:
         except DataError as error:
             answer = {"found": error.found, "do": error.do}
         except MemoryError:
-            found = f"one of its parts cannot be read within {human(MEMORY)}"
-            answer = {"found": found, "do": "it is damaged; if you trust it, rewrite it with h5repack"}
+            fault = f"one of its parts cannot be read within {human(MEMORY)}"
+            answer = {"found": fault, "do": "it is damaged; if you trust it, rewrite it with h5repack"}
         except Exception as error:  # the reader meets the same error, and says it in its own words
             answer = {"largest": 0, "note": str(error)}
         _arm(0)

@@ -49,9 +49,9 @@ def tissue_signals(sequence: Sequence, field_t: float = 3.0) -> dict[str, float]
     rows = [(t.pd, t.t1_at(field_t), t.t2_ms, t.t2s_ms) for t in TISSUES.values()]
     pd, t1, t2, t2s = torch.tensor(rows, dtype=torch.float64).T
     signal = sequence.signal(pd, t1, t2, t2s).abs()
-    found = dict(zip(TISSUES, signal.tolist(), strict=True))
-    brightest = max(found[name] for name in ("white matter", "grey matter", "csf"))
-    return {name: value / brightest for name, value in found.items()}
+    signal_of = dict(zip(TISSUES, signal.tolist(), strict=True))
+    brightest = max(signal_of[name] for name in ("white matter", "grey matter", "csf"))
+    return {name: value / brightest for name, value in signal_of.items()}
 
 
 def of_sequence(sequence: Sequence, field_t: float = 3.0) -> Contrast:
@@ -125,14 +125,14 @@ def _labels_at(labels: Tensor, geometry: Geometry, onto: Geometry, z: int) -> Te
     index = low[:, None] + steps
     a, b, c = index.clamp_min(0).minimum(size - 1).unbind(-1)
     corners = labels[a, b, c] * ((index >= 0) & (index < size)).all(-1)
-    found = corners[:, 0].clone()
+    winners = corners[:, 0].clone()
     # Only where neighbours differ is there something to decide.
     mixed = torch.nonzero((corners != corners[:, :1]).any(-1)).flatten()
     vote, part = corners[mixed], part[mixed, None]
     weight = torch.where(steps.bool(), part, 1 - part).prod(-1)
     score = ((vote[:, :, None] == vote[:, None, :]) * weight[:, None, :]).sum(-1)
-    found[mixed] = vote.gather(1, score.argmax(1, keepdim=True))[:, 0]
-    return found.view(onto.shape[1:])
+    winners[mixed] = vote.gather(1, score.argmax(1, keepdim=True))[:, 0]
+    return winners.view(onto.shape[1:])
 
 
 def texture(shape: tuple[int, int, int], generator: torch.Generator, strength: float) -> Float[Tensor, "z y x"]:

@@ -157,11 +157,11 @@ def _points(shape: tuple[int, int], accel: float, block: int, rng: torch.Generat
     radius = (y[:, None].square() + x.square()).sqrt()
     density = (1 - radius / 1.5).clamp_min(0) ** uniform(rng, 0, 4)
     density = density / density.mean() / accel
-    found = torch.rand(shape, generator=rng) < density
+    mask = torch.rand(shape, generator=rng) < density
     cy, cx = (n // 2 for n in shape)
     half = block // 2
-    found[cy - half : cy + half, cx - half : cx + half] = True
-    return found[None, None]
+    mask[cy - half : cy + half, cx - half : cx + half] = True
+    return mask[None, None]
 
 
 def _maps(n_coils: int, shape: tuple[int, int], rng: torch.Generator) -> Complex[Tensor, "coil 1 y x"]:

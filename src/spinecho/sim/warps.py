@@ -69,10 +69,10 @@ def sample_warp(
             break
         scale *= max_mm / largest
         field = exponential(velocity * scale, grid.affine)
-    found = Displacement(field, grid, exponential(-velocity * scale, grid.affine))
-    if float(found.jacobian(grid).min()) <= 0.05:
+    warp = Displacement(field, grid, exponential(-velocity * scale, grid.affine))
+    if float(warp.jacobian(grid).min()) <= 0.05:
         raise DataError(f"a warp of {max_mm:g} mm folds at scales of {scales_mm} mm", do="make it smaller or smoother")
-    return found
+    return warp
 
 
 def sample_affine(

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from spinecho.core.errors import DataError
-from spinecho.sim.splits import Part, split
+from spinecho.sim.splits import CHEST, Part, Task, goes_along, part
 
 _HELD_OUT = 10
 """Of subjects sorted by name every tenth is held out; with fewer than 5, none."""
 _SUFFIXES = (".h5", ".mrd", ".dat", ".cfl", ".npy", ".npz", ".mat", ".nii", ".nii.gz")
-_SETS = {
-    "label_maps": re.compile(r"label_maps/labels_(\d\d)\.nii\.gz$"),
-    "ixi_2mm": re.compile(r"ixi_2mm/t1/(IXI\d{3})\.nii\.gz$"),
-    "ms_1mm": re.compile(r"ms_1mm/(patient\d\d)/(?:t1|t1post|t2|flair)\.nii\.gz$"),
-}
-_CHEST = re.compile(r"chest/slices_100\.npz$")
-_NEVER = re.compile(
-    r"ixi_2mm/labels/|ms_1mm/patient\d\d/lesions|"
-    r"kspace/(brain_t1_7coil_images\.npz|knee_1coil\.mat|brain_sagittal_1coil\.mat|brain_8coil_poisson\.npy|"
-    r"cardiac_radial_12coil\.mat|siemens_(gre|epi)\.dat)$"
-)
-"""Of the project's data folder: what is no image, and the raw scans on which the work is judged."""
 
 
 @dataclass(frozen=True)
@@ -41,67 +28,52 @@ class Case:
     slices: range | None = None
 
 
-def cases(path: Path, part: Part) -> list[Case]:
+def cases(path: Path, wanted: Part, task: Task = "recon", say: Callable[[str], None] | None = None) -> list[Case]:
     """The files under a path that are for a part of the work.
 
     Files that the project's splits know go where those say. Of other folders every tenth subject validates, where a
     subject is a file or a folder directly below `path`.
 
+    Parameters
+    ----------
+    task
+        What learns from them: the splits may differ.
+    say
+        Gets a sentence on what the splits keep from training.
+
     Raises
     ------
     DataError
-        If there is no such path, or no file in it that could be read.
+        If there is no such path, no file in it that could be read, or one of the project's data set without a part.
     """
     if not path.exists():
         raise DataError("there is no such file or folder", do="check the path", file=path)
     files = _files(path)
     if not files:
         raise DataError(f"it holds no files that end with {' '.join(_SUFFIXES)}", do="check the path", file=path)
-    usable = [f for f in files if not _NEVER.search(_name(f))]
-    if not usable:
+    parts = {f: part(f, task) for f in files if not goes_along(f)}
+    kept = [f for f, p in parts.items() if p == "test"]
+    if len(kept) == len(parts):
         raise DataError("these files are for judging, they never train", do="give others", file=path)
-    strangers = [f for f in usable if not _is_known(f)]
-    found = [case for f in usable if _is_known(f) for case in _known(f, part)]
-    return found + [Case(f) for f in _divided(path, strangers, part)]
+    if kept and wanted == "train" and say is not None:
+        say(f"{path}: {len(kept)} files are for judging and never train, such as {kept[0].name}")
+    chest = range(CHEST[wanted].start - 1, CHEST[wanted].stop - 1)
+    known = [Case(f, chest) if p == "by slice" else Case(f) for f, p in parts.items() if p in (wanted, "by slice")]
+    return known + [Case(f) for f in _divided(path, [f for f, p in parts.items() if p is None], wanted)]
 
 
 def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    found = (f for f in path.rglob("*") if f.is_file() and f.name.endswith(_SUFFIXES) and not f.name.startswith("."))
-    return sorted(found)
+    below = (f for f in path.rglob("*") if f.is_file() and f.name.endswith(_SUFFIXES))
+    return sorted(f for f in below if not f.name.startswith("."))
 
 
-def _name(file: Path) -> str:
-    return file.resolve().as_posix()
-
-
-def _is_known(file: Path) -> bool:
-    return any(pattern.search(_name(file)) for pattern in (*_SETS.values(), _CHEST))
-
-
-def _known(file: Path, part: Part) -> list[Case]:
-    """The file, if the part has it."""
-    if _CHEST.search(_name(file)):
-        numbers = [int(i) for i in split("chest", part)]
-        return [Case(file, range(numbers[0] - 1, numbers[-1]))]
-    for dataset, pattern in _SETS.items():
-        if match := pattern.search(_name(file)):
-            subjects = _subjects(file, pattern) if dataset == "ixi_2mm" else ()
-            return [Case(file)] if match[1] in split(dataset, part, subjects) else []
-    return []
-
-
-def _subjects(file: Path, pattern: re.Pattern[str]) -> list[str]:
-    """All subjects of the folder a file lies in, whichever of them were asked for: the split is over all."""
-    return [match[1] for f in file.resolve().parent.iterdir() if (match := pattern.search(f.as_posix()))]
-
-
-def _divided(path: Path, files: Sequence[Path], part: Part) -> list[Path]:
+def _divided(path: Path, files: Sequence[Path], wanted: Part) -> list[Path]:
     def subject(f: Path) -> str:
         return f.relative_to(path).parts[0] if path.is_dir() else f.name
 
     subjects = sorted({subject(f) for f in files})
     held_out = set(subjects[_HELD_OUT // 2 - 1 :: _HELD_OUT])
-    wanted = {"train": set(subjects) - held_out, "validate": held_out, "test": set[str]()}[part]
-    return [f for f in files if subject(f) in wanted]
+    chosen = {"train": set(subjects) - held_out, "validate": held_out, "test": set[str]()}[wanted]
+    return [f for f in files if subject(f) in chosen]

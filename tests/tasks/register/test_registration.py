@@ -18,6 +18,7 @@ from spinecho.core.transform import identity
 from spinecho.evaluate.kept import Kept, write_csv
 from spinecho.io.read import read_image
 from spinecho.io.write import write
+from spinecho.sim.splits import PARTS, split
 from spinecho.tasks.register.judge.contenders import External, Own, Unmoved, contender
 from spinecho.tasks.register.judge.markdown import section_text
 from spinecho.tasks.register.judge.measure import measures
@@ -115,17 +116,19 @@ def test_pairs_that_cannot_be_used_are_told(folder: Path, tmp_path: Path) -> Non
 def test_ixi_pairs_stay_within_their_part(tmp_path: Path) -> None:
     for kind in ("t1", "labels"):
         (tmp_path / kind).mkdir()
-        for i in range(123):
-            (tmp_path / kind / f"IXI{i:03}.nii.gz").touch()
+        for subject in (s for part in PARTS for s in split("ixi_2mm", part)):
+            (tmp_path / kind / f"{subject}.nii.gz").touch()
     test = pairs(f"ixi:{tmp_path}")
     assert len(test) == 20
-    assert (
-        {p.fixed.name for p in test} == {p.moving.name for p in test} == {f"IXI{i:03}.nii.gz" for i in range(103, 123)}
-    )
-    assert test[0].name == "IXI103-IXI110"
+    wanted = {f"{s}.nii.gz" for s in split("ixi_2mm", "test")}
+    assert {p.fixed.name for p in test} == {p.moving.name for p in test} == wanted
+    assert test[0].name == "IXI568-IXI606"
     directed = {(p.fixed, p.moving) for p in test}
     assert not any((b, a) in directed for a, b in directed)
-    assert {p.fixed.name for p in pairs(f"ixi-validate:{tmp_path}")} == {f"IXI{i:03}.nii.gz" for i in range(83, 103)}
+    validating = {p.fixed.name for p in pairs(f"ixi-validate:{tmp_path}")}
+    assert validating == {f"{s}.nii.gz" for s in split("ixi_2mm", "validate")}
+    (tmp_path / "t1/IXI661.nii.gz").unlink()
+    assert {p.fixed.name for p in pairs(f"ixi:{tmp_path}")} == wanted - {"IXI661.nii.gz"}
 
 
 def test_who_registers(fields: Path) -> None:

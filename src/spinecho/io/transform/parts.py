@@ -76,8 +76,8 @@ def from_parts(parts: Sequence[Part]) -> Transform:
             raise DataError("it holds a composite transform without members", do="write it again with its software")
         return members[0] if len(members) == 1 else Composite(members)
     if len(parts) > 1:
-        found = f"it holds {len(parts)} transforms and does not say in which order they act"
-        raise DataError(found, do="write them as one CompositeTransform, or each to its own file")
+        fault = f"it holds {len(parts)} transforms and does not say in which order they act"
+        raise DataError(fault, do="write them as one CompositeTransform, or each to its own file")
     return from_part(parts[0])
 
 
@@ -145,8 +145,8 @@ def _field(part: Part) -> Displacement:
     size, origin, spacing, directions = (part.fixed[a:b] for a, b in ((0, 3), (3, 6), (6, 9), (9, 18)))
     whole = np.rint(size)
     if np.abs(size - whole).max() > 0 or whole.min() < 1 or whole.prod() * 3 != len(part.parameters):
-        found = f"its field says it has {size.tolist()} voxels (x, y, z), and holds {len(part.parameters)} numbers"
-        raise DataError(found, do="the file is damaged: write it again with its software")
+        fault = f"its field says it has {size.tolist()} voxels (x, y, z), and holds {len(part.parameters)} numbers"
+        raise DataError(fault, do="the file is damaged: write it again with its software")
     nx, ny, nz = (int(n) for n in whole)
     affine = np.eye(4)
     affine[:3, :3], affine[:3, 3] = directions.reshape(3, 3) * spacing, origin

@@ -43,8 +43,8 @@ def check_transform_output(path: Path, linear: bool) -> None:
     """
     suffix = checked_suffix(path)
     if suffix in LINEAR and not linear:
-        found = f"a {suffix} file holds rigid and affine transforms only"
-        raise DataError(found, do="write .h5, or add --affine or --rigid", file=path)
+        fault = f"a {suffix} file holds rigid and affine transforms only"
+        raise DataError(fault, do="write .h5, or add --affine or --rigid", file=path)
     for target in (path, inverse_path(path)):
         check_place(target)
         if target.is_dir():
@@ -61,6 +61,6 @@ def checked_suffix(path: Path) -> str:
     """
     matching = [s for s in SUFFIXES if path.name.lower().endswith(s)]
     if not matching:
-        found = f"no writer for transforms called {path.suffix or path.name!r}"
-        raise DataError(found, do=f"known are {' '.join(SUFFIXES)}", file=path)
+        fault = f"no writer for transforms called {path.suffix or path.name!r}"
+        raise DataError(fault, do=f"known are {' '.join(SUFFIXES)}", file=path)
     return max(matching, key=len)

@@ -71,20 +71,20 @@ def _row(numbers: np.ndarray) -> str:
 
 
 def _itk(lines: Sequence[str]) -> list[Part]:
-    found: list[dict[str, str]] = []
+    blocks: list[dict[str, str]] = []
     for line in lines:
         key, colon, value = line.partition(":")
         if line.startswith("#") or not colon:
             continue
         if key == "Transform":
-            found.append({"Transform": value})
-        elif key in ("Parameters", "FixedParameters") and found:
-            found[-1][key] = value
+            blocks.append({"Transform": value})
+        elif key in ("Parameters", "FixedParameters") and blocks:
+            blocks[-1][key] = value
     return [
         Part(
             split_type(one["Transform"]), _numbers(one.get("Parameters", "")), _numbers(one.get("FixedParameters", ""))
         )
-        for one in found
+        for one in blocks
     ]
 
 

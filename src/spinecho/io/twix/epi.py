@@ -118,6 +118,6 @@ def least_entropy(lines: np.ndarray, reflected: np.ndarray, start: tuple[float, 
     slope, offset = start
     first_step = [[slope, offset], [slope + 0.8 / n, offset], [slope, offset + 0.1]]
     options = {"initial_simplex": first_step, "xatol": 1e-4, "fatol": 1e-7, "maxiter": 200}
-    found = minimize(entropy, start, method="Nelder-Mead", options=options).x
-    step = abs(found[0] - slope) * n / 4, abs(found[1] - offset)
-    return (float(found[0]), float(found[1])) if max(step) < 0.5 else start
+    minimum = minimize(entropy, start, method="Nelder-Mead", options=options).x
+    step = abs(minimum[0] - slope) * n / 4, abs(minimum[1] - offset)
+    return (float(minimum[0]), float(minimum[1])) if max(step) < 0.5 else start

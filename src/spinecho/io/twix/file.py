@@ -111,17 +111,17 @@ def measurements(path: Path) -> list[Measurement]:
     if content.size < _RAID.itemsize:
         raise DataError(f"the file is truncated to {content.size} bytes", do=_COPY_AGAIN)
     raid = content[: _RAID.itemsize].view(_RAID)[0]
-    found = []
+    measurements = []
     for entry in raid["entry"][: int(second)]:
         start, length = int(entry["off_"]), int(entry["len_"])
         stop = start + length if length else content.size
         if stop > content.size:
             wanted = f"a measurement ends at byte {stop}, the file has {content.size}"
             raise DataError(f"the file is truncated: {wanted}", do=_COPY_AGAIN)
-        found.append(_measurement(path, content, start, stop, is_vb))
-    if not found:
+        measurements.append(_measurement(path, content, start, stop, is_vb))
+    if not measurements:
         raise DataError("the file holds no measurement", do=_COPY_AGAIN)
-    return found
+    return measurements
 
 
 def _measurement(path: Path, content: np.ndarray, start: int, stop: int, is_vb: bool) -> Measurement:
@@ -156,14 +156,14 @@ def _walk(content: np.ndarray, start: int, stop: int, is_vb: bool) -> tuple[list
         else:
             size = before + n_channels * (between + 8 * n_samples)
         if size < dtype.itemsize or position + size > stop:
-            found = f"readout {len(offsets)} at byte {position} would take {size} bytes, {stop - position} are left"
-            raise DataError(f"the file is truncated or damaged: {found}", do=_COPY_AGAIN)
+            where = f"readout {len(offsets)} at byte {position} would take {size} bytes, {stop - position} are left"
+            raise DataError(f"the file is truncated or damaged: {where}", do=_COPY_AGAIN)
         if not flags & sync:
             offsets.append(position)
             headers.append(header)
         position += size
-    found = f"it ends after {len(offsets)} readouts, without its end mark"
-    raise DataError(f"the file is truncated: {found}", do=_COPY_AGAIN)
+    where = f"it ends after {len(offsets)} readouts, without its end mark"
+    raise DataError(f"the file is truncated: {where}", do=_COPY_AGAIN)
 
 
 def _protocol(path: Path, start: int) -> dict[str, Any]:

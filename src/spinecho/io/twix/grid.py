@@ -81,8 +81,8 @@ def image_grid(m: Measurement, index: np.ndarray, protocol: Protocol, readout: R
         combined = np.zeros(len(m.lines), np.int64)
         for counter in counters:
             values = m.counter(counter)
-            found = np.unique(values[index])
-            combined = combined * len(found) + np.clip(np.searchsorted(found, values), 0, len(found) - 1)
+            levels = np.unique(values[index])
+            combined = combined * len(levels) + np.clip(np.searchsorted(levels, values), 0, len(levels) - 1)
         length = int(combined[index].max()) + 1
         if length > 1 or (is_part and name == "slice"):
             names.append(name)

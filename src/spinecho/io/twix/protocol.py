@@ -106,8 +106,8 @@ def _ramp(meas: dict[str, Any]) -> Ramp | None:
     up, flat, down, delay = (_entry(meas.get(f"alRegrid{n}")) for n in names)
     duration = _entry(meas.get("aflRegridADCDuration"))
     if min(up, down, duration) <= 0 or delay + duration > up + flat + down + 1:
-        found = f"up {up}, flat {flat}, down {down}, delay {delay}, sampling {duration} us"
-        raise DataError(f"the readout gradient makes no sense: {found}", do="export the scan again")
+        timing = f"up {up}, flat {flat}, down {down}, delay {delay}, sampling {duration} us"
+        raise DataError(f"the readout gradient makes no sense: {timing}", do="export the scan again")
     return Ramp(up, flat, down, delay, duration, is_sine=mode == 4)
 
 

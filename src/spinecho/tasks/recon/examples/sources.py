@@ -145,7 +145,7 @@ def _mixed(paths: Sequence[Path], part: Part, on_broken: str, say: Say, draws: D
     weights: list[float] = []
     for path in paths:
         held = _Held()
-        for case in cases(path, part):
+        for case in cases(path, part, "recon", say):
             try:
                 _load(case, held)
             except DataError as error:

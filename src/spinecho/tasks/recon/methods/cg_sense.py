@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from jaxtyping import Complex
 from torch import Tensor
 
-from spinecho.calib.csm import estimate_csm
+from spinecho.calib.csm import MapKind, estimate_csm
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.ops.psf import CartesianSense
@@ -31,6 +31,8 @@ class Config:
     """stops when |A^H (A x - y) + l2 x| has fallen to this part of |A^H y|"""
     maps: int = 1
     """sets of coil maps: 2 where the object is larger than the field of view"""
+    csm: MapKind = "espirit"
+    """how coil maps are found: by ESPIRiT, or by Walsh's adaptive combination"""
 
 
 def reconstruct(
@@ -52,7 +54,7 @@ class Method(Recon):
         return None if kspace.is_cartesian else "its samples lie along a trajectory, not on a grid (use nufft_cg)"
 
     def forward(self, kspace: KSpace) -> Image:
-        csm = estimate_csm(kspace, self.config.maps)
+        csm = estimate_csm(kspace, self.config.maps, self.config.csm)
         x = reconstruct(kspace, csm, self.config)
         return kspace.image(join_maps(x), csm=csm)
 

@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from spinecho.calib.csm import estimate_csm
+from spinecho.calib.csm import MapKind, estimate_csm
 from spinecho.calib.noise import noise_sigma
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
@@ -69,6 +69,8 @@ class Config:
     """Daubechies filter with one, two or four vanishing moments; all: by turns"""
     maps: int = 1
     """sets of coil maps: 2 where the object is larger than the field of view"""
+    csm: MapKind = "espirit"
+    """how coil maps are found: by ESPIRiT, or by Walsh's adaptive combination"""
 
 
 def reconstruct(
@@ -140,5 +142,5 @@ class Method(Recon):
         return None if kspace.is_cartesian else "its samples lie along a trajectory, not on a grid (use nufft_cg)"
 
     def forward(self, kspace: KSpace) -> Image:
-        csm = estimate_csm(kspace, self.config.maps)
+        csm = estimate_csm(kspace, self.config.maps, self.config.csm)
         return kspace.image(join_maps(reconstruct(kspace, csm, self.config)), csm=csm)

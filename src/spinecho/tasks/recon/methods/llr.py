@@ -22,7 +22,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from spinecho.calib.csm import estimate_csm
+from spinecho.calib.csm import MapKind, estimate_csm
 from spinecho.calib.noise import noise_sigma
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
@@ -48,6 +48,8 @@ class Config:
     """gradient steps"""
     seed: int = 0
     """of the random shifts of the blocks"""
+    csm: MapKind = "espirit"
+    """how coil maps are found: by ESPIRiT, or by Walsh's adaptive combination"""
 
 
 class Method(Recon):
@@ -67,7 +69,7 @@ class Method(Recon):
     def forward(self, kspace: KSpace) -> Image:
         axis, config = frame_axis(kspace), self.config
         assert axis is not None and kspace.mask is not None
-        csm = estimate_csm(kspace)
+        csm = estimate_csm(kspace, kind=config.csm)
         A = CartesianSense(kspace.mask, csm)
         b = A.inner_adjoint(kspace.samples)
         largest = float(largest_singular_value(b.movedim(axis, -1), config.block))

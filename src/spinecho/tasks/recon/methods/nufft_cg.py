@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from spinecho.calib.csm import estimate_csm
+from spinecho.calib.csm import MapKind, estimate_csm
 from spinecho.calib.dcf import density_weights
 from spinecho.calib.noise import noise_sigma
 from spinecho.core.image import Image
@@ -39,6 +39,8 @@ class Config:
     """conjugate-gradient iterations; 0 gives the gridded image"""
     l2: float | None = None
     """weight of |x|^2, relative to A^H W A, which is about 1; None: from the noise"""
+    csm: MapKind = "espirit"
+    """how coil maps are found: by ESPIRiT, or by Walsh's adaptive combination"""
 
 
 class Method(Recon):
@@ -50,7 +52,8 @@ class Method(Recon):
 
     def forward(self, kspace: KSpace) -> Image:
         assert kspace.traj is not None
-        csm, weights, shape = estimate_csm(kspace), density_weights(kspace), kspace.encoding.matrix
+        csm = estimate_csm(kspace, kind=self.config.csm)
+        weights, shape = density_weights(kspace), kspace.encoding.matrix
         S = Coils(csm)
         gridded = S.adjoint(NUFFT(kspace.traj, shape).adjoint(weights * kspace.samples))
         if self.config.n_iters == 0:

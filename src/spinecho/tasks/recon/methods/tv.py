@@ -15,7 +15,7 @@ from itertools import islice
 from jaxtyping import Complex
 from torch import Tensor
 
-from spinecho.calib.csm import estimate_csm
+from spinecho.calib.csm import MapKind, estimate_csm
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.ops.diff import Differences
@@ -42,6 +42,8 @@ class Config:
     """of the gradient's magnitude, relative to the largest value of A^H y; None: from the noise"""
     maps: int = 1
     """sets of coil maps: 2 where the object is larger than the field of view"""
+    csm: MapKind = "espirit"
+    """how coil maps are found: by ESPIRiT, or by Walsh's adaptive combination"""
 
 
 def reconstruct(
@@ -77,5 +79,5 @@ class Method(Recon):
         return None if kspace.is_cartesian else "its samples lie along a trajectory, not on a grid (use nufft_cg)"
 
     def forward(self, kspace: KSpace) -> Image:
-        csm = estimate_csm(kspace, self.config.maps)
+        csm = estimate_csm(kspace, self.config.maps, self.config.csm)
         return kspace.image(join_maps(reconstruct(kspace, csm, self.config)), csm=csm)

@@ -20,6 +20,7 @@ from spinecho.io.read import read_image
 from spinecho.sim.anatomy import of_sequence
 from spinecho.sim.contrast import SEQUENCES
 from spinecho.sim.splits import Part
+from spinecho.sim.splits import part as part_of
 from spinecho.sim.tissue import TISSUE_OF_LABEL
 from spinecho.tasks.register.parts.affine import Settings, align_linear
 from spinecho.tasks.register.parts.pair import matched, spaced_grid
@@ -86,7 +87,7 @@ class Gathering:
         """
         images: list[Head] = []
         maps: list[Head] = []
-        for case in cases(path, part):
+        for case in cases(path, part, "image", self.say):
             try:
                 if not case.path.name.endswith(_IMAGES):
                     raise DataError("pairs are made of NIfTI images and label maps", do="leave it out")
@@ -130,6 +131,8 @@ class Gathering:
         file = self.labels / path.name
         if not file.is_file():
             raise DataError(f"there are no labels {file} for it", do="give one label map for each image")
+        if (of := part_of(file, "image")) not in (None, part_of(path, "image")):
+            raise DataError(f"its labels are for {of}, the image is not", do="give the image's own labels", file=file)
         image = read_image(file)
         assert self.grid is not None
         values = image.volume().values[0]

@@ -93,8 +93,7 @@ def pairs(where: str) -> list[Pair]:
 
 
 def _ixi(folder: Path, group: str) -> list[Pair]:
-    ids = [p.name.partition(".")[0] for p in (folder / "t1").glob("*.nii.gz")]
-    subjects = split("ixi_2mm", IXI[group], ids)
+    subjects = [s for s in split("ixi_2mm", IXI[group]) if (folder / "t1" / f"{s}.nii.gz").exists()]
     return [
         Pair(
             name=f"{fixed}-{moving}",

@@ -9,13 +9,14 @@ from typing import Any
 
 _PACKAGE = Path(__file__).parents[3]
 _JUDGES = ("overlap", "surface", "folding", "similarity", "warp_error")
-_CORE = ("core/transform.py", "core/field.py", "core/interpolate.py", "core/geometry.py")
-_REGISTERS = ("core", "ops", "solve", "nets", "tasks/register")
+_READS = ("core", "io")
+"""What files become, and what every transform is"""
+_REGISTERS = ("core", "io", "ops", "solve", "nets", "sim", "methods", "tasks/register")
 
 
 def version_of_measures() -> str:
-    """Of what judges, and of what every transform is."""
-    return _joined(*(_file(f"metrics/{name}.py") for name in _JUDGES), *map(_file, _CORE))
+    """Of what judges, and of what it reads."""
+    return _joined(*(_file(f"metrics/{name}.py") for name in _JUDGES), *map(_folder, _READS))
 
 
 def version_of_method(method: str, settings: dict[str, Any]) -> str:
@@ -34,7 +35,11 @@ def version_of_field(path: Path | None) -> str:
 
 @cache
 def _folder(name: str) -> str:
-    return _joined(*(sha256(p.read_bytes()).hexdigest() for p in sorted((_PACKAGE / name).rglob("*.py"))))
+    """Of the package's own paths and what the files hold: where the package lies says nothing."""
+    paths = sorted(p.relative_to(_PACKAGE) for p in (_PACKAGE / name).rglob("*.py"))
+    if not paths:
+        raise FileNotFoundError(f"no code in {_PACKAGE / name}")
+    return _joined(*(f"{p.as_posix()} {sha256((_PACKAGE / p).read_bytes()).hexdigest()}" for p in paths))
 
 
 @cache
