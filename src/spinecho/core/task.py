@@ -82,6 +82,10 @@ class Task(Protocol):
         """Tiny inputs for a method's `forward`, as its task's `run` would hand them over, for the contract tests."""
         ...
 
+    def lesson(self) -> Any:
+        """A tiny training example, what a learned method's `loss` takes, for the contract tests."""
+        ...
+
     def same(self, one: Any, other: Any) -> float:
         """The largest difference between two results relative to the result's own size, for the contract tests."""
         ...

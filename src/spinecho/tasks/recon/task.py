@@ -48,6 +48,20 @@ def scenes() -> dict[str, tuple[KSpace]]:
     return {name: (prepare(simulate_phantom(replace(made, sampling=way)).kspace)[0],) for name, way in ways.items()}
 
 
+def lesson() -> KSpace:
+    """A disc, scanned by three coils with a third of the lines."""
+    import torch
+
+    from spinecho.sim.draws import Draws, acquire_random, fine_shape
+    from spinecho.tasks.recon.examples.draw import ready
+
+    rng, shape = torch.Generator().manual_seed(0), (40, 36)
+    y, x = torch.meshgrid(*(torch.linspace(-1, 1, n) for n in fine_shape(shape)), indexing="ij")
+    disc = (x.square() + y.square() < 0.6).float() * (0.6 + 0.4 * torch.sin(8 * x + 3 * y))
+    draws = Draws(coils=(3,), masks=("random",), accel=(2.0, 3.0), snr=(40.0, 40.0))
+    return ready(acquire_random(disc, shape, rng, draws))
+
+
 def same(one: Image, other: Image) -> float:
     """Of the complex values, relative to the largest."""
     return float((one.values - other.values).abs().max() / other.values.abs().max())

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from spinecho.core.task import Limit
     from spinecho.core.transform import Transform
     from spinecho.tasks.register.base import Register
+    from spinecho.tasks.register.parts.example import Example
 
 WHAT = "registration"
 DEFAULT = "hybrid"
@@ -41,6 +42,16 @@ def scenes() -> dict[str, tuple[Image, Image]]:
     from spinecho.tasks.register import scenes
 
     return scenes.scenes()
+
+
+def lesson() -> Example:
+    """The bent head and the head, in one contrast."""
+    from spinecho.tasks.register import scenes
+    from spinecho.tasks.register.parts.example import Example, seen
+
+    fixed, moving = scenes.scenes()["bent"]
+    one, other = (image.values[:, :24, :24, :24] for image in (fixed, moving))
+    return Example(seen(one), seen(other), (one, other), None)
 
 
 def same(one: Transform, other: Transform) -> float:
