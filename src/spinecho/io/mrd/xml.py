@@ -52,6 +52,8 @@ class EncodingSpace:
         Counter name to (minimum, maximum, centre).
     acceleration
         Nominal factor along (k2, k1).
+    calibration
+        The parallel imaging's calibrationMode in small letters; empty where the header has none.
     ramp_sampled
         Whether the trajectory description says that samples were taken on the gradient's ramps (EPI).
     """
@@ -62,6 +64,7 @@ class EncodingSpace:
     trajectory: str = "cartesian"
     trajectory_name: str = ""
     acceleration: tuple[float, float] = (1.0, 1.0)
+    calibration: str = ""
     ramp_sampled: bool = False
 
 
@@ -147,6 +150,7 @@ def _encoding(node: ElementTree.Element) -> EncodingSpace:
         trajectory=(_text(node, "trajectory") or "cartesian").lower(),
         trajectory_name=_text(node, "trajectoryDescription/identifier"),
         acceleration=(_number(node, factor + "2") or 1.0, _number(node, factor + "1") or 1.0),
+        calibration=_text(node, "parallelImaging/calibrationMode").lower(),
         ramp_sampled=description.get("rampUpTime", 0.0) > description.get("acqDelayTime", 0.0),
     )
 

@@ -1,0 +1,101 @@
+"""What each line of an MRD file is for: an image, a calibration scan of its own, noise, or nothing that is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from spinecho.io.mrd.lines import SKIPPED, Lines
+from spinecho.io.mrd.own import OWN
+from spinecho.io.mrd.xml import EncodingSpace, ScanHeader
+
+Array = np.ndarray[Any, np.dtype[Any]]
+_WITHIN, _APART = ("embedded", "interleaved", "interleaveddynamic"), ("separate", "external")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Roles:
+    """Masks over all lines, and sentences on what was decided.
+
+    `calibration` holds the lines of a separate calibration scan; those measured within the scan are among `imaging`.
+    """
+
+    imaging: Array
+    calibration: Array
+    noise: Array
+    skipped: Array
+    notes: tuple[str, ...]
+
+    def counts(self) -> str:
+        """How many lines there are of each kind, for messages."""
+        names = ("imaging", "calibration", "noise", "skipped")
+        return ", ".join(f"{n} {name}" for name in names if (n := int(getattr(self, name).sum())))
+
+
+def roles(lines: Lines, header: ScanHeader) -> Roles:
+    """Sort lines by their flags, and by the header's calibrationMode."""
+    skipped, notes = np.zeros(len(lines), bool), []
+    for name in SKIPPED:
+        mask = lines.flagged(name) & ~skipped
+        if mask.any():
+            notes.append(f"{int(mask.sum())} {name} lines skipped")
+        skipped |= mask
+    noise, empty = lines.flagged("noise"), lines.heads["number_of_samples"] == 0
+    measured = ~(skipped | noise | empty)
+    alone = measured & lines.flagged("calibration") & ~lines.flagged("calibration and imaging")
+    within, told = _within(lines, measured & ~alone, alone, header) if alone.any() else (alone, [])
+    return Roles(
+        imaging=(measured & ~alone) | within,
+        calibration=alone & ~within,
+        noise=noise & ~empty,
+        skipped=skipped,
+        notes=(*notes, *told),
+    )
+
+
+def encoding_of(lines: Lines, header: ScanHeader) -> tuple[EncodingSpace, Array]:
+    """The encoding that the first lines use, and all references to one like it: limits and calibration may differ."""
+    refs = lines.heads["encoding_space_ref"].astype(np.int64)
+    spaces = {int(r): header.encodings[min(int(r), len(header.encodings) - 1)] for r in np.unique(refs)}
+    first = spaces[int(refs[0])]
+    like = [r for r, s in spaces.items() if replace(s, limits=first.limits, calibration=first.calibration) == first]
+    return first, np.array(like)
+
+
+def _within(lines: Lines, image: Array, alone: Array, header: ScanHeader) -> tuple[Array, list[str]]:
+    """Which of the lines flagged as calibration alone were measured within the scan, and so are of the image.
+
+    The header's mode says so, or lines flagged as both. Where they contradict each other or are silent, places
+    decide: a scan of its own measures lines again that the image has, calibration within the scan fills gaps.
+    """
+    own = OWN in header.user
+    space, like = encoding_of(lines[image if image.any() else alone], header)
+    mode = "separate" if own else space.calibration
+    within = alone & np.isin(lines.heads["encoding_space_ref"], like)
+    if not image.any():
+        return within & (mode in _WITHIN), []
+    for counter in ("slice", "contrast", "set"):
+        within &= np.isin(lines.counter(counter), lines.counter(counter)[image])
+    within &= np.isin(lines.heads["active_channels"], lines.heads["active_channels"][image])
+    both = bool((image & lines.flagged("calibration and imaging")).any())
+    if own or (mode in _APART and not both):
+        return np.zeros_like(alone), []
+    if not within.any():
+        return within, []
+    why = f"the header says {mode}" if mode in _WITHIN else "others are flagged as calibration and imaging"
+    if mode not in _WITHIN and not (both and mode not in _APART):
+        if not _fills_gaps(lines, image, within):
+            return np.zeros_like(alone), []
+        why = "they fill gaps of the image and repeat none of its lines"
+    return within, [f"{int(within.sum())} lines flagged as calibration alone are part of the image: {why}"]
+
+
+def _fills_gaps(lines: Lines, image: Array, some: Array) -> bool:
+    """Whether some lines lie around lines of the image and repeat none, in any of its slices and frames."""
+    steps = np.stack([lines.counter(f"kspace_encode_step_{i}") for i in (1, 2)])
+    low, high = steps[:, some].min(1, keepdims=True), steps[:, some].max(1, keepdims=True)
+    amid = image & (steps >= low).all(0) & (steps <= high).all(0)
+    place = (steps[1] << 32) + steps[0]
+    return bool(amid.any()) and not np.isin(place[some], place[amid]).any()
