@@ -53,11 +53,13 @@ def calibration(scan: Scan, grid: Grid, *, conjugate: bool) -> tuple[Array | Non
 
     The block is the largest one about k = 0 without holes; averages are averaged, frames and contrasts too.
     """
-    lines = scan.calibration
+    lines, told = scan.calibration, ()
+    if not scan.space.is_cartesian and (along := lines.heads["trajectory_dimensions"] > 0).any():
+        lines, told = lines[~along], (f"{int(along.sum())} calibration lines along a trajectory are not used",)
     n_coils = int(scan.imaging.heads["active_channels"][0])
     lines = lines[lines.heads["active_channels"] == n_coils]
     if not len(lines):
-        return None, ()
+        return None, told
     try:
         own = find_grid(lines, scan.calibration_space)
     except DataError as error:
@@ -68,13 +70,15 @@ def calibration(scan: Scan, grid: Grid, *, conjugate: bool) -> tuple[Array | Non
     if len(slices) < len(scan.batch.values["slice"]) and len(slices) > 1:
         return None, ("calibration lines cover only some of the slices: not used",)
     samples, block, measured = _placed(lines, slices, own, conjugate=conjugate)
-    told: tuple[str, ...] = ()
     if block is None and (found := _brightest(samples, measured)) is not None:
         shift = tuple(
             s + n // 2 - at for s, n, at in zip(_tight(lines, own).shift, measured.shape, found, strict=False)
         )
         samples, block, _ = _placed(lines, slices, replace(own, shift=shift), conjugate=conjugate)
-        told = ("calibration lines are not counted about the centre of k-space: the brightest was taken as the centre",)
+        told = (
+            *told,
+            "calibration lines are not counted about the centre of k-space: the brightest was taken as the centre",
+        )
     if block is None:
         return None, ("calibration lines do not cover the centre of k-space: not used",)
     said = "x".join(str(s.stop - s.start) for s in block[::-1])

@@ -78,7 +78,8 @@ def _within(lines: Lines, image: Array, alone: Array, header: ScanHeader) -> tup
         return within & (mode in _WITHIN), []
     for counter in ("slice", "contrast", "set"):
         within &= np.isin(lines.counter(counter), lines.counter(counter)[image])
-    within &= np.isin(lines.heads["active_channels"], lines.heads["active_channels"][image])
+    for name in ("active_channels", "trajectory_dimensions"):
+        within &= np.isin(lines.heads[name], lines.heads[name][image])
     both = bool((image & lines.flagged("calibration and imaging")).any())
     if own or (mode in _APART and not both):
         return np.zeros_like(alone), []

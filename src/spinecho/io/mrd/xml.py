@@ -67,6 +67,11 @@ class EncodingSpace:
     calibration: str = ""
     ramp_sampled: bool = False
 
+    @property
+    def is_cartesian(self) -> bool:
+        """Whether encoding counters are lines of a grid."""
+        return self.trajectory in ("cartesian", "epi")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScanHeader:
