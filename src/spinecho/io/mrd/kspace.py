@@ -48,7 +48,7 @@ def read_kspace(group: h5py.Group, header: ScanHeader, path: Path, options: Read
     conjugate = "siemens" in header.facts.vendor.lower() and own is None
     cartesian = scan.space.is_cartesian
     grid = find_grid(scan.imaging, scan.space, centre) if cartesian else path_grid(scan.imaging, scan.space)
-    facts = replace(header.facts, source=str(path), file_format="MRD")
+    facts = replace(header.facts, source=str(path), file_format="MRD", slice_thickness_mm=scan.space.thickness_mm)
     if own is not None:
         facts = facts.flagged(*own.header.flags).noted(*own.header.history)
     facts = facts.noted(*scan.notes, *grid.notes)

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from spinecho.core.errors import DataError
+from spinecho.io.mrd.fov import mended, slice_spacing
 from spinecho.io.mrd.lines import Lines
+from spinecho.io.mrd.own import OWN
 from spinecho.io.mrd.roles import encoding_of, roles
 from spinecho.io.mrd.xml import EncodingSpace, ScanHeader
 
@@ -106,6 +108,10 @@ def sort_lines(
         )
     space, ours, told = _encoding_space(imaging, header)
     imaging, notes = imaging[ours], notes + told
+    own = OWN in header.user
+    first = np.unique(imaging.counter("slice"), return_index=True)[1]
+    space, mends = mended(space, slice_spacing(imaging.heads[first]), own=own)
+    notes += mends
     batch = _batch(imaging, axes)
     if slices is not None:
         batch, imaging = _cut(batch, imaging, slices)
@@ -115,7 +121,7 @@ def sort_lines(
         )
     calibration = lines[kinds.calibration]
     calibration = calibration[np.isin(calibration.counter("slice"), batch.values["slice"])]
-    calibration_space = _encoding_space(calibration, header)[0] if len(calibration) else space
+    calibration_space = mended(_encoding_space(calibration, header)[0], own=own)[0] if len(calibration) else space
     if batch.n_sets > 1:
         notes.append(f"{batch.n_sets} sets (flow or diffusion encodings) follow each other along the axis contrast")
     return Scan(
