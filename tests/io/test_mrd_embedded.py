@@ -155,6 +155,31 @@ def test_a_separate_scan_stays_apart_where_image_lines_are_flagged_too(tmp_path)
     assert measured(got) == steps | acs and got.calib is None and error(got, truth) < 0.1
 
 
+def test_frames_that_shift_their_lattice_with_calibration_in_each(tmp_path):
+    """Neither mode nor flags of both: a frame's calibration repeats none of that frame's lines, only other frames'."""
+    images, truth = coils_and_truth()
+    acs, lines = block(1, N), []
+    for r in range(4):
+        steps = {(0, y) for y in range(r % 2, N, 2)}
+        lines += flagged(noisy(images, r), steps, (), acs - steps, repetition=r)
+    got = read(save(tmp_path / "a.h5", header((1, N, N), acceleration=(1, 2)), lines))
+    assert got.calib is None and got.mask[..., 0].sum((1, 2, 3)).tolist() == [N // 2 + 8] * 4
+    assert error(got, np.broadcast_to(truth, (4, *truth.shape))) < 0.1
+
+
+@pytest.mark.parametrize("mode", ["embedded", "interleaved", "other"])
+def test_calibration_that_repeats_a_line_of_the_image_changes_no_sample(tmp_path, mode):
+    images, truth = coils_and_truth()
+    kspace, steps, acs = noisy(images), lattice(1, N, (1, 2)), block(1, N)
+    twice = grid_lines(3 * kspace, [(0, 20), (0, 24)], flags=[CALIBRATION])
+    lines = [*flagged(kspace, steps, acs & steps, acs - steps), *twice]
+    got = read(save(tmp_path / "a.h5", header((1, N, N), acceleration=(1, 2), calibration=mode), lines))
+    at = np.array(sorted(steps | acs))[:, 1]
+    np.testing.assert_array_equal(got.samples[:, 0, at].numpy(), kspace[:, 0, at])
+    assert got.calib is None and error(got, truth) < 0.1
+    assert any("2 calibration lines repeat lines of the image" in step for step in got.header.history)
+
+
 def test_a_separate_scan_on_a_smaller_matrix_of_its_own(tmp_path):
     images, truth = coils_and_truth(nz=8, n=32)
     kspace, steps = noisy(images), lattice(8, 32, (1, 2))
