@@ -13,6 +13,8 @@ from spinecho.io.mrd.xml import EncodingSpace, ScanHeader
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _WITHIN, _APART = ("embedded", "interleaved", "interleaveddynamic"), ("separate", "external")
+_ENTRY = ("slice", "contrast", "set", "repetition", "phase")
+_STEPS = ("kspace_encode_step_1", "kspace_encode_step_2")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,13 +47,20 @@ def roles(lines: Lines, header: ScanHeader) -> Roles:
     noise, empty = lines.flagged("noise"), lines.heads["number_of_samples"] == 0
     measured = ~(skipped | noise | empty)
     alone = measured & lines.flagged("calibration") & ~lines.flagged("calibration and imaging")
-    within, told = _within(lines, measured & ~alone, alone, header) if alone.any() else (alone, [])
+    image = measured & ~alone
+    within, why = _within(lines, image, alone, header) if alone.any() else (alone, "")
+    repeated = _agreeing(lines, within, image, _ENTRY + _STEPS)
+    fresh = within & ~repeated
+    if fresh.any():
+        notes.append(f"{int(fresh.sum())} lines flagged as calibration alone are part of the image: {why}")
+    if repeated.any():
+        notes.append(f"{int(repeated.sum())} calibration lines repeat lines of the image: left out")
     return Roles(
-        imaging=(measured & ~alone) | within,
+        imaging=image | fresh,
         calibration=alone & ~within,
         noise=noise & ~empty,
-        skipped=skipped,
-        notes=(*notes, *told),
+        skipped=skipped | repeated,
+        notes=tuple(notes),
     )
 
 
@@ -64,39 +73,45 @@ def encoding_of(lines: Lines, header: ScanHeader) -> tuple[EncodingSpace, Array]
     return first, np.array(like)
 
 
-def _within(lines: Lines, image: Array, alone: Array, header: ScanHeader) -> tuple[Array, list[str]]:
-    """Which of the lines flagged as calibration alone were measured within the scan, and so are of the image.
+def _within(lines: Lines, image: Array, alone: Array, header: ScanHeader) -> tuple[Array, str]:
+    """Which of the lines flagged as calibration alone were measured within the scan, and so are of the image; and why.
 
     The header's mode says so, or lines flagged as both. Where they contradict each other or are silent, places
     decide: a scan of its own measures lines again that the image has, calibration within the scan fills gaps.
     """
-    own = OWN in header.user
+    nothing = np.zeros_like(alone)
     space, like = encoding_of(lines[image if image.any() else alone], header)
-    mode = "separate" if own else space.calibration
+    mode = "separate" if OWN in header.user else space.calibration
     within = alone & np.isin(lines.heads["encoding_space_ref"], like)
     if not image.any():
-        return within & (mode in _WITHIN), []
-    for counter in ("slice", "contrast", "set"):
-        within &= np.isin(lines.counter(counter), lines.counter(counter)[image])
+        return (within, f"the header says {mode}") if mode in _WITHIN else (nothing, "")
     for name in ("active_channels", "trajectory_dimensions"):
         within &= np.isin(lines.heads[name], lines.heads[name][image])
+    within = _agreeing(lines, within, image, _ENTRY)
     both = bool((image & lines.flagged("calibration and imaging")).any())
-    if own or (mode in _APART and not both):
-        return np.zeros_like(alone), []
-    if not within.any():
-        return within, []
-    why = f"the header says {mode}" if mode in _WITHIN else "others are flagged as calibration and imaging"
-    if mode not in _WITHIN and not (both and mode not in _APART):
-        if not _fills_gaps(lines, image, within):
-            return np.zeros_like(alone), []
-        why = "they fill gaps of the image and repeat none of its lines"
-    return within, [f"{int(within.sum())} lines flagged as calibration alone are part of the image: {why}"]
+    if mode in _WITHIN:
+        return within, f"the header says {mode}"
+    if both and mode not in _APART:
+        return within, "others are flagged as calibration and imaging"
+    if (both or mode not in _APART) and _fills_gaps(lines, image, within):
+        return within, "they fill gaps of the image and repeat none of its lines"
+    return nothing, ""
 
 
 def _fills_gaps(lines: Lines, image: Array, some: Array) -> bool:
-    """Whether some lines lie around lines of the image and repeat none, in any of its slices and frames."""
-    steps = np.stack([lines.counter(f"kspace_encode_step_{i}") for i in (1, 2)])
+    """Whether some lines lie around lines of the image and repeat none of their slice and frame."""
+    if not some.any():
+        return False
+    steps = np.stack([lines.counter(name) for name in _STEPS])
     low, high = steps[:, some].min(1, keepdims=True), steps[:, some].max(1, keepdims=True)
     amid = image & (steps >= low).all(0) & (steps <= high).all(0)
-    place = (steps[1] << 32) + steps[0]
-    return bool(amid.any()) and not np.isin(place[some], place[amid]).any()
+    return bool(amid.any()) and not _agreeing(lines, some, image, _ENTRY + _STEPS).any()
+
+
+def _agreeing(lines: Lines, some: Array, image: Array, names: tuple[str, ...]) -> Array:
+    """Those of some lines that have these counters in common with a line of the image."""
+    if not some.any():
+        return some
+    rows = np.stack([lines.counter(name) for name in names], -1)
+    key = np.unique(rows, axis=0, return_inverse=True)[1].ravel()
+    return some & np.isin(key, key[image])
