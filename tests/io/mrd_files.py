@@ -52,11 +52,15 @@ def header(
     centre: tuple[int, int] | None = None,
     trajectory: str = "cartesian",
     acceleration: tuple[int, int] = (1, 1),
+    calibration: str | None = None,
     vendor: str = "",
     noise_bandwidth: float | None = None,
     te_ms: Sequence[float] = (),
 ) -> xsd.ismrmrdHeader:
-    """A header with one encoding; triples are (z, y, x), pairs (k2, k1); fields of view default to 1 mm voxels."""
+    """A header with one encoding; triples are (z, y, x), pairs (k2, k1); fields of view default to 1 mm voxels.
+
+    calibration is the standard's calibrationMode; None leaves it out.
+    """
     fov_mm = fov_mm or tuple(float(n) for n in matrix)
     centre = centre or (matrix[0] // 2, matrix[1] // 2)
     limits = {
@@ -71,7 +75,8 @@ def header(
         parallelImaging=xsd.parallelImagingType(
             accelerationFactor=xsd.accelerationFactorType(
                 kspace_encoding_step_1=acceleration[1], kspace_encoding_step_2=acceleration[0]
-            )
+            ),
+            calibrationMode=None if calibration is None else xsd.calibrationModeType(calibration),
         ),
     )
     return xsd.ismrmrdHeader(

@@ -26,6 +26,7 @@ from spinecho.core.header import Header
 from spinecho.core.kspace import KSpace
 from spinecho.io.axes import picture_geometry
 from spinecho.io.hdf5 import MAGIC, dataset, open_h5, read_dataset
+from spinecho.io.mrd.fov import mended
 from spinecho.io.mrd.geometry import UNKNOWN
 from spinecho.io.mrd.xml import EncodingSpace, ScanHeader, parse_header
 from spinecho.io.options import ReadOptions, refuse_idle
@@ -77,15 +78,17 @@ def read(path: Path, options: ReadOptions) -> KSpace:
     refuse_idle(options, "fastMRI", "voxel_mm")
     with open_h5(path) as file:
         stored, scan = _stored_kspace(file), _scan_header(file)
+        space, mends = mended(scan.encodings[0])
         n = stored.shape[0]
         start, stop = options.slices or (0, n)
         if not 0 <= start < stop <= n:
             raise DataError(f"slices {start}:{stop} were asked for, the file has {n}", do=f"choose within 0:{n}")
         target = _target(file, slice(start, stop))
-        plane = _plane(stored, scan.encodings[0], target, options.voxel_mm)
+        plane = _plane(stored, space, target, options.voxel_mm)
         values = read_dataset(stored, (slice(start, stop),))
         given = read_dataset(dataset(file, "mask")) if "mask" in file else None
-        header, rate = _header(scan.facts, file, path), _number(file.attrs.get("acceleration"))
+        facts = replace(scan.facts, slice_thickness_mm=space.thickness_mm).noted(*mends)
+        header, rate = _header(facts, file, path), _number(file.attrs.get("acceleration"))
     if values.dtype.kind != "c":
         raise DataError(f"kspace has type {values.dtype}, complex numbers are wanted", do="export it as complex64")
     values = values if values.ndim == 4 else values[:, None]
@@ -100,7 +103,7 @@ def read(path: Path, options: ReadOptions) -> KSpace:
     return KSpace(
         samples=_samples(values, plane.kept),
         mask=torch.from_numpy(columns).reshape(1, 1, 1, plane.ny, 1),
-        encoding=_encoding(plane, scan.encodings[0], rate),
+        encoding=_encoding(plane, space, rate),
         geometries=picture_geometry(
             (1, plane.ny, plane.kept),
             transposed=True,

@@ -53,11 +53,13 @@ def calibration(scan: Scan, grid: Grid, *, conjugate: bool) -> tuple[Array | Non
 
     The block is the largest one about k = 0 without holes; averages are averaged, frames and contrasts too.
     """
-    lines = scan.calibration
+    lines, told = scan.calibration, ()
+    if not scan.space.is_cartesian and (along := lines.heads["trajectory_dimensions"] > 0).any():
+        lines, told = lines[~along], (f"{int(along.sum())} calibration lines along a trajectory are not used",)
     n_coils = int(scan.imaging.heads["active_channels"][0])
     lines = lines[lines.heads["active_channels"] == n_coils]
     if not len(lines):
-        return None, ()
+        return None, told
     try:
         own = find_grid(lines, scan.calibration_space)
     except DataError as error:
@@ -67,15 +69,42 @@ def calibration(scan: Scan, grid: Grid, *, conjugate: bool) -> tuple[Array | Non
     slices = np.unique(lines.counter("slice"))
     if len(slices) < len(scan.batch.values["slice"]) and len(slices) > 1:
         return None, ("calibration lines cover only some of the slices: not used",)
-    own = _tight(lines, own)
-    index = np.searchsorted(slices, lines.counter("slice"))
-    samples, count = place(lines, index, len(slices), own, conjugate=conjugate)
-    measured = np.broadcast_to(count > 0, (*count.shape[:-1], samples.shape[-1]))
-    block = _hole_free(np.array(measured.all(axis=(0, 1)), ndmin=3))
+    samples, block, measured = _placed(lines, slices, own, conjugate=conjugate)
+    if block is None and (found := _brightest(samples, measured)) is not None:
+        shift = tuple(
+            s + n // 2 - at for s, n, at in zip(_tight(lines, own).shift, measured.shape, found, strict=False)
+        )
+        samples, block, _ = _placed(lines, slices, replace(own, shift=shift), conjugate=conjugate)
+        told = (
+            *told,
+            "calibration lines are not counted about the centre of k-space: the brightest was taken as the centre",
+        )
     if block is None:
         return None, ("calibration lines do not cover the centre of k-space: not used",)
     said = "x".join(str(s.stop - s.start) for s in block[::-1])
-    return samples[(..., *block)], (f"{len(lines)} separate calibration lines: a block of {said}",)
+    return samples[(..., *block)], (*told, f"{len(lines)} separate calibration lines: a block of {said}")
+
+
+def _placed(
+    lines: Lines, slices: Array, grid: Grid, *, conjugate: bool
+) -> tuple[Array, tuple[slice, slice, slice] | None, Array]:
+    """Samples on the smallest grid about k = 0, the block of them without holes, and what every slice measured."""
+    index = np.searchsorted(slices, lines.counter("slice"))
+    samples, count = place(lines, index, len(slices), _tight(lines, grid), conjugate=conjugate)
+    everywhere = np.broadcast_to(count > 0, (*count.shape[:-1], samples.shape[-1])).all(axis=(0, 1))
+    measured = np.array(everywhere, ndmin=3)
+    return samples, _hole_free(measured), measured
+
+
+def _brightest(samples: Array, measured: Array) -> tuple[int, int] | None:
+    """Index (k2, k1) of the line with the most energy; None where it lies at the edge of what was measured."""
+    energy = (np.abs(samples) ** 2).sum((0, 1, 4)) * measured.any(-1)
+    found = np.unravel_index(int(energy.argmax()), energy.shape)
+    for axis in (0, 1):
+        used = np.flatnonzero(energy.any(1 - axis))
+        if len(used) > 1 and not used[0] + 1 < found[axis] < used[-1] - 1:
+            return None
+    return int(found[0]), int(found[1])
 
 
 def _same_fov(a: Grid, b: Grid) -> bool:

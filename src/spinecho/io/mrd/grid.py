@@ -103,6 +103,30 @@ def find_grid(lines: Lines, space: EncodingSpace, centre: Matrix | None = None) 
     )
 
 
+def path_grid(lines: Lines, space: EncodingSpace) -> Grid:
+    """The image grid of lines along trajectories, as the header has it: their counters number spokes, not its lines.
+
+    Only a stack of planes counts partitions (step 2), and needs the shift from counter to index.
+    """
+    notes: list[str] = []
+    matrix = space.encoded.matrix or space.recon.matrix
+    if matrix is None:
+        n = int(lines.heads["number_of_samples"].max())
+        matrix = (1, n, n)
+        notes.append(f"the header has no matrix size: {n} x {n} taken from the samples of a line")
+    nz, shift = matrix[0], 0
+    if nz > 1:
+        planar = int(lines.heads["trajectory_dimensions"][0]) < 3
+        steps = lines.counter("kspace_encode_step_2")
+        if planar or int(steps.max()) - int(steps.min()) < nz:
+            nz, shift = _phase_axis(lines, 2, nz, space, notes, None)
+        nz = nz if planar else matrix[0]
+    fov, kept = _readout_fov(space, matrix[2], matrix[2])
+    if fov and nz == 1 and space.recon.fov_mm:
+        fov = (space.recon.fov_mm[0], fov[1], fov[2])
+    return Grid(matrix=(nz, *matrix[1:]), n_readout=kept, shift=(shift, 0), fov_mm=fov, notes=tuple(notes))
+
+
 def _readout_fov(space: EncodingSpace, nx: int, header_nx: int) -> tuple[Triple | None, int]:
     """Field of view once the readout is cropped to what the image wants, and the samples that are left."""
     fov = space.encoded.fov_mm

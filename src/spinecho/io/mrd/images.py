@@ -13,10 +13,11 @@ import torch
 from spinecho.core.encoding import Encoding
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
+from spinecho.io.mrd.fov import mended, slice_spacing
 from spinecho.io.mrd.geometry import UNKNOWN, geometries, head_frame
 from spinecho.io.mrd.own import OwnFacts, load, own_facts, store, unoriented
 from spinecho.io.mrd.write import COUNTER, write_text
-from spinecho.io.mrd.xml import ScanHeader
+from spinecho.io.mrd.xml import EncodingSpace, Matrix, ScanHeader, Space
 from spinecho.io.mrd.xml_write import header_xml
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -43,11 +44,13 @@ def read_images(group: h5py.Group, header: ScanHeader, path: Path) -> Image:
     values = values[order].reshape(*shape, *values.shape[1:])
     slices = _per_slice(heads[order], axes, shape)
     matrix = (int(values.shape[-3]), int(values.shape[-2]), int(values.shape[-1]))
-    fx, fy, fz = (float(f) for f in heads["field_of_view"][0])
+    space, mends = _field_of_view(heads[0], slices, matrix, header, own=own is not None)
     placed, notes = unoriented(own, matrix, None), ()
     if not placed:
-        placed, notes = geometries(slices, matrix, (fz, fy, fx) if min(fx, fy, fz) > 0 else None)
-    facts = replace(header.facts, source=str(path), file_format="MRD images")
+        placed, notes = geometries(slices, matrix, space.encoded.fov_mm)
+    facts = replace(
+        header.facts, source=str(path), file_format="MRD images", slice_thickness_mm=space.thickness_mm
+    ).noted(*mends)
     if own is not None:
         facts = facts.flagged(*own.header.flags).noted(*own.header.history)
     kind = _TYPES.get(int(heads["image_type"][0]), "magnitude")
@@ -62,6 +65,15 @@ def read_images(group: h5py.Group, header: ScanHeader, path: Path) -> Image:
         axes=axes,
         header=facts.noted(*notes),
     )
+
+
+def _field_of_view(
+    head: Any, slices: list[Any], matrix: Matrix, header: ScanHeader, *, own: bool
+) -> tuple[EncodingSpace, tuple[str, ...]]:
+    """The field of view of an image's header, mended by the file's XML header and the slices' positions."""
+    fx, fy, fz = (float(f) for f in np.nan_to_num(head["field_of_view"].astype(np.float64), posinf=0.0, neginf=0.0))
+    space = EncodingSpace(encoded=Space(matrix=matrix, fov_mm=(fz, fy, fx)), recon=header.encodings[0].recon)
+    return mended(space, slice_spacing(slices), ("the images", "reconSpace"), own=own)
 
 
 def _arrange(heads: Array, named: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[int, ...], Array]:

@@ -16,7 +16,7 @@ from spinecho.core.header import Header
 from spinecho.core.kspace import KSpace
 from spinecho.io.mrd.calibration import calibration, noise_covariance
 from spinecho.io.mrd.geometry import UNKNOWN, geometries
-from spinecho.io.mrd.grid import Grid, find_grid, place
+from spinecho.io.mrd.grid import Grid, find_grid, path_grid, place
 from spinecho.io.mrd.lines import open_table
 from spinecho.io.mrd.own import TARGET, load, own_facts, unoriented
 from spinecho.io.mrd.path import OWN_UNIT, along_path
@@ -25,7 +25,6 @@ from spinecho.io.mrd.xml import Matrix, ScanHeader
 from spinecho.io.options import ReadOptions
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_CARTESIAN = ("cartesian", "epi")
 _SHAPES: dict[str, Literal["radial", "spiral"]] = {"radial": "radial", "goldenangle": "radial", "spiral": "spiral"}
 
 
@@ -47,8 +46,9 @@ def read_kspace(group: h5py.Group, header: ScanHeader, path: Path, options: Read
     own, scan = own_facts(header), sorted_scan(group, header, options.slices)
     centre = own.centre if own else None
     conjugate = "siemens" in header.facts.vendor.lower() and own is None
-    grid = find_grid(scan.imaging, scan.space, centre)
-    facts = replace(header.facts, source=str(path), file_format="MRD")
+    cartesian = scan.space.is_cartesian
+    grid = find_grid(scan.imaging, scan.space, centre) if cartesian else path_grid(scan.imaging, scan.space)
+    facts = replace(header.facts, source=str(path), file_format="MRD", slice_thickness_mm=scan.space.thickness_mm)
     if own is not None:
         facts = facts.flagged(*own.header.flags).noted(*own.header.history)
     facts = facts.noted(*scan.notes, *grid.notes)
@@ -60,7 +60,7 @@ def read_kspace(group: h5py.Group, header: ScanHeader, path: Path, options: Read
         averages = values["averages"]
         noise_cov = (noise_cov.conj() if conjugate else noise_cov) / averages
         told += f", over {averages:g} averages" if averages > 1 else ""
-    calib, calib_notes = calibration(scan, grid, conjugate=conjugate) if values["traj"] is None else (None, ())
+    calib, calib_notes = calibration(scan, grid, conjugate=conjugate)
     heads, n_slices = _first_heads(scan), len(scan.batch.values["slice"]) if "slice" in scan.batch.axes else 1
     geometry, geometry_notes = unoriented(own, encoding.matrix, options.slices), ()
     if not geometry:
@@ -95,7 +95,7 @@ def _samples(
         recon_fov_mm=space.recon.fov_mm or grid.fov_mm,
         centre=None if centre == tuple(n // 2 for n in grid.cropped) else centre,
         acceleration=space.acceleration,
-        trajectory="cartesian" if space.trajectory in _CARTESIAN else _SHAPES.get(space.trajectory, "other"),
+        trajectory="cartesian" if space.is_cartesian else _SHAPES.get(space.trajectory, "other"),
     )
     if encoding.trajectory != "cartesian":
         fov_x = space.encoded.fov_mm[2] if space.encoded.fov_mm else 0.0

@@ -89,9 +89,9 @@ def along_path(
         samples[b, :, 0, k1] = values[..., pre : pre + n]
         traj[b, 0, k1, :, : min(3, path.shape[-1])] = path[:, pre : pre + n, :3]
     traj *= np.array((1, 1, 1) if known_unit else _scale(traj, matrix, fov_mm, oversampling, notes), np.float32)
-    if dims[0] == 2 and matrix[0] > 1:
+    if matrix[0] > 1 and not known_unit:
         partition = lines.counter("kspace_encode_step_2")[rows] + shift_z - matrix[0] // 2
-        traj[..., 2] = partition[:, None, :, None]
+        traj[..., 2] = _kz(traj[..., 2], partition[:, None, :, None], matrix[0], int(dims[0]), notes)
     if matrix[0] == 1 and traj[..., 2].any():
         notes.append("the third trajectory dimension of a 2-D scan was ignored")
         traj[..., 2] = 0
@@ -100,6 +100,39 @@ def along_path(
     if conjugate:
         np.conjugate(samples, out=samples)
     return Path(samples=samples, traj=traj, notes=tuple(notes))
+
+
+def _kz(stored: Array, partition: Array, n: int, dims: int, notes: list[str]) -> Array:
+    """kz in cycles per field of view (batch, 1, line, sample) of a scan of n partitions.
+
+    A stack of planes counts its partitions, which lie 1 apart: their counter is kz where the trajectory has none, and
+    gives the unit of a kz that does not fit.
+
+    Parameters
+    ----------
+    stored
+        The third coordinate in the unit found for the first two; zero where there is none.
+    partition
+        Of each line, from the centre.
+    """
+    if dims < 3:
+        return np.broadcast_to(partition, stored.shape)
+    low, high = int(partition.min()), int(partition.max())
+    if low == high or low < -(n // 2) or high >= n - n // 2:
+        return stored
+    flat = np.ptp(stored, axis=-1).max() <= 1e-3 * np.abs(stored).max()
+    if not stored.any() or (stored.min() >= 0 and not flat):
+        what = "is a weight" if stored.any() else "is zero"
+        notes.append(f"the third trajectory coordinate {what}: kz taken from the partition counter")
+        return np.broadcast_to(partition, stored.shape)
+    kz, counted = stored[..., 0].ravel().astype(np.float64), partition.ravel()
+    slope, start = np.polyfit(counted, kz, 1)
+    if not flat or slope == 0 or np.abs(kz - slope * counted - start).max() > 0.1 * abs(slope):
+        return stored
+    if abs(abs(slope) - 1) < 0.05:
+        return stored
+    notes.append(f"kz has another unit than kx and ky: partitions {abs(slope):.4g} apart taken as 1 cycle")
+    return stored / abs(slope)
 
 
 def _kept(lines: Lines, i: int) -> int:

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from spinecho.core.errors import DataError
-from spinecho.io.mrd.lines import SKIPPED, Lines
+from spinecho.io.mrd.fov import mended, slice_spacing
+from spinecho.io.mrd.lines import Lines
+from spinecho.io.mrd.own import OWN
+from spinecho.io.mrd.roles import encoding_of, roles
 from spinecho.io.mrd.xml import EncodingSpace, ScanHeader
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -97,15 +100,18 @@ def sort_lines(
     DataError
         If no line is for imaging, lines disagree in their coils, or the slices asked for are not there.
     """
-    kinds, notes = _kinds(lines)
-    imaging = lines[kinds["imaging"]]
+    kinds = roles(lines, header)
+    imaging, notes = lines[kinds.imaging], list(kinds.notes)
     if not len(imaging):
-        counts = ", ".join(f"{int(m.sum())} {name}" for name, m in kinds.items() if m.any())
         raise DataError(
-            f"none of the {len(lines)} lines is for imaging ({counts})", do="give the scan, not its reference"
+            f"none of the {len(lines)} lines is for imaging ({kinds.counts()})", do="give the scan, not its reference"
         )
     space, ours, told = _encoding_space(imaging, header)
-    imaging, notes = imaging[ours], [*notes, *told]
+    imaging, notes = imaging[ours], notes + told
+    own = OWN in header.user
+    first = np.unique(imaging.counter("slice"), return_index=True)[1]
+    space, mends = mended(space, slice_spacing(imaging.heads[first]), own=own)
+    notes += mends
     batch = _batch(imaging, axes)
     if slices is not None:
         batch, imaging = _cut(batch, imaging, slices)
@@ -113,9 +119,9 @@ def sort_lines(
         raise DataError(
             f"lines have {' and '.join(map(str, n_coils))} coils", do="export the scan with one set of coils"
         )
-    calibration = lines[kinds["calibration"]]
+    calibration = lines[kinds.calibration]
     calibration = calibration[np.isin(calibration.counter("slice"), batch.values["slice"])]
-    calibration_space = _encoding_space(calibration, header)[0] if len(calibration) else space
+    calibration_space = mended(_encoding_space(calibration, header)[0], own=own)[0] if len(calibration) else space
     if batch.n_sets > 1:
         notes.append(f"{batch.n_sets} sets (flow or diffusion encodings) follow each other along the axis contrast")
     return Scan(
@@ -123,37 +129,21 @@ def sort_lines(
         calibration_space=calibration_space,
         imaging=imaging,
         calibration=calibration,
-        noise=lines[kinds["noise"]],
+        noise=lines[kinds.noise],
         batch=batch,
         notes=tuple(notes),
     )
 
 
-def _kinds(lines: Lines) -> tuple[dict[str, Array], list[str]]:
-    """Masks over all lines: noise, calibration alone, imaging; and a sentence on what is skipped."""
-    skipped, notes = np.zeros(len(lines), bool), []
-    for name in SKIPPED:
-        mask = lines.flagged(name) & ~skipped
-        if mask.any():
-            notes.append(f"{int(mask.sum())} {name} lines skipped")
-        skipped |= mask
-    noise = lines.flagged("noise")
-    calibration = lines.flagged("calibration") & ~lines.flagged("calibration and imaging") & ~noise & ~skipped
-    empty = lines.heads["number_of_samples"] == 0
-    imaging = ~(skipped | noise | calibration | empty)
-    return {"noise": noise & ~empty, "calibration": calibration & ~empty, "imaging": imaging, "skipped": skipped}, notes
-
-
 def _encoding_space(lines: Lines, header: ScanHeader) -> tuple[EncodingSpace, Array, list[str]]:
     """The encoding that the first lines use, which lines share its grid, and a sentence on the others."""
+    first, like = encoding_of(lines, header)
     refs = lines.heads["encoding_space_ref"].astype(np.int64)
-    spaces = {int(r): header.encodings[min(int(r), len(header.encodings) - 1)] for r in np.unique(refs)}
-    first = spaces[int(refs[0])]
-    same = [r for r, s in spaces.items() if replace(s, limits=first.limits) == first]
-    ours = np.isin(refs, same)
+    ours = np.isin(refs, like)
     if ours.all():
         return first, ours, []
-    rest = sorted({s.encoded.matrix or (0, 0, 0) for r, s in spaces.items() if r not in same})
+    others = {int(r) for r in np.unique(refs[~ours])}
+    rest = sorted({header.encodings[min(r, len(header.encodings) - 1)].encoded.matrix or (0, 0, 0) for r in others})
     said = ", ".join("x".join(map(str, m[::-1])) for m in rest)
     return first, ours, [f"{int((~ours).sum())} lines with another encoding (matrix {said}) left out"]
 

@@ -62,6 +62,7 @@ def write_kspace(kspace: KSpace, group: h5py.Group) -> None:
         n_batch={COUNTER[a]: n for a, n in zip(kspace.axes, kspace.samples.shape, strict=False)},
         n_lines=n_lines,
         unit="" if kspace.is_cartesian else OWN_UNIT,
+        separate=kspace.calib is not None,
     )
     write_text(group, xml)
     imaging = _cartesian(kspace) if kspace.is_cartesian else _non_cartesian(kspace)

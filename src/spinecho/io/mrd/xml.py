@@ -36,7 +36,10 @@ _PATIENT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """Matrix and field of view of one space, (z, y, x); None where the header does not say."""
+    """Matrix and field of view of one space, (z, y, x); None where the header does not say.
+
+    As parsed, single numbers of `fov_mm` may be 0 (missing or no number) or unlikely: `fov.mended` puts that right.
+    """
 
     matrix: Matrix | None = None
     fov_mm: Triple | None = None
@@ -52,6 +55,10 @@ class EncodingSpace:
         Counter name to (minimum, maximum, centre).
     acceleration
         Nominal factor along (k2, k1).
+    calibration
+        The parallel imaging's calibrationMode in small letters; empty where the header has none.
+    thickness_mm
+        Of a slice, where the header tells it (`fov.mended`); 0: unknown.
     ramp_sampled
         Whether the trajectory description says that samples were taken on the gradient's ramps (EPI).
     """
@@ -62,7 +69,14 @@ class EncodingSpace:
     trajectory: str = "cartesian"
     trajectory_name: str = ""
     acceleration: tuple[float, float] = (1.0, 1.0)
+    calibration: str = ""
+    thickness_mm: float = 0.0
     ramp_sampled: bool = False
+
+    @property
+    def is_cartesian(self) -> bool:
+        """Whether encoding counters are lines of a grid."""
+        return self.trajectory in ("cartesian", "epi")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +128,6 @@ def _facts(root: ElementTree.Element) -> Header:
     numbers = {name: _numbers(root, f"sequenceParameters/{name}") for name in ("TE", "TR", "TI", "flipAngle_deg")}
     system = "acquisitionSystemInformation"
     hz = _number(root, "experimentalConditions/H1resonanceFrequency_Hz") or 0.0
-    thickness = _number(root, "encoding/reconSpace/fieldOfView_mm/z") or 0.0
-    matrix_z = _number(root, "encoding/reconSpace/matrixSize/z") or 1.0
     patient = {name: text for name, path in _PATIENT.items() if (text := _text(root, path))}
     return Header(
         vendor=_text(root, f"{system}/systemVendor"),
@@ -125,7 +137,6 @@ def _facts(root: ElementTree.Element) -> Header:
         tr_ms=numbers["TR"],
         ti_ms=numbers["TI"],
         flip_deg=numbers["flipAngle_deg"],
-        slice_thickness_mm=thickness / max(matrix_z, 1.0),
         sequence=_text(root, "sequenceParameters/sequence_type") or _text(root, "measurementInformation/sequenceName"),
         protocol=_text(root, "measurementInformation/protocolName"),
         patient=patient,
@@ -147,6 +158,7 @@ def _encoding(node: ElementTree.Element) -> EncodingSpace:
         trajectory=(_text(node, "trajectory") or "cartesian").lower(),
         trajectory_name=_text(node, "trajectoryDescription/identifier"),
         acceleration=(_number(node, factor + "2") or 1.0, _number(node, factor + "1") or 1.0),
+        calibration=_text(node, "parallelImaging/calibrationMode").lower(),
         ramp_sampled=description.get("rampUpTime", 0.0) > description.get("acqDelayTime", 0.0),
     )
 
@@ -158,7 +170,7 @@ def _space(node: ElementTree.Element, name: str) -> Space:
     fz, fy, fx = (float(f or 0.0) for f in fov)
     return Space(
         matrix=(z, y, x) if min(z, y, x) > 0 else None,
-        fov_mm=(fz, fy, fx) if min(fz, fy, fx) > 0 else None,
+        fov_mm=(fz, fy, fx) if max(fz, fy, fx) > 0 else None,
     )
 
 

@@ -24,6 +24,7 @@ def header_xml(
     n_batch: dict[str, int],
     n_lines: tuple[int, int],
     unit: str = "",
+    separate: bool = False,
 ) -> str:
     """The XML text of a scan or an image series.
 
@@ -39,6 +40,8 @@ def header_xml(
         Numbers of encoding steps (2, 1).
     unit
         Identifier of the trajectory description; empty for Cartesian data.
+    separate
+        Whether calibration lines were scanned apart.
     """
     from ismrmrd import xsd
 
@@ -72,7 +75,10 @@ def header_xml(
                 ),
                 trajectory=xsd.trajectoryType(encoding.trajectory),
                 trajectoryDescription=xsd.trajectoryDescriptionType(identifier=unit) if unit else None,
-                parallelImaging=xsd.parallelImagingType(accelerationFactor=factor),
+                parallelImaging=xsd.parallelImagingType(
+                    accelerationFactor=factor,
+                    calibrationMode=xsd.calibrationModeType.SEPARATE if separate else None,
+                ),
             )
         ],
         userParameters=xsd.userParametersType(
