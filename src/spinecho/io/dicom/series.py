@@ -11,9 +11,11 @@ import numpy.typing as npt
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry, stack
-from spinecho.io.dicom.files import parse, quiet
+from spinecho.io.dicom.files import quiet
 from spinecho.io.dicom.frames import Frame, frames_of
-from spinecho.io.limits import check_expansion, check_memory
+from spinecho.io.dicom.names import listed, names
+from spinecho.io.dicom.unpack import stored_numbers
+from spinecho.io.limits import check_memory
 
 _SAME_PLACE_MM = 0.01
 
@@ -80,7 +82,7 @@ def pixels(series: Series) -> npt.NDArray[np.float32]:
             for z, frame in enumerate(slices):
                 wanted[frame.file].append(((c, t, z), frame))
     for file, parts in wanted.items():
-        stored = _stored(file, parts[0][1])
+        stored = _tiles(stored_numbers(file), parts[0][1])
         for place, frame in parts:
             if frame.index >= len(stored) or stored.shape[1:] != frame.shape:
                 raise DataError(f"{file.name} holds pixels of shape {stored.shape}, declared are {frame.shape}")
@@ -88,28 +90,12 @@ def pixels(series: Series) -> npt.NDArray[np.float32]:
     return values
 
 
-def _stored(file: Any, frame: Frame) -> npt.NDArray[Any]:
-    """Stored numbers (frame, row, column) of a file; the tiles of a mosaic are its frames."""
-    ds = parse(file)
-    if "PixelData" not in ds:
-        raise DataError(f"{file.name} holds no pixels", do="copy it again")
-    n_bytes = int(ds.Rows) * int(ds.Columns) * int(ds.get("NumberOfFrames", 1) or 1) * int(ds.BitsAllocated) // 8
-    check_expansion(n_bytes, len(ds.PixelData), f"the pixels of {file.name}")
-    check_memory(2 * n_bytes, f"the pixels of {file.name}")
-    try:
-        with quiet():
-            array = np.asarray(ds.pixel_array)
-    except (ValueError, AttributeError) as error:
-        raise DataError(f"the pixels of {file.name} do not fit its header: {error}", do="copy it again") from error
-    except (RuntimeError, NotImplementedError) as error:
-        syntax = ds.file_meta.TransferSyntaxUID.name
-        do = "decompress it first, e.g. with gdcmconv --raw or dcmdjpeg"
-        raise DataError(f"{file.name} is compressed ({syntax}) and cannot be unpacked here", do=do) from error
-    array = array if array.ndim == 3 else array[None]
+def _tiles(stored: npt.NDArray[Any], frame: Frame) -> npt.NDArray[Any]:
+    """The tiles of a mosaic are its frames (frame, row, column); other files stay as they are."""
     if not frame.mosaic:
-        return array
+        return stored
     (rows, columns), n = frame.shape, frame.mosaic
-    tiles = array[0, : n * rows, : n * columns].reshape(n, rows, n, columns)
+    tiles = stored[0, : n * rows, : n * columns].reshape(n, rows, n, columns)
     return tiles.transpose(0, 2, 1, 3).reshape(n * n, rows, columns)
 
 
@@ -118,16 +104,17 @@ def _check_alike(frames: list[Frame]) -> None:
     for f in frames:
         if f.axes is None or f.position is None or first.axes is None:
             raise DataError(f"{f.file.name} does not say where it lies", do="export the series again, with positions")
+        one, other = names([first.file, f.file])
         if f.shape != first.shape:
-            found = f"{f.file.name} has {f.shape} rows and columns, {first.file.name} has {first.shape}"
+            found = f"{other} has {f.shape} rows and columns, {one} has {first.shape}"
             raise DataError(found, do="put each stack into a folder of its own")
         if np.abs(f.axes - first.axes).max() > 1e-3:
             raise DataError(
-                f"slice orientations are mixed: {first.file.name} and {f.file.name} are tilted against each other",
+                f"slice orientations are mixed: {one} and {other} are tilted against each other",
                 do="is it a localizer? put each stack into a folder of its own",
             )
         if max(abs(a - b) / b for a, b in zip(f.spacing_mm[:2], first.spacing_mm, strict=False)) > 1e-3:
-            found = f"{f.file.name} has pixels of {f.spacing_mm[:2]} mm, {first.file.name} of {first.spacing_mm[:2]} mm"
+            found = f"{other} has pixels of {f.spacing_mm[:2]} mm, {one} of {first.spacing_mm[:2]} mm"
             raise DataError(found, do="put each stack into a folder of its own")
 
 
@@ -143,16 +130,15 @@ def _places(frames: list[Frame]) -> list[list[Frame]]:
     if len(set(counts)) > 1:
         usual = max(set(counts), key=counts.count)
         odd = next(p for p in places if len(p) != usual)
-        names = ", ".join(f.file.name for f in odd[:4])
         raise DataError(
-            f"one slice is there {len(odd)} times ({names}), most are there {usual} times",
+            f"one slice is there {len(odd)} times ({listed([f.file for f in odd])}), most are there {usual} times",
             do="remove the doubles, or find what is missing",
         )
     steps = np.diff([np.asarray(p[0].position) @ normal for p in places])
     if len(steps) > 1 and steps.max() > 1.5 * np.median(steps):
         i = int(steps.argmax())
-        names = f"{places[i][0].file.name} and {places[i + 1][0].file.name}"
-        found = f"a slice is missing: {names} are {steps[i]:.2f} mm apart, others {np.median(steps):.2f} mm"
+        below, above = names([places[i][0].file, places[i + 1][0].file])
+        found = f"a slice is missing: {below} and {above} are {steps[i]:.2f} mm apart, others {np.median(steps):.2f} mm"
         raise DataError(found, do="copy the series again, whole")
     return places
 
