@@ -9,6 +9,8 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
+from spinecho.io.dicom.files import quiet
+
 SHAPE = (6, 5)
 
 
@@ -50,11 +52,12 @@ def attributes(number: int, z_mm: float = 0.0, **changes: Any) -> Dataset:
 
 def save(path: Path, number: int, z_mm: float = 0.0, **changes: Any) -> Path:
     """`attributes` as a file, whose folders are made."""
-    ds = attributes(number, z_mm, **changes)
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     path.parent.mkdir(parents=True, exist_ok=True)
-    ds.save_as(path, enforce_file_format=True)
+    with quiet():
+        ds = attributes(number, z_mm, **changes)
+        ds.file_meta = FileMetaDataset()
+        ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        ds.save_as(path, enforce_file_format=True)
     return path
 
 

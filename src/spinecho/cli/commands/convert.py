@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     if args.target.exists() and args.source.exists() and args.target.samefile(args.source):
         raise DataError("it is the input itself", do="choose another name for the output", file=args.target)
     check_place(args.target)
-    from spinecho.cli.describe import one_line, written
+    from spinecho.cli.describe import one_line, tell_history, written
     from spinecho.core.kspace import KSpace
     from spinecho.io.catalogue import check_suffix
     from spinecho.io.read import read
@@ -43,6 +43,7 @@ def run(arguments: Sequence[str]) -> int:
 
     item = read(args.source, args.read)
     print(f"read {one_line(item)}")
+    tell_history(item.header)
     try:
         check_suffix(args.target, "kspace" if isinstance(item, KSpace) else "image")
     except DataError as error:

@@ -61,7 +61,7 @@ def header_of(headers: list[Any]) -> Header:
         vendor=str(first.get("Manufacturer") or ""),
         model=str(first.get("ManufacturerModelName") or ""),
         field_t=_number(first.get("MagneticFieldStrength")),
-        slice_thickness_mm=_number(fact(first, frame_groups(first), "SliceThickness")),
+        slice_thickness_mm=abs(_number(fact(first, frame_groups(first), "SliceThickness"))),
         sequence=_text(first.get("ScanningSequence")),
         protocol=str(first.get("ProtocolName") or first.get("SeriesDescription") or ""),
         patient=patient_facts(first),

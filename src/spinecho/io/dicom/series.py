@@ -10,30 +10,36 @@ import numpy as np
 import numpy.typing as npt
 
 from spinecho.core.errors import DataError
-from spinecho.core.geometry import Geometry, stack
+from spinecho.core.geometry import Geometry
 from spinecho.io.dicom.files import quiet
 from spinecho.io.dicom.frames import Frame, frames_of
-from spinecho.io.dicom.names import listed, names
+from spinecho.io.dicom.names import listed
+from spinecho.io.dicom.places import by_place, check_alike, grid, located
+from spinecho.io.dicom.spacing import Voxel, with_pixel_sizes
 from spinecho.io.dicom.unpack import stored_numbers
 from spinecho.io.limits import check_memory
-
-_SAME_PLACE_MM = 0.01
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Series:
-    """Frames by (contrast, time, z), and the grid they fill."""
+    """Frames by (contrast, time, z), the grid they fill, and what a person must know of both."""
 
     frames: list[list[list[Frame]]]
     geometry: Geometry
+    told: tuple[str, ...] = ()
     left_out: str = ""
 
 
-def ordered(headers: list[Any]) -> Series:
+def ordered(headers: list[Any], voxel_mm: Voxel | None = None) -> Series:
     """All frames of the data sets as one series of volumes.
 
     Slices are ordered along the normal (x cross y), so that the grid is right-handed. Frames at the same place are
     told apart by echo (contrasts), then by temporal position, trigger time, acquisition and instance number (time).
+
+    Parameters
+    ----------
+    voxel_mm
+        What a person says of the voxel size (x, y, z), for files that say nothing.
 
     Raises
     ------
@@ -47,12 +53,12 @@ def ordered(headers: list[Any]) -> Series:
     if len(components) > 1 and "magnitude" in components:
         frames = [f for f in frames if f.component == "magnitude"]
         left_out = " and ".join(c for c in components if c != "magnitude")
-    if len(frames) == 1 and (frames[0].axes is None or frames[0].position is None):
-        (ny, nx), spacing = frames[0].shape, frames[0].spacing_mm
-        return Series(frames=[[frames]], geometry=Geometry.unknown((1, ny, nx), spacing), left_out=left_out)
-    _check_alike(frames)
-    places = _places(frames)
-    geometry = _grid([place[0] for place in places])
+    frames, of_pixels = with_pixel_sizes(frames, voxel_mm)
+    frames, oriented, of_places = located(frames)
+    check_alike(frames)
+    places = by_place(frames)
+    _check_counts(places)
+    geometry, of_grid = grid([place[0] for place in places], oriented, voxel_mm)
     echoes = sorted({f.echo for f in places[0]})
     if len(places[0]) % len(echoes) or any(sorted({f.echo for f in p}) != echoes for p in places):
         echoes = [()]
@@ -62,7 +68,19 @@ def ordered(headers: list[Any]) -> Series:
         raise DataError("its echoes have different numbers of frames", do="put each echo into a folder of its own")
     in_time = [[sorted(place, key=lambda f: f.when) for place in volume] for volume in by_echo]
     frames_ctz = [[[place[t] for place in volume] for t in range(n_times)] for volume in in_time]
-    return Series(frames=frames_ctz, geometry=geometry, left_out=left_out)
+    told = (*of_pixels, *of_places, *of_grid)
+    return Series(frames=frames_ctz, geometry=geometry, told=told, left_out=left_out)
+
+
+def _check_counts(places: list[list[Frame]]) -> None:
+    counts = [len(p) for p in places]
+    if len(set(counts)) > 1:
+        usual = max(set(counts), key=counts.count)
+        odd = next(p for p in places if len(p) != usual)
+        raise DataError(
+            f"one slice is there {len(odd)} times ({listed([f.file for f in odd])}), most are there {usual} times",
+            do="remove the doubles, or find what is missing",
+        )
 
 
 def pixels(series: Series) -> npt.NDArray[np.float32]:
@@ -97,59 +115,3 @@ def _tiles(stored: npt.NDArray[Any], frame: Frame) -> npt.NDArray[Any]:
     (rows, columns), n = frame.shape, frame.mosaic
     tiles = stored[0, : n * rows, : n * columns].reshape(n, rows, n, columns)
     return tiles.transpose(0, 2, 1, 3).reshape(n * n, rows, columns)
-
-
-def _check_alike(frames: list[Frame]) -> None:
-    first = frames[0]
-    for f in frames:
-        if f.axes is None or f.position is None or first.axes is None:
-            raise DataError(f"{f.file.name} does not say where it lies", do="export the series again, with positions")
-        one, other = names([first.file, f.file])
-        if f.shape != first.shape:
-            found = f"{other} has {f.shape} rows and columns, {one} has {first.shape}"
-            raise DataError(found, do="put each stack into a folder of its own")
-        if np.abs(f.axes - first.axes).max() > 1e-3:
-            raise DataError(
-                f"slice orientations are mixed: {one} and {other} are tilted against each other",
-                do="is it a localizer? put each stack into a folder of its own",
-            )
-        if max(abs(a - b) / b for a, b in zip(f.spacing_mm[:2], first.spacing_mm, strict=False)) > 1e-3:
-            found = f"{other} has pixels of {f.spacing_mm[:2]} mm, {one} of {first.spacing_mm[:2]} mm"
-            raise DataError(found, do="put each stack into a folder of its own")
-
-
-def _places(frames: list[Frame]) -> list[list[Frame]]:
-    """Frames grouped by position, in order along the normal."""
-    axes = np.asarray(frames[0].axes)
-    normal = np.cross(axes[:, 0], axes[:, 1])
-    along = np.array([np.asarray(f.position) @ normal for f in frames])
-    order = np.argsort(along, kind="stable")
-    cuts = np.flatnonzero(np.diff(along[order]) > _SAME_PLACE_MM) + 1
-    places = [[frames[i] for i in part] for part in np.split(order, cuts)]
-    counts = [len(p) for p in places]
-    if len(set(counts)) > 1:
-        usual = max(set(counts), key=counts.count)
-        odd = next(p for p in places if len(p) != usual)
-        raise DataError(
-            f"one slice is there {len(odd)} times ({listed([f.file for f in odd])}), most are there {usual} times",
-            do="remove the doubles, or find what is missing",
-        )
-    steps = np.diff([np.asarray(p[0].position) @ normal for p in places])
-    if len(steps) > 1 and steps.max() > 1.5 * np.median(steps):
-        i = int(steps.argmax())
-        below, above = names([places[i][0].file, places[i + 1][0].file])
-        found = f"a slice is missing: {below} and {above} are {steps[i]:.2f} mm apart, others {np.median(steps):.2f} mm"
-        raise DataError(found, do="copy the series again, whole")
-    return places
-
-
-def _grid(frames: list[Frame]) -> Geometry:
-    """One geometry of all slices, which are in order."""
-    grids = []
-    for f in frames:
-        axes, affine = np.asarray(f.axes), np.eye(4)
-        affine[:3, :2] = axes * np.asarray(f.spacing_mm[:2])
-        affine[:3, 2] = np.cross(axes[:, 0], axes[:, 1]) * f.spacing_mm[2]
-        affine[:3, 3] = np.asarray(f.position)
-        grids.append(Geometry((1, *f.shape), affine))
-    return stack(grids)[1]

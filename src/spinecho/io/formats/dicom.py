@@ -22,6 +22,7 @@ from spinecho.io.volume import UNKNOWN_ORIENTATION, only_slices, volumes
 
 SUFFIXES = (".dcm", "dicom")
 WRITES = ("image",)
+ASSUMED_SIZE = "voxel size=assumed"
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -31,11 +32,14 @@ def recognises(path: Path, head: bytes) -> bool:
 
 def read(path: Path, options: ReadOptions) -> Image:
     """A file, or a folder with one series, as (contrast, time, 1, z, y, x); axes of length 1 are left out."""
-    refuse_idle(options, "DICOM")
+    refuse_idle(options, "DICOM", "voxel_mm")
     with quiet():
         headers = series_headers(path)
-        series, header = ordered(headers), header_of(headers)
+        series, header = ordered(headers, options.voxel_mm), header_of(headers)
         values = torch.from_numpy(pixels(series))
+    header = header.noted(*series.told)
+    if any("was assumed" in step for step in series.told):
+        header = header.flagged(ASSUMED_SIZE)
     if series.left_out:
         header = header.noted(f"DICOM: the series also holds {series.left_out} images; the magnitude was taken")
     if not series.geometry.oriented:
