@@ -6,6 +6,7 @@ A module under `formats/` is a format. It offers
 - `recognises(path, head) -> bool`: whether the file is one of its own, from its first 4096 bytes (or, for HDF5, from
   the names inside; for folders head is empty);
 - `read(path, options) -> KSpace | Image`;
+- `read_parts(path, options) -> dict[str, Image]`, where a file may hold several kinds of image that are no stack;
 - `slice_count(path, options) -> int` (raw formats), so that long scans can be read and reconstructed part by part;
 - `write(item, path, options)`, where it can be written, with `WRITES` naming what: ("image",), ("kspace",) or both;
   it may return the paths it wrote;
@@ -83,9 +84,30 @@ def read(path: str | Path, options: ReadOptions | None = None) -> KSpace | Image
     path, options = Path(path), options or ReadOptions()
     module = find_format(path)
     with one_error(path):
-        if options.slices is None:
-            check_memory(vet(path), "the largest dataset in it")
+        _check_size(path, options)
         return module.read(path, options)
+
+
+def read_parts(path: str | Path, options: ReadOptions | None = None) -> dict[str, KSpace] | dict[str, Image]:
+    """Everything in a file: `read` under "", and beside it the kinds of image that `read` leaves out, by their names.
+
+    Raises
+    ------
+    DataError
+        As `read`.
+    """
+    path, options = Path(path), options or ReadOptions()
+    module = find_format(path)
+    with one_error(path):
+        _check_size(path, options)
+        if hasattr(module, "read_parts"):
+            return module.read_parts(path, options)
+        return {"": module.read(path, options)}
+
+
+def _check_size(path: Path, options: ReadOptions) -> None:
+    if options.slices is None:
+        check_memory(vet(path), "the largest dataset in it")
 
 
 def read_image(path: str | Path) -> Image:

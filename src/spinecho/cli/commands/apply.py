@@ -164,18 +164,20 @@ def _images(args: Arguments, whole: Transform) -> None:
     """The image or the labels on the grid, and the Jacobian map."""
     if args.onto is None:
         return
-    from spinecho.cli.describe import one_line, written
+    from spinecho.cli.describe import one_line, tell_history, written
     from spinecho.core.image import Image
     from spinecho.io.read import read_image
     from spinecho.io.write import check_image_output, write
 
     grid = read_image(args.onto)
+    tell_history(grid.header, f"{args.onto.name}: ")
     onto, options = grid.geometry, WriteOptions(like=args.like, keep_complex=args.keep_complex)
     names = " after ".join(path.name for path in args.chain) + (", inverted" if args.inverse else "")
     if args.subject is not None and args.output is not None and not args.is_points:
         check_image_output(args.output, onto.oriented, options)
         image = read_labels(args.subject) if args.labels else read_image(args.subject)
         print(f"read {one_line(image)}")
+        tell_history(image.header)
         step = f"carried onto {args.onto.name} by {names}, {'nearest voxel' if args.labels else 'linear interpolation'}"
         moved = carried(image, whole, onto, step, args.labels)
         print(written(write(moved, args.output, on_grid(options, args.onto, moved))))

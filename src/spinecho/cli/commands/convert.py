@@ -37,13 +37,13 @@ def run(arguments: Sequence[str]) -> int:
     check_place(args.target)
     from spinecho.cli.describe import one_line, tell_history, written
     from spinecho.core.kspace import KSpace
-    from spinecho.io.catalogue import check_suffix
-    from spinecho.io.read import read
+    from spinecho.io.catalogue import check_suffix, labelled
+    from spinecho.io.read import read_parts
     from spinecho.io.write import write
 
-    item = read(args.source, args.read)
-    print(f"read {one_line(item)}")
-    tell_history(item.header)
+    parts = read_parts(args.source, args.read)
+    targets = {name: labelled(args.target, name) for name in parts}
+    item = next(iter(parts.values()))
     try:
         check_suffix(args.target, "kspace" if isinstance(item, KSpace) else "image")
     except DataError as error:
@@ -51,5 +51,10 @@ def run(arguments: Sequence[str]) -> int:
             do = f"{error.do}; to make an image of it: spinecho recon '{args.source}' -o '{args.target}'"
             raise DataError(error.found, do=do, file=args.target) from None
         raise
-    print(written(write(item, args.target, replace(args.write, input_axes=args.read.axes))))
+    for target in targets.values():
+        check_place(target)
+    for name, part in parts.items():
+        print(f"read {one_line(part)}")
+        tell_history(part.header)
+        print(written(write(part, targets[name], replace(args.write, input_axes=args.read.axes))))
     return 0

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spinecho.core.errors import DataError
+from spinecho.io.dicom.kinds import kind_of, words_of
 from spinecho.io.dicom.mosaic import mosaic_slices
 from spinecho.io.dicom.spacing import pixel_size, slice_distance
 
@@ -29,13 +30,13 @@ _GROUPS = {
     "TemporalPositionIndex": "FrameContentSequence",
     "FrameAcquisitionNumber": "FrameContentSequence",
     "ComplexImageComponent": "MRImageFrameTypeSequence",
+    "FrameType": "MRImageFrameTypeSequence",
     "DiffusionBValue": "MRDiffusionSequence",
     "RepetitionTime": "MRTimingAndRelatedParametersSequence",
     "FlipAngle": "MRTimingAndRelatedParametersSequence",
     "InversionTimes": "MRModifierSequence",
     "InversionTime": "MRModifierSequence",
 }
-_COMPONENTS = {"P": "phase", "PHASE": "phase", "R": "real", "REAL": "real", "I": "imaginary", "IMAGINARY": "imaginary"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,8 +65,8 @@ class Frame:
         SliceLocation, which orders slices without positions; None: not recorded.
     echo, when
         Keys that order contrasts, and frames in time.
-    component
-        magnitude, phase, real or imaginary.
+    kind, words
+        magnitude, phase, real, ... (`io/dicom/kinds.py`), and the words of the image type that say so.
     slope, intercept
         value = slope * stored + intercept.
     """
@@ -82,7 +83,8 @@ class Frame:
     location: float | None = None
     echo: tuple[float, ...]
     when: tuple[float, ...]
-    component: str
+    kind: str
+    words: tuple[str, ...]
     slope: float
     intercept: float
 
@@ -144,7 +146,7 @@ def _frame(ds: Any, groups: tuple[Any, ...], index: int) -> Frame:
     times = ("TemporalPositionIndex", "TemporalPositionIdentifier", "DiffusionBValue", "TriggerTime")
     order = ("FrameAcquisitionNumber", "AcquisitionNumber", "InstanceNumber")
     has_rescale = get("RescaleSlope") is not None
-    kinds = [str(get("ComplexImageComponent", "")), *list(ds.get("ImageType") or ())[2:]]
+    words = words_of(get("FrameType") or ds.get("ImageType"))
     return Frame(
         file=file,
         index=index,
@@ -157,7 +159,8 @@ def _frame(ds: Any, groups: tuple[Any, ...], index: int) -> Frame:
         location=None if location is None else float(location[0]),
         echo=(round(float(get("EffectiveEchoTime") or get("EchoTime", 0)), 3), float(_first(get("EchoNumbers", 0)))),
         when=(*(float(get(k, 0)) for k in (*times, *order)), float(index)),
-        component=next((_COMPONENTS[k] for k in kinds if k in _COMPONENTS), "magnitude"),
+        kind=kind_of(ds, words, str(get("ComplexImageComponent", ""))),
+        words=words,
         slope=float(get("RescaleSlope" if has_rescale else "RealWorldValueSlope", 1)),
         intercept=float(get("RescaleIntercept" if has_rescale else "RealWorldValueIntercept", 0)),
     )

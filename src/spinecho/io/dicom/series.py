@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.io.dicom.files import quiet
 from spinecho.io.dicom.frames import Frame, frames_of
+from spinecho.io.dicom.kinds import by_kind
 from spinecho.io.dicom.names import listed
 from spinecho.io.dicom.places import by_place, check_alike, grid, located
 from spinecho.io.dicom.spacing import Voxel, with_pixel_sizes
@@ -27,11 +29,26 @@ class Series:
     frames: list[list[list[Frame]]]
     geometry: Geometry
     told: tuple[str, ...] = ()
-    left_out: str = ""
+
+    @property
+    def of_files(self) -> set[tuple[Path, int]]:
+        """Which frames of which files it is made of."""
+        return {(f.file, f.index) for times in self.frames for slices in times for f in slices}
 
 
-def ordered(headers: list[Any], voxel_mm: Voxel | None = None) -> Series:
-    """All frames of the data sets as one series of volumes.
+def kinds(headers: list[Any]) -> dict[str, list[Frame]]:
+    """All frames of the data sets, those of each kind together; the first kind is what a person wants first."""
+    with quiet():
+        return by_kind([frame for ds in headers for frame in frames_of(ds)])
+
+
+def ordered(headers: list[Any]) -> Series:
+    """The first kind of image in the data sets as a series of volumes; raises what `arranged` does."""
+    return arranged(next(iter(kinds(headers).values())))
+
+
+def arranged(frames: list[Frame], voxel_mm: Voxel | None = None) -> Series:
+    """Frames of one kind as a series of volumes.
 
     Slices are ordered along the normal (x cross y), so that the grid is right-handed. Frames at the same place are
     told apart by echo (contrasts), then by temporal position, trigger time, acquisition and instance number (time).
@@ -46,13 +63,6 @@ def ordered(headers: list[Any], voxel_mm: Voxel | None = None) -> Series:
     DataError
         If the frames differ in size or orientation, a slice is missing, or some places have more frames than others.
     """
-    with quiet():
-        frames = [frame for ds in headers for frame in frames_of(ds)]
-    components = sorted({f.component for f in frames})
-    left_out = ""
-    if len(components) > 1 and "magnitude" in components:
-        frames = [f for f in frames if f.component == "magnitude"]
-        left_out = " and ".join(c for c in components if c != "magnitude")
     frames, of_pixels = with_pixel_sizes(frames, voxel_mm)
     frames, oriented, of_places = located(frames)
     check_alike(frames)
@@ -69,7 +79,7 @@ def ordered(headers: list[Any], voxel_mm: Voxel | None = None) -> Series:
     in_time = [[sorted(place, key=lambda f: f.when) for place in volume] for volume in by_echo]
     frames_ctz = [[[place[t] for place in volume] for t in range(n_times)] for volume in in_time]
     told = (*of_pixels, *of_places, *of_grid)
-    return Series(frames=frames_ctz, geometry=geometry, told=told, left_out=left_out)
+    return Series(frames=frames_ctz, geometry=geometry, told=told)
 
 
 def _check_counts(places: list[list[Frame]]) -> None:
