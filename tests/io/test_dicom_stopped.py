@@ -102,7 +102,7 @@ def test_a_first_volume_that_is_not_whole(tmp_path):
 def test_a_slice_lost_in_the_middle_is_refused(tmp_path, when):
     files = dynamic(tmp_path, by_volume(4), when)
     files[6].unlink()
-    with pytest.raises(DataError, match="one slice is there 3 times .* most are there 4 times"):
+    with pytest.raises(DataError, match=r"one slice is there 3 times .* most are there 4 times"):
         read(tmp_path)
 
 
@@ -117,7 +117,7 @@ def test_a_stop_between_slices_that_are_measured_one_after_the_other(tmp_path):
 
 def test_a_stop_among_several_echoes(tmp_path):
     cells = [(t, z, e) for t in range(3) for z in range(N_SLICES) for e in (3.0, 7.0)][:-3]
-    for n, (t, z, e) in enumerate(cells, 1):
+    for n, (_, z, e) in enumerate(cells, 1):
         save(tmp_path / f"{n:04d}.dcm", n, 4.0 * z, EchoTime=e)
     image = read(tmp_path)
     assert image.axes == ("contrast", "time") and image.values.shape[:2] == (2, 2)

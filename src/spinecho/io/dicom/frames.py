@@ -14,6 +14,7 @@ from spinecho.core.errors import DataError
 from spinecho.io.dicom.kinds import kind_of, words_of
 from spinecho.io.dicom.mosaic import mosaic_slices
 from spinecho.io.dicom.spacing import pixel_size, slice_distance
+from spinecho.io.dicom.when import when
 
 # Which functional group holds an attribute (PS3.3 C.7.6.16, C.8.13.5); classic objects have it at the top.
 _GROUPS = {
@@ -29,6 +30,7 @@ _GROUPS = {
     "EffectiveEchoTime": "MREchoSequence",
     "TemporalPositionIndex": "FrameContentSequence",
     "FrameAcquisitionNumber": "FrameContentSequence",
+    "FrameAcquisitionDateTime": "FrameContentSequence",
     "ComplexImageComponent": "MRImageFrameTypeSequence",
     "FrameType": "MRImageFrameTypeSequence",
     "DiffusionBValue": "MRDiffusionSequence",
@@ -143,8 +145,6 @@ def _frame(ds: Any, groups: tuple[Any, ...], index: int) -> Frame:
     dx, dy, pixel_size_from = pixel_size(get, file)
     dz, between = slice_distance(get, file)
     location = _numbers(get("SliceLocation"), 1)
-    times = ("TemporalPositionIndex", "TemporalPositionIdentifier", "DiffusionBValue", "TriggerTime")
-    order = ("FrameAcquisitionNumber", "AcquisitionNumber", "InstanceNumber")
     has_rescale = get("RescaleSlope") is not None
     words = words_of(get("FrameType") or ds.get("ImageType"))
     return Frame(
@@ -158,7 +158,7 @@ def _frame(ds: Any, groups: tuple[Any, ...], index: int) -> Frame:
         between_mm=between,
         location=None if location is None else float(location[0]),
         echo=(round(float(get("EffectiveEchoTime") or get("EchoTime", 0)), 3), float(_first(get("EchoNumbers", 0)))),
-        when=(*(float(get(k, 0)) for k in (*times, *order)), float(index)),
+        when=when(get, index),
         kind=kind_of(ds, words, str(get("ComplexImageComponent", ""))),
         words=words,
         slope=float(get("RescaleSlope" if has_rescale else "RealWorldValueSlope", 1)),

@@ -15,8 +15,8 @@ from spinecho.core.geometry import Geometry
 from spinecho.io.dicom.files import quiet
 from spinecho.io.dicom.frames import Frame, frames_of
 from spinecho.io.dicom.kinds import by_kind
-from spinecho.io.dicom.names import listed
 from spinecho.io.dicom.places import by_place, check_alike, grid, located
+from spinecho.io.dicom.repeats import contrasts, without_unfinished_slice
 from spinecho.io.dicom.spacing import Voxel, with_pixel_sizes
 from spinecho.io.dicom.unpack import stored_numbers
 from spinecho.io.limits import check_memory
@@ -51,7 +51,8 @@ def arranged(frames: list[Frame], voxel_mm: Voxel | None = None) -> Series:
     """Frames of one kind as a series of volumes.
 
     Slices are ordered along the normal (x cross y), so that the grid is right-handed. Frames at the same place are
-    told apart by echo (contrasts), then by temporal position, trigger time, acquisition and instance number (time).
+    told apart by echo (contrasts), then by temporal position, trigger time, acquisition number and time, and instance
+    number (time). A last volume that is not whole is left out, and its files are named.
 
     Parameters
     ----------
@@ -67,30 +68,11 @@ def arranged(frames: list[Frame], voxel_mm: Voxel | None = None) -> Series:
     frames, oriented, of_places = located(frames)
     check_alike(frames)
     places = by_place(frames)
-    _check_counts(places)
+    places, of_slices = without_unfinished_slice(places)
+    frames_ctz, of_times = contrasts(places)
     geometry, of_grid = grid([place[0] for place in places], oriented, voxel_mm)
-    echoes = sorted({f.echo for f in places[0]})
-    if len(places[0]) % len(echoes) or any(sorted({f.echo for f in p}) != echoes for p in places):
-        echoes = [()]
-    by_echo = [[[f for f in place if echo in (f.echo, ())] for place in places] for echo in echoes]
-    n_times = len(by_echo[0][0])
-    if any(len(place) != n_times for volume in by_echo for place in volume):
-        raise DataError("its echoes have different numbers of frames", do="put each echo into a folder of its own")
-    in_time = [[sorted(place, key=lambda f: f.when) for place in volume] for volume in by_echo]
-    frames_ctz = [[[place[t] for place in volume] for t in range(n_times)] for volume in in_time]
-    told = (*of_pixels, *of_places, *of_grid)
+    told = (*of_pixels, *of_places, *of_slices, *of_grid, *of_times)
     return Series(frames=frames_ctz, geometry=geometry, told=told)
-
-
-def _check_counts(places: list[list[Frame]]) -> None:
-    counts = [len(p) for p in places]
-    if len(set(counts)) > 1:
-        usual = max(set(counts), key=counts.count)
-        odd = next(p for p in places if len(p) != usual)
-        raise DataError(
-            f"one slice is there {len(odd)} times ({listed([f.file for f in odd])}), most are there {usual} times",
-            do="remove the doubles, or find what is missing",
-        )
 
 
 def pixels(series: Series) -> npt.NDArray[np.float32]:
