@@ -110,15 +110,21 @@ def _check_size(path: Path, options: ReadOptions) -> None:
         check_memory(vet(path), "the largest dataset in it")
 
 
-def read_image(path: str | Path) -> Image:
+def read_image(path: str | Path, series: str | None = None) -> Image:
     """An image file as a volume: slices become z.
+
+    Parameters
+    ----------
+    series
+        Which of several DICOM series in a folder; other files have none.
 
     Raises
     ------
     DataError
         If the file holds raw data, its slices make no volume, or as `read`.
     """
-    item = read(path)
+    named = series is not None and find_format(Path(path)).__name__.endswith(".dicom")
+    item = read(path, ReadOptions(series=series) if named else None)
     if not isinstance(item, Image):
         do = f"make an image of it first: spinecho recon '{path}' -o IMAGE"
         raise DataError("it holds k-space", do=do, file=path)

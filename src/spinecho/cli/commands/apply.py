@@ -14,6 +14,7 @@ from spinecho.cli.carry import (
     carried,
     check_inputs,
     check_outputs,
+    check_series,
     move_points,
     on_grid,
     read_labels,
@@ -66,6 +67,10 @@ class Arguments:
     """write the Jacobian determinant on the grid of --onto: over 1 where a voxel there is larger at the other end"""
     transform: Path | None = None
     """write the composed transform, and its inverse beside it"""
+    series: str | None = None
+    """of a DICOM folder with several series: its number, UID or a part of its description; for --onto, too"""
+    onto_series: str | None = None
+    """the same for --onto alone"""
     like: Path | None = None
     """DICOM series to take patient and study from, for DICOM output"""
     keep_complex: bool = False
@@ -107,6 +112,7 @@ def check(args: Arguments) -> None:
     if not args.files:
         raise DataError("there are no files", do=f"give transforms, then the image: {how}")
     check_inputs([*args.files, *([args.onto] if args.onto else [])])
+    check_series([*args.files, *([args.onto] if args.onto else [])], args.series, args.onto_series)
     outputs = [p for p in (args.output, args.jacobian, args.transform) if p is not None]
     if not outputs:
         raise DataError("there is no output", do="say where the result goes: -o moved.nii.gz --onto fixed.nii.gz")
@@ -155,8 +161,8 @@ def work(args: Arguments) -> None:
     if not args.is_points or args.jacobian is not None:
         _images(args, whole)
     if args.transform is not None:
-        start = None if args.onto is None else read_image(args.onto).geometry
-        end = None if args.subject is None or args.is_points else read_image(args.subject).geometry
+        start = None if args.onto is None else read_image(args.onto, args.onto_series or args.series).geometry
+        end = None if args.subject is None or args.is_points else read_image(args.subject, args.series).geometry
         print(written(write_both(whole, args.transform, start, end)))
 
 
@@ -169,13 +175,13 @@ def _images(args: Arguments, whole: Transform) -> None:
     from spinecho.io.read import read_image
     from spinecho.io.write import check_image_output, write
 
-    grid = read_image(args.onto)
+    grid = read_image(args.onto, args.onto_series or args.series)
     tell_history(grid.header, f"{args.onto.name}: ")
     onto, options = grid.geometry, WriteOptions(like=args.like, keep_complex=args.keep_complex)
     names = " after ".join(path.name for path in args.chain) + (", inverted" if args.inverse else "")
     if args.subject is not None and args.output is not None and not args.is_points:
         check_image_output(args.output, onto.oriented, options)
-        image = read_labels(args.subject) if args.labels else read_image(args.subject)
+        image = read_labels(args.subject) if args.labels else read_image(args.subject, args.series)
         print(f"read {one_line(image)}")
         tell_history(image.header)
         step = f"carried onto {args.onto.name} by {names}, {'nearest voxel' if args.labels else 'linear interpolation'}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from spinecho.cli.carry import check_inputs, check_name, check_outputs, on_grid, read_labels
+from spinecho.cli.carry import check_inputs, check_name, check_outputs, check_series, on_grid, read_labels
 from spinecho.cli.parse import method_settings, parse_registration
 from spinecho.cli.progress import progress
 from spinecho.core.errors import DataError
@@ -39,6 +39,10 @@ class Arguments:
     """write the regions' changes (.csv)"""
     report: Path | None = None
     """write a page with pictures, the map and the regions (.html)"""
+    series: str | None = None
+    """of a DICOM folder with several series: its number, UID or a part of its description; for both visits"""
+    followup_series: str | None = None
+    """the same for the later visit alone"""
     method: str = "hybrid"
     """registration method (spinecho list). Its settings: --method NAME --help"""
     restarts: int = 2
@@ -63,7 +67,8 @@ def run(arguments: Sequence[str]) -> int:
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    baseline, followup = read_image(args.baseline), read_image(args.followup)
+    baseline = read_image(args.baseline, args.series)
+    followup = read_image(args.followup, args.followup_series or args.series)
     labels = None if args.labels is None else read_labels(args.labels)
     for path in args.output:
         check_image_output(path, baseline.geometry.oriented, WriteOptions())
@@ -98,7 +103,8 @@ def check(args: Arguments) -> None:
     if args.restarts < 0:
         raise DataError(f"--restarts {args.restarts}", do="give 0 or more")
     check_inputs(inputs)
-    if args.baseline.samefile(args.followup):
+    check_series([args.baseline, args.followup], args.series, args.followup_series)
+    if args.baseline.samefile(args.followup) and args.followup_series in (None, args.series):
         raise DataError("both visits are the same file", do="give two images", file=args.followup)
     if "rigid" in (args.method, method_settings(args).get("kind")):
         raise DataError("a rigid transform changes no volume", do="take a deformable --method")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from spinecho.core.errors import DataError
+from spinecho.io.dicom.choose import chosen
 from spinecho.io.dicom.marks import ENOUGH, has_mark
 from spinecho.io.dicom.names import names
 from spinecho.io.limits import HARMLESS, check_expansion
@@ -28,8 +28,13 @@ def is_dicom(path: Path, head: bytes) -> bool:
     return any(has_mark(_head(f)) for f, _ in zip(_files(path), range(_MOST_FILES_TRIED), strict=False))
 
 
-def series_headers(path: Path) -> list[Any]:
-    """The data sets of a file, or of the only series in a folder, without pixels; `filename` says where they lie.
+def series_headers(path: Path, series: str | None = None, do: str = "") -> list[Any]:
+    """The data sets of a file, or of one series in a folder, without pixels; `filename` says where they lie.
+
+    Parameters
+    ----------
+    series, do
+        Which series, and what the error advises where several are there (`choose.chosen`).
 
     Raises
     ------
@@ -40,9 +45,9 @@ def series_headers(path: Path) -> list[Any]:
     found = [ds for f in paths if _is_image(ds := _named(f))]
     if not found:
         raise DataError(f"none of its {len(paths)} DICOM files is an image", do="give one magnetic resonance series")
+    found = chosen(found, series, do)
     for ds in found:
         _check_magnetic_resonance(ds)
-    _check_one_series(found)
     seen: dict[str, Any] = {}
     for ds in found:
         twin = seen.setdefault(str(ds.get("SOPInstanceUID", ds.filename)), ds)
@@ -135,16 +140,6 @@ def _count_deflated(path: Path, start: int) -> None:
             total += len(inflate.decompress(block, HARMLESS // 16))
             check_expansion(total, size, f"the deflated content of {path.name}")
             block = inflate.unconsumed_tail or file.read(1 << 16)
-
-
-def _check_one_series(found: list[Any]) -> None:
-    series = defaultdict(list)
-    for ds in found:
-        series[str(ds.get("SeriesInstanceUID", ""))].append(ds)
-    if len(series) > 1:
-        title = lambda ds: ds.get("SeriesDescription") or ds.get("ProtocolName") or "unnamed"  # noqa: E731
-        listed = "; ".join(f"{title(s[0])}: {len(s)} files like {_name(s[0])}" for s in list(series.values())[:6])
-        raise DataError(f"the folder holds {len(series)} series ({listed})", do="put each into a folder of its own")
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -68,9 +68,9 @@ def read_parts(path: Path, options: ReadOptions) -> dict[str, Image]:
 
 
 def _found(path: Path, options: ReadOptions) -> tuple[list[Any], dict[str, list[Frame]]]:
-    refuse_idle(options, "DICOM", "voxel_mm")
+    refuse_idle(options, "DICOM", "series", "voxel_mm")
     with quiet():
-        headers = series_headers(path)
+        headers = series_headers(path, options.series)
         return headers, kinds(headers)
 
 
