@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import nibabel as nib
@@ -64,6 +66,17 @@ def test_each_kind_becomes_a_file_of_its_own(tmp_path, capsys, first, second, na
     image = read(folder)
     np.testing.assert_array_equal(image.values[0].numpy(), slices(1))
     assert any(f"also holds {name} images; the magnitude was taken" in w for w in image.header.warnings)
+
+
+@pytest.mark.peer
+@pytest.mark.skipif(shutil.which("dcm2niix") is None, reason="dcm2niix is not installed")
+def test_dcm2niix_tells_the_same_kinds_apart(tmp_path):
+    facts = {"Manufacturer": "SIEMENS", "EchoTime": 5.0, "SeriesNumber": 3}
+    folder = two_kinds(tmp_path / "s", MAGNITUDE | facts, {"ImageType": kind("P", "ND")} | facts, n=4)
+    command = ["dcm2niix", "-f", "out", "-b", "n", "-z", "n", "-o", str(tmp_path), str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    theirs = {p.stem.removeprefix("out").strip("_") for p in tmp_path.glob("*.nii")}
+    assert theirs == {"", "ph"} and list(read_parts(folder)) == ["", "phase"]
 
 
 def test_dixon_images_are_named(tmp_path):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from spinecho.cli.carry import check_inputs, check_outputs, stem_of
+from spinecho.cli.carry import check_inputs, check_outputs, check_series, stem_of
 from spinecho.cli.parse import method_settings, parse_registration
 from spinecho.cli.progress import progress
 from spinecho.core.errors import DataError
@@ -40,6 +40,8 @@ class Arguments:
     """how the intensities are averaged: robust leaves out a fifth at either end"""
     spacing_mm: float | None = None
     """of the template's voxels (default: the median of the images' finest)"""
+    series: str | None = None
+    """of DICOM folders with several series: the number, UID or a part of the description; for all images"""
     method: str = "hybrid"
     """pairwise registration method (spinecho list). Its settings: --method NAME --help"""
     workers: int = 0
@@ -69,6 +71,10 @@ def check(args: Arguments) -> None:
     if not args.output:
         raise DataError("there is no output", do="say where the template goes: -o template.nii.gz")
     check_inputs(args.images)
+    check_series(args.images, args.series)
+    for path in args.images:
+        if path.is_dir():
+            _check_folder(path, args.series)
     seen: dict[Path, Path] = {}
     for path in args.images:
         if path.resolve() in seen:
@@ -80,6 +86,15 @@ def check(args: Arguments) -> None:
     folder = args.transforms
     if folder is not None and folder.exists() and not folder.is_dir():
         raise DataError("it is a file, a folder is wanted", do="choose another name", file=folder)
+
+
+def _check_folder(path: Path, series: str | None) -> None:
+    """Refuse a DICOM folder of which nothing says which series is meant, before work is kept under these images."""
+    from spinecho.io.dicom.files import series_headers
+    from spinecho.io.guard import one_error
+
+    with one_error(path):
+        series_headers(path, series)
 
 
 def names_of(images: Sequence[Path]) -> list[str]:
@@ -111,6 +126,7 @@ def work(args: Arguments) -> None:
 
     from spinecho.cli.describe import written
     from spinecho.core.header import Header
+    from spinecho.io.read import read_image
     from spinecho.io.volume import UNKNOWN_ORIENTATION
     from spinecho.io.write import write
     from spinecho.methods.crew import crew
@@ -120,6 +136,7 @@ def work(args: Arguments) -> None:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     images = sorted(args.images)  # so that no order of the arguments changes a bit
+    subjects = [read_image(path, args.series) if args.series and path.is_dir() else path for path in images]
     folder = partial_folder(args.output[0])
     print(f"{len(images)} images; {'continued: ' if folder.exists() else ''}finished work waits in {folder.name}/")
     begin = time.perf_counter()
@@ -132,7 +149,7 @@ def work(args: Arguments) -> None:
 
     try:
         with crew(args.workers, args.scheduler) as workers, progress(args.method) as bar:
-            cohort = groupwise(images, folder, plan_of(args), crew=workers, tell=bar, told=told)
+            cohort = groupwise(subjects, folder, plan_of(args), crew=workers, tell=bar, told=told)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("finished work is kept, the same command continues") from None
     steps = f"template of {len(images)} images by {args.method}, {args.rounds} rounds, {args.average} average"
@@ -141,19 +158,21 @@ def work(args: Arguments) -> None:
     for path in args.output:
         print(written(write(template, path)))
     if args.transforms is not None:
-        _write_transforms(args.transforms, images, cohort)
+        _write_transforms(args.transforms, images, cohort, args.series)
     for i, warning in cohort.warnings:
         print(f"warning: {images[i].name}: {warning}", file=sys.stderr)
     cohort.files.remove()
     print(f"{time.perf_counter() - begin:.2f} s in all")
 
 
-def _write_transforms(folder: Path, images: Sequence[Path], cohort: Cohort) -> None:
+def _write_transforms(folder: Path, images: Sequence[Path], cohort: Cohort, series: str | None) -> None:
     """From the template to each image, and back."""
+    from spinecho.io.read import read_image
     from spinecho.io.transform.files import write_both
-    from spinecho.methods.cohort_work import volume_of
 
     folder.mkdir(parents=True, exist_ok=True)
     for i, (path, name) in enumerate(zip(images, names_of(images), strict=True)):
-        write_both(cohort.transform(i), folder / f"{name}.h5", cohort.template.geometry, volume_of(path).geometry)
+        write_both(
+            cohort.transform(i), folder / f"{name}.h5", cohort.template.geometry, read_image(path, series).geometry
+        )
     print(f"wrote the transforms from the template to {len(images)} images, and back, in {folder}")

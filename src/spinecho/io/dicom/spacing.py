@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _PIXELS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 """(row, column) mm in the patient; at a detector or a film scanner, which is that of the patient where nothing
 magnifies, as in magnetic resonance."""
+_SAY = "convert takes --voxel-mm X Y Z"
 _SLICES = ("SpacingBetweenSlices", "SliceThickness")
 Voxel = tuple[float, float, float]
 
@@ -96,9 +97,7 @@ def with_pixel_sizes(frames: Sequence[Frame], voxel_mm: Voxel | None) -> tuple[l
         told.append(f"DICOM: no PixelSpacing: the pixel size is {dx:g} x {dy:g} mm as given")
     else:
         dx = dy = 1.0
-        told.append(
-            f"{WARNING}DICOM: no PixelSpacing: the pixel size is unknown, 1 mm was assumed (give --voxel-mm X Y Z)"
-        )
+        told.append(f"{WARNING}DICOM: no PixelSpacing: the pixel size is unknown, 1 mm was assumed ({_SAY})")
     filled = [f if f.spacing_mm[0] else replace(f, spacing_mm=(dx, dy, f.spacing_mm[2])) for f in frames]
     return filled, told
 
@@ -112,7 +111,7 @@ def thickness(frame: Frame, voxel_mm: Voxel | None) -> tuple[float, list[str]]:
         return -dz, [f"{WARNING}DICOM: the slice's distance or thickness is {dz:g} mm: {-dz:g} mm was taken"]
     if voxel_mm is not None:
         return voxel_mm[2], [f"DICOM: the slice's thickness is {voxel_mm[2]:g} mm as given"]
-    return 1.0, [f"{WARNING}DICOM: the slice's thickness is unknown, 1 mm was assumed (give --voxel-mm X Y Z)"]
+    return 1.0, [f"{WARNING}DICOM: the slice's thickness is unknown, 1 mm was assumed ({_SAY})"]
 
 
 def _check_said(voxel_mm: Voxel | None, recorded: tuple[float, float]) -> None:
