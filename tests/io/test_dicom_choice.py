@@ -93,6 +93,9 @@ def test_other_formats_have_no_series(tmp_path):
     nib.nifti1.save(nib.nifti1.Nifti1Image(np.ones((3, 4, 5), np.float32), np.eye(4)), tmp_path / "a.nii")
     with pytest.raises(DataError, match="--series means nothing to NIfTI files"):
         read(tmp_path / "a.nii", ReadOptions(series="3"))
+    np.save(tmp_path / "a.npy", np.ones((4, 5), np.complex64))
+    with pytest.raises(DataError, match="--series means nothing to arrays"):
+        read(tmp_path / "a.npy", ReadOptions(axes="k1 k0", series="3"))
     assert read_image(tmp_path / "a.nii", "3").geometry.shape == (5, 4, 3)
 
 

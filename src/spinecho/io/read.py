@@ -84,7 +84,7 @@ def read(path: str | Path, options: ReadOptions | None = None) -> KSpace | Image
     path, options = Path(path), options or ReadOptions()
     module = find_format(path)
     with one_error(path):
-        _check_size(path, options)
+        _check(path, options, module)
         return module.read(path, options)
 
 
@@ -99,13 +99,17 @@ def read_parts(path: str | Path, options: ReadOptions | None = None) -> dict[str
     path, options = Path(path), options or ReadOptions()
     module = find_format(path)
     with one_error(path):
-        _check_size(path, options)
+        _check(path, options, module)
         if hasattr(module, "read_parts"):
             return module.read_parts(path, options)
         return {"": module.read(path, options)}
 
 
-def _check_size(path: Path, options: ReadOptions) -> None:
+def _check(path: Path, options: ReadOptions, module: ModuleType) -> None:
+    """Content that fits into memory, and a series named only where a format has series."""
+    name = module.__name__.rpartition(".")[2]
+    if options.series is not None and name in ("arrays", "cfl"):
+        raise DataError(f"--series means nothing to {name}", do="leave out --series")
     if options.slices is None:
         check_memory(vet(path), "the largest dataset in it")
 
