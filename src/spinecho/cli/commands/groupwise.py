@@ -32,6 +32,8 @@ class Arguments:
     output: Annotated[tuple[Path, ...], tyro.conf.arg(aliases=("-o",)), tyro.conf.UseAppendAction] = ()
     """where the template goes; the suffix names the format, and -o may be given several times. Finished work waits in
     OUTPUT.partial/, and the same command continues an interrupted run"""
+    series: str | None = None
+    """of DICOM folders with several series: the number, UID or a part of the description; for all images"""
     transforms: Path | None = None
     """folder for the transform of each image, from the template to it: NAME.h5, and NAME_inverse.h5"""
     rounds: int = 4
@@ -40,8 +42,6 @@ class Arguments:
     """how the intensities are averaged: robust leaves out a fifth at either end"""
     spacing_mm: float | None = None
     """of the template's voxels (default: the median of the images' finest)"""
-    series: str | None = None
-    """of DICOM folders with several series: the number, UID or a part of the description; for all images"""
     method: str = "hybrid"
     """pairwise registration method (spinecho list). Its settings: --method NAME --help"""
     workers: int = 0
