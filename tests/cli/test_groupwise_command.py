@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import torch
 
@@ -47,6 +48,22 @@ def test_a_template_lies_between_its_subjects(cohort: list[Path], tmp_path: Path
     points = 20 * torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(back(there(points)), points, atol=1e-6, rtol=0)
     assert not (tmp_path / "template.nii.gz.partial").exists()
+
+
+def test_one_series_of_each_folder(cohort, tmp_path, capsys):
+    folders = []
+    for i, path in enumerate(cohort):
+        folders.append(tmp_path / f"s{i}_dicom")
+        write(read(path), folders[-1])
+        other = pydicom.dcmread(folders[-1] / "IM_00001.dcm")
+        other.SeriesInstanceUID, other.SeriesNumber, other.SOPInstanceUID = "1.2.3", 7, "1.2.3.4"
+        other.save_as(folders[-1] / "other.dcm")
+    words = ["groupwise", *map(str, folders), "-o", str(tmp_path / "t.nii.gz"), "--method", "rigid", "--rounds", "1"]
+    assert main(words) == 2
+    assert "the folder holds 2 series" in capsys.readouterr().err
+    transforms = tmp_path / "transforms"
+    assert main([*words, "--series", "9000", "--transforms", str(transforms)]) == 0
+    assert len(list(transforms.iterdir())) == 6
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,17 @@ def _dicom(folder: Path, shared: Path | None) -> Path:
     return folder / "seed_dicom"
 
 
+def _old_dicom(folder: Path, shared: Path | None) -> Path:
+    """As it was written before the preamble: the first attribute stands at the start."""
+    import pydicom
+
+    write(small_image(), folder / "seed_dicom")
+    bare, path = pydicom.Dataset(), folder / "seed.ima"
+    bare.update(dict(pydicom.dcmread(folder / "seed_dicom" / "IM_00001.dcm").items()))
+    pydicom.dcmwrite(path, bare, implicit_vr=True, little_endian=True, enforce_file_format=False)
+    return path
+
+
 SEEDS: dict[str, Callable[[Path, Path | None], Path]] = {
     "arrays": _arrays,
     "arrays.npz": _npz,
@@ -154,6 +165,7 @@ SEEDS: dict[str, Callable[[Path, Path | None], Path]] = {
     "mrd.own": _own("seed.mrd", small_scan),
     "mrd.image": _own("seed.mrd", small_image),
     "dicom": _dicom,
+    "dicom.old": _old_dicom,
     "fastmri": _fastmri,
     "mrd": _mrd,
     "twix": _twix,

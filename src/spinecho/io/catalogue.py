@@ -41,6 +41,17 @@ def check_suffix(path: Path, kind: str) -> None:
         raise DataError(found, do=f"known are {' '.join(dict.fromkeys(known))}", file=path)
 
 
+def labelled(path: Path, label: str) -> Path:
+    """`brain.nii.gz` becomes `brain_LABEL.nii.gz`, the folder `brain_dicom` `brain_LABEL_dicom`; "" changes nothing."""
+    if not label:
+        return path
+    endings = sorted({s for f in known_formats() for s in f.suffixes if s}, key=len, reverse=True)
+    ending = next((s for s in endings if path.name.lower().endswith(s)), path.suffix)
+    stem, ending = path.name[: len(path.name) - len(ending)], path.name[len(path.name) - len(ending) :]
+    between = "" if ending.startswith(".") else "_"
+    return path.with_name(f"{stem.rstrip('_')}_{label}{between}{ending}".lstrip("_"))
+
+
 def _described(path: Path) -> Format:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     constants = {

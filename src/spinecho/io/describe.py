@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from spinecho.core.header import WARNING, Header
 from spinecho.core.image import Image
+from spinecho.core.job import Console
 from spinecho.core.kspace import KSpace
 from spinecho.ops.sampling import acceleration
 
@@ -59,6 +61,15 @@ def facts(item: KSpace | Image) -> list[tuple[str, str]]:
     rows += [("sequence", header.sequence), ("protocol", header.protocol)]
     rows += [("history", step) for step in header.history]
     return [(label, value) for label, value in rows if value]
+
+
+def tell_history(header: Header, console: Console, whose: str = "") -> None:
+    """Say what a reader did or assumed, as a warning where a person must not overlook it."""
+    for step in header.history:
+        if step.startswith(WARNING):
+            console.warn(f"{whose}{step[len(WARNING) :]}")
+        else:
+            console.say(f"  {whose}{step}")
 
 
 def written(paths: Sequence[Path]) -> str:

@@ -30,6 +30,8 @@ class ReadOptions:
     """readout oversampling to crop from an array that does not record it"""
     voxel_mm: tuple[float, float, float] | None = None
     """voxel size in mm of the picture as stored (columns, rows, slices) where the file does not record it"""
+    series: str | None = None
+    """of a folder with several DICOM series: the number, UID or description, or a part of it that no other has"""
     simulate_mask: str | None = None
     """undersample a full scan and score the result against it: KIND:R:CENTRE:SEED, e.g. random:4:0.08:0"""
     slices: tuple[int, int] | None = None

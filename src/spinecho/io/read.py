@@ -6,6 +6,7 @@ A module under `formats/` is a format. It offers
 - `recognises(path, head) -> bool`: whether the file is one of its own, from its first 4096 bytes (or, for HDF5, from
   the names inside; for folders head is empty);
 - `read(path, options) -> KSpace | Image`;
+- `read_parts(path, options) -> dict[str, Image]`, where a file may hold several kinds of image that are no stack;
 - `slice_count(path, options) -> int` (raw formats), so that long scans can be read and reconstructed part by part;
 - `write(item, path, options)`, where it can be written, with `WRITES` naming what: ("image",), ("kspace",) or both;
   it may return the paths it wrote;
@@ -83,20 +84,51 @@ def read(path: str | Path, options: ReadOptions | None = None) -> KSpace | Image
     path, options = Path(path), options or ReadOptions()
     module = find_format(path)
     with one_error(path):
-        if options.slices is None:
-            check_memory(vet(path), "the largest dataset in it")
+        _check(path, options, module)
         return module.read(path, options)
 
 
-def read_image(path: str | Path) -> Image:
+def read_parts(path: str | Path, options: ReadOptions | None = None) -> dict[str, KSpace] | dict[str, Image]:
+    """Everything in a file: `read` under "", and beside it the kinds of image that `read` leaves out, by their names.
+
+    Raises
+    ------
+    DataError
+        As `read`.
+    """
+    path, options = Path(path), options or ReadOptions()
+    module = find_format(path)
+    with one_error(path):
+        _check(path, options, module)
+        if hasattr(module, "read_parts"):
+            return module.read_parts(path, options)
+        return {"": module.read(path, options)}
+
+
+def _check(path: Path, options: ReadOptions, module: ModuleType) -> None:
+    """Content that fits into memory, and a series named only where a format has series."""
+    name = module.__name__.rpartition(".")[2]
+    if options.series is not None and name in ("arrays", "cfl"):
+        raise DataError(f"--series means nothing to {name}", do="leave out --series")
+    if options.slices is None:
+        check_memory(vet(path), "the largest dataset in it")
+
+
+def read_image(path: str | Path, series: str | None = None) -> Image:
     """An image file as a volume: slices become z.
+
+    Parameters
+    ----------
+    series
+        Which of several DICOM series in a folder; other files have none.
 
     Raises
     ------
     DataError
         If the file holds raw data, its slices make no volume, or as `read`.
     """
-    item = read(path)
+    named = series is not None and find_format(Path(path)).__name__.endswith(".dicom")
+    item = read(path, ReadOptions(series=series) if named else None)
     if not isinstance(item, Image):
         do = f"make an image of it first: spinecho recon '{path}' -o IMAGE"
         raise DataError("it holds k-space", do=do, file=path)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
+from spinecho.cli.console import Terminal
 from spinecho.cli.parse import parse
 from spinecho.core.errors import DataError
 from spinecho.core.option import INLINE, POSITIONAL
@@ -35,13 +36,14 @@ def run(arguments: Sequence[str]) -> int:
         raise DataError("it is the input itself", do="choose another name for the output", file=args.target)
     check_place(args.target)
     from spinecho.core.kspace import KSpace
-    from spinecho.io.catalogue import check_suffix
-    from spinecho.io.describe import one_line, written
-    from spinecho.io.read import read
+    from spinecho.io.catalogue import check_suffix, labelled
+    from spinecho.io.describe import one_line, tell_history, written
+    from spinecho.io.read import read_parts
     from spinecho.io.write import write
 
-    item = read(args.source, args.read)
-    print(f"read {one_line(item)}")
+    parts = read_parts(args.source, args.read)
+    targets = {name: labelled(args.target, name) for name in parts}
+    item = next(iter(parts.values()))
     try:
         check_suffix(args.target, "kspace" if isinstance(item, KSpace) else "image")
     except DataError as error:
@@ -49,5 +51,10 @@ def run(arguments: Sequence[str]) -> int:
             do = f"{error.do}; to make an image of it: spinecho recon '{args.source}' -o '{args.target}'"
             raise DataError(error.found, do=do, file=args.target) from None
         raise
-    print(written(write(item, args.target, replace(args.write, input_axes=args.read.axes))))
+    for target in targets.values():
+        check_place(target)
+    for name, part in parts.items():
+        print(f"read {one_line(part)}")
+        tell_history(part.header, Terminal())
+        print(written(write(part, targets[name], replace(args.write, input_axes=args.read.axes))))
     return 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -38,9 +39,15 @@ def patient_facts(ds: Any) -> Mapping[str, str]:
     return MappingProxyType({key: text for key, text in found.items() if text})
 
 
-def header_of(headers: list[Any]) -> Header:
-    """The header of a series; timings list what differs among its frames."""
-    first = headers[0]
+def header_of(headers: list[Any], frames: Set[tuple[Path, int]]) -> Header:
+    """The header of those frames (file, index) of a series; timings list what differs among them."""
+    parts = [
+        (ds, groups)
+        for ds in headers
+        for i, groups in enumerate(groups_of_frames(ds))
+        if (Path(ds.filename), i) in frames
+    ]
+    first = parts[0][0]
     times = {}
     for name, keywords in {
         "te_ms": ("EffectiveEchoTime", "EchoTime"),
@@ -48,11 +55,7 @@ def header_of(headers: list[Any]) -> Header:
         "ti_ms": ("InversionTimes", "InversionTime"),
         "flip_deg": ("FlipAngle",),
     }.items():
-        found = (
-            next((v for k in keywords if (v := _number(fact(ds, groups, k)))), 0.0)
-            for ds in headers
-            for groups in groups_of_frames(ds)
-        )
+        found = (next((v for k in keywords if (v := _number(fact(ds, groups, k)))), 0.0) for ds, groups in parts)
         times[name] = tuple(sorted({v for v in found if v}))
     comments = f"{first.get('ImageComments', '')} {first.get('DerivationDescription', '')}"
     return Header(
@@ -61,7 +64,7 @@ def header_of(headers: list[Any]) -> Header:
         vendor=str(first.get("Manufacturer") or ""),
         model=str(first.get("ManufacturerModelName") or ""),
         field_t=_number(first.get("MagneticFieldStrength")),
-        slice_thickness_mm=_number(fact(first, frame_groups(first), "SliceThickness")),
+        slice_thickness_mm=abs(_number(fact(first, frame_groups(first), "SliceThickness"))),
         sequence=_text(first.get("ScanningSequence")),
         protocol=str(first.get("ProtocolName") or first.get("SeriesDescription") or ""),
         patient=patient_facts(first),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from spinecho.core.errors import DataError
+from spinecho.io.dicom.choose import chosen
+from spinecho.io.dicom.marks import ENOUGH, has_mark
+from spinecho.io.dicom.names import names
 from spinecho.io.limits import HARMLESS, check_expansion
 
 _DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -22,32 +24,36 @@ _MOST_FILES_TRIED = 200
 def is_dicom(path: Path, head: bytes) -> bool:
     """Whether a file begins as DICOM does, or a folder holds such a file."""
     if path.is_file():
-        return _has_mark(head)
-    return any(_has_mark(_head(f)) for f, _ in zip(_files(path), range(_MOST_FILES_TRIED), strict=False))
+        return has_mark(head)
+    return any(has_mark(_head(f)) for f, _ in zip(_files(path), range(_MOST_FILES_TRIED), strict=False))
 
 
-def series_headers(path: Path) -> list[Any]:
-    """The data sets of a file, or of the only series in a folder, without pixels; `filename` says where they lie.
+def series_headers(path: Path, series: str | None = None, do: str = "") -> list[Any]:
+    """The data sets of a file, or of one series in a folder, without pixels; `filename` says where they lie.
+
+    Parameters
+    ----------
+    series, do
+        Which series, and what the error advises where several are there (`choose.chosen`).
 
     Raises
     ------
     DataError
         If there is no magnetic resonance image, several series, the same image twice, or a file is no DICOM.
     """
-    paths = [path] if path.is_file() else [f for f in _files(path) if _has_mark(_head(f))]
+    paths = [path] if path.is_file() else [f for f in _files(path) if has_mark(_head(f))]
     found = [ds for f in paths if _is_image(ds := _named(f))]
     if not found:
         raise DataError(f"none of its {len(paths)} DICOM files is an image", do="give one magnetic resonance series")
+    found = chosen(found, series, do)
     for ds in found:
-        if str(ds.get("SOPClassUID", "")) not in _IMAGES:
-            kind = ds.SOPClassUID.name if "SOPClassUID" in ds else "an object without a class"
-            raise DataError(f"{_name(ds)} is {kind} ({ds.get('Modality', '?')})", do="give a magnetic resonance series")
-    _check_one_series(found)
+        _check_magnetic_resonance(ds)
     seen: dict[str, Any] = {}
     for ds in found:
         twin = seen.setdefault(str(ds.get("SOPInstanceUID", ds.filename)), ds)
         if twin is not ds:
-            raise DataError(f"{_name(twin)} and {_name(ds)} are the same image", do="remove one of them")
+            one, other = names([Path(twin.filename), Path(ds.filename)])
+            raise DataError(f"{one} and {other} are the same image", do="remove one of them")
     return found
 
 
@@ -70,6 +76,9 @@ def parse(path: Path, pixels: bool = True) -> Any:
             meta = read_file_meta_info(path)
             if meta.get("TransferSyntaxUID") == _DEFLATED:
                 _count_deflated(path, 144 + int(meta.FileMetaInformationGroupLength))
+        elif _DEFLATED.encode() in path.read_bytes():
+            found = f"{path.name} has no preamble and is deflated"
+            raise DataError(found, do="export it again, in another transfer syntax")
         ds = pydicom.dcmread(path, stop_before_pixels=not pixels, force=not marked)
         if not len(ds):
             raise DataError(f"{path.name} holds no DICOM elements", do="copy it again, or leave it out")
@@ -81,9 +90,23 @@ def parse(path: Path, pixels: bool = True) -> Any:
     return ds
 
 
+def _check_magnetic_resonance(ds: Any) -> None:
+    """The class says so; in files without one, older than classes, the modality."""
+    from pydicom.uid import UID
+
+    kind, modality = _class_of(ds), ds.get("Modality") or "?"
+    if kind not in _IMAGES and (kind or modality != "MR"):
+        name = UID(kind).name if kind else "an object without a class"
+        raise DataError(f"{_name(ds)} is {name} ({modality})", do="give a magnetic resonance series")
+
+
+def _class_of(ds: Any) -> str:
+    return str(ds.get("SOPClassUID") or ds.file_meta.get("MediaStorageSOPClassUID") or "")
+
+
 def _is_image(ds: Any) -> bool:
     """Whether a data set is a picture; an image that lacks its size is damaged, others (reports, ...) are not."""
-    kind = str(ds.get("SOPClassUID") or ds.file_meta.get("MediaStorageSOPClassUID") or "")
+    kind = _class_of(ds)
     if "Rows" not in ds and kind in ("", *_IMAGES):
         raise DataError(f"{_name(ds)} is damaged: it has no rows and columns", do="copy it again, or leave it out")
     return "Rows" in ds
@@ -119,16 +142,6 @@ def _count_deflated(path: Path, start: int) -> None:
             block = inflate.unconsumed_tail or file.read(1 << 16)
 
 
-def _check_one_series(found: list[Any]) -> None:
-    series = defaultdict(list)
-    for ds in found:
-        series[str(ds.get("SeriesInstanceUID", ""))].append(ds)
-    if len(series) > 1:
-        title = lambda ds: ds.get("SeriesDescription") or ds.get("ProtocolName") or "unnamed"  # noqa: E731
-        listed = "; ".join(f"{title(s[0])}: {len(s)} files like {_name(s[0])}" for s in list(series.values())[:6])
-        raise DataError(f"the folder holds {len(series)} series ({listed})", do="put each into a folder of its own")
-
-
 def _files(folder: Path) -> Iterator[Path]:
     for f in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in f.relative_to(folder).parts)
@@ -138,13 +151,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(132)
-
-
-def _has_mark(head: bytes) -> bool:
-    """The mark after the preamble; or, in old files without one, a first element of group 8 (implicit or explicit)."""
-    old = head[:4] in (b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00", b"\x08\x00\x12\x00")
-    return head[128:132] == b"DICM" or (old and len(head) >= 132)
+        return file.read(ENOUGH)
 
 
 def _name(ds: Any) -> str:

@@ -11,7 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from spinecho.core.errors import DataError
+from spinecho.io.dicom.kinds import kind_of, words_of
 from spinecho.io.dicom.mosaic import mosaic_slices
+from spinecho.io.dicom.spacing import pixel_size, slice_distance
+from spinecho.io.dicom.when import when
 
 # Which functional group holds an attribute (PS3.3 C.7.6.16, C.8.13.5); classic objects have it at the top.
 _GROUPS = {
@@ -27,14 +30,15 @@ _GROUPS = {
     "EffectiveEchoTime": "MREchoSequence",
     "TemporalPositionIndex": "FrameContentSequence",
     "FrameAcquisitionNumber": "FrameContentSequence",
+    "FrameAcquisitionDateTime": "FrameContentSequence",
     "ComplexImageComponent": "MRImageFrameTypeSequence",
+    "FrameType": "MRImageFrameTypeSequence",
     "DiffusionBValue": "MRDiffusionSequence",
     "RepetitionTime": "MRTimingAndRelatedParametersSequence",
     "FlipAngle": "MRTimingAndRelatedParametersSequence",
     "InversionTimes": "MRModifierSequence",
     "InversionTime": "MRModifierSequence",
 }
-_COMPONENTS = {"P": "phase", "PHASE": "phase", "R": "real", "REAL": "real", "I": "imaginary", "IMAGINARY": "imaginary"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,11 +58,17 @@ class Frame:
     position
         Centre of the first voxel, None: not recorded.
     spacing_mm
-        Between voxel centres along (x, y, z).
+        Between voxel centres along (x, y, z), as recorded: 0 where nothing is, and z may be negative.
+    pixel_size_from
+        The attribute that says it; "": none.
+    between_mm
+        SpacingBetweenSlices alone, 0: not recorded.
+    location
+        SliceLocation, which orders slices without positions; None: not recorded.
     echo, when
         Keys that order contrasts, and frames in time.
-    component
-        magnitude, phase, real or imaginary.
+    kind, words
+        magnitude, phase, real, ... (`io/dicom/kinds.py`), and the words of the image type that say so.
     slope, intercept
         value = slope * stored + intercept.
     """
@@ -70,9 +80,13 @@ class Frame:
     axes: npt.NDArray[np.float64] | None
     position: npt.NDArray[np.float64] | None
     spacing_mm: tuple[float, float, float]
+    pixel_size_from: str = ""
+    between_mm: float = 0.0
+    location: float | None = None
     echo: tuple[float, ...]
     when: tuple[float, ...]
-    component: str
+    kind: str
+    words: tuple[str, ...]
     slope: float
     intercept: float
 
@@ -127,25 +141,26 @@ def _shared(ds: Any) -> tuple[Any, ...]:
 def _frame(ds: Any, groups: tuple[Any, ...], index: int) -> Frame:
     get = lambda keyword, default=None: fact(ds, groups, keyword, default)  # noqa: E731
     axes, position = _numbers(get("ImageOrientationPatient"), 6), _numbers(get("ImagePositionPatient"), 3)
-    spacing = _numbers(get("PixelSpacing"), 2)
-    dy, dx = (1.0, 1.0) if spacing is None else spacing
-    if min(dx, dy) <= 0:
-        raise DataError(f"{Path(ds.filename).name} has pixels of {dx} x {dy} mm", do="export it again")
-    dz = abs(float(get("SpacingBetweenSlices", 0)) or float(get("SliceThickness", 0))) or 1.0
-    times = ("TemporalPositionIndex", "TemporalPositionIdentifier", "DiffusionBValue", "TriggerTime")
-    order = ("FrameAcquisitionNumber", "AcquisitionNumber", "InstanceNumber")
+    file = Path(ds.filename)
+    dx, dy, pixel_size_from = pixel_size(get, file)
+    dz, between = slice_distance(get, file)
+    location = _numbers(get("SliceLocation"), 1)
     has_rescale = get("RescaleSlope") is not None
-    kinds = [str(get("ComplexImageComponent", "")), *list(ds.get("ImageType") or ())[2:]]
+    words = words_of(get("FrameType") or ds.get("ImageType"))
     return Frame(
-        file=Path(ds.filename),
+        file=file,
         index=index,
         shape=(int(ds.Rows), int(ds.Columns)),
         axes=None if axes is None else np.stack([_unit(axes[:3]), _unit(axes[3:])], axis=1),
         position=position,
-        spacing_mm=(float(dx), float(dy), dz),
+        spacing_mm=(dx, dy, dz),
+        pixel_size_from=pixel_size_from,
+        between_mm=between,
+        location=None if location is None else float(location[0]),
         echo=(round(float(get("EffectiveEchoTime") or get("EchoTime", 0)), 3), float(_first(get("EchoNumbers", 0)))),
-        when=(*(float(get(k, 0)) for k in (*times, *order)), float(index)),
-        component=next((_COMPONENTS[k] for k in kinds if k in _COMPONENTS), "magnitude"),
+        when=when(get, index),
+        kind=kind_of(ds, words, str(get("ComplexImageComponent", ""))),
+        words=words,
         slope=float(get("RescaleSlope" if has_rescale else "RealWorldValueSlope", 1)),
         intercept=float(get("RescaleIntercept" if has_rescale else "RealWorldValueIntercept", 0)),
     )
@@ -156,7 +171,11 @@ def _mosaic(ds: Any) -> list[Frame]:
     whole = _frame(ds, (), 0)
     if whole.axes is None or whole.position is None:
         raise DataError("it is a mosaic that does not say where it lies", do="export it as single images")
-    (ny, nx), (dx, dy, dz) = whole.shape, whole.spacing_mm
+    (ny, nx), (dx, dy, dz) = whole.shape, np.abs(whole.spacing_mm)
+    if not dx or not dz:
+        raise DataError(
+            "it is a mosaic that does not say how far its voxels lie apart", do="export it as single images"
+        )
     middle = whole.position + whole.axes @ (np.array([nx * dx, ny * dy]) / 2)
     n, across = mosaic_slices(ds, np.cross(whole.axes[:, 0], whole.axes[:, 1]), middle)
     side = math.ceil(math.sqrt(n))

@@ -15,6 +15,8 @@ from spinecho.io.dicom.facts import patient_facts
 from spinecho.io.dicom.files import quiet, series_headers
 from spinecho.io.dicom.series import ordered, pixels
 
+_ONE = "give a folder with one series"
+
 
 def series_geometry(path: Path) -> Geometry:
     """The grid of a DICOM series.
@@ -27,7 +29,7 @@ def series_geometry(path: Path) -> Geometry:
     _check_there(path)
     try:
         with quiet():
-            geometry = ordered(series_headers(path)).geometry
+            geometry = ordered(series_headers(path, do=_ONE)).geometry
     except DataError as error:
         raise error.within(path) from error
     if not geometry.oriented:
@@ -45,7 +47,7 @@ def series_magnitude(path: Path) -> npt.NDArray[Any]:
     """
     try:
         with quiet():
-            return np.abs(pixels(ordered(series_headers(path)))).mean((0, 1))
+            return np.abs(pixels(ordered(series_headers(path, do=_ONE)))).mean((0, 1))
     except DataError as error:
         raise error.within(path) from error
 
@@ -61,7 +63,7 @@ def series_patient(path: Path) -> Mapping[str, str]:
     _check_there(path)
     try:
         with quiet():
-            return patient_facts(series_headers(path)[0])
+            return patient_facts(series_headers(path, do=_ONE)[0])
     except DataError as error:
         raise error.within(path) from error
 

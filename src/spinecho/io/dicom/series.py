@@ -4,63 +4,75 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spinecho.core.errors import DataError
-from spinecho.core.geometry import Geometry, stack
-from spinecho.io.dicom.files import parse, quiet
+from spinecho.core.geometry import Geometry
+from spinecho.io.dicom.files import quiet
 from spinecho.io.dicom.frames import Frame, frames_of
-from spinecho.io.limits import check_expansion, check_memory
-
-_SAME_PLACE_MM = 0.01
+from spinecho.io.dicom.kinds import by_kind
+from spinecho.io.dicom.places import by_place, check_alike, grid, located
+from spinecho.io.dicom.repeats import contrasts, without_unfinished_slice
+from spinecho.io.dicom.spacing import Voxel, with_pixel_sizes
+from spinecho.io.dicom.unpack import stored_numbers
+from spinecho.io.limits import check_memory
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Series:
-    """Frames by (contrast, time, z), and the grid they fill."""
+    """Frames by (contrast, time, z), the grid they fill, and what a person must know of both."""
 
     frames: list[list[list[Frame]]]
     geometry: Geometry
-    left_out: str = ""
+    told: tuple[str, ...] = ()
+
+    @property
+    def of_files(self) -> set[tuple[Path, int]]:
+        """Which frames of which files it is made of."""
+        return {(f.file, f.index) for times in self.frames for slices in times for f in slices}
+
+
+def kinds(headers: list[Any]) -> dict[str, list[Frame]]:
+    """All frames of the data sets, those of each kind together; the first kind is what a person wants first."""
+    with quiet():
+        return by_kind([frame for ds in headers for frame in frames_of(ds)])
 
 
 def ordered(headers: list[Any]) -> Series:
-    """All frames of the data sets as one series of volumes.
+    """The first kind of image in the data sets as a series of volumes; raises what `arranged` does."""
+    return arranged(next(iter(kinds(headers).values())))
+
+
+def arranged(frames: list[Frame], voxel_mm: Voxel | None = None) -> Series:
+    """Frames of one kind as a series of volumes.
 
     Slices are ordered along the normal (x cross y), so that the grid is right-handed. Frames at the same place are
-    told apart by echo (contrasts), then by temporal position, trigger time, acquisition and instance number (time).
+    told apart by echo (contrasts), then by temporal position, trigger time, acquisition number and time, and instance
+    number (time). A last volume that is not whole is left out, and its files are named.
+
+    Parameters
+    ----------
+    voxel_mm
+        What a person says of the voxel size (x, y, z), for files that say nothing.
 
     Raises
     ------
     DataError
         If the frames differ in size or orientation, a slice is missing, or some places have more frames than others.
     """
-    with quiet():
-        frames = [frame for ds in headers for frame in frames_of(ds)]
-    components = sorted({f.component for f in frames})
-    left_out = ""
-    if len(components) > 1 and "magnitude" in components:
-        frames = [f for f in frames if f.component == "magnitude"]
-        left_out = " and ".join(c for c in components if c != "magnitude")
-    if len(frames) == 1 and (frames[0].axes is None or frames[0].position is None):
-        (ny, nx), spacing = frames[0].shape, frames[0].spacing_mm
-        return Series(frames=[[frames]], geometry=Geometry.unknown((1, ny, nx), spacing), left_out=left_out)
-    _check_alike(frames)
-    places = _places(frames)
-    geometry = _grid([place[0] for place in places])
-    echoes = sorted({f.echo for f in places[0]})
-    if len(places[0]) % len(echoes) or any(sorted({f.echo for f in p}) != echoes for p in places):
-        echoes = [()]
-    by_echo = [[[f for f in place if echo in (f.echo, ())] for place in places] for echo in echoes]
-    n_times = len(by_echo[0][0])
-    if any(len(place) != n_times for volume in by_echo for place in volume):
-        raise DataError("its echoes have different numbers of frames", do="put each echo into a folder of its own")
-    in_time = [[sorted(place, key=lambda f: f.when) for place in volume] for volume in by_echo]
-    frames_ctz = [[[place[t] for place in volume] for t in range(n_times)] for volume in in_time]
-    return Series(frames=frames_ctz, geometry=geometry, left_out=left_out)
+    frames, of_pixels = with_pixel_sizes(frames, voxel_mm)
+    frames, oriented, of_places = located(frames)
+    check_alike(frames)
+    places = by_place(frames)
+    places, of_slices = without_unfinished_slice(places)
+    frames_ctz, of_times = contrasts(places)
+    geometry, of_grid = grid([place[0] for place in places], oriented, voxel_mm)
+    told = (*of_pixels, *of_places, *of_slices, *of_grid, *of_times)
+    return Series(frames=frames_ctz, geometry=geometry, told=told)
 
 
 def pixels(series: Series) -> npt.NDArray[np.float32]:
@@ -80,7 +92,7 @@ def pixels(series: Series) -> npt.NDArray[np.float32]:
             for z, frame in enumerate(slices):
                 wanted[frame.file].append(((c, t, z), frame))
     for file, parts in wanted.items():
-        stored = _stored(file, parts[0][1])
+        stored = _tiles(stored_numbers(file), parts[0][1])
         for place, frame in parts:
             if frame.index >= len(stored) or stored.shape[1:] != frame.shape:
                 raise DataError(f"{file.name} holds pixels of shape {stored.shape}, declared are {frame.shape}")
@@ -88,82 +100,10 @@ def pixels(series: Series) -> npt.NDArray[np.float32]:
     return values
 
 
-def _stored(file: Any, frame: Frame) -> npt.NDArray[Any]:
-    """Stored numbers (frame, row, column) of a file; the tiles of a mosaic are its frames."""
-    ds = parse(file)
-    if "PixelData" not in ds:
-        raise DataError(f"{file.name} holds no pixels", do="copy it again")
-    n_bytes = int(ds.Rows) * int(ds.Columns) * int(ds.get("NumberOfFrames", 1) or 1) * int(ds.BitsAllocated) // 8
-    check_expansion(n_bytes, len(ds.PixelData), f"the pixels of {file.name}")
-    check_memory(2 * n_bytes, f"the pixels of {file.name}")
-    try:
-        with quiet():
-            array = np.asarray(ds.pixel_array)
-    except (ValueError, AttributeError) as error:
-        raise DataError(f"the pixels of {file.name} do not fit its header: {error}", do="copy it again") from error
-    except (RuntimeError, NotImplementedError) as error:
-        syntax = ds.file_meta.TransferSyntaxUID.name
-        do = "decompress it first, e.g. with gdcmconv --raw or dcmdjpeg"
-        raise DataError(f"{file.name} is compressed ({syntax}) and cannot be unpacked here", do=do) from error
-    array = array if array.ndim == 3 else array[None]
+def _tiles(stored: npt.NDArray[Any], frame: Frame) -> npt.NDArray[Any]:
+    """The tiles of a mosaic are its frames (frame, row, column); other files stay as they are."""
     if not frame.mosaic:
-        return array
+        return stored
     (rows, columns), n = frame.shape, frame.mosaic
-    tiles = array[0, : n * rows, : n * columns].reshape(n, rows, n, columns)
+    tiles = stored[0, : n * rows, : n * columns].reshape(n, rows, n, columns)
     return tiles.transpose(0, 2, 1, 3).reshape(n * n, rows, columns)
-
-
-def _check_alike(frames: list[Frame]) -> None:
-    first = frames[0]
-    for f in frames:
-        if f.axes is None or f.position is None or first.axes is None:
-            raise DataError(f"{f.file.name} does not say where it lies", do="export the series again, with positions")
-        if f.shape != first.shape:
-            found = f"{f.file.name} has {f.shape} rows and columns, {first.file.name} has {first.shape}"
-            raise DataError(found, do="put each stack into a folder of its own")
-        if np.abs(f.axes - first.axes).max() > 1e-3:
-            raise DataError(
-                f"slice orientations are mixed: {first.file.name} and {f.file.name} are tilted against each other",
-                do="is it a localizer? put each stack into a folder of its own",
-            )
-        if max(abs(a - b) / b for a, b in zip(f.spacing_mm[:2], first.spacing_mm, strict=False)) > 1e-3:
-            found = f"{f.file.name} has pixels of {f.spacing_mm[:2]} mm, {first.file.name} of {first.spacing_mm[:2]} mm"
-            raise DataError(found, do="put each stack into a folder of its own")
-
-
-def _places(frames: list[Frame]) -> list[list[Frame]]:
-    """Frames grouped by position, in order along the normal."""
-    axes = np.asarray(frames[0].axes)
-    normal = np.cross(axes[:, 0], axes[:, 1])
-    along = np.array([np.asarray(f.position) @ normal for f in frames])
-    order = np.argsort(along, kind="stable")
-    cuts = np.flatnonzero(np.diff(along[order]) > _SAME_PLACE_MM) + 1
-    places = [[frames[i] for i in part] for part in np.split(order, cuts)]
-    counts = [len(p) for p in places]
-    if len(set(counts)) > 1:
-        usual = max(set(counts), key=counts.count)
-        odd = next(p for p in places if len(p) != usual)
-        names = ", ".join(f.file.name for f in odd[:4])
-        raise DataError(
-            f"one slice is there {len(odd)} times ({names}), most are there {usual} times",
-            do="remove the doubles, or find what is missing",
-        )
-    steps = np.diff([np.asarray(p[0].position) @ normal for p in places])
-    if len(steps) > 1 and steps.max() > 1.5 * np.median(steps):
-        i = int(steps.argmax())
-        names = f"{places[i][0].file.name} and {places[i + 1][0].file.name}"
-        found = f"a slice is missing: {names} are {steps[i]:.2f} mm apart, others {np.median(steps):.2f} mm"
-        raise DataError(found, do="copy the series again, whole")
-    return places
-
-
-def _grid(frames: list[Frame]) -> Geometry:
-    """One geometry of all slices, which are in order."""
-    grids = []
-    for f in frames:
-        axes, affine = np.asarray(f.axes), np.eye(4)
-        affine[:3, :2] = axes * np.asarray(f.spacing_mm[:2])
-        affine[:3, 2] = np.cross(axes[:, 0], axes[:, 1]) * f.spacing_mm[2]
-        affine[:3, 3] = np.asarray(f.position)
-        grids.append(Geometry((1, *f.shape), affine))
-    return stack(grids)[1]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,8 +15,9 @@ from spinecho.core.image import Image
 from spinecho.io.atomic import check_replaceable, replacing, replacing_folder
 from spinecho.io.dicom.facts import header_of
 from spinecho.io.dicom.files import is_dicom, quiet, series_headers
+from spinecho.io.dicom.frames import Frame
 from spinecho.io.dicom.like import series_patient
-from spinecho.io.dicom.series import ordered, pixels
+from spinecho.io.dicom.series import arranged, kinds, pixels
 from spinecho.io.dicom.write import datasets, is_ours, save, unplaced
 from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
 from spinecho.io.placing import check_lent, placed
@@ -22,6 +25,7 @@ from spinecho.io.volume import UNKNOWN_ORIENTATION, only_slices, volumes
 
 SUFFIXES = (".dcm", "dicom")
 WRITES = ("image",)
+ASSUMED_SIZE = "voxel size=assumed"
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -30,14 +34,72 @@ def recognises(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path, options: ReadOptions) -> Image:
-    """A file, or a folder with one series, as (contrast, time, 1, z, y, x); axes of length 1 are left out."""
-    refuse_idle(options, "DICOM")
+    """A file, or a folder with one series, as (contrast, time, 1, z, y, x); axes of length 1 are left out.
+
+    Of several kinds of image (magnitude, phase, maps) it is the magnitude, with a warning; `read_parts` has them all.
+    """
+    headers, found = _found(path, options)
+    if _is_complex(found):
+        return _complex(*(_image(headers, found[kind], options) for kind in ("real", "imaginary")))
+    (kind, frames), *others = found.items()
+    image = _image(headers, frames, options)
+    if others:
+        *rest, last = (other for other, _ in others)
+        left_out = f"{', '.join(rest)} and {last}" if rest else last
+        step = f"DICOM: the series also holds {left_out} images; the {kind} was taken"
+        return replace(image, header=image.header.warned(step))
+    return _said(image, kind)
+
+
+def read_parts(path: Path, options: ReadOptions) -> dict[str, Image]:
+    """Every kind of image in the series by its name; "" for the magnitude, complex values, or the only kind."""
+    headers, found = _found(path, options)
+    parts: dict[str, Image] = {}
+    for kind, frames in found.items():
+        main = kind == "magnitude" or len(found) == 1
+        try:
+            parts["" if main else kind] = _said(_image(headers, frames, options), kind)
+        except DataError as error:
+            whose = f"its {kind} images: " if len(found) > 1 else ""
+            raise DataError(whose + error.found, do=error.do) from error
+    if _is_complex(found):
+        return {"": _complex(parts["real"], parts["imaginary"]), **parts}
+    return parts
+
+
+def _found(path: Path, options: ReadOptions) -> tuple[list[Any], dict[str, list[Frame]]]:
+    refuse_idle(options, "DICOM", "series", "voxel_mm")
     with quiet():
-        headers = series_headers(path)
-        series, header = ordered(headers), header_of(headers)
+        headers = series_headers(path, options.series)
+        return headers, kinds(headers)
+
+
+def _is_complex(found: Collection[str]) -> bool:
+    return "magnitude" not in found and {"real", "imaginary"} <= set(found)
+
+
+def _said(image: Image, kind: str) -> Image:
+    if kind == "magnitude":
+        return image
+    return replace(image, header=image.header.noted(f"DICOM: {kind} images"))
+
+
+def _complex(real: Image, imaginary: Image) -> Image:
+    if real.values.shape != imaginary.values.shape or not real.geometry.matches(imaginary.geometry):
+        found = f"its real images have shape {tuple(real.values.shape)}, the imaginary {tuple(imaginary.values.shape)}"
+        raise DataError(found, do="put each kind into a folder of its own")
+    header = real.header.noted("DICOM: real and imaginary images were put together as complex values")
+    return replace(real, values=torch.complex(real.values, imaginary.values), header=header)
+
+
+def _image(headers: list[Any], frames: list[Frame], options: ReadOptions) -> Image:
+    """Frames of one kind."""
+    with quiet():
+        series = arranged(frames, options.voxel_mm)
+        header = header_of(headers, series.of_files).noted(*series.told)
         values = torch.from_numpy(pixels(series))
-    if series.left_out:
-        header = header.noted(f"DICOM: the series also holds {series.left_out} images; the magnitude was taken")
+    if any("was assumed" in step for step in series.told):
+        header = header.flagged(ASSUMED_SIZE)
     if not series.geometry.oriented:
         header = header.flagged(UNKNOWN_ORIENTATION)
     axes = tuple(name for name, n in zip(("contrast", "time"), values.shape, strict=False) if n > 1)

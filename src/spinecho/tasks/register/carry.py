@@ -132,6 +132,12 @@ def check_inputs(paths: Sequence[Path]) -> None:
             raise DataError("there is no such file", do="check the path", file=path)
 
 
+def check_series(paths: Sequence[Path], *series: str | None) -> None:
+    """Refuse the choice of a series where no input is a folder that could hold several."""
+    if any(s is not None for s in series) and not any(path.is_dir() for path in paths):
+        raise DataError("--series means nothing: no input is a DICOM folder", do="leave it out")
+
+
 def on_grid(write: WriteOptions, file: Path, image: Image) -> WriteOptions:
     """The options with the file on whose grid the image lies; several channels are kept apart."""
     keep = write.keep_complex or (image.values.shape[-4] > 1 and not image.values.is_complex())

@@ -27,6 +27,7 @@ from spinecho.tasks.register.carry import (
     carried,
     check_inputs,
     check_outputs,
+    check_series,
     move_points,
     on_grid,
     read_labels,
@@ -61,6 +62,10 @@ class Arguments:
     """write the Jacobian determinant on the grid of --onto: over 1 where a voxel there is larger at the other end"""
     transform: Path | None = None
     """write the composed transform, and its inverse beside it"""
+    series: str | None = None
+    """of a DICOM folder with several series: its number, UID or a part of its description; for --onto, too"""
+    onto_series: str | None = None
+    """the same for --onto alone"""
     like: Path | None = None
     """DICOM series to take patient and study from, for DICOM output"""
     keep_complex: bool = False
@@ -94,6 +99,7 @@ def check(args: Arguments, job: Job) -> None:
     if not args.files:
         raise DataError("there are no files", do=f"give transforms, then the image: {how}")
     check_inputs([*args.files, *([args.onto] if args.onto else [])])
+    check_series([*args.files, *([args.onto] if args.onto else [])], args.series, args.onto_series)
     outputs = [p for p in (args.output, args.jacobian, args.transform) if p is not None]
     if not outputs:
         raise DataError("there is no output", do="say where the result goes: -o moved.nii.gz --onto fixed.nii.gz")
@@ -138,8 +144,8 @@ def run(args: Arguments, job: Job) -> None:
     if not args.is_points or args.jacobian is not None:
         _images(args, job, whole)
     if args.transform is not None:
-        start = None if args.onto is None else read_image(args.onto).geometry
-        end = None if args.subject is None or args.is_points else read_image(args.subject).geometry
+        start = None if args.onto is None else read_image(args.onto, args.onto_series or args.series).geometry
+        end = None if args.subject is None or args.is_points else read_image(args.subject, args.series).geometry
         job.console.say(written(write_both(whole, args.transform, start, end)))
 
 
@@ -148,17 +154,19 @@ def _images(args: Arguments, job: Job, whole: Transform) -> None:
     if args.onto is None:
         return
     from spinecho.core.image import Image
-    from spinecho.io.describe import one_line, written
+    from spinecho.io.describe import one_line, tell_history, written
     from spinecho.io.read import read_image
     from spinecho.io.write import check_image_output, write
 
-    grid = read_image(args.onto)
+    grid = read_image(args.onto, args.onto_series or args.series)
+    tell_history(grid.header, job.console, f"{args.onto.name}: ")
     onto, options = grid.geometry, WriteOptions(like=args.like, keep_complex=args.keep_complex)
     names = " after ".join(path.name for path in args.chain) + (", inverted" if args.inverse else "")
     if args.subject is not None and args.output is not None and not args.is_points:
         check_image_output(args.output, onto.oriented, options)
-        image = read_labels(args.subject) if args.labels else read_image(args.subject)
+        image = read_labels(args.subject) if args.labels else read_image(args.subject, args.series)
         job.console.say(f"read {one_line(image)}")
+        tell_history(image.header, job.console)
         step = f"carried onto {args.onto.name} by {names}, {'nearest voxel' if args.labels else 'linear interpolation'}"
         moved = carried(image, whole, onto, step, args.labels)
         job.console.say(written(write(moved, args.output, on_grid(options, args.onto, moved))))

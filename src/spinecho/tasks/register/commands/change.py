@@ -13,7 +13,7 @@ from spinecho.core.job import Job
 from spinecho.core.option import OUTPUTS, POSITIONAL
 from spinecho.io.catalogue import check_suffix
 from spinecho.io.options import WriteOptions
-from spinecho.tasks.register.carry import check_inputs, check_name, check_outputs, on_grid, read_labels
+from spinecho.tasks.register.carry import check_inputs, check_name, check_outputs, check_series, on_grid, read_labels
 
 if TYPE_CHECKING:
     from spinecho.tasks.register.change import Change, RegionChange
@@ -35,6 +35,10 @@ class Arguments:
     """write the regions' changes (.csv)"""
     report: Path | None = None
     """write a page with pictures, the map and the regions (.html)"""
+    series: str | None = None
+    """of a DICOM folder with several series: its number, UID or a part of its description; for both visits"""
+    followup_series: str | None = None
+    """the same for the later visit alone"""
     method: str = "hybrid"
     """registration method (spinecho list). Its settings: --method NAME --help"""
     restarts: int = 2
@@ -55,7 +59,8 @@ def run(args: Arguments, job: Job) -> None:
     from spinecho.io.write import check_image_output, write
     from spinecho.tasks.register.change import change, region_changes
 
-    baseline, followup = read_image(args.baseline), read_image(args.followup)
+    baseline = read_image(args.baseline, args.series)
+    followup = read_image(args.followup, args.followup_series or args.series)
     labels = None if args.labels is None else read_labels(args.labels)
     for path in args.output:
         check_image_output(path, baseline.geometry.oriented, WriteOptions())
@@ -93,7 +98,8 @@ def check(args: Arguments, job: Job) -> None:
     if args.restarts < 0:
         raise DataError(f"--restarts {args.restarts}", do="give 0 or more")
     check_inputs(inputs)
-    if args.baseline.samefile(args.followup):
+    check_series([args.baseline, args.followup], args.series, args.followup_series)
+    if args.baseline.samefile(args.followup) and args.followup_series in (None, args.series):
         raise DataError("both visits are the same file", do="give two images", file=args.followup)
     if "rigid" in (args.method, job.settings.get("kind")):
         raise DataError("a rigid transform changes no volume", do="take a deformable --method")

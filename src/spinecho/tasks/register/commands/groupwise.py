@@ -12,7 +12,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.job import Job
 from spinecho.core.option import OUTPUTS, Option
 from spinecho.io.catalogue import check_suffix
-from spinecho.tasks.register.carry import check_inputs, check_outputs, stem_of
+from spinecho.tasks.register.carry import check_inputs, check_outputs, check_series, stem_of
 
 if TYPE_CHECKING:
     from spinecho.tasks.register.cohort.groupwise import Cohort, Plan, Round
@@ -27,6 +27,8 @@ class Arguments:
     output: Annotated[tuple[Path, ...], OUTPUTS] = ()
     """where the template goes; the suffix names the format, and -o may be given several times. Finished work waits in
     OUTPUT.partial/, and the same command continues an interrupted run"""
+    series: str | None = None
+    """of DICOM folders with several series: the number, UID or a part of the description; for all images"""
     transforms: Path | None = None
     """folder for the transform of each image, from the template to it: NAME.h5, and NAME_inverse.h5"""
     rounds: int = 4
@@ -56,6 +58,10 @@ def check(args: Arguments, job: Job) -> None:
     if not args.output:
         raise DataError("there is no output", do="say where the template goes: -o template.nii.gz")
     check_inputs(args.images)
+    check_series(args.images, args.series)
+    for path in args.images:
+        if path.is_dir():
+            _check_folder(path, args.series)
     seen: dict[Path, Path] = {}
     for path in args.images:
         if path.resolve() in seen:
@@ -67,6 +73,15 @@ def check(args: Arguments, job: Job) -> None:
     folder = args.transforms
     if folder is not None and folder.exists() and not folder.is_dir():
         raise DataError("it is a file, a folder is wanted", do="choose another name", file=folder)
+
+
+def _check_folder(path: Path, series: str | None) -> None:
+    """Refuse a DICOM folder of which nothing says which series is meant, before work is kept under these images."""
+    from spinecho.io.dicom.files import series_headers
+    from spinecho.io.guard import one_error
+
+    with one_error(path):
+        series_headers(path, series)
 
 
 def names_of(images: Sequence[Path]) -> list[str]:
@@ -96,6 +111,7 @@ def run(args: Arguments, job: Job) -> None:
     """Make the template, write it and the transforms; what was kept meanwhile is removed last."""
     from spinecho.core.header import Header
     from spinecho.io.describe import written
+    from spinecho.io.read import read_image
     from spinecho.io.volume import UNKNOWN_ORIENTATION
     from spinecho.io.write import write
     from spinecho.methods.crew import crew
@@ -103,6 +119,7 @@ def run(args: Arguments, job: Job) -> None:
     from spinecho.tasks.register.cohort.groupwise import groupwise
 
     images = sorted(args.images)  # so that no order of the arguments changes a bit
+    subjects = [read_image(path, args.series) if args.series and path.is_dir() else path for path in images]
     folder = partial_folder(args.output[0])
     job.console.say(
         f"{len(images)} images; {'continued: ' if folder.exists() else ''}finished work waits in {folder.name}/"
@@ -117,7 +134,7 @@ def run(args: Arguments, job: Job) -> None:
 
     try:
         with crew(args.workers, args.scheduler) as workers, job.console.progress(args.method) as bar:
-            cohort = groupwise(images, folder, plan_of(args, job), crew=workers, tell=bar, told=told)
+            cohort = groupwise(subjects, folder, plan_of(args, job), crew=workers, tell=bar, told=told)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("finished work is kept, the same command continues") from None
     steps = f"template of {len(images)} images by {args.method}, {args.rounds} rounds, {args.average} average"
@@ -126,19 +143,20 @@ def run(args: Arguments, job: Job) -> None:
     for path in args.output:
         job.console.say(written(write(template, path)))
     if args.transforms is not None:
-        job.console.say(_write_transforms(args.transforms, images, cohort))
+        job.console.say(_write_transforms(args.transforms, images, cohort, args.series))
     for i, warning in cohort.warnings:
         job.console.warn(f"{images[i].name}: {warning}")
     cohort.files.remove()
     job.console.say(f"{time.perf_counter() - begin:.2f} s in all")
 
 
-def _write_transforms(folder: Path, images: Sequence[Path], cohort: Cohort) -> str:
+def _write_transforms(folder: Path, images: Sequence[Path], cohort: Cohort, series: str | None) -> str:
     """From the template to each image, and back."""
+    from spinecho.io.read import read_image
     from spinecho.io.transform.files import write_both
-    from spinecho.tasks.register.cohort.work import volume_of
 
     folder.mkdir(parents=True, exist_ok=True)
     for i, (path, name) in enumerate(zip(images, names_of(images), strict=True)):
-        write_both(cohort.transform(i), folder / f"{name}.h5", cohort.template.geometry, volume_of(path).geometry)
+        end = read_image(path, series).geometry
+        write_both(cohort.transform(i), folder / f"{name}.h5", cohort.template.geometry, end)
     return f"wrote the transforms from the template to {len(images)} images, and back, in {folder}"

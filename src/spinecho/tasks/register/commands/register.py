@@ -20,6 +20,7 @@ from spinecho.tasks.register.carry import (
     check_inputs,
     check_name,
     check_outputs,
+    check_series,
     move_points,
     on_grid,
     read_labels,
@@ -73,6 +74,10 @@ class Arguments:
     uncertainty: Path | None = None
     """image of how far the transform may be off at each voxel, mm: from restarts, about as long again as the
     registration. For deformable methods"""
+    series: str | None = None
+    """of a DICOM folder with several series: its number, UID or a part of its description; for both images"""
+    moving_series: str | None = None
+    """the same for the moving image alone"""
     like: Path | None = None
     """DICOM series to take patient and study from, for DICOM output"""
     keep_complex: bool = False
@@ -122,7 +127,8 @@ def check(args: Arguments, job: Job) -> None:
         raise DataError("there is no output", do="say where the result goes: -o moved.nii.gz --transform t.h5")
     inputs = [args.fixed, args.moving, *([args.mask] if args.mask else []), *args.labels, *args.points]
     check_inputs(inputs)
-    if args.fixed.samefile(args.moving):
+    check_series([args.fixed, args.moving], args.series, args.moving_series)
+    if args.fixed.samefile(args.moving) and args.moving_series in (None, args.series):
         raise DataError("fixed and moving are the same file", do="give two images", file=args.moving)
     images = [*args.output, *([args.uncertainty] if args.uncertainty else [])]
     for path in images:
@@ -149,7 +155,8 @@ def run(args: Arguments, job: Job) -> None:
     from spinecho.tasks.register.run import run as align
 
     device = devices.choose(args.device)
-    fixed, moving = (_told(job, name, path) for name, path in (("fixed", args.fixed), ("moving", args.moving)))
+    fixed = _told(job, "fixed", args.fixed, args.series)
+    moving = _told(job, "moving", args.moving, args.moving_series or args.series)
     mask = None if args.mask is None else read_image(args.mask)
     _check_images(args, fixed)
     labels = [read_labels(path) for path in args.labels]
@@ -227,11 +234,11 @@ def _write_uncertainty(
     job.console.say(written(write(found, path, on_grid(WriteOptions(like=args.like), args.fixed, found))))
 
 
-def _told(job: Job, name: str, path: Path) -> Image:
+def _told(job: Job, name: str, path: Path, series: str | None) -> Image:
     from spinecho.io.describe import one_line
     from spinecho.io.read import read_image
 
-    image = read_image(path)
+    image = read_image(path, series)
     job.console.say(f"{name}: {one_line(image)}")
     return image
 
