@@ -37,15 +37,19 @@ def outside(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
 
 
 def scenes() -> dict[str, tuple[KSpace]]:
-    """Eight coils: all samples, regular and random lines with a calibration block, spokes."""
-    from dataclasses import replace
-
+    """Lines left out in several ways, partial Fourier, a series, spokes."""
     from spinecho.calib.prepare import prepare
     from spinecho.sim.scan import Scan, simulate_phantom
 
-    made = Scan(matrix=(1, 32, 40), n_coils=8, snr=50.0, seed=1)
-    ways = {"full": "full", "regular": "equispaced:2:12", "random": "random:2:12:0", "spokes": "radial:40"}
-    return {name: (prepare(simulate_phantom(replace(made, sampling=way)).kspace)[0],) for name, way in ways.items()}
+    ways = {
+        "regular": {"sampling": "equispaced:2:14"},
+        "random": {"sampling": "random:2.5:10:1"},
+        "partial": {"sampling": "partial:0.7"},
+        "series": {"sampling": "kt-random:2.5:8:1", "n_frames": 4},
+        "spokes": {"sampling": "radial:24"},
+    }
+    same = {"matrix": (1, 40, 32), "n_coils": 4, "snr": 50.0, "fineness": 1}
+    return {name: (prepare(simulate_phantom(Scan(**same, **way)).kspace)[0],) for name, way in ways.items()}
 
 
 def lesson() -> KSpace:
