@@ -45,11 +45,14 @@ def read_labels(path: Path) -> Image:
 
     image = read_image(path)
     values = image.values
+    if not (values.is_complex() or values.is_floating_point()):
+        return image
     if values.is_complex() or not bool((values == values.round()).all()):
         found = "its values are no whole numbers, as labels are"
         raise DataError(found, do="carry probabilities along as an image (spinecho apply)", file=path)
     if float(values.abs().amax()) > _LARGEST_LABEL:
-        raise DataError(f"it has labels over {_LARGEST_LABEL}", do="number them anew, smaller", file=path)
+        found = f"it has labels over {_LARGEST_LABEL} as float32, which rounds them"
+        raise DataError(found, do="write it with an integer type, or number them anew, smaller", file=path)
     return image
 
 
@@ -142,6 +145,8 @@ def _integers(image: Image) -> Tensor:
     import torch
 
     values = image.values
+    if not values.is_floating_point():
+        return values
     low, high = float(values.amin()), float(values.amax())
     for dtype in (torch.uint8, torch.int16):
         if torch.iinfo(dtype).min <= low and high <= torch.iinfo(dtype).max:

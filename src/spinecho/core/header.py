@@ -31,6 +31,8 @@ class Header:
     flags
         Short facts that change how the result may be used: `orientation=unknown`, `simulated`,
         `retrospectively undersampled`.
+    kept
+        What the file says that only its own kind of file can say again (`dtype slope intercept descrip ...`).
     history
         What was done, in order, one sentence a step; the report prints it. Steps that begin with "warning: " say
         why the result may be wrong; the command line shows them as warnings.
@@ -49,6 +51,7 @@ class Header:
     sequence: str = ""
     protocol: str = ""
     patient: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    kept: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     flags: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
 
@@ -63,6 +66,10 @@ class Header:
     def warned(self, *steps: str) -> Header:
         """The header with these steps added to the history as warnings."""
         return self.noted(*(WARNING + step for step in steps))
+
+    def anew(self, *steps: str) -> Header:
+        """The header of other values on the same grid, computed by these steps: nothing of the old numbers is kept."""
+        return replace(self.noted(*steps), kept=_EMPTY)
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -180,6 +180,6 @@ def _images(args: Arguments, whole: Transform) -> None:
         moved = carried(image, whole, onto, step, args.labels)
         print(written(write(moved, args.output, on_grid(options, args.onto, moved))))
     if args.jacobian is not None:
-        header = grid.header.noted(f"Jacobian determinant of {names}")
+        header = grid.header.anew(f"Jacobian determinant of {names}")
         jacobian = Image(values=whole.jacobian(onto)[None], geometries=(onto,), header=header)
         print(written(write(jacobian, args.jacobian, on_grid(options, args.onto, jacobian))))

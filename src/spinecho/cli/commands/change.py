@@ -73,7 +73,7 @@ def run(arguments: Sequence[str]) -> int:
         found = change(baseline, followup, generator, args.method, settings=settings, restarts=args.restarts, tell=bar)
     for warning in found.forward.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    header = baseline.header.noted(f"percent of volume gained until {args.followup.name}, by {args.method}")
+    header = baseline.header.anew(f"percent of volume gained until {args.followup.name}, by {args.method}")
     percent = replace(found.percent, header=header)
     for path in args.output:
         write(percent, path, on_grid(WriteOptions(), args.baseline, percent))

@@ -270,7 +270,7 @@ def _write_uncertainty(
     said = {name: settings[name] for name in ("similarity", "smoothness", "voxels") if name in settings}
     with progress("uncertainty") as bar:
         found = spread(fixed, moving, registration.transform, mask=mask, restarts=Restarts(**said), tell=bar)
-    header = fixed.header.noted("standard deviation of the registration in mm, from restarts")
+    header = fixed.header.anew("standard deviation of the registration in mm, from restarts")
     found = replace(found, header=header)
     print(written(write(found, path, on_grid(WriteOptions(like=args.like), args.fixed, found))))
 

@@ -18,6 +18,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.io.header_json import header_from_json
 from spinecho.io.limits import check_expansion, check_memory
+from spinecho.io.numbers import held, kept_type, scaled
 from spinecho.io.packed import DAMAGED, GZIP_MAX_RATIO, exactly, opened, unpacked
 from spinecho.io.volume import Volume
 
@@ -55,7 +56,7 @@ def read_volume(path: Path) -> Volume:
         if offset + n_bytes > limit:
             raise DataError(f"its header declares {offset + n_bytes} bytes, the file holds {limit} at most", do=DAMAGED)
         check_expansion(n_bytes, size, f"the image of shape {shape}")
-        check_memory(n_bytes + math.prod(shape) * (8 if dtype.kind == "c" else 4), f"the image of shape {shape}")
+        check_memory(n_bytes + math.prod(shape) * 8, f"the image of shape {shape}")
         if offset - begin > _MAX_EXTENSIONS:
             raise DataError(f"its image begins at byte {offset}", do=DAMAGED)
         extensions = exactly(stream, offset - begin)
@@ -119,21 +120,18 @@ def place_of(path: Path, geometry: Geometry) -> Any:
 
 def _volume(header: Any, values: npt.NDArray[Any], extensions: bytes) -> Volume:
     shape = (*values.shape, 1, 1, 1, 1)[:5]
-    values = _scaled(header, values.reshape(shape, order="F")).transpose(3, 4, 2, 1, 0)
-    facts, note = _facts(header, extensions), ""
+    values, kept = _scaled(header, values.reshape(shape, order="F").transpose(3, 4, 2, 1, 0))
+    facts = replace(_facts(header, extensions), kept=kept)
     geometry, note = _geometry(header, values.shape[-3:])
     return Volume(values=values, geometry=geometry, header=facts.noted(note) if note else facts)
 
 
-def _scaled(header: Any, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """value = slope * stored + inter, as float32 or complex64; large integers are scaled in float64."""
+def _scaled(header: Any, values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], dict[str, str]]:
+    """value = slope * stored + inter, and what is kept of how they were stored."""
     slope, inter = header.get_slope_inter()
     if slope is not None and (slope, inter) != (1, 0):
-        wide = values.dtype.kind in "iu" and values.dtype.itemsize >= 4
-        values = values.astype(np.float64) if wide else values.astype(np.result_type(values.dtype, np.float32))
-        values = values * slope + inter
-    with np.errstate(over="ignore"):
-        return values.astype(np.complex64 if values.dtype.kind == "c" else np.float32)
+        return scaled(values, float(slope), float(inter))
+    return held(values), kept_type(values)
 
 
 def _geometry(header: Any, shape: tuple[int, ...]) -> tuple[Geometry, str]:

@@ -1,4 +1,4 @@
-"""Write NIfTI-1: float32 or complex64, sform and qform from the geometry, flags and history in a comment."""
+"""Write NIfTI-1: float32, complex64 or the integers that were read, sform and qform from the geometry, flags and history in a comment."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.version import __version__
 from spinecho.io.header_json import header_to_json
 from spinecho.io.nifti.qform import nearest_quaternion
+from spinecho.io.numbers import restored
 from spinecho.io.packed import packing
 from spinecho.io.volume import Volume
 
@@ -36,7 +37,8 @@ def write_volume(volume: Volume, path: Path, intent: str = "", place: Any = None
     import nibabel
     from nibabel.nifti1 import Nifti1Extension
 
-    values = volume.values.transpose(4, 3, 2, 0, 1)
+    values, scale = _numbers(volume)
+    values = values.transpose(4, 3, 2, 0, 1)
     values = values[..., 0] if values.shape[4] == 1 else values
     values = values[..., 0] if values.ndim == 4 and values.shape[3] == 1 else values
     kind = nibabel.Nifti2Image if isinstance(place, nibabel.Nifti2Header) else nibabel.Nifti1Image
@@ -48,6 +50,8 @@ def write_volume(volume: Volume, path: Path, intent: str = "", place: Any = None
     header.set_xyzt_units("mm", "sec")
     header["descrip"] = "; ".join((f"spinecho {__version__}", *volume.header.flags)).encode()[:79]
     header.extensions.append(Nifti1Extension(_COMMENT, header_to_json(volume.header).encode()))
+    if scale is not None:
+        header.set_slope_inter(*scale)
     if intent:
         header.set_intent(intent)
     if place is None:
@@ -60,6 +64,14 @@ def write_volume(volume: Volume, path: Path, intent: str = "", place: Any = None
                 image.to_stream(packed)
         else:
             image.to_stream(file)
+
+
+def _numbers(volume: Volume) -> tuple[np.ndarray[Any, np.dtype[Any]], tuple[float, float] | None]:
+    """The values as they were stored, with slope and intercept; else integers, float32 or complex64."""
+    found = restored(volume.values, volume.header.kept)
+    if found is not None:
+        return found[0], None if found[1:] == (1, 0) else found[1:]
+    return volume.values.astype(np.float32) if volume.values.dtype == np.float64 else volume.values, None
 
 
 def _keep_place(header: Any, place: Any, tr_s: float) -> None:
