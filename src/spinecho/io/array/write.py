@@ -29,8 +29,8 @@ def write(item: KSpace | Image, path: Path, options: WriteOptions) -> None:
     Parameters
     ----------
     options
-        `keep_complex`: values as they are (coils that are still apart stay apart), else the magnitude of complex ones. `input_axes`: the
-        axes that the scan was read with.
+        `keep_complex`: values as they are (coils that are still apart stay apart), else the magnitude of complex ones.
+        `input_axes`: the axes that the scan was read with.
 
     Raises
     ------

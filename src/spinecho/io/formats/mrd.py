@@ -63,7 +63,8 @@ def slice_count(path: Path, options: ReadOptions) -> int:
 def write(item: KSpace | Image, path: Path, options: WriteOptions) -> None:
     """A scan as raw lines (with its truth, where it has one), an image as a series of MRD images.
 
-    Complex images are written as magnitude unless `options.keep_complex`; those without orientation as their owner stores them.
+    Complex images are written as magnitude unless `options.keep_complex`; those without orientation as their owner
+    stores them.
     """
     n_bytes = 8 * (item.samples if isinstance(item, KSpace) else item.values).numel()
     with replacing(path) as temporary, create_h5(temporary, n_bytes) as file:

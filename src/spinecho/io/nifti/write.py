@@ -1,4 +1,4 @@
-"""Write NIfTI-1: float32, complex64 or the integers that were read, sform and qform from the geometry, flags and history in a comment."""
+"""Write NIfTI: numbers as they were read, else float32 or complex64; forms from the geometry, history in a comment."""
 
 from __future__ import annotations
 
