@@ -76,7 +76,7 @@ def test_whole_numbers_of_16_bits_are_stored_as_they_are(values, dtype, tmp_path
 def test_other_numbers_are_read_on_their_scale_by_all(values, tmp_path):
     floats = spread(values, np.float32)
     write(image(floats), tmp_path / "a_dicom")
-    top = np.abs(floats).max()
+    top = float(np.abs(floats).max())
     for name, found in readers(tmp_path / "a_dicom").items():
         np.testing.assert_allclose(found, floats, atol=0.51 * top / 32767, rtol=0, err_msg=name)
         np.testing.assert_array_equal(found[floats == 0], 0, err_msg=name)
