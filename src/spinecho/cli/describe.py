@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,6 +67,12 @@ def written(paths: Sequence[Path]) -> str:
     if len(paths) <= 4:
         return "\n".join(f"wrote {path}" for path in paths)
     return f"wrote {len(paths)} files in {paths[0].parent}"
+
+
+def warn(*items: KSpace | Image) -> None:
+    """The warnings in their histories, each once, on the terminal."""
+    for warning in dict.fromkeys(w for item in items for w in item.header.warnings):
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def times(sizes: object) -> str:

@@ -40,17 +40,18 @@ class Volume:
     label: str = ""
 
 
-def volumes(image: Image, keep_complex: bool = False, exact: bool = False) -> list[Volume]:
+def volumes(image: Image, keep_complex: bool = False, exact: bool = False, vectors: bool = False) -> list[Volume]:
     """An image as volumes: slices stacked along z, averages averaged, one volume for each contrast.
 
     Repetitions and frames become the frame axis. Without `keep_complex`, complex values
-    become magnitudes and coils are combined; real values of one channel keep their sign. With `exact`, integers and
-    float64 stay what they are, else everything becomes float32 or complex64.
+    become magnitudes and coils are combined; real values keep their sign, and with `vectors` their components. With
+    `exact`, integers and float64 stay what they are, else everything becomes float32 or complex64.
 
     Raises
     ------
     DataError
-        If slices make no volume, or a batch axis has no place in an image file.
+        If slices make no volume, a batch axis has no place in an image file, or voxels have several real values and
+        `vectors` is not said.
     """
     image = image.as_stored().volume()
     values, axes = image.values, list(image.axes)
@@ -60,8 +61,11 @@ def volumes(image: Image, keep_complex: bool = False, exact: bool = False) -> li
         at = axes.index("average")
         values = values.mean(at) if values.is_complex() or values.is_floating_point() else values.double().mean(at)
         axes.remove("average")
-    if not keep_complex and (values.is_complex() or values.shape[-4] > 1):
+    if not keep_complex and values.is_complex():
         values = replace(image, values=values, axes=tuple(axes), extras={}).magnitude().values
+    if values.shape[-4] > 1 and not (vectors or keep_complex):
+        do = "write NIfTI, .npy or .h5, or one component, or the length of the vectors"
+        raise DataError(f"the image has {values.shape[-4]} values at each voxel, this format one", do=do)
     array = np.asarray(values.detach().cpu().numpy())
     if not (exact and (array.dtype.kind in "iu" or array.dtype == np.float64)):
         array = array.astype(np.complex64 if np.iscomplexobj(array) else np.float32, copy=False)

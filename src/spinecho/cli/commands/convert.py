@@ -1,4 +1,4 @@
-"""Convert a file: k-space to k-space, images to images."""
+"""Convert a file: k-space to k-space, images to images; complex values stay complex where the format can."""
 
 from __future__ import annotations
 
@@ -35,14 +35,15 @@ def run(arguments: Sequence[str]) -> int:
     if args.target.exists() and args.source.exists() and args.target.samefile(args.source):
         raise DataError("it is the input itself", do="choose another name for the output", file=args.target)
     check_place(args.target)
-    from spinecho.cli.describe import one_line, written
+    from spinecho.cli.describe import one_line, warn, written
     from spinecho.core.kspace import KSpace
     from spinecho.io.catalogue import check_suffix
     from spinecho.io.read import read
-    from spinecho.io.write import write
+    from spinecho.io.write import holds_complex, write
 
     item = read(args.source, args.read)
     print(f"read {one_line(item)}")
+    warn(item)
     try:
         check_suffix(args.target, "kspace" if isinstance(item, KSpace) else "image")
     except DataError as error:
@@ -50,5 +51,8 @@ def run(arguments: Sequence[str]) -> int:
             do = f"{error.do}; to make an image of it: spinecho recon '{args.source}' -o '{args.target}'"
             raise DataError(error.found, do=do, file=args.target) from None
         raise
-    print(written(write(item, args.target, replace(args.write, input_axes=args.read.axes))))
+    keep = args.write.keep_complex or not isinstance(item, KSpace)
+    print(written(write(item, args.target, replace(args.write, input_axes=args.read.axes, keep_complex=keep))))
+    if not isinstance(item, KSpace) and item.values.is_complex() and not holds_complex(args.target):
+        print("complex values: their magnitude was written")
     return 0

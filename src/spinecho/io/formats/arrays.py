@@ -32,6 +32,7 @@ from spinecho.ops.fourier import fft
 
 SUFFIXES = (".npy", ".npz", ".mat", ".h5")
 WRITES = ("image", "kspace")
+COMPLEX = True
 _TRAJ_NAMES = ("k", "traj", "trajectory", "kloc", "ktraj", "coord", "coords")
 
 

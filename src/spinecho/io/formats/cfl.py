@@ -30,6 +30,7 @@ from spinecho.ops.fourier import fft
 
 SUFFIXES = (".cfl", ".hdr")
 WRITES = ("image", "kspace")
+COMPLEX = True
 _SLICE = cfl_file.DIMS.index("slice")
 
 

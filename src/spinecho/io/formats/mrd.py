@@ -25,6 +25,7 @@ from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
 
 SUFFIXES = (".mrd", ".mrd.h5")
 WRITES = ("image", "kspace")
+COMPLEX = True
 
 
 def recognises(path: Path, head: bytes) -> bool:

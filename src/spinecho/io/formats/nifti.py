@@ -14,6 +14,7 @@ from spinecho.io.volume import only_slices, to_image, volumes
 
 SUFFIXES = (".nii", ".nii.gz")
 WRITES = ("image",)
+COMPLEX = True
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -34,7 +35,7 @@ def check_output(path: Path, oriented: bool, options: WriteOptions) -> None:
 
 def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:
     """One file, or one for each contrast (NAME_contrast-1.nii.gz); returns their paths."""
-    parts = volumes(placed(image, options), options.keep_complex, exact=True)
+    parts = volumes(placed(image, options), options.keep_complex, exact=True, vectors=True)
     paths = [labelled(path, part.label) for part in parts]
     place = None if options.grid_of is None else place_of(options.grid_of, parts[0].geometry)
     for part, target in zip(parts, paths, strict=True):

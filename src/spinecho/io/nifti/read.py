@@ -94,6 +94,9 @@ def _check_shape(shape: tuple[int, ...], dtype: np.dtype) -> None:
     extent = len(shape) - next((i for i, n in enumerate(reversed(shape)) if n != 1), len(shape))
     if not shape or min(shape) < 1 or extent > 5:
         raise DataError(f"its shape is {shape}, an image has 2 to 5 axes (x, y, z, t, channel)", do=DAMAGED)
+    if dtype.names:
+        found = f"its values are colours ({' '.join(dtype.names)}), wanted are real or complex numbers"
+        raise DataError(found, do="write each colour as an image of its own")
     if dtype.kind not in "iufc" or dtype.itemsize > (16 if dtype.kind == "c" else 8):
         raise DataError(f"its values are {dtype}, wanted are real or complex numbers", do="convert it to float32")
 
