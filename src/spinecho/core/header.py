@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 WARNING = "warning: "
 """How steps of the history begin that a person must not overlook."""
@@ -70,6 +71,10 @@ class Header:
     def anew(self, *steps: str) -> Header:
         """The header of other values on the same grid, computed by these steps: nothing of the old numbers is kept."""
         return replace(self.noted(*steps), kept=_EMPTY)
+
+    def plain(self) -> dict[str, Any]:
+        """The fields as JSON can hold them."""
+        return {**vars(self), "patient": dict(self.patient), "kept": dict(self.kept)}
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -49,9 +49,7 @@ def write(item: KSpace | Image, path: Path) -> None:
     with create_h5(path, n_bytes, libver="latest") as file:
         file.attrs["spinecho"] = "image" if is_image else "kspace"
         file.attrs["axes"] = " ".join((*item.axes, "coil", *(IMAGE if is_image else KSPACE)))
-        file.attrs["header"] = json.dumps(
-            {**vars(item.header), "patient": dict(item.header.patient), "kept": dict(item.header.kept)}
-        )
+        file.attrs["header"] = json.dumps(item.header.plain())
         file.attrs["shapes"] = np.array([g.shape for g in item.geometries])
         file.attrs["affines"] = np.array([g.affine for g in item.geometries])
         file.attrs["oriented"] = np.array([g.oriented for g in item.geometries])
