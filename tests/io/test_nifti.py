@@ -128,7 +128,9 @@ def test_sform_over_qform_and_a_disagreement_is_told(tmp_path):
     nibabel.save(image, tmp_path / "a.nii")
     back = read(tmp_path / "a.nii")
     np.testing.assert_allclose(LPS @ back.geometry.affine, np.diag([2.0, 2, 2, 1]))
-    assert back.header.history == ("NIfTI: sform and qform disagree by 1.5 mm; the sform was taken",)
+    assert back.header.history == (
+        "warning: NIfTI: sform (code 2) and qform (code 1) disagree by 1.5 mm; the sform was taken",
+    )
     image.set_sform(None, 0)
     nibabel.save(image, tmp_path / "b.nii")
     np.testing.assert_allclose(LPS @ read(tmp_path / "b.nii").geometry.affine, np.diag([2.0, 2, 2.5, 1]))

@@ -97,7 +97,7 @@ def test_a_broken_qform_beside_an_sform_is_told_and_not_fatal(tmp_path):
     (tmp_path / "a.nii").write_bytes(header.binaryblock + bytes(4) + bytes(4 * 60))
     back = read(tmp_path / "a.nii")
     np.testing.assert_allclose(LPS @ back.geometry.affine, np.diag([2.0, 2, 2, 1]))
-    assert back.header.history[0].startswith("NIfTI: the qform is broken (")
+    assert back.header.history[0].startswith("warning: NIfTI: the qform is broken (")
     assert back.header.history[0].endswith("; the sform was taken")
 
 

@@ -164,7 +164,7 @@ def _images(args: Arguments, whole: Transform) -> None:
     """The image or the labels on the grid, and the Jacobian map."""
     if args.onto is None:
         return
-    from spinecho.cli.describe import one_line, written
+    from spinecho.cli.describe import one_line, warn, written
     from spinecho.core.image import Image
     from spinecho.io.read import read_image
     from spinecho.io.write import check_image_output, write
@@ -176,6 +176,7 @@ def _images(args: Arguments, whole: Transform) -> None:
         check_image_output(args.output, onto.oriented, options)
         image = read_labels(args.subject) if args.labels else read_image(args.subject)
         print(f"read {one_line(image)}")
+        warn(grid, image)
         step = f"carried onto {args.onto.name} by {names}, {'nearest voxel' if args.labels else 'linear interpolation'}"
         moved = carried(image, whole, onto, step, args.labels)
         print(written(write(moved, args.output, on_grid(options, args.onto, moved))))

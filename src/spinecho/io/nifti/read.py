@@ -18,12 +18,12 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.io.header_json import header_from_json
 from spinecho.io.limits import check_expansion, check_memory
+from spinecho.io.nifti.forms import geometry_of
 from spinecho.io.numbers import held, kept_type, scaled
 from spinecho.io.packed import DAMAGED, GZIP_MAX_RATIO, exactly, opened, unpacked
 from spinecho.io.volume import Volume
 
 _MAX_EXTENSIONS = 1 << 22
-_MM = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}
 _MS = {0: 1e3, 8: 1e3, 16: 1.0, 24: 1e-3}
 
 
@@ -36,8 +36,7 @@ def is_nifti(head: bytes) -> bool:
 def read_volume(path: Path) -> Volume:
     """A NIfTI file as a volume in LPS: (x, y, z, t, u) on disk becomes (t, u, z, y, x).
 
-    The sform is taken where it has a code, else the qform, else only voxel sizes are known. A disagreement of both
-    over 1e-3 mm at a corner is noted in the history.
+    Where it lies is told by `forms.py`.
 
     Raises
     ------
@@ -116,7 +115,7 @@ def place_of(path: Path, geometry: Geometry) -> Any:
             return None
     header = header_of(path)
     nx, ny, nz = (*header.get_data_shape(), 1, 1)[:3]
-    if not _geometry(header, (nz, ny, nx))[0].matches(geometry):
+    if not geometry_of(header, (nz, ny, nx))[0].matches(geometry):
         raise DataError("its grid is not that of the image to be written", do="leave it out", file=path)
     return header
 
@@ -125,8 +124,10 @@ def _volume(header: Any, values: npt.NDArray[Any], extensions: bytes) -> Volume:
     shape = (*values.shape, 1, 1, 1, 1)[:5]
     values, kept = _scaled(header, values.reshape(shape, order="F").transpose(3, 4, 2, 1, 0))
     facts = replace(_facts(header, extensions), kept=kept)
-    geometry, note = _geometry(header, values.shape[-3:])
-    return Volume(values=values, geometry=geometry, header=facts.noted(note) if note else facts)
+    nz, ny, nx = values.shape[-3:]
+    geometry, steps = geometry_of(header, (nz, ny, nx))
+    facts = facts.noted(*(step for step in steps if step not in facts.history))
+    return Volume(values=values, geometry=geometry, header=facts)
 
 
 def _scaled(header: Any, values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], dict[str, str]]:
@@ -135,36 +136,6 @@ def _scaled(header: Any, values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], di
     if slope is not None and (slope, inter) != (1, 0):
         return scaled(values, float(slope), float(inter))
     return held(values), kept_type(values)
-
-
-def _geometry(header: Any, shape: tuple[int, ...]) -> tuple[Geometry, str]:
-    """LPS geometry of the (z, y, x) grid, and what is worth telling about it."""
-    nz, ny, nx = shape
-    mm = _MM.get(int(header["xyzt_units"]) & 7, 1.0)
-    to_lps = np.diag([-mm, -mm, mm, 1.0])
-    if header["sform_code"] > 0:
-        geometry = Geometry((nz, ny, nx), to_lps @ header.get_sform())
-        if header["qform_code"] > 0:
-            return geometry, _disagreement(geometry, header, to_lps)
-        return geometry, ""
-    if header["qform_code"] > 0:
-        return Geometry((nz, ny, nx), to_lps @ header.get_qform()), ""
-    x, y, z = (abs(float(d)) * mm for d in header["pixdim"][1:4])
-    return Geometry.unknown((nz, ny, nx), (x, y, z or 1.0 if nz == 1 else z)), ""
-
-
-def _disagreement(geometry: Geometry, header: Any, to_lps: npt.NDArray[Any]) -> str:
-    try:
-        other = replace(geometry, affine=to_lps @ header.get_qform())
-    except Exception as error:  # the sform is what counts: a broken qform is told, not fatal
-        return f"NIfTI: the qform is broken ({error}); the sform was taken"
-    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (
-        np.array(geometry.shape)[::-1] - 1
-    )
-    apart = np.abs(geometry.to_world(corners) - other.to_world(corners)).max()
-    if apart <= 1e-3:
-        return ""
-    return f"NIfTI: sform and qform disagree by {apart:.3g} mm; the sform was taken"
 
 
 def _facts(header: Any, extensions: bytes) -> Header:

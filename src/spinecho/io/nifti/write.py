@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from spinecho.io.packed import packing
 from spinecho.io.volume import Volume
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_SCANNER, _UNKNOWN = 1, 0
+_UNKNOWN = 0
 _COMMENT = 6
 _EXACT_MM = 1e-3
 _PLACE = (
@@ -83,22 +84,28 @@ def _keep_place(header: Any, place: Any, tr_s: float) -> None:
 
 
 def _place(image: Any, geometry: Geometry) -> None:
-    """sform and qform of code 1; no qform where float32 quaternions cannot say it to 1e-3 mm."""
+    """sform and qform with the geometry's codes; no qform where float32 quaternions cannot say it to 1e-3 mm."""
     if not geometry.oriented:
         image.set_sform(None, _UNKNOWN)
         image.set_qform(None, _UNKNOWN)
         return
+    forms, header = geometry.forms, image.header
+    turned = geometry if forms.between is None else replace(geometry, affine=forms.between @ geometry.affine)
+    header["qform_code"] = forms.qform if _quaternion(header, turned) < _EXACT_MM else _UNKNOWN
+    image.set_sform(_LPS_TO_RAS @ geometry.affine, forms.sform or (_UNKNOWN if header["qform_code"] else forms.qform))
+
+
+def _quaternion(header: Any, geometry: Geometry) -> float:
+    """Write where a grid lies as a qform; how far its readers are off, mm."""
     ras = _LPS_TO_RAS @ geometry.affine
-    image.set_sform(ras, _SCANNER)
     cosines, fov_mm = _LPS_TO_RAS[:3, :3] @ geometry.directions, np.asarray(geometry.fov_mm)
     handedness = 1.0 if np.linalg.det(cosines) > 0 else -1.0
     quaternion, off = nearest_quaternion(cosines * [1, 1, handedness])
     shear = np.abs(cosines.T @ cosines - np.eye(3))
-    header = image.header
     header["pixdim"][1:4] = geometry.voxel_mm
-    header["qform_code"] = _SCANNER if max((off @ fov_mm).max(), (shear @ fov_mm).max()) < _EXACT_MM else _UNKNOWN
     header["pixdim"][0] = handedness
     for name, value in zip(("quatern_b", "quatern_c", "quatern_d"), quaternion, strict=True):
         header[name] = value
     for name, value in zip(("qoffset_x", "qoffset_y", "qoffset_z"), ras[:3, 3], strict=True):
         header[name] = value
+    return float(max((off @ fov_mm).max(), (shear @ fov_mm).max()))
