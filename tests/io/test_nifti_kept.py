@@ -39,9 +39,21 @@ def through(image, tmp_path, name="a.nii", target="b.nii"):
 
 def test_words_intent_display_and_timing_are_kept(tmp_path):
     fields = {
-        **{"intent_code": 3, "intent_p1": 17.5, "intent_p2": 0.1, "intent_name": b"T of motor", "descrip": b"FSL6.0"},
-        **{"aux_file": b"none.txt", "cal_min": -1.5, "cal_max": 9.25, "toffset": 0.3, "slice_code": 5},
-        **{"slice_start": 0, "slice_end": 2, "slice_duration": 0.7, "dim_info": 57, "xyzt_units": 2 | 8},
+        "intent_code": 3,
+        "intent_p1": 17.5,
+        "intent_p2": 0.1,
+        "intent_name": b"T of motor",
+        "descrip": b"FSL6.0",
+        "aux_file": b"none.txt",
+        "cal_min": -1.5,
+        "cal_max": 9.25,
+        "toffset": 0.3,
+        "slice_code": 5,
+        "slice_start": 0,
+        "slice_end": 2,
+        "slice_duration": 0.7,
+        "dim_info": 57,
+        "xyzt_units": 2 | 8,
     }
     for target in ("b.nii", "b.nii.gz"):
         image = made(**fields)

@@ -29,7 +29,7 @@ def carried(image: Image, transform: Transform, onto: Geometry, step: str, label
 
     moved = transform.warp(image, onto, "nearest" if labels else "linear")
     flags = tuple(f for f in image.header.flags if f != UNKNOWN_ORIENTATION)
-    header = replace(image.header, flags=flags if onto.oriented else (*flags, UNKNOWN_ORIENTATION)).noted(step)
+    header = replace(moved.header, flags=flags if onto.oriented else (*flags, UNKNOWN_ORIENTATION)).noted(step)
     return replace(moved, values=_integers(moved) if labels else moved.values, header=header)
 
 

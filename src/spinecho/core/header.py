@@ -9,6 +9,8 @@ from typing import Any
 
 WARNING = "warning: "
 """How steps of the history begin that a person must not overlook."""
+GRID = "grid."
+"""How names in `Header.kept` begin that hold on the file's own grid alone, as the timing of its slices does."""
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -71,6 +73,10 @@ class Header:
     def anew(self, *steps: str) -> Header:
         """The header of other values on the same grid, computed by these steps: nothing of the old numbers is kept."""
         return replace(self.noted(*steps), kept=_EMPTY)
+
+    def regridded(self) -> Header:
+        """The header of the same values on another grid."""
+        return replace(self, kept={name: text for name, text in self.kept.items() if not name.startswith(GRID)})
 
     def plain(self) -> dict[str, Any]:
         """The fields as JSON can hold them."""

@@ -110,7 +110,8 @@ def only_slices(image: Image, slices: tuple[int, int] | None) -> Image:
     if not 0 <= start < stop <= nz:
         raise DataError(f"--slices {start} {stop} is asked for, there are {nz} slices", do=f"choose from 0 to {nz}")
     geometry = image.geometry.cropped((start, 0, 0), (stop - start, ny, nx))
-    return replace(image, values=image.values[..., start:stop, :, :], geometries=(geometry,))
+    values = image.values[..., start:stop, :, :]
+    return replace(image, values=values, geometries=(geometry,), header=image.header.regridded())
 
 
 def _of_contrast(header: Header, index: int, n_contrasts: int) -> Header:

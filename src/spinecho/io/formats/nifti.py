@@ -6,7 +6,8 @@ from pathlib import Path
 
 from spinecho.core.image import Image
 from spinecho.io.atomic import replacing
-from spinecho.io.nifti.read import is_nifti, place_of, read_volume
+from spinecho.io.nifti.pair import is_nifti, is_pair
+from spinecho.io.nifti.read import place_of, read_volume
 from spinecho.io.nifti.write import write_volume
 from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
 from spinecho.io.placing import check_lent, placed
@@ -18,8 +19,8 @@ COMPLEX = True
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    """A NIfTI-1 or -2 header, perhaps inside gzip."""
-    return is_nifti(head)
+    """A NIfTI-1 or -2 header, perhaps inside gzip, or half of a pair; ANALYZE, to say what it is."""
+    return is_nifti(head) or is_pair(path, head)
 
 
 def read(path: Path, options: ReadOptions) -> Image:

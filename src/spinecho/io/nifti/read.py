@@ -1,4 +1,4 @@
-"""Read NIfTI-1 and -2, with and without gzip: header first, then no more bytes than it declares."""
+"""Read NIfTI-1 and -2, in one file or two, with and without gzip: header first, then no more bytes than it declares."""
 
 from __future__ import annotations
 
@@ -19,18 +19,14 @@ from spinecho.core.header import Header
 from spinecho.io.header_json import header_from_json
 from spinecho.io.limits import check_expansion, check_memory
 from spinecho.io.nifti.forms import geometry_of
+from spinecho.io.nifti.kept import kept_of, left_behind, repetition_ms
+from spinecho.io.nifti.pair import halves, is_nifti, is_pair
 from spinecho.io.numbers import held, kept_type, scaled
-from spinecho.io.packed import DAMAGED, GZIP_MAX_RATIO, exactly, opened, unpacked
+from spinecho.io.packed import DAMAGED, GZIP_MAX_RATIO, exactly, opened
 from spinecho.io.volume import Volume
 
 _MAX_EXTENSIONS = 1 << 22
-_MS = {0: 1e3, 8: 1e3, 16: 1.0, 24: 1e-3}
-
-
-def is_nifti(head: bytes) -> bool:
-    """Whether the first bytes (of the file, or of what its gzip holds) are a NIfTI header."""
-    head = unpacked(head, 400)
-    return head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")
+_COMMENT = 6
 
 
 def read_volume(path: Path) -> Volume:
@@ -43,9 +39,16 @@ def read_volume(path: Path) -> Volume:
     DataError
         If the file is truncated or damaged, declares more than it can hold, or its affine is singular.
     """
+    header_path, path = halves(path)
     size = path.stat().st_size
-    with opened(path) as (stream, packed):
+    with opened(header_path) as (stream, _):
         header, begin = _header(stream)
+        extensions = b"" if header_path == path else stream.read(_MAX_EXTENSIONS)
+    if bytes(header["magic"].item())[:2] == b"ni" and header_path == path:
+        raise DataError("this is half of a .hdr/.img pair", do="name the halves NAME.hdr and NAME.img")
+    begin = begin if header_path == path else 0
+    with opened(path) as (stream, packed):
+        exactly(stream, begin)
         shape = tuple(int(n) for n in header.get_data_shape())
         dtype = header.get_data_dtype()
         _check_shape(shape, dtype)
@@ -58,9 +61,9 @@ def read_volume(path: Path) -> Volume:
         check_memory(n_bytes + math.prod(shape) * 8, f"the image of shape {shape}")
         if offset - begin > _MAX_EXTENSIONS:
             raise DataError(f"its image begins at byte {offset}", do=DAMAGED)
-        extensions = exactly(stream, offset - begin)
+        between = exactly(stream, offset - begin)
         values = np.frombuffer(exactly(stream, n_bytes, ends=packed), dtype).reshape(shape, order="F")
-    return _volume(header, values, extensions)
+    return _volume(header, values, between if header_path == path else extensions)
 
 
 def header_of(path: Path) -> Any:
@@ -71,7 +74,7 @@ def header_of(path: Path) -> Any:
     DataError
         If the file is truncated or damaged.
     """
-    with opened(path) as (stream, _):
+    with opened(halves(path)[0]) as (stream, _):
         return _header(stream)[0]
 
 
@@ -84,8 +87,6 @@ def _header(stream: BufferedReader | GzipFile) -> tuple[Any, int]:
     kind = nibabel.Nifti2Header if 540 in sizes else nibabel.Nifti1Header
     n = kind.sizeof_hdr
     header = kind.from_fileobj(BytesIO(first + exactly(stream, n - 4)), check=False)
-    if bytes(header["magic"].item())[:2] == b"ni":
-        raise DataError("this is half of a .hdr/.img pair", do="convert it to one .nii file first")
     return header, n
 
 
@@ -111,8 +112,9 @@ def place_of(path: Path, geometry: Geometry) -> Any:
     if not path.is_file():
         return None
     with path.open("rb") as file:
-        if not is_nifti(file.read(4096)):
-            return None
+        head = file.read(4096)
+    if not (is_nifti(head) or is_pair(path, head)):
+        return None
     header = header_of(path)
     nx, ny, nz = (*header.get_data_shape(), 1, 1)[:3]
     if not geometry_of(header, (nz, ny, nx))[0].matches(geometry):
@@ -123,7 +125,7 @@ def place_of(path: Path, geometry: Geometry) -> Any:
 def _volume(header: Any, values: npt.NDArray[Any], extensions: bytes) -> Volume:
     shape = (*values.shape, 1, 1, 1, 1)[:5]
     values, kept = _scaled(header, values.reshape(shape, order="F").transpose(3, 4, 2, 1, 0))
-    facts = replace(_facts(header, extensions), kept=kept)
+    facts = replace(_facts(header, extensions), kept=kept_of(header) | kept)
     nz, ny, nx = values.shape[-3:]
     geometry, steps = geometry_of(header, (nz, ny, nx))
     facts = facts.noted(*(step for step in steps if step not in facts.history))
@@ -139,18 +141,18 @@ def _scaled(header: Any, values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], di
 
 
 def _facts(header: Any, extensions: bytes) -> Header:
-    """Repetition time from pixdim[4], and what spinecho itself has left in a comment extension."""
+    """What spinecho itself has left in a comment extension, else the repetition time; other extensions are told."""
     order = header.endianness
-    kept, at = Header(), 4
+    own, at, strange = Header(), 4, list[int]()
     while extensions[:1] not in (b"", b"\0") and at + 8 <= len(extensions):
         size, code = struct.unpack_from(order + "2i", extensions, at)
         if size < 8:
             break
         comment = extensions[at + 8 : at + size].rstrip(b"\0").decode("utf-8", errors="replace")
-        kept = (header_from_json(comment) if code == 6 else None) or kept
+        found = header_from_json(comment) if code == _COMMENT else None
+        own = found or own
+        strange += [] if found else [code]
         at += size
-    ms = _MS.get(int(header["xyzt_units"]) & 56, 1e3)
-    tr_ms = float(header["pixdim"][4]) * ms
-    if not kept.tr_ms and header["dim"][0] >= 4 and math.isfinite(tr_ms) and tr_ms > 0:
-        kept = replace(kept, tr_ms=(tr_ms,))
-    return kept
+    tr_ms = repetition_ms(header)
+    own = own if own.tr_ms or not tr_ms else replace(own, tr_ms=(tr_ms,))
+    return own.warned(*left_behind(strange))

@@ -11,6 +11,7 @@ import numpy as np
 from spinecho.core.geometry import Geometry
 from spinecho.core.version import __version__
 from spinecho.io.header_json import header_to_json
+from spinecho.io.nifti.kept import put_back, put_time
 from spinecho.io.nifti.qform import nearest_quaternion
 from spinecho.io.numbers import restored
 from spinecho.io.packed import packing
@@ -24,7 +25,8 @@ _PLACE = (
     *("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
     *("srow_x", "srow_y", "srow_z", "xyzt_units"),
 )
-_SECONDS = {8: 1.0, 16: 1e-3, 24: 1e-6}
+_TIME = 0b111000
+_LONGEST = 32767  # of an axis in NIfTI-1
 
 
 def write_volume(volume: Volume, path: Path, intent: str = "", place: Any = None) -> None:
@@ -42,23 +44,26 @@ def write_volume(volume: Volume, path: Path, intent: str = "", place: Any = None
     values = values.transpose(4, 3, 2, 0, 1)
     values = values[..., 0] if values.shape[4] == 1 else values
     values = values[..., 0] if values.ndim == 4 and values.shape[3] == 1 else values
-    kind = nibabel.Nifti2Image if isinstance(place, nibabel.Nifti2Header) else nibabel.Nifti1Image
+    kept = volume.header.kept
+    second = isinstance(place, nibabel.Nifti2Header) or kept.get("version") == "2" or max(values.shape) > _LONGEST
+    kind = nibabel.Nifti2Image if second else nibabel.Nifti1Image
     image = kind(values, None, dtype=values.dtype)
     header = image.header
-    tr_s = volume.header.tr_ms[0] / 1e3 if volume.header.tr_ms else 0.0
-    header.set_zooms((*volume.geometry.voxel_mm, tr_s, 1.0)[: values.ndim])
-    header["pixdim"][4] = tr_s
-    header.set_xyzt_units("mm", "sec")
+    header.set_zooms((*volume.geometry.voxel_mm, 0.0, 1.0)[: values.ndim])
+    tr_ms = volume.header.tr_ms[0] if volume.header.tr_ms else 0.0
+    put_time(header, kept, tr_ms)
     header["descrip"] = "; ".join((f"spinecho {__version__}", *volume.header.flags)).encode()[:79]
     header.extensions.append(Nifti1Extension(_COMMENT, header_to_json(volume.header).encode()))
     if scale is not None:
         header.set_slope_inter(*scale)
+    put_back(header, kept, volume.header.flags)
     if intent:
         header.set_intent(intent)
     if place is None:
         _place(image, volume.geometry)
     else:
-        _keep_place(header, place, tr_s)
+        _keep_place(header, place)
+        put_time(header, kept, tr_ms, int(place["xyzt_units"]) & _TIME)
     with path.open("wb") as file:
         if path.suffix == ".gz":
             with packing(file) as packed:
@@ -75,12 +80,11 @@ def _numbers(volume: Volume) -> tuple[np.ndarray[Any, np.dtype[Any]], tuple[floa
     return volume.values.astype(np.float32) if volume.values.dtype == np.float64 else volume.values, None
 
 
-def _keep_place(header: Any, place: Any, tr_s: float) -> None:
-    """All that says where the grid lies, as another header says it; the repetition time in that header's unit."""
+def _keep_place(header: Any, place: Any) -> None:
+    """All that says where the grid lies, as another header says it."""
     for name in _PLACE:
         header[name] = place[name]
     header["pixdim"][:4] = place["pixdim"][:4]
-    header["pixdim"][4] = tr_s / _SECONDS.get(int(place["xyzt_units"]) & 56, 1.0)
 
 
 def _place(image: Any, geometry: Geometry) -> None:
