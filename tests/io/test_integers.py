@@ -95,6 +95,14 @@ def test_scaled_numbers_keep_their_scale(dtype, slope, inter, tmp_path):
     np.testing.assert_array_equal(nibabel.load(tmp_path / "b.nii").get_fdata(), nibabel.load(source).get_fdata())
 
 
+def test_floats_that_were_counted_as_labels_are_small_integers(tmp_path):
+    for dtype in (np.float32, np.float64):
+        image = read(nifti(tmp_path / "a.nii", np.ones((2, 2, 2), dtype)))
+        whole = Image(values=image.values.to(torch.uint8), geometries=image.geometries, header=image.header)
+        write(whole, tmp_path / "b.nii")
+        assert raw(tmp_path / "b.nii")[0].dtype == np.uint8
+
+
 def test_what_was_computed_from_scaled_numbers_is_float(tmp_path):
     image = read(nifti(tmp_path / "a.nii", ends("i2"), 0.5, 10))
     write(Image(values=image.values * 1.0001, geometries=image.geometries, header=image.header), tmp_path / "b.nii")

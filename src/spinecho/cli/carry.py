@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,15 @@ def carried(image: Image, transform: Transform, onto: Geometry, step: str, label
     flags = tuple(f for f in image.header.flags if f != UNKNOWN_ORIENTATION)
     header = replace(moved.header, flags=flags if onto.oriented else (*flags, UNKNOWN_ORIENTATION)).noted(step)
     return replace(moved, values=_integers(moved) if labels else moved.values, header=header)
+
+
+def tell_values(image: Image, keep_complex: bool) -> None:
+    """Say what a transform and the writing of its result leave of complex values and of vectors."""
+    if image.values.is_complex() and not keep_complex:
+        print("complex values: their magnitude is written; --keep-complex keeps them")
+    elif image.values.shape[-4] > 1 and not image.values.is_complex():
+        n = image.values.shape[-4]
+        print(f"warning: {n} values at each voxel: interpolated one by one, vectors are not turned", file=sys.stderr)
 
 
 def read_labels(path: Path) -> Image:

@@ -48,7 +48,10 @@ def held(stored: Array) -> Array:
 
 def kept_type(stored: Array) -> dict[str, str]:
     """What `Header.kept` says of numbers whose type `held` may have changed."""
-    return {"dtype": stored.dtype.newbyteorder("=").name} if stored.dtype.kind in "iuf" else {}
+    whole = stored.dtype.kind in "iu" or (
+        stored.dtype.kind == "f" and stored.dtype.itemsize == 8 and _are_labels(stored)
+    )
+    return {"dtype": stored.dtype.newbyteorder("=").name} if whole else {}
 
 
 def scaled(stored: Array, slope: float, inter: float) -> tuple[Array, dict[str, str]]:
@@ -61,12 +64,18 @@ def scaled(stored: Array, slope: float, inter: float) -> tuple[Array, dict[str, 
         wide = stored.astype(np.complex128 if stored.dtype.kind == "c" else np.float64)
         return held((wide * slope + inter).astype(np.result_type(stored.dtype, np.float32))), {}
     kept = kept_type(stored) | {"slope": repr(float(slope)), "intercept": repr(float(inter))}
+    ends = [float(n) * slope + inter for n in (stored.min(initial=0), stored.max(initial=0))]
+    top = max(map(abs, ends))
+    if float(slope).is_integer() and float(inter).is_integer() and top <= _EXACT[8]:
+        kind = smallest(np.array(ends))
+    else:
+        # a float32 is off by top / 2^24 at most: half a step or less, and the nearest number is the one stored
+        kind = np.dtype(np.float32 if top < _EXACT[4] / 2 * abs(slope) else np.float64)
+    values = np.empty(stored.shape, kind)
     with np.errstate(over="ignore", invalid="ignore"):
-        values = stored.astype(np.float64) * slope + inter
-        if float(slope).is_integer() and float(inter).is_integer() and np.abs(values).max(initial=0) <= _EXACT[8]:
-            return values.astype(smallest(values)), kept
-        single = values.astype(np.float32)
-        return (values if restored(single, kept) is None else single), kept
+        for part, numbers in zip(values, stored, strict=True):  # one at a time, since doubles are large
+            part[...] = numbers.astype(np.float64) * slope + inter
+    return values, kept
 
 
 def restored(values: Array, kept: Mapping[str, str]) -> tuple[Array, float, float] | None:
@@ -79,12 +88,16 @@ def restored(values: Array, kept: Mapping[str, str]) -> tuple[Array, float, floa
     dtype, slope, inter = np.dtype(kept["dtype"]), float(kept.get("slope", 1)), float(kept.get("intercept", 0))
     if (slope, inter) == (1, 0):
         return (values.astype(dtype), slope, inter) if values.dtype.kind in "iu" and _holds(dtype, values) else None
+    found = np.empty(values.shape, dtype)
     with np.errstate(all="ignore"):
-        numbers = np.rint((values.astype(np.float64) - inter) / slope)
-        if not np.isfinite(numbers).all() or not _holds(dtype, numbers):
-            return None
-        again = (numbers * slope + inter).astype(values.dtype)
-    return (numbers.astype(dtype), slope, inter) if np.array_equal(again, values) else None
+        for target, part in zip(found, values, strict=True):
+            numbers = np.rint((part.astype(np.float64) - inter) / slope)
+            if not np.isfinite(numbers).all() or not _holds(dtype, numbers):
+                return None
+            if not np.array_equal((numbers * slope + inter).astype(values.dtype), part):
+                return None
+            target[...] = numbers
+    return found, slope, inter
 
 
 def as_type(values: Array, dtype: npt.DTypeLike, what: str, do: str) -> Array:

@@ -17,6 +17,7 @@ from spinecho.cli.carry import (
     move_points,
     on_grid,
     read_labels,
+    tell_values,
 )
 from spinecho.cli.parse import parse
 from spinecho.core.errors import DataError
@@ -177,6 +178,7 @@ def _images(args: Arguments, whole: Transform) -> None:
         image = read_labels(args.subject) if args.labels else read_image(args.subject)
         print(f"read {one_line(image)}")
         warn(grid, image)
+        tell_values(image, args.keep_complex)
         step = f"carried onto {args.onto.name} by {names}, {'nearest voxel' if args.labels else 'linear interpolation'}"
         moved = carried(image, whole, onto, step, args.labels)
         print(written(write(moved, args.output, on_grid(options, args.onto, moved))))

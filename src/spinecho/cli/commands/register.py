@@ -22,6 +22,7 @@ from spinecho.cli.carry import (
     move_points,
     on_grid,
     read_labels,
+    tell_values,
 )
 from spinecho.cli.parse import method_settings, parse, value_of, with_settings
 from spinecho.cli.progress import progress
@@ -240,6 +241,7 @@ def finish(
     step = f"registered onto {args.fixed.name} by {registration.method}"
     options = WriteOptions(like=args.like, keep_complex=args.keep_complex)
     if args.output:
+        tell_values(moving, args.keep_complex)
         moved = carried(moving, transform, fixed.geometry, step)
         for path in args.output:
             print(written(write(moved, path, on_grid(options, args.fixed, moved))))

@@ -74,7 +74,7 @@ def stored(values: Array, scale: Scale) -> Array:
 def _whole(volumes: list[Volume], low: float, high: float) -> tuple[float, float, bool] | None:
     """1 and 0 where all values are whole numbers of 16 bits; integers may have an offset."""
     integers = all(v.values.dtype.kind in "iu" for v in volumes)
-    if not integers and not all(bool((np.rint(f := v.values[np.isfinite(v.values)]) == f).all()) for v in volumes):
+    if not integers and not all(_are_whole(part) for v in volumes for frame in v.values for part in frame):
         return None
     for signed, (least, most) in _RANGES.items():
         if least <= low and high <= most:
@@ -85,6 +85,11 @@ def _whole(volumes: list[Volume], low: float, high: float) -> tuple[float, float
         found = f"its whole numbers go from {low:.0f} to {high:.0f}, DICOM images have 16 bits"
         raise DataError(found, do="write NIfTI, or number labels anew")
     return 1.0, low, False
+
+
+def _are_whole(values: Array) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool((np.rint(finite) == finite).all())
 
 
 def _kept(volumes: list[Volume]) -> tuple[float, float, bool] | None:

@@ -58,7 +58,10 @@ def read_volume(path: Path) -> Volume:
         if offset + n_bytes > limit:
             raise DataError(f"its header declares {offset + n_bytes} bytes, the file holds {limit} at most", do=DAMAGED)
         check_expansion(n_bytes, size, f"the image of shape {shape}")
-        check_memory(n_bytes + math.prod(shape) * 8, f"the image of shape {shape}")
+        check_memory(
+            n_bytes + math.prod(shape) * (8 if dtype.itemsize == 8 or dtype.str[1:] == "u4" else 4),
+            f"the image of shape {shape}",
+        )
         if offset - begin > _MAX_EXTENSIONS:
             raise DataError(f"its image begins at byte {offset}", do=DAMAGED)
         between = exactly(stream, offset - begin)
