@@ -95,6 +95,12 @@ def test_scaled_numbers_keep_their_scale(dtype, slope, inter, tmp_path):
     np.testing.assert_array_equal(nibabel.load(tmp_path / "b.nii").get_fdata(), nibabel.load(source).get_fdata())
 
 
+def test_doubles_that_are_rounded_are_noted(tmp_path):
+    for dtype, told in ((np.float64, "float64 rounded to float32"), (np.complex128, "complex128 rounded to complex64")):
+        image = read(nifti(tmp_path / "a.nii", np.full((2, 2, 2), 1 / 3, dtype)))
+        assert image.header.history == (f"NIfTI: {told}",) and not image.header.warnings
+
+
 def test_floats_that_were_counted_as_labels_are_small_integers(tmp_path):
     for dtype in (np.float32, np.float64):
         image = read(nifti(tmp_path / "a.nii", np.ones((2, 2, 2), dtype)))

@@ -129,6 +129,9 @@ def _volume(header: Any, values: npt.NDArray[Any], extensions: bytes) -> Volume:
     shape = (*values.shape, 1, 1, 1, 1)[:5]
     values, kept = _scaled(header, values.reshape(shape, order="F").transpose(3, 4, 2, 1, 0))
     facts = replace(_facts(header, extensions), kept=kept_of(header) | kept)
+    if (was := header.get_data_dtype()).kind in "fc" and values.dtype.itemsize < was.itemsize:
+        rounded = f"NIfTI: {was.newbyteorder('=').name} rounded to {values.dtype.name}"
+        facts = facts if rounded in facts.history else facts.noted(rounded)
     nz, ny, nx = values.shape[-3:]
     geometry, steps = geometry_of(header, (nz, ny, nx))
     facts = facts.noted(*(step for step in steps if step not in facts.history))
