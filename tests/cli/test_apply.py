@@ -95,18 +95,20 @@ def test_labels_series_and_integers(folder):
         torch.testing.assert_close(moved.values[i], one, atol=1e-3, rtol=0)
 
 
-def test_channels_stay_apart_and_complex_values_are_kept_on_demand(folder):
+def test_channels_stay_apart_and_complex_values_are_kept_on_demand(folder, capsys):
     vectors = torch.randn(3, *MOVING.shape, generator=torch.Generator().manual_seed(0))
     colours = nibabel.Nifti1Image(vectors.numpy().T[:, :, :, None], np.diag([-1, -1, 1, 1]) @ MOVING.affine)
     nibabel.save(colours, "vectors.nii.gz")
     run("t.h5", "vectors.nii.gz", "--onto", "fixed.nii.gz", "-o", "out.nii.gz")
     expected = warped(registering.answer(), Image(values=vectors, geometries=(MOVING,)), FIXED)
     torch.testing.assert_close(read("out.nii.gz").values, expected, atol=1e-3, rtol=0)
+    assert "3 values at each voxel" in capsys.readouterr().err
     waves = nibabel.Nifti1Image((vectors[0] + 1j * vectors[1]).numpy().T, colours.affine)
     nibabel.save(waves, "waves.nii.gz")
     run("t.h5", "waves.nii.gz", "--onto", "fixed.nii.gz", "-o", "out.nii.gz", "--keep-complex")
     torch.testing.assert_close(read("out.nii.gz").values[0].imag, expected[1], atol=1e-3, rtol=0)
     run("t.h5", "waves.nii.gz", "--onto", "fixed.nii.gz", "-o", "out.nii.gz")
+    assert "complex values: their magnitude is written" in capsys.readouterr().out
     assert not read("out.nii.gz").values.is_complex()
 
 

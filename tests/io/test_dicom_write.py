@@ -92,7 +92,7 @@ def test_attributes_that_say_what_it_is(tmp_path):
     assert "simulated" in ds.SeriesDescription and ds.DerivationDescription.endswith("cg_sense, 10 iterations")
     assert (ds.PatientName, ds.PatientBirthDate, ds.PatientSex) == ("Müller^Jane", "19700131", "F")
     assert (ds.BurnedInAnnotation, ds.LossyImageCompression, ds.SpecificCharacterSet) == ("NO", "00", "ISO_IR 192")
-    assert (ds.BitsStored, ds.HighBit, ds.PixelRepresentation) == (16, 15, 0) and "RescaleSlope" not in ds
+    assert (ds.BitsStored, ds.HighBit, ds.PixelRepresentation) == (16, 15, 0)
     assert ds.PixelSpacing == [0.9375, 1.25] and ds.SliceThickness == 3.0 and ds.SpacingBetweenSlices == 3.3
     assert all(u.startswith("2.25.") for u in (ds.SOPInstanceUID, ds.SeriesInstanceUID, ds.StudyInstanceUID))
     uids = {pydicom.dcmread(f).SOPInstanceUID for f in _files(tmp_path / "dicom")}
@@ -119,7 +119,8 @@ def test_real_world_values_stand_at_any_scale(tmp_path, factor):
     write(image, tmp_path / "dicom")
     torch.testing.assert_close(read(tmp_path / "dicom").values, image.values, atol=0.01 * factor, rtol=0)
     ds = pydicom.dcmread(_files(tmp_path / "dicom")[0])
-    assert ds.pixel_array.max() <= 32767 and 0 < float(ds.WindowCenter) < float(ds.WindowWidth) < 32767
+    slope = float(ds.RescaleSlope)
+    assert ds.pixel_array.max() <= 32767 and 0 < float(ds.WindowCenter) < float(ds.WindowWidth) < 32767 * slope
 
 
 def test_values_that_are_no_numbers_and_negative_ones():
@@ -128,7 +129,7 @@ def test_values_that_are_no_numbers_and_negative_ones():
     parts = volumes(image)
     scale = scale_of(parts)
     back = stored(parts[0].values, scale) * scale.slope + scale.intercept
-    assert (scale.intercept, scale.slope) == (-50.0, 550.0 / 32767)
+    assert scale.intercept == 0 and scale.slope == pytest.approx(500.0 / 32767) and scale.signed
     assert abs(back[0, 0, 1, 1, 1]) < 0.01 and abs(back[0, 0, 1, 1, 2]) < 0.01
     empty = volumes(replace(image, values=torch.zeros(1, *SHAPE)))
     assert scale_of(empty).slope == 1.0 and (stored(empty[0].values, scale_of(empty)) == 0).all()

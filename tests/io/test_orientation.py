@@ -40,10 +40,9 @@ def _by_nibabel(path: Path, form: str = "sform") -> Points:
 def _by_simpleitk(path: Path) -> Points:
     if path.is_dir():
         image = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(path)))
-        slope = pydicom.dcmread(next(path.iterdir())).RealWorldValueMappingSequence[0].RealWorldValueSlope
     else:
-        image, slope = sitk.ReadImage(str(path)), 1.0
-    values = sitk.GetArrayFromImage(image).transpose(2, 1, 0) * slope
+        image = sitk.ReadImage(str(path))
+    values = sitk.GetArrayFromImage(image).transpose(2, 1, 0)
     return _points(values, lambda i: np.array(image.TransformIndexToPhysicalPoint(i)))
 
 

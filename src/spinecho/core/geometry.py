@@ -14,6 +14,24 @@ from spinecho.core.errors import DataError
 Array = npt.NDArray[np.float64]
 Numbers = npt.NDArray[Any] | Sequence[Any]
 """What numpy can make an array of."""
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Forms:
+    """The worlds a grid lies in, by NIfTI's codes: 1 scanner, 2 another scan, 3 Talairach, 4 MNI152, 5 other template.
+
+    Parameters
+    ----------
+    sform, qform
+        Code of the affine's world, and of that which a quaternion describes; 0: there is no such form.
+    between
+        4x4, LPS mm of the affine's world to LPS mm of the qform's; None: they are one.
+    """
+
+    sform: int = 1
+    qform: int = 1
+    between: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +48,14 @@ class Geometry:
         4x4, voxel index (x, y, z, 1) of a voxel's centre to LPS millimetres.
     oriented
         False where the source does not say how the patient lay; then only the voxel sizes mean something.
+    forms
+        What a NIfTI file calls its world or worlds.
     """
 
     shape: tuple[int, int, int]
     affine: Array
     oriented: bool = True
+    forms: Forms = Forms()
 
     def __post_init__(self) -> None:
         affine = np.array(self.affine, dtype=np.float64)
@@ -120,7 +141,8 @@ class Geometry:
         """The same field of view with other voxel sizes; the point at index n // 2 stays (Fourier interpolation)."""
         voxel = [f / n for f, n in zip(self.fov_mm, shape[::-1], strict=True)]
         centre = self.to_world([n // 2 for n in self.shape[::-1]])
-        return replace(self.from_frame(centre, self.directions, voxel, shape), oriented=self.oriented)
+        made = self.from_frame(centre, self.directions, voxel, shape)
+        return replace(made, oriented=self.oriented, forms=self.forms)
 
     def flipped(self, axis: int) -> Geometry:
         """The grid after the tensor's axis (0 z, 1 y, 2 x) was reversed."""
@@ -140,10 +162,14 @@ class Geometry:
         """Whether both grids have the same voxels, to a tolerance at the corners."""
         if self.shape != other.shape:
             return False
-        corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (
-            np.array(self.shape)[::-1] - 1
-        )
-        return bool(np.abs(self.to_world(corners) - other.to_world(corners)).max() <= tolerance_mm)
+        ends = corners(self.shape)
+        return bool(np.abs(self.to_world(ends) - other.to_world(ends)).max() <= tolerance_mm)
+
+
+def corners(shape: Shape) -> Array:
+    """Voxel coordinates (x, y, z) of the eight outermost voxels of a (z, y, x) grid."""
+    ends = [[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]
+    return np.array(ends, dtype=np.float64) * (np.array(shape)[::-1] - 1)
 
 
 def inverted_affine(matrix: Array) -> Array:

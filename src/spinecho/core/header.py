@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 WARNING = "warning: "
 """How steps of the history begin that a person must not overlook."""
+GRID = "grid."
+"""How names in `Header.kept` begin that hold on the file's own grid alone, as the timing of its slices does."""
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -31,6 +34,8 @@ class Header:
     flags
         Short facts that change how the result may be used: `orientation=unknown`, `simulated`,
         `retrospectively undersampled`.
+    kept
+        What the file says that only its own kind of file can say again (`dtype slope intercept descrip ...`).
     history
         What was done, in order, one sentence a step; the report prints it. Steps that begin with "warning: " say
         why the result may be wrong; the command line shows them as warnings.
@@ -49,6 +54,7 @@ class Header:
     sequence: str = ""
     protocol: str = ""
     patient: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    kept: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     flags: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
 
@@ -63,6 +69,18 @@ class Header:
     def warned(self, *steps: str) -> Header:
         """The header with these steps added to the history as warnings."""
         return self.noted(*(WARNING + step for step in steps))
+
+    def anew(self, *steps: str) -> Header:
+        """The header of other values on the same grid, computed by these steps: nothing of the old numbers is kept."""
+        return replace(self.noted(*steps), kept=_EMPTY)
+
+    def regridded(self) -> Header:
+        """The header of the same values on another grid."""
+        return replace(self, kept={name: text for name, text in self.kept.items() if not name.startswith(GRID)})
+
+    def plain(self) -> dict[str, Any]:
+        """The fields as JSON can hold them."""
+        return {**vars(self), "patient": dict(self.patient), "kept": dict(self.kept)}
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -25,7 +25,8 @@ class Image:
     Parameters
     ----------
     values
-        Channel is the coil, or 1 once combined.
+        Channel is the coil, or 1 once combined; the component of a vector, where real. Whole numbers that were read
+        (labels, stored units) are integers; methods make floats of them.
     geometries
         One per entry of the batch axis named `slice`, or a single one.
     axes
@@ -71,10 +72,18 @@ class Image:
 
     def magnitude(self) -> Image:
         """Absolute values; channels that are still apart are combined by root sum of squares."""
-        values = self.values.abs()
+        values = self.values
+        if not (values.is_complex() or values.is_floating_point()):
+            low = int(values.min()) if values.numel() else 0
+            values = values.double() if values.shape[-4] > 1 else values.to(torch.int64) if low < 0 else values
+        values = values.abs()
         if values.shape[-4] > 1:
             values = values.square().sum(-4, keepdim=True).sqrt()
         return replace(self, values=values)
+
+    def combined(self) -> Image:
+        """Complex values as their magnitude, coils combined; real values as they are, signs and components kept."""
+        return self.magnitude() if self.values.is_complex() else self
 
     def as_stored(self) -> Image:
         """The picture as its owner stores it: rows down y, columns along x.

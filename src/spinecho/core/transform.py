@@ -92,7 +92,8 @@ class Transform(ABC):
         for start, stop in _slabs(onto):
             index = _affine_map(inverse, self.points(onto, start, stop)).to(values.device)
             out[:, start:stop] = at_voxels(values, index, mode)
-        return replace(image, values=out.reshape(*image.values.shape[:-3], *onto.shape), geometries=(onto,), extras={})
+        values, header = out.reshape(*image.values.shape[:-3], *onto.shape), image.header.regridded()
+        return replace(image, values=values, geometries=(onto,), header=header, extras={})
 
     def jacobian(self, onto: Geometry) -> Float[Tensor, "z y x"]:
         """Determinant of the map's derivative at every voxel, by central differences (one-sided at the edges).

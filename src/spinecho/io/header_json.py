@@ -8,7 +8,7 @@ from typing import Any
 
 from spinecho.core.header import Header
 
-_PRIVATE = ("patient", "source", "file_format")
+_PRIVATE = ("patient", "source", "file_format", "kept")
 _LONGEST = 1 << 20
 
 

@@ -39,7 +39,7 @@ def placed(image: Image, options: WriteOptions) -> Image:
             found = f"the image has shape {image.geometry.shape} (z, y, x), the series {options.like} {geometry.shape}"
             raise DataError(found, do="give the series of the same scan, or the orientation with --affine FILE")
         magnitude = image.magnitude().values
-        mean = magnitude.reshape(-1, *geometry.shape).mean(0)
+        mean = magnitude.reshape(-1, *geometry.shape).float().mean(0)
         source += f"; {check_likeness(mean.cpu().numpy(), series_magnitude(options.like))}"
     else:
         return image

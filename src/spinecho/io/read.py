@@ -10,6 +10,7 @@ A module under `formats/` is a format. It offers
 - `slice_count(path, options) -> int` (raw formats), so that long scans can be read and reconstructed part by part;
 - `write(item, path, options)`, where it can be written, with `WRITES` naming what: ("image",), ("kspace",) or both;
   it may return the paths it wrote;
+- `COMPLEX = True` (image formats), where an image may have complex values;
 - `check_output(path, oriented, options)` (image formats), to refuse an output before the image is made.
 """
 

@@ -25,7 +25,7 @@ class Volume:
     Parameters
     ----------
     values
-        (frame, channel, z, y, x), float32 or complex64; integers where labels are written.
+        (frame, channel, z, y, x), float32 or complex64; integers, or float64, where whole or scaled numbers are.
     geometry
         Of the grid (z, y, x).
     header
@@ -40,29 +40,34 @@ class Volume:
     label: str = ""
 
 
-def volumes(image: Image, keep_complex: bool = False, keep_integers: bool = False) -> list[Volume]:
+def volumes(image: Image, keep_complex: bool = False, exact: bool = False, vectors: bool = False) -> list[Volume]:
     """An image as volumes: slices stacked along z, averages averaged, one volume for each contrast.
 
     Repetitions and frames become the frame axis. Without `keep_complex`, complex values
-    become magnitudes and coils are combined; real values of one channel keep their sign. With `keep_integers`, labels
-    in an integer tensor stay integers, else everything becomes float32 or complex64.
+    become magnitudes and coils are combined; real values keep their sign, and with `vectors` their components. With
+    `exact`, integers and float64 stay what they are, else everything becomes float32 or complex64.
 
     Raises
     ------
     DataError
-        If slices make no volume, or a batch axis has no place in an image file.
+        If slices make no volume, a batch axis has no place in an image file, or voxels have several real values and
+        `vectors` is not said.
     """
     image = image.as_stored().volume()
     values, axes = image.values, list(image.axes)
     if unknown := set(axes) - {"contrast", "average", *_FRAMES}:
         raise DataError(f"an image file has no axis for {', '.join(sorted(unknown))}", do="take one entry of it")
     if "average" in axes:
-        values = values.mean(axes.index("average"))
+        at = axes.index("average")
+        values = values.mean(at) if values.is_complex() or values.is_floating_point() else values.double().mean(at)
         axes.remove("average")
-    if not keep_complex and (values.is_complex() or values.shape[-4] > 1):
+    if not keep_complex and values.is_complex():
         values = replace(image, values=values, axes=tuple(axes), extras={}).magnitude().values
+    if values.shape[-4] > 1 and not (vectors or keep_complex):
+        do = "write NIfTI, .npy or .h5, or one component, or the length of the vectors"
+        raise DataError(f"the image has {values.shape[-4]} values at each voxel, this format one", do=do)
     array = np.asarray(values.detach().cpu().numpy())
-    if not (keep_integers and array.dtype.kind in "iu"):
+    if not (exact and (array.dtype.kind in "iu" or array.dtype == np.float64)):
         array = array.astype(np.complex64 if np.iscomplexobj(array) else np.float32, copy=False)
     order = [axes.index(name) for name in ("contrast", *_FRAMES) if name in axes]
     array = array.transpose(*order, *range(len(axes), array.ndim))
@@ -105,7 +110,8 @@ def only_slices(image: Image, slices: tuple[int, int] | None) -> Image:
     if not 0 <= start < stop <= nz:
         raise DataError(f"--slices {start} {stop} is asked for, there are {nz} slices", do=f"choose from 0 to {nz}")
     geometry = image.geometry.cropped((start, 0, 0), (stop - start, ny, nx))
-    return replace(image, values=image.values[..., start:stop, :, :], geometries=(geometry,))
+    values = image.values[..., start:stop, :, :]
+    return replace(image, values=values, geometries=(geometry,), header=image.header.regridded())
 
 
 def _of_contrast(header: Header, index: int, n_contrasts: int) -> Header:

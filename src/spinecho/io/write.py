@@ -32,6 +32,17 @@ def write(item: KSpace | Image, path: str | Path, options: WriteOptions | None =
         raise error.within(path) from error
 
 
+def holds_complex(path: str | Path) -> bool:
+    """Whether an image of this name may have complex values.
+
+    Raises
+    ------
+    DataError
+        If the suffix is unknown.
+    """
+    return bool(getattr(_writer(Path(path), "image"), "COMPLEX", False))
+
+
 def check_image_output(path: str | Path, oriented: bool, options: WriteOptions) -> None:
     """Refuse before a long reconstruction what would be refused after it.
 

@@ -1,4 +1,4 @@
-"""Convert a file: k-space to k-space, images to images."""
+"""Convert a file: k-space to k-space, images to images; complex values stay complex where the format can."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ def run(arguments: Sequence[str]) -> int:
     if args.target.exists() and args.source.exists() and args.target.samefile(args.source):
         raise DataError("it is the input itself", do="choose another name for the output", file=args.target)
     check_place(args.target)
+    from spinecho.core.image import Image
     from spinecho.core.kspace import KSpace
     from spinecho.io.catalogue import check_suffix, labelled
     from spinecho.io.describe import one_line, tell_history, written
     from spinecho.io.read import read_parts
-    from spinecho.io.write import write
+    from spinecho.io.write import holds_complex, write
 
     parts = read_parts(args.source, args.read)
     targets = {name: labelled(args.target, name) for name in parts}
@@ -56,5 +57,9 @@ def run(arguments: Sequence[str]) -> int:
     for name, part in parts.items():
         print(f"read {one_line(part)}")
         tell_history(part.header, Terminal())
-        print(written(write(part, targets[name], replace(args.write, input_axes=args.read.axes))))
+        is_image = isinstance(part, Image)
+        options = replace(args.write, input_axes=args.read.axes, keep_complex=args.write.keep_complex or is_image)
+        print(written(write(part, targets[name], options)))
+        if is_image and part.values.is_complex() and not holds_complex(targets[name]):
+            print("complex values: their magnitude was written")
     return 0

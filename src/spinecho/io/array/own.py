@@ -1,8 +1,8 @@
 """spinecho's own .h5: an Image or a KSpace with everything it carries, checksummed, read back exactly.
 
 Layout: root attributes `spinecho` ("image" or "kspace"), `axes` (names of all axes of the main array), `header` and
-`encoding` as JSON, `shapes`, `affines` (voxel x y z to LPS mm) and `oriented` of the geometries; the arrays are
-datasets with gzip and fletcher32, one chunk per plane.
+`encoding` as JSON, `shapes`, `affines` (voxel x y z to LPS mm), `oriented` and `forms` of the geometries; the arrays
+are datasets with gzip and fletcher32, one chunk per plane.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from spinecho.core.encoding import Encoding
 from spinecho.core.errors import DataError
-from spinecho.core.geometry import Geometry
+from spinecho.core.geometry import Forms, Geometry
 from spinecho.core.header import Header
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
@@ -49,9 +49,10 @@ def write(item: KSpace | Image, path: Path) -> None:
     with create_h5(path, n_bytes, libver="latest") as file:
         file.attrs["spinecho"] = "image" if is_image else "kspace"
         file.attrs["axes"] = " ".join((*item.axes, "coil", *(IMAGE if is_image else KSPACE)))
-        file.attrs["header"] = json.dumps({**vars(item.header), "patient": dict(item.header.patient)})
+        file.attrs["header"] = json.dumps(item.header.plain())
         file.attrs["shapes"] = np.array([g.shape for g in item.geometries])
         file.attrs["affines"] = np.array([g.affine for g in item.geometries])
+        file.attrs["forms"] = json.dumps([_plain(g.forms) for g in item.geometries])
         file.attrs["oriented"] = np.array([g.oriented for g in item.geometries])
         if not is_image:
             file.attrs["encoding"] = json.dumps(asdict(item.encoding))
@@ -112,8 +113,21 @@ def _tuples(facts: dict[str, Any]) -> dict[str, Any]:
 
 def _geometries(attributes: Mapping[str, Any], slices: tuple[int, int] | None) -> tuple[Geometry, ...]:
     rows = list(zip(attributes["shapes"], attributes["affines"], attributes["oriented"], strict=True))
-    rows = rows[slice(*slices)] if slices else rows
-    return tuple(Geometry((int(s[0]), int(s[1]), int(s[2])), a, bool(o)) for s, a, o in rows)
+    forms = [_forms(f) for f in json.loads(str(attributes.get("forms", "[]")))] or [Forms()] * len(rows)
+    part = slice(*slices) if slices else slice(None)
+    return tuple(
+        Geometry((int(s[0]), int(s[1]), int(s[2])), a, bool(o), f)
+        for (s, a, o), f in zip(rows[part], forms[part], strict=True)
+    )
+
+
+def _plain(forms: Forms) -> dict[str, Any]:
+    return {**vars(forms), "between": None if forms.between is None else forms.between.tolist()}
+
+
+def _forms(plain: dict[str, Any]) -> Forms:
+    between = None if plain["between"] is None else np.array(plain["between"])
+    return Forms(int(plain["sform"]), int(plain["qform"]), between)
 
 
 def _load(file: h5py.File, name: str, at: int | None, slices: tuple[int, int] | None) -> Tensor:

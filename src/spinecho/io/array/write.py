@@ -19,6 +19,7 @@ from spinecho.core.kspace import KSpace
 from spinecho.io.array import own as array_own
 from spinecho.io.atomic import replacing
 from spinecho.io.axes import IMAGE, KSPACE, NAMES
+from spinecho.io.numbers import restored
 from spinecho.io.options import WriteOptions
 
 
@@ -28,8 +29,8 @@ def write(item: KSpace | Image, path: Path, options: WriteOptions) -> None:
     Parameters
     ----------
     options
-        `keep_complex`: values as they are (coils that are still apart stay apart), else magnitude. `input_axes`: the
-        axes that the scan was read with.
+        `keep_complex`: values as they are (coils that are still apart stay apart), else the magnitude of complex ones.
+        `input_axes`: the axes that the scan was read with.
 
     Raises
     ------
@@ -37,7 +38,7 @@ def write(item: KSpace | Image, path: Path, options: WriteOptions) -> None:
         If the place cannot be written.
     """
     if isinstance(item, Image) and not options.keep_complex:
-        item = item.magnitude()
+        item = item.combined()
     suffix = path.suffix.lower()
     with replacing(path) as temporary:
         if suffix == ".h5":
@@ -77,7 +78,9 @@ def named_array(item: KSpace | Image, input_axes: str | None = None) -> tuple[np
     image = item.as_stored()
     if not order and "slice" in image.axes and len(image.geometries) > 1:
         image = replace(image, extras={}).volume()
-    return _ordered(image.values, (*image.axes, "coil", *IMAGE), order)
+    array, names = _ordered(image.values, (*image.axes, "coil", *IMAGE), order)
+    was = restored(array, item.header.kept)
+    return (array if was is None or was[1:] != (1, 0) else was[0]), names
 
 
 def _picture_order(names: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Volumes as classic MR Image objects: 16 bits, real-world values, LPS geometry, derived-image attributes.
+"""Volumes as classic MR Image objects: 16 bits (`scale.py`), LPS geometry, derived-image attributes.
 
 Attributes follow PS3.3 A.4.3 (MR Image IOD) and C.8.3.1 (MR Image Module); Debian's dciodvfy finds no error in them.
 """
@@ -6,7 +6,6 @@ Attributes follow PS3.3 A.4.3 (MR Image IOD) and C.8.3.1 (MR Image Module); Debi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,25 +19,14 @@ from spinecho.core.version import __version__
 from spinecho.io.dicom.describe import equipment, image_text, patient_and_study, sequence
 from spinecho.io.dicom.facts import decimal, new_uid
 from spinecho.io.dicom.files import quiet
+from spinecho.io.dicom.scale import Scale, scale_of, stored
 from spinecho.io.volume import Volume
 
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 IMPLEMENTATION_UID = "2.25.184205561160002770738988091170842110914"
 IMPLEMENTATION = f"SPINECHO_{__version__}"[:16]
-# Half of what 16 bits hold: readers that take the numbers as signed show the same picture.
-_TOP = 32767
-_ENOUGH = 2_000_000  # values of a volume that decide the window
-_MONOCHROME = {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "PixelRepresentation": 0}
+_MONOCHROME = {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2"}
 _BITS = {"BitsAllocated": 16, "BitsStored": 16, "HighBit": 15}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scale:
-    """value = slope * stored + intercept, and the window (low, high) in stored units; one for the whole series."""
-
-    slope: float
-    intercept: float
-    window: tuple[float, float]
 
 
 def datasets(volumes: list[Volume]) -> Iterator[Any]:
@@ -83,23 +71,6 @@ def unplaced() -> DataError:
     )
 
 
-def scale_of(volumes: list[Volume]) -> Scale:
-    """The line that maps the smallest value (0 if none is negative) to 0 and the largest to 32767; window 1-99 %."""
-    low = min(0.0, *(float(np.nanmin(v.values, initial=0.0, where=np.isfinite(v.values))) for v in volumes))
-    high = max(float(np.nanmax(v.values, initial=low, where=np.isfinite(v.values))) for v in volumes)
-    slope = (high - low) / _TOP if high > low else 1.0
-    some = np.concatenate([v.values.ravel()[:: max(1, v.values.size // _ENOUGH)] for v in volumes])
-    bounds = np.percentile(np.nan_to_num(some, nan=0.0, posinf=0.0, neginf=0.0), (1, 99))
-    lowest, highest = ((float(b) - low) / slope for b in bounds)
-    return Scale(slope=slope, intercept=low, window=(lowest, max(highest, lowest + 1)))
-
-
-def stored(values: npt.NDArray[Any], scale: Scale) -> npt.NDArray[np.uint16]:
-    """Values as stored numbers, rounded."""
-    finite = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float64)
-    return np.rint((finite - scale.intercept) / scale.slope).clip(0, _TOP).astype("<u2")
-
-
 def _series(volumes: list[Volume]) -> Any:
     """What all images of the series share."""
     from pydicom.dataset import Dataset
@@ -133,8 +104,12 @@ def _image(series: Any, volume: Volume, scale: Scale, values: npt.NDArray[Any], 
     for keyword, value in facts.items():
         setattr(ds, keyword, value)
     ds.Rows, ds.Columns = values.shape
-    low, high = scale.window
+    ds.PixelRepresentation = int(scale.signed)
+    low, high = (scale.slope * bound + scale.intercept for bound in scale.window)
     ds.WindowCenter, ds.WindowWidth = decimal((low + high) / 2), decimal(high - low)
+    if not scale.is_plain:
+        ds.RescaleSlope, ds.RescaleIntercept = decimal(scale.slope), decimal(scale.intercept)
+        ds.RescaleType, ds.VOILUTFunction = "US", "LINEAR_EXACT"
     ds.RealWorldValueMappingSequence = [_real_world(scale)]
     ds.PixelData = stored(values, scale).tobytes()
     return ds
@@ -163,12 +138,12 @@ def _real_world(scale: Scale) -> Any:
 
     unit, item = Dataset(), Dataset()
     unit.CodeValue, unit.CodingSchemeDesignator, unit.CodeMeaning = "1", "UCUM", "no units"
-    item.RealWorldValueFirstValueMapped, item.RealWorldValueLastValueMapped = 0, _TOP
+    item.RealWorldValueFirstValueMapped, item.RealWorldValueLastValueMapped = scale.range
     item.RealWorldValueIntercept, item.RealWorldValueSlope = scale.intercept, scale.slope
     item.LUTExplanation, item.LUTLabel = "signal intensity", "SIGNAL"
     item.MeasurementUnitsCodeSequence = [unit]
     for tag in ("RealWorldValueFirstValueMapped", "RealWorldValueLastValueMapped"):
-        item[tag].VR = "US"
+        item[tag].VR = "SS" if scale.signed else "US"
     return item
 
 

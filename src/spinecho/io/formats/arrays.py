@@ -26,11 +26,13 @@ from spinecho.io.array.write import write as write
 from spinecho.io.axes import IMAGE, KSPACE, arranged, batch_axes, parse_axes, rows_are_readout, suggestion
 from spinecho.io.hdf5 import MAGIC
 from spinecho.io.mrd.groups import is_mrd
+from spinecho.io.numbers import held, kept_type
 from spinecho.io.options import ReadOptions, refuse_idle
 from spinecho.ops.fourier import fft
 
 SUFFIXES = (".npy", ".npz", ".mat", ".h5")
 WRITES = ("image", "kspace")
+COMPLEX = True
 _TRAJ_NAMES = ("k", "traj", "trajectory", "kloc", "ktraj", "coord", "coords")
 
 
@@ -205,7 +207,8 @@ def _image(array: np.ndarray, names: tuple[str, ...], picture: array_kspace.Pict
         raise DataError(f"the image has type {array.dtype}", do="numbers are wanted")
     axes = batch_axes(names)
     values = arranged(array, names, (*axes, *IMAGE))[(slice(None),) * len(axes) + (None,)]
-    values = np.ascontiguousarray(values if values.dtype.kind == "c" else values.astype(np.float32))
+    header = replace(header, kept=kept_type(values))
+    values = np.ascontiguousarray(held(values))
     matrix = (values.shape[-3], values.shape[-2], values.shape[-1])
     picture = replace(picture, transposed=False)
     return Image(values=torch.from_numpy(values), geometries=picture.geometries(matrix), axes=axes, header=header)

@@ -24,11 +24,13 @@ from spinecho.core.kspace import KSpace
 from spinecho.io import cfl_file
 from spinecho.io.array import kspace as array_kspace
 from spinecho.io.axes import BATCH, IMAGE, KSPACE
+from spinecho.io.numbers import as_type
 from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
 from spinecho.ops.fourier import fft
 
 SUFFIXES = (".cfl", ".hdr")
 WRITES = ("image", "kspace")
+COMPLEX = True
 _SLICE = cfl_file.DIMS.index("slice")
 
 
@@ -149,7 +151,7 @@ def write(item: KSpace | Image, path: Path, options: WriteOptions) -> None:
             cfl_file.save(path.with_name(path.stem + "_traj"), _sixteen(traj.unsqueeze(-4), item.axes))
         cfl_file.save(path, _sixteen(samples, item.axes))
         return
-    image = item if options.keep_complex else item.magnitude()
+    image = item if options.keep_complex else item.combined()
     stored = image.as_stored()
     unoriented = not all(g.oriented for g in image.geometries)
     cfl_file.save(path, _sixteen(stored.values.mT if unoriented else stored.values, image.axes))
@@ -157,7 +159,8 @@ def write(item: KSpace | Image, path: Path, options: WriteOptions) -> None:
 
 def _sixteen(values: Tensor, axes: tuple[str, ...]) -> np.ndarray:
     """(*batch, coil, k2, k1, k0) as BART's 16 dimensions."""
-    array = values.detach().cpu().resolve_conj().numpy().astype(np.complex64, copy=False)
+    array = values.detach().cpu().resolve_conj().numpy()
+    array = as_type(array, np.complex64, "cfl", "write NIfTI, .h5 or .npy, or number the labels anew")
     names = (*axes, "coil", *KSPACE)
     array = array.transpose([names.index(n) for n in cfl_file.DIMS if n in names])
     return array[tuple(slice(None) if n in names else None for n in cfl_file.DIMS)]

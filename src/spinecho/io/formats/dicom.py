@@ -121,14 +121,14 @@ def check_output(path: Path, oriented: bool, options: WriteOptions) -> None:
 def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:
     """A folder with one file for each contrast, frame and slice (IM_00001.dcm ...); a single slice may be NAME.dcm.
 
-    Magnitudes are stored as 16-bit integers with a real-world value mapping. A folder that holds anything but an
-    earlier result of spinecho is refused.
+    Whole numbers of 16 bits are stored as they are, others on a scale; integers beyond are refused. A folder that
+    holds anything but an earlier result of spinecho is refused.
     """
     image = placed(image, options)
     if options.like is not None:
         header = image.header.noted(f"patient and study taken from {options.like.name}")
         image = replace(image, header=replace(header, patient=series_patient(options.like)))
-    parts = volumes(image)
+    parts = volumes(image, exact=True)
     images = datasets(parts)
     if path.name.lower().endswith(".dcm") and not path.is_dir():
         n = len(parts) * len(parts[0].values) * parts[0].geometry.shape[0]

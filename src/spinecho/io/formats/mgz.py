@@ -36,7 +36,7 @@ def check_output(path: Path, oriented: bool, options: WriteOptions) -> None:
 
 def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:
     """One file, or one for each contrast (NAME_contrast-1.mgz); magnitudes, and labels as integers."""
-    parts = volumes(placed(image, options), keep_integers=True)
+    parts = volumes(placed(image, options), exact=True)
     paths = [path.with_name(f"{path.stem}_{p.label}{path.suffix}") if p.label else path for p in parts]
     for part, target in zip(parts, paths, strict=True):
         with replacing(target) as temporary:

@@ -25,6 +25,7 @@ from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
 
 SUFFIXES = (".mrd", ".mrd.h5")
 WRITES = ("image", "kspace")
+COMPLEX = True
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -63,7 +64,8 @@ def slice_count(path: Path, options: ReadOptions) -> int:
 def write(item: KSpace | Image, path: Path, options: WriteOptions) -> None:
     """A scan as raw lines (with its truth, where it has one), an image as a series of MRD images.
 
-    Images are written as magnitude unless `options.keep_complex`; those without orientation as their owner stores them.
+    Complex images are written as magnitude unless `options.keep_complex`; those without orientation as their owner
+    stores them.
     """
     n_bytes = 8 * (item.samples if isinstance(item, KSpace) else item.values).numel()
     with replacing(path) as temporary, create_h5(temporary, n_bytes) as file:
@@ -71,7 +73,7 @@ def write(item: KSpace | Image, path: Path, options: WriteOptions) -> None:
         if isinstance(item, KSpace):
             write_kspace(item, group)
         else:
-            write_images((item if options.keep_complex else item.magnitude()).as_stored(), group)
+            write_images((item if options.keep_complex else item.combined()).as_stored(), group)
 
 
 def _header(group: h5py.Group) -> ScanHeader:

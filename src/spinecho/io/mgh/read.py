@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.header import Header as Facts
 from spinecho.io.limits import check_expansion, check_memory
 from spinecho.io.mgh.header import N_BYTES, TYPES, from_bytes
+from spinecho.io.numbers import held, kept_type
 from spinecho.io.packed import DAMAGED, GZIP_MAX_RATIO, exactly, opened
 from spinecho.io.volume import Volume
 
@@ -22,7 +24,7 @@ _MOST_TAGS = 2**22
 
 
 def read_volume(path: Path) -> Volume:
-    """The file as a volume in LPS: (x, y, z, frame) on disk becomes (frame, 1, z, y, x), float32.
+    """The file as a volume in LPS: (x, y, z, frame) on disk becomes (frame, 1, z, y, x).
 
     Raises
     ------
@@ -44,7 +46,8 @@ def read_volume(path: Path) -> Volume:
         check_memory(n_bytes + math.prod(header.size) * 4, what)
         values = np.frombuffer(exactly(stream, n_bytes), dtype).reshape(header.size[::-1])
         behind = stream.read(_MOST_TAGS)[:_TIMES]  # to the end, where gzip checks its checksum
-    return Volume(values=values.astype(np.float32)[:, None], geometry=header.geometry, header=_facts(behind))
+    facts = replace(_facts(behind), kept=kept_type(values))
+    return Volume(values=held(values)[:, None], geometry=header.geometry, header=facts)
 
 
 def _facts(behind: bytes) -> Facts:

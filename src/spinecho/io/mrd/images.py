@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ from spinecho.io.mrd.own import OwnFacts, load, own_facts, store, unoriented
 from spinecho.io.mrd.write import COUNTER, write_text
 from spinecho.io.mrd.xml import EncodingSpace, Matrix, ScanHeader, Space
 from spinecho.io.mrd.xml_write import header_xml
+from spinecho.io.numbers import as_type, held, kept_type, restored, smallest
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _TYPES = {1: "magnitude", 2: "phase", 3: "real part", 4: "imaginary part", 5: "complex", 6: "colour"}
 _MAGNITUDE, _COMPLEX, _COLOUR = 1, 5, 6
+_CODES = {"uint16": 1, "int16": 2, "uint32": 3, "int32": 4, "float32": 5, "float64": 6, "complex64": 7}
 
 
 def read_images(group: h5py.Group, header: ScanHeader, path: Path) -> Image:
@@ -58,9 +61,9 @@ def read_images(group: h5py.Group, header: ScanHeader, path: Path) -> Image:
         facts = facts.noted(f"the series holds the {kind} of the image")
     if not placed[0].oriented:
         facts = facts.flagged(UNKNOWN)
-    wanted = np.complex64 if values.dtype.kind == "c" else np.float32
+    facts = replace(facts, kept=kept_type(values))
     return Image(
-        values=torch.from_numpy(np.ascontiguousarray(values, wanted)),
+        values=torch.from_numpy(np.ascontiguousarray(held(values))),
         geometries=placed,
         axes=axes,
         header=facts.noted(*notes),
@@ -126,9 +129,10 @@ def write_images(image: Image, group: h5py.Group) -> None:
         n_lines=first.shape[:2],
     )
     write_text(group, xml)
+    values = _numbers(values, image.header.kept)
     is_complex = np.iscomplexobj(values)
     head = np.zeros(int(np.prod(batch, dtype=np.int64)), image_header_dtype)
-    head["version"], head["data_type"] = 1, 7 if is_complex else 5
+    head["version"], head["data_type"] = 1, _CODES[values.dtype.name]
     head["image_type"] = _COMPLEX if is_complex else _MAGNITUDE
     head["channels"], head["matrix_size"], head["field_of_view"] = size[0], size[:0:-1], first.fov_mm
     for i, index in enumerate(np.ndindex(*batch)):
@@ -138,8 +142,20 @@ def write_images(image: Image, group: h5py.Group) -> None:
         for name, value in head_frame(image.geometries[counters.get("slice", 0)]).items():
             head[i][name] = value
         head[i]["image_index"] = i + 1
-    flat = np.ascontiguousarray(values, np.complex64 if is_complex else np.float32).reshape(len(head), *size)
+    flat = np.ascontiguousarray(values).reshape(len(head), *size)
     series = group.create_group("image_0")
     store(series, "header", head, (len(head),))
     store(series, "data", flat, (1, 1, *size[1:]))
     series.create_dataset("attributes", (len(head),), maxshape=(None,), dtype=h5py.special_dtype(vlen=str))
+
+
+def _numbers(values: Array, kept: Mapping[str, str]) -> Array:
+    """The values in one of MRD's types, integers exactly."""
+    if values.dtype.kind not in "iu":
+        return values.astype(np.complex64 if values.dtype.kind == "c" else np.float32, copy=False)
+    was = restored(values, kept)
+    if was is not None and was[1:] == (1, 0) and was[0].dtype.name in _CODES:
+        return was[0]
+    kind = smallest(values, "i2", "u2", "i4", "u4")
+    do = "write NIfTI, .h5 or .npy, or number the labels anew"
+    return as_type(values, np.float64 if kind.itemsize > 4 else kind, "MRD", do)

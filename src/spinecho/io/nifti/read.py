@@ -1,4 +1,4 @@
-"""Read NIfTI-1 and -2, with and without gzip: header first, then no more bytes than it declares."""
+"""Read NIfTI-1 and -2, in one file or two, with and without gzip: header first, then no more bytes than it declares."""
 
 from __future__ import annotations
 
@@ -18,34 +18,37 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.io.header_json import header_from_json
 from spinecho.io.limits import check_expansion, check_memory
-from spinecho.io.packed import DAMAGED, GZIP_MAX_RATIO, exactly, opened, unpacked
+from spinecho.io.nifti.forms import geometry_of
+from spinecho.io.nifti.kept import kept_of, left_behind, repetition_ms
+from spinecho.io.nifti.pair import halves, is_nifti, is_pair
+from spinecho.io.numbers import held, kept_type, scaled
+from spinecho.io.packed import DAMAGED, GZIP_MAX_RATIO, exactly, opened
 from spinecho.io.volume import Volume
 
 _MAX_EXTENSIONS = 1 << 22
-_MM = {0: 1.0, 1: 1e3, 2: 1.0, 3: 1e-3}
-_MS = {0: 1e3, 8: 1e3, 16: 1.0, 24: 1e-3}
-
-
-def is_nifti(head: bytes) -> bool:
-    """Whether the first bytes (of the file, or of what its gzip holds) are a NIfTI header."""
-    head = unpacked(head, 400)
-    return head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")
+_COMMENT = 6
 
 
 def read_volume(path: Path) -> Volume:
     """A NIfTI file as a volume in LPS: (x, y, z, t, u) on disk becomes (t, u, z, y, x).
 
-    The sform is taken where it has a code, else the qform, else only voxel sizes are known. A disagreement of both
-    over 1e-3 mm at a corner is noted in the history.
+    Where it lies is told by `forms.py`.
 
     Raises
     ------
     DataError
         If the file is truncated or damaged, declares more than it can hold, or its affine is singular.
     """
+    header_path, path = halves(path)
     size = path.stat().st_size
-    with opened(path) as (stream, packed):
+    with opened(header_path) as (stream, _):
         header, begin = _header(stream)
+        extensions = b"" if header_path == path else stream.read(_MAX_EXTENSIONS)
+    if bytes(header["magic"].item())[:2] == b"ni" and header_path == path:
+        raise DataError("this is half of a .hdr/.img pair", do="name the halves NAME.hdr and NAME.img")
+    begin = begin if header_path == path else 0
+    with opened(path) as (stream, packed):
+        exactly(stream, begin)
         shape = tuple(int(n) for n in header.get_data_shape())
         dtype = header.get_data_dtype()
         _check_shape(shape, dtype)
@@ -55,12 +58,15 @@ def read_volume(path: Path) -> Volume:
         if offset + n_bytes > limit:
             raise DataError(f"its header declares {offset + n_bytes} bytes, the file holds {limit} at most", do=DAMAGED)
         check_expansion(n_bytes, size, f"the image of shape {shape}")
-        check_memory(n_bytes + math.prod(shape) * (8 if dtype.kind == "c" else 4), f"the image of shape {shape}")
+        check_memory(
+            n_bytes + math.prod(shape) * (8 if dtype.itemsize == 8 or dtype.str[1:] == "u4" else 4),
+            f"the image of shape {shape}",
+        )
         if offset - begin > _MAX_EXTENSIONS:
             raise DataError(f"its image begins at byte {offset}", do=DAMAGED)
-        extensions = exactly(stream, offset - begin)
+        between = exactly(stream, offset - begin)
         values = np.frombuffer(exactly(stream, n_bytes, ends=packed), dtype).reshape(shape, order="F")
-    return _volume(header, values, extensions)
+    return _volume(header, values, between if header_path == path else extensions)
 
 
 def header_of(path: Path) -> Any:
@@ -71,7 +77,7 @@ def header_of(path: Path) -> Any:
     DataError
         If the file is truncated or damaged.
     """
-    with opened(path) as (stream, _):
+    with opened(halves(path)[0]) as (stream, _):
         return _header(stream)[0]
 
 
@@ -84,8 +90,6 @@ def _header(stream: BufferedReader | GzipFile) -> tuple[Any, int]:
     kind = nibabel.Nifti2Header if 540 in sizes else nibabel.Nifti1Header
     n = kind.sizeof_hdr
     header = kind.from_fileobj(BytesIO(first + exactly(stream, n - 4)), check=False)
-    if bytes(header["magic"].item())[:2] == b"ni":
-        raise DataError("this is half of a .hdr/.img pair", do="convert it to one .nii file first")
     return header, n
 
 
@@ -93,6 +97,9 @@ def _check_shape(shape: tuple[int, ...], dtype: np.dtype) -> None:
     extent = len(shape) - next((i for i, n in enumerate(reversed(shape)) if n != 1), len(shape))
     if not shape or min(shape) < 1 or extent > 5:
         raise DataError(f"its shape is {shape}, an image has 2 to 5 axes (x, y, z, t, channel)", do=DAMAGED)
+    if dtype.names:
+        found = f"its values are colours ({' '.join(dtype.names)}), wanted are real or complex numbers"
+        raise DataError(found, do="write each colour as an image of its own")
     if dtype.kind not in "iufc" or dtype.itemsize > (16 if dtype.kind == "c" else 8):
         raise DataError(f"its values are {dtype}, wanted are real or complex numbers", do="convert it to float32")
 
@@ -108,77 +115,50 @@ def place_of(path: Path, geometry: Geometry) -> Any:
     if not path.is_file():
         return None
     with path.open("rb") as file:
-        if not is_nifti(file.read(4096)):
-            return None
+        head = file.read(4096)
+    if not (is_nifti(head) or is_pair(path, head)):
+        return None
     header = header_of(path)
     nx, ny, nz = (*header.get_data_shape(), 1, 1)[:3]
-    if not _geometry(header, (nz, ny, nx))[0].matches(geometry):
+    if not geometry_of(header, (nz, ny, nx))[0].matches(geometry):
         raise DataError("its grid is not that of the image to be written", do="leave it out", file=path)
     return header
 
 
 def _volume(header: Any, values: npt.NDArray[Any], extensions: bytes) -> Volume:
     shape = (*values.shape, 1, 1, 1, 1)[:5]
-    values = _scaled(header, values.reshape(shape, order="F")).transpose(3, 4, 2, 1, 0)
-    facts, note = _facts(header, extensions), ""
-    geometry, note = _geometry(header, values.shape[-3:])
-    return Volume(values=values, geometry=geometry, header=facts.noted(note) if note else facts)
+    values, kept = _scaled(header, values.reshape(shape, order="F").transpose(3, 4, 2, 1, 0))
+    facts = replace(_facts(header, extensions), kept=kept_of(header) | kept)
+    if (was := header.get_data_dtype()).kind in "fc" and values.dtype.itemsize < was.itemsize:
+        rounded = f"NIfTI: {was.newbyteorder('=').name} rounded to {values.dtype.name}"
+        facts = facts if rounded in facts.history else facts.noted(rounded)
+    nz, ny, nx = values.shape[-3:]
+    geometry, steps = geometry_of(header, (nz, ny, nx))
+    facts = facts.noted(*(step for step in steps if step not in facts.history))
+    return Volume(values=values, geometry=geometry, header=facts)
 
 
-def _scaled(header: Any, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """value = slope * stored + inter, as float32 or complex64; large integers are scaled in float64."""
+def _scaled(header: Any, values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], dict[str, str]]:
+    """value = slope * stored + inter, and what is kept of how they were stored."""
     slope, inter = header.get_slope_inter()
     if slope is not None and (slope, inter) != (1, 0):
-        wide = values.dtype.kind in "iu" and values.dtype.itemsize >= 4
-        values = values.astype(np.float64) if wide else values.astype(np.result_type(values.dtype, np.float32))
-        values = values * slope + inter
-    with np.errstate(over="ignore"):
-        return values.astype(np.complex64 if values.dtype.kind == "c" else np.float32)
-
-
-def _geometry(header: Any, shape: tuple[int, ...]) -> tuple[Geometry, str]:
-    """LPS geometry of the (z, y, x) grid, and what is worth telling about it."""
-    nz, ny, nx = shape
-    mm = _MM.get(int(header["xyzt_units"]) & 7, 1.0)
-    to_lps = np.diag([-mm, -mm, mm, 1.0])
-    if header["sform_code"] > 0:
-        geometry = Geometry((nz, ny, nx), to_lps @ header.get_sform())
-        if header["qform_code"] > 0:
-            return geometry, _disagreement(geometry, header, to_lps)
-        return geometry, ""
-    if header["qform_code"] > 0:
-        return Geometry((nz, ny, nx), to_lps @ header.get_qform()), ""
-    x, y, z = (abs(float(d)) * mm for d in header["pixdim"][1:4])
-    return Geometry.unknown((nz, ny, nx), (x, y, z or 1.0 if nz == 1 else z)), ""
-
-
-def _disagreement(geometry: Geometry, header: Any, to_lps: npt.NDArray[Any]) -> str:
-    try:
-        other = replace(geometry, affine=to_lps @ header.get_qform())
-    except Exception as error:  # the sform is what counts: a broken qform is told, not fatal
-        return f"NIfTI: the qform is broken ({error}); the sform was taken"
-    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)]) * (
-        np.array(geometry.shape)[::-1] - 1
-    )
-    apart = np.abs(geometry.to_world(corners) - other.to_world(corners)).max()
-    if apart <= 1e-3:
-        return ""
-    return f"NIfTI: sform and qform disagree by {apart:.3g} mm; the sform was taken"
+        return scaled(values, float(slope), float(inter))
+    return held(values), kept_type(values)
 
 
 def _facts(header: Any, extensions: bytes) -> Header:
-    """Repetition time from pixdim[4], and what spinecho itself has left in a comment extension."""
+    """What spinecho itself has left in a comment extension, else the repetition time; other extensions are told."""
     order = header.endianness
-    kept, at = Header(), 4
+    own, at, strange = Header(), 4, list[int]()
     while extensions[:1] not in (b"", b"\0") and at + 8 <= len(extensions):
         size, code = struct.unpack_from(order + "2i", extensions, at)
         if size < 8:
             break
         comment = extensions[at + 8 : at + size].rstrip(b"\0").decode("utf-8", errors="replace")
-        kept = (header_from_json(comment) if code == 6 else None) or kept
+        found = header_from_json(comment) if code == _COMMENT else None
+        own = found or own
+        strange += [] if found else [code]
         at += size
-    ms = _MS.get(int(header["xyzt_units"]) & 56, 1e3)
-    tr_ms = float(header["pixdim"][4]) * ms
-    if not kept.tr_ms and header["dim"][0] >= 4 and math.isfinite(tr_ms) and tr_ms > 0:
-        kept = replace(kept, tr_ms=(tr_ms,))
-    return kept
+    tr_ms = repetition_ms(header)
+    own = own if own.tr_ms or not tr_ms else replace(own, tr_ms=(tr_ms,))
+    return own.warned(*left_behind(strange))

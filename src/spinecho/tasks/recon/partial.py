@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ class Finished:
 
 
 def _plain(header: Header) -> dict[str, Any]:
-    return asdict(replace(header, patient={})) | {"patient": dict(header.patient)}
+    return header.plain()
 
 
 def _header(plain: dict[str, Any]) -> Header:

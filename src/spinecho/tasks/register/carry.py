@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from spinecho.core.geometry import Geometry
     from spinecho.core.image import Image
+    from spinecho.core.job import Console
     from spinecho.core.transform import Transform
 
 World = Literal["fixed", "moving"]
@@ -29,8 +30,17 @@ def carried(image: Image, transform: Transform, onto: Geometry, step: str, label
 
     moved = transform.warp(image, onto, "nearest" if labels else "linear")
     flags = tuple(f for f in image.header.flags if f != UNKNOWN_ORIENTATION)
-    header = replace(image.header, flags=flags if onto.oriented else (*flags, UNKNOWN_ORIENTATION)).noted(step)
+    header = replace(moved.header, flags=flags if onto.oriented else (*flags, UNKNOWN_ORIENTATION)).noted(step)
     return replace(moved, values=_integers(moved) if labels else moved.values, header=header)
+
+
+def tell_values(image: Image, keep_complex: bool, console: Console) -> None:
+    """Say what a transform and the writing of its result leave of complex values and of vectors."""
+    if image.values.is_complex() and not keep_complex:
+        console.say("complex values: their magnitude is written; --keep-complex keeps them")
+    elif image.values.shape[-4] > 1 and not image.values.is_complex():
+        n = image.values.shape[-4]
+        console.warn(f"{n} values at each voxel: interpolated one by one, vectors are not turned")
 
 
 def read_labels(path: Path) -> Image:
@@ -45,11 +55,14 @@ def read_labels(path: Path) -> Image:
 
     image = read_image(path)
     values = image.values
+    if not (values.is_complex() or values.is_floating_point()):
+        return image
     if values.is_complex() or not bool((values == values.round()).all()):
         found = "its values are no whole numbers, as labels are"
         raise DataError(found, do="carry probabilities along as an image (spinecho apply)", file=path)
     if float(values.abs().amax()) > _LARGEST_LABEL:
-        raise DataError(f"it has labels over {_LARGEST_LABEL}", do="number them anew, smaller", file=path)
+        found = f"it has labels over {_LARGEST_LABEL} as float32, which rounds them"
+        raise DataError(found, do="write it with an integer type, or number them anew, smaller", file=path)
     return image
 
 
@@ -148,6 +161,8 @@ def _integers(image: Image) -> Tensor:
     import torch
 
     values = image.values
+    if not values.is_floating_point():
+        return values
     low, high = float(values.amin()), float(values.amax())
     for dtype in (torch.uint8, torch.int16):
         if torch.iinfo(dtype).min <= low and high <= torch.iinfo(dtype).max:

@@ -160,7 +160,7 @@ def region_changes(found: Change, labels: Image) -> list[RegionChange]:
         If no label lies in the baseline image.
     """
     onto = found.geometry
-    placed = Rigid(np.eye(4)).warp(labels.volume(), onto, mode="nearest").values.reshape(onto.shape).round().int()
+    placed = Rigid(np.eye(4)).warp(labels.volume(), onto, mode="nearest").values.reshape(onto.shape).round().long()
     names, counts = torch.unique(placed, return_counts=True)
     kept = [(int(i), int(n)) for i, n in zip(names, counts, strict=True) if i != 0 and n >= _SMALLEST]
     if not kept:

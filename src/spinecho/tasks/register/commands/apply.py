@@ -31,6 +31,7 @@ from spinecho.tasks.register.carry import (
     move_points,
     on_grid,
     read_labels,
+    tell_values,
 )
 
 if TYPE_CHECKING:
@@ -167,10 +168,11 @@ def _images(args: Arguments, job: Job, whole: Transform) -> None:
         image = read_labels(args.subject) if args.labels else read_image(args.subject, args.series)
         job.console.say(f"read {one_line(image)}")
         tell_history(image.header, job.console)
+        tell_values(image, args.keep_complex, job.console)
         step = f"carried onto {args.onto.name} by {names}, {'nearest voxel' if args.labels else 'linear interpolation'}"
         moved = carried(image, whole, onto, step, args.labels)
         job.console.say(written(write(moved, args.output, on_grid(options, args.onto, moved))))
     if args.jacobian is not None:
-        header = grid.header.noted(f"Jacobian determinant of {names}")
+        header = grid.header.anew(f"Jacobian determinant of {names}")
         jacobian = Image(values=whole.jacobian(onto)[None], geometries=(onto,), header=header)
         job.console.say(written(write(jacobian, args.jacobian, on_grid(options, args.onto, jacobian))))

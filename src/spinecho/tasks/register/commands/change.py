@@ -71,7 +71,7 @@ def run(args: Arguments, job: Job) -> None:
         )
     for warning in found.forward.warnings:
         job.console.warn(warning)
-    header = baseline.header.noted(f"percent of volume gained until {args.followup.name}, by {args.method}")
+    header = baseline.header.anew(f"percent of volume gained until {args.followup.name}, by {args.method}")
     percent = replace(found.percent, header=header)
     for path in args.output:
         write(percent, path, on_grid(WriteOptions(), args.baseline, percent))

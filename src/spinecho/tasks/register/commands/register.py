@@ -24,6 +24,7 @@ from spinecho.tasks.register.carry import (
     move_points,
     on_grid,
     read_labels,
+    tell_values,
 )
 
 if TYPE_CHECKING:
@@ -193,6 +194,7 @@ def finish(
     step = f"registered onto {args.fixed.name} by {registration.method}"
     options = WriteOptions(like=args.like, keep_complex=args.keep_complex)
     if args.output:
+        tell_values(moving, args.keep_complex, job.console)
         moved = carried(moving, transform, fixed.geometry, step)
         for path in args.output:
             job.console.say(written(write(moved, path, on_grid(options, args.fixed, moved))))
@@ -229,7 +231,7 @@ def _write_uncertainty(
     said = {name: settings[name] for name in ("similarity", "smoothness", "voxels") if name in settings}
     with job.console.progress("uncertainty") as bar:
         found = spread(fixed, moving, registration.transform, mask=mask, restarts=Restarts(**said), tell=bar)
-    header = fixed.header.noted("standard deviation of the registration in mm, from restarts")
+    header = fixed.header.anew("standard deviation of the registration in mm, from restarts")
     found = replace(found, header=header)
     job.console.say(written(write(found, path, on_grid(WriteOptions(like=args.like), args.fixed, found))))
 

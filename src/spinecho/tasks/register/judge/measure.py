@@ -96,4 +96,4 @@ def _values(volume: Image) -> Tensor:
 
 
 def _labels(volume: Image) -> Tensor:
-    return volume.values.reshape(volume.geometry.shape).round().int()
+    return volume.values.reshape(volume.geometry.shape).round().long()
