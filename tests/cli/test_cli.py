@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import statistics
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import time
 
 import pytest
 
-from spinecho.cli import main
+from spinecho.cli import frame, main
 from spinecho.core.errors import DataError
 
 FAST = (
@@ -33,7 +32,7 @@ def python(code: str) -> str:
 def test_answers_without_torch_and_within_half_a_second(arguments):
     code = f"""
 import sys, time
-from spinecho.cli import main
+from spinecho.cli import frame, main
 assert main({arguments!r}) == 0
 print("seconds", time.process_time())  # since the interpreter began; wall time where other work does not disturb
 heavy = [m for m in ("torch", "numpy", "scipy", "h5py", "matplotlib") if m in sys.modules]
@@ -73,7 +72,7 @@ def test_list_names_every_method_and_format(capsys):
 
     assert main(["list"]) == 0
     shown = capsys.readouterr().out
-    for name in (*registry.names("recon"), *registry.weights_names("recon"), *format_names()):
+    for name in (*(o.name for task in registry.tasks() for o in registry.offers(task)), *format_names()):
         assert f"  {name} " in shown
 
 
@@ -168,8 +167,7 @@ def test_errors_become_exit_codes(error, code, told, monkeypatch, capsys):
 
 @pytest.mark.parametrize(("command", "do"), [("recon", "--slices"), ("register", "coarser grid")])
 def test_out_of_memory_tells_what_this_command_can_do(command, do, monkeypatch, capsys):
-    module = importlib.import_module(f"spinecho.cli.commands.{command}")
-    monkeypatch.setattr(module, "run", _failing(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")))
+    monkeypatch.setattr(frame, "run", _failing(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")))
     assert main([command]) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("error: there is not enough memory -> ")

@@ -62,6 +62,8 @@ def with_method(kind: type, task: str, method: str, weights: str, given: dict[st
         Values of settings that differ from the defaults.
     """
     offer = registry.offer(task, method)
+    if not registry.has_settings(task, offer.method):
+        return kind
     module = registry.load(task, offer.method)
     file = weights or (offer.weights if offer.learned else None)
     if file:

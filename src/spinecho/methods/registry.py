@@ -107,6 +107,12 @@ def is_learned(task: str, name: str) -> bool:
     return False
 
 
+def has_settings(task: str, name: str) -> bool:
+    """Whether the class `Config` of that file has fields, read without importing it."""
+    configs = [n for n in _parsed(_file(task, name)).body if isinstance(n, ast.ClassDef) and n.name == "Config"]
+    return any(isinstance(statement, ast.AnnAssign) for config in configs for statement in config.body)
+
+
 def learned() -> list[tuple[str, str]]:
     """(task, name) of everything that can be trained."""
     return [(t, n) for t in tasks() for n in names(t) if is_learned(t, n)]

@@ -9,9 +9,6 @@ from spinecho.io.catalogue import known_formats
 from spinecho.io.transform.suffix import SUFFIXES
 from spinecho.methods import registry
 
-TASKS = {"recon": ("reconstruction", "recon"), "register": ("registration", "register")}
-"""What each task's methods are called, and the command that runs them."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
@@ -25,9 +22,9 @@ def run(arguments: Sequence[str]) -> int:
         from spinecho.cli.parse import parse
 
         parse(Arguments, "list", __doc__ or "", arguments)
-    for task, (what, command) in TASKS.items():
-        offers = registry.offers(task)
-        print(f"{what} methods (spinecho {command} --method NAME; options: spinecho {command} --method NAME --help)")
+    for task in registry.tasks():
+        offers, what = registry.offers(task), registry.task_named(task).WHAT
+        print(f"{what} methods (spinecho {task} --method NAME; options: spinecho {task} --method NAME --help)")
         width = max((len(o.name) for o in offers), default=0)
         for o in offers:
             print(f"  {o.name:<{width}}  {o.summary}{_state(task, o)}")
