@@ -138,7 +138,7 @@ def test_help_of_registration_says_what_is_done_by_default(capsys):
 
 
 def _failing(error):
-    def run(arguments):
+    def run(*arguments):
         raise error
 
     return run

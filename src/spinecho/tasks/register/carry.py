@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from spinecho.core.errors import DataError
-from spinecho.io.atomic import check_place
-from spinecho.io.options import WriteOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +18,6 @@ if TYPE_CHECKING:
 
 World = Literal["fixed", "moving"]
 _LARGEST_LABEL = 2**24
-_PACKED = (".nii.gz", ".mrd.h5", ".nii", ".mgz", ".mgh", ".h5", ".hdf5")
 
 
 def carried(image: Image, transform: Transform, onto: Geometry, step: str, labels: bool = False) -> Image:
@@ -84,77 +80,6 @@ def move_points(source: Path, ras: bool, world: World, transform: Transform, tar
     other = "moving" if world == "fixed" else "fixed"
     write_points(points, way(torch.from_numpy(points.places)).numpy(), other, target)
     return f"wrote {target}: {len(points.places)} points, from the {world} image's world to the {other} image's"
-
-
-def beside(output: Path, source: Path, suffix: str = "") -> Path:
-    """Where what is carried along goes: `moved.nii.gz` and `seg.nii.gz` make `moved_seg.nii.gz`.
-
-    Parameters
-    ----------
-    suffix
-        Of the new file; empty: as the output, or .nii.gz where that is a folder.
-    """
-    ending = next((s for s in _PACKED if output.name.lower().endswith(s)), output.suffix)
-    stem = output.name[: len(output.name) - len(ending)] if ending else output.name
-    image = ending if ending in (".nii.gz", ".nii", ".mgz", ".mgh") else ".nii.gz"
-    return output.with_name(f"{stem}_{stem_of(source)}{suffix or image}")
-
-
-def stem_of(path: Path) -> str:
-    """A file's name without what says its format."""
-    ending = next((s for s in _PACKED if path.name.lower().endswith(s)), path.suffix)
-    return path.name[: len(path.name) - len(ending)] if ending else path.name
-
-
-def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
-    """Refuse outputs that cannot be written, are inputs, or would overwrite each other.
-
-    Raises
-    ------
-    DataError
-        Names the first such output.
-    """
-    seen: set[Path] = set()
-    for path in outputs:
-        if any(path.exists() and other.exists() and path.samefile(other) for other in inputs):
-            raise DataError("it is an input", do="choose another name for the output", file=path)
-        if path.absolute() in seen:
-            raise DataError("two outputs have this name", do="give each a name of its own", file=path)
-        seen.add(path.absolute())
-        check_place(path)
-
-
-def check_name(path: Path, what: str, *suffixes: str) -> None:
-    """Refuse a file for a report or a table that is called otherwise, or is a folder.
-
-    Raises
-    ------
-    DataError
-        Says which names would do.
-    """
-    if path.is_dir():
-        raise DataError(f"it is a folder, the {what} is a file", do="add a file name", file=path)
-    if path.suffix.lower() not in suffixes:
-        raise DataError(f"the {what} is called {path.name}", do=f"give a name that ends in {suffixes[0]}")
-
-
-def check_inputs(paths: Sequence[Path]) -> None:
-    """Refuse inputs that are not there, before anything is imported or read."""
-    for path in paths:
-        if not path.exists():
-            raise DataError("there is no such file", do="check the path", file=path)
-
-
-def check_series(paths: Sequence[Path], *series: str | None) -> None:
-    """Refuse the choice of a series where no input is a folder that could hold several."""
-    if any(s is not None for s in series) and not any(path.is_dir() for path in paths):
-        raise DataError("--series means nothing: no input is a DICOM folder", do="leave it out")
-
-
-def on_grid(write: WriteOptions, file: Path, image: Image) -> WriteOptions:
-    """The options with the file on whose grid the image lies; several channels are kept apart."""
-    keep = write.keep_complex or (image.values.shape[-4] > 1 and not image.values.is_complex())
-    return replace(write, grid_of=file, keep_complex=keep)
 
 
 def _integers(image: Image) -> Tensor:

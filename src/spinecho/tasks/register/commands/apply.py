@@ -22,17 +22,8 @@ from spinecho.core.job import Job
 from spinecho.core.option import OUTPUT, Option
 from spinecho.io.catalogue import check_suffix
 from spinecho.io.options import WriteOptions
-from spinecho.tasks.register.carry import (
-    World,
-    carried,
-    check_inputs,
-    check_outputs,
-    check_series,
-    move_points,
-    on_grid,
-    read_labels,
-    tell_values,
-)
+from spinecho.io.outputs import check_inputs, check_outputs, check_series, on_grid
+from spinecho.tasks.register.carry import World, carried, move_points, read_labels, tell_values
 
 if TYPE_CHECKING:
     from spinecho.core.transform import Transform

@@ -13,7 +13,8 @@ from spinecho.core.job import Job
 from spinecho.core.option import OUTPUTS, POSITIONAL
 from spinecho.io.catalogue import check_suffix
 from spinecho.io.options import WriteOptions
-from spinecho.tasks.register.carry import check_inputs, check_name, check_outputs, check_series, on_grid, read_labels
+from spinecho.io.outputs import check_inputs, check_name, check_outputs, check_series, on_grid
+from spinecho.tasks.register.carry import read_labels
 
 if TYPE_CHECKING:
     from spinecho.tasks.register.change import Change, RegionChange

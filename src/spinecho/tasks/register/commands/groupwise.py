@@ -12,7 +12,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.job import Job
 from spinecho.core.option import OUTPUTS, Option
 from spinecho.io.catalogue import check_suffix
-from spinecho.tasks.register.carry import check_inputs, check_outputs, check_series, stem_of
+from spinecho.io.outputs import check_inputs, check_outputs, check_series, stem_of
 
 if TYPE_CHECKING:
     from spinecho.tasks.register.cohort.groupwise import Cohort, Plan, Round

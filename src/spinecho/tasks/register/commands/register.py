@@ -13,19 +13,8 @@ from spinecho.core.job import Job
 from spinecho.core.option import OUTPUTS, POSITIONAL, REPEATED
 from spinecho.io.catalogue import check_suffix
 from spinecho.io.options import WriteOptions
-from spinecho.tasks.register.carry import (
-    World,
-    beside,
-    carried,
-    check_inputs,
-    check_name,
-    check_outputs,
-    check_series,
-    move_points,
-    on_grid,
-    read_labels,
-    tell_values,
-)
+from spinecho.io.outputs import beside, check_inputs, check_name, check_outputs, check_series, on_grid
+from spinecho.tasks.register.carry import World, carried, move_points, read_labels, tell_values
 
 if TYPE_CHECKING:
     from spinecho.core.image import Image
