@@ -258,9 +258,9 @@ def test_kooshballs_and_reversed_components() -> None:
         np.testing.assert_array_equal(got[0], points)
     assert is_radial(got)
     _, n, unit = in_cycles_per_fov(got)
-    assert (n, unit) == (16, "cycles per field of view")
+    assert (n, unit) == ((16, 16, 16), "cycles per field of view")
     scaled, n, unit = in_cycles_per_fov(got / 16)
-    assert (n, unit) == (16, "cycles per pixel")
+    assert (n, unit) == ((16, 16, 16), "cycles per pixel")
     np.testing.assert_allclose(scaled, got, rtol=1e-12)
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mrd_files import grid_lines, header, line, save
 
 from spinecho.cli import main
 from spinecho.core.kspace import KSpace
 from spinecho.io import cfl_file
+from spinecho.io.array.traj import covered
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import read
 from spinecho.io.write import write
@@ -129,6 +131,19 @@ def test_through_mrd_and_our_own(tmp_path: Path, suffix: str) -> None:
         assert_alike(recon(tmp_path, f"{name}.{suffix}"), wanted)
 
 
+@pytest.mark.parametrize("fov_mm", [(5.0, 280.0, 180.0), (5.0, 180.0, 280.0)])
+def test_foreign_mrd(tmp_path: Path, fov_mm: tuple[float, float, float]) -> None:
+    """More spokes than the matrix has lines: they are counted by the same counter, and widen nothing."""
+    sizes = SIZES["rectangular"]
+    points, cartesian = path(sizes, "spokes"), signal(grid(sizes), sizes)
+    head = {"matrix": sizes[::-1], "fov_mm": fov_mm}
+    save(tmp_path / "grid.h5", header(**head), grid_lines(cartesian))
+    each = zip(signal(points, sizes)[:, 0].swapaxes(0, 1), points[0].astype(np.float32), strict=True)
+    lines = [line(y, traj=k[:, :2], kspace_encode_step_1=i) for i, (y, k) in enumerate(each)]
+    save(tmp_path / "scan.h5", header(**head, trajectory="radial"), lines)
+    assert_alike(recon(tmp_path, "scan.h5"), recon(tmp_path, "grid.h5"))
+
+
 def test_lines_are_not_called_spokes(tmp_path: Path) -> None:
     """Straight readouts that pass by the centre are not radial: the ramp would weigh them wrongly."""
     sizes = SIZES["square"]
@@ -137,6 +152,43 @@ def test_lines_are_not_called_spokes(tmp_path: Path) -> None:
         save_pair(tmp_path / kind, signal(points, sizes), points)
         scan = read(tmp_path / f"{kind}.cfl", ReadOptions(traj=tmp_path / f"{kind}_traj.cfl"))
         assert isinstance(scan, KSpace) and scan.encoding.trajectory == called
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--readout", "y"), "--readout"),
+        (("--domain", "coil-images"), "--domain"),
+        (("--mask", "m.cfl"), "--mask"),
+    ],
+)
+@pytest.mark.parametrize("scan", ["s.cfl", "s.npy"])
+def test_what_means_nothing_along_a_trajectory(
+    tmp_path: Path, scan: str, words: tuple[str, str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = path(SIZES["square"], "spokes")
+    samples = signal(points, SIZES["square"])
+    save_pair(tmp_path / "s", samples, points)
+    np.save(tmp_path / "s.npy", samples[:, 0])
+    np.save(tmp_path / "s_traj.npy", points[0])
+    traj = str(tmp_path / scan.replace("s.", "s_traj."))
+    axes = ("--axes", "coil k1 k0") if scan.endswith("npy") else ()
+    command = ["recon", str(tmp_path / scan), "--traj", traj, *axes, *words, "-o", str(tmp_path / "o.npy")]
+    assert main(command) == 2
+    assert f"{said} means nothing along a trajectory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("reach", "n_spokes", "matrix"),
+    [((31.5, 31.5), 2, (64, 64)), ((32, 32), 1, (64, 64)), ((32, 16), 30, (64, 32)), ((16, 32), 200, (32, 64))],
+)
+def test_few_spokes_cover_the_whole_disc(reach: tuple[float, float], n_spokes: int, matrix: tuple[int, int]) -> None:
+    angle = np.pi * np.arange(n_spokes) / n_spokes + 0.3 * (n_spokes < 3)
+    radius = np.linspace(-1, 1, 65)
+    spokes = np.stack([radius * reach[0] * np.cos(angle)[:, None], radius * reach[1] * np.sin(angle)[:, None]], -1)
+    points = np.zeros((1, n_spokes, 65, 3))
+    points[..., :2], points[..., 2] = spokes, 1e-6
+    assert covered(points) == (1, *matrix[::-1])
 
 
 def bart(folder: Path, *words: str) -> None:

@@ -7,6 +7,7 @@ owner stores it, so its geometry says which internal axis runs along the picture
 
 - k-space: of k1 and k0, the one named first runs down the rows of the picture, the other along its columns
   ("slice coil k0 k1" shows the readout vertically); k2 and slice count slices;
+- samples along a trajectory: the same, with kx for k0 and ky for k1: the image lies as that of a Cartesian scan;
 - images: y runs down, x runs right, whatever their order in the array; `readout` only says which of them is k0.
 
 `picture_geometry` makes that geometry (its directions are a permutation of the axes), `Image.as_stored` undoes the

@@ -26,7 +26,7 @@ from spinecho.io.array.write import write as write
 from spinecho.io.axes import IMAGE, KSPACE, arranged, batch_axes, parse_axes, rows_are_readout, suggestion
 from spinecho.io.hdf5 import MAGIC
 from spinecho.io.mrd.groups import is_mrd
-from spinecho.io.options import ReadOptions, refuse_idle
+from spinecho.io.options import ReadOptions, refuse_along_trajectory, refuse_idle
 from spinecho.ops.fourier import fft
 
 SUFFIXES = (".npy", ".npz", ".mat", ".h5")
@@ -74,7 +74,7 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
     variable, traj = _chosen(path, options)
     names = _names(variable, traj, options, path)
     picture = array_kspace.Picture(
-        transposed=traj is None and rows_are_readout(names, options.readout),
+        transposed=rows_are_readout(names, options.readout),
         n_slices=None,
         first_slice=options.slices[0] if options.slices else 0,
         voxel_mm=options.voxel_mm,
@@ -137,6 +137,8 @@ def _is_part(points: tuple[int, ...], samples: tuple[int, ...]) -> bool:
 def _names(variable: Variable, traj: Variable | None, options: ReadOptions, path: Path) -> tuple[str, ...]:
     """Axes as given, or the only reading that an array without names has: 2-D complex is k1 k0, 2-D real an image."""
     shape = variable.shape
+    if traj is not None:
+        refuse_along_trajectory(options)
     if options.axes is not None:
         n_given = len(options.axes.replace(",", " ").split())
         at = None if variable.is_complex else array_samples.pair(shape, n_given)

@@ -16,6 +16,7 @@ from spinecho.ops.fourier import fft, ifft
 from spinecho.ops.sampling import centre_crop
 
 Array = np.ndarray[Any, np.dtype[Any]]
+CARTESIAN = ("cartesian", "epi")
 _MOST_WIDENED = 4
 
 
@@ -69,6 +70,9 @@ class Extents:
 def find_grid(lines: Lines, space: EncodingSpace, centre: Matrix | None = None) -> Grid:
     """The grid that the header describes, corrected where the lines do not fit it.
 
+    Lines along a trajectory have no place on the grid (the first encoding step counts spokes or arms): there it is that
+    of the image alone, and the second step counts the partitions of planar trajectories.
+
     Parameters
     ----------
     centre
@@ -83,6 +87,8 @@ def find_grid(lines: Lines, space: EncodingSpace, centre: Matrix | None = None) 
     wanted = space.encoded.matrix or (0, 0, int(lines.heads["number_of_samples"].max()))
     if space.encoded.matrix is None:
         notes.append("the header has no matrix size: taken from the lines")
+    if space.trajectory not in CARTESIAN:
+        return _image_grid(lines, space, wanted, notes)
     nz, shift_z = _phase_axis(lines, 2, wanted[0], space, notes, centre and centre[0])
     ny, shift_y = _phase_axis(lines, 1, wanted[1], space, notes, centre and centre[1])
     nx = wanted[2] if centre else _width(extents(lines, wanted[2]), wanted[2])
@@ -101,6 +107,21 @@ def find_grid(lines: Lines, space: EncodingSpace, centre: Matrix | None = None) 
         fov_mm=fov,
         notes=tuple(notes),
     )
+
+
+def _image_grid(lines: Lines, space: EncodingSpace, wanted: Matrix, notes: list[str]) -> Grid:
+    """The grid of an image whose lines follow trajectories; square where the header has no matrix."""
+    nz, shift_z = max(1, wanted[0]), 0
+    if lines.heads["trajectory_dimensions"].max() == 2:
+        nz, shift_z = _phase_axis(lines, 2, wanted[0], space, notes, None)
+    nx = wanted[2]
+    fov, kept = _readout_fov(space, nx, nx)
+    if fov and nz == 1 and space.recon.fov_mm:
+        fov = (space.recon.fov_mm[0], fov[1], fov[2])
+    if kept < nx:
+        notes.append(f"the encoded field of view is {nx} pixels wide, the image's {kept}")
+    shift = (shift_z, 0)
+    return Grid(matrix=(nz, wanted[1] or nx, nx), n_readout=kept, shift=shift, fov_mm=fov, notes=tuple(notes))
 
 
 def _readout_fov(space: EncodingSpace, nx: int, header_nx: int) -> tuple[Triple | None, int]:

@@ -16,7 +16,7 @@ from spinecho.core.header import Header
 from spinecho.core.kspace import KSpace
 from spinecho.io.mrd.calibration import calibration, noise_covariance
 from spinecho.io.mrd.geometry import UNKNOWN, geometries
-from spinecho.io.mrd.grid import Grid, find_grid, place
+from spinecho.io.mrd.grid import CARTESIAN, Grid, find_grid, place
 from spinecho.io.mrd.lines import open_table
 from spinecho.io.mrd.own import TARGET, load, own_facts, unoriented
 from spinecho.io.mrd.path import OWN_UNIT, along_path
@@ -25,7 +25,6 @@ from spinecho.io.mrd.xml import Matrix, ScanHeader
 from spinecho.io.options import ReadOptions
 
 Array = np.ndarray[Any, np.dtype[Any]]
-_CARTESIAN = ("cartesian", "epi")
 _SHAPES: dict[str, Literal["radial", "spiral"]] = {"radial": "radial", "goldenangle": "radial", "spiral": "spiral"}
 
 
@@ -95,7 +94,7 @@ def _samples(
         recon_fov_mm=space.recon.fov_mm or grid.fov_mm,
         centre=None if centre == tuple(n // 2 for n in grid.cropped) else centre,
         acceleration=space.acceleration,
-        trajectory="cartesian" if space.trajectory in _CARTESIAN else _SHAPES.get(space.trajectory, "other"),
+        trajectory="cartesian" if space.trajectory in CARTESIAN else _SHAPES.get(space.trajectory, "other"),
     )
     if encoding.trajectory != "cartesian":
         fov_x = space.encoded.fov_mm[2] if space.encoded.fov_mm else 0.0
