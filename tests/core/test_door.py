@@ -39,9 +39,9 @@ def test_what_is_near(tmp_path: Path, name: str, near: str) -> None:
 
 
 def test_nothing_is_near(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such file -> check the path$"):
+    with pytest.raises(DataError, match=r"no such file -> check the path$"):
         check_present(tmp_path / "scan.h5")
-    with pytest.raises(DataError, match="there is no folder .*away"):
+    with pytest.raises(DataError, match=r"there is no folder .*away"):
         check_present(tmp_path / "away" / "scan.h5")
 
 

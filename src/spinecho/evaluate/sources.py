@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from spinecho.core.door import check_present
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
@@ -127,8 +128,7 @@ def case_list(path: Path) -> list[Source]:
     DataError
         Names the entry and what is wrong with it.
     """
-    if not path.exists():
-        raise DataError("there is no such file", do="check the path", file=path)
+    check_present(path)
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spinecho.core.door import near
 from spinecho.core.errors import DataError
+from spinecho.io.cfl_file import full_name
 from spinecho.sim.splits import Part, split
 
 _HELD_OUT = 10
@@ -52,8 +54,9 @@ def cases(path: Path, part: Part) -> list[Case]:
     DataError
         If there is no such path, or no file in it that could be read.
     """
+    path = full_name(path)
     if not path.exists():
-        raise DataError("there is no such file or folder", do="check the path", file=path)
+        raise DataError("there is no such file or folder", do=near(path), file=path)
     files = _files(path)
     if not files:
         raise DataError(f"it holds no files that end with {' '.join(_SUFFIXES)}", do="check the path", file=path)

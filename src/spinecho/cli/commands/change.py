@@ -89,6 +89,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def check(args: Arguments) -> None:
     """Refuse what cannot be read or written, before the work is done."""
+    from spinecho.io.cfl_file import full_name
+
     outputs = [*args.output, *([args.table] if args.table else []), *([args.report] if args.report else [])]
     inputs = [args.baseline, args.followup, *([args.labels] if args.labels else [])]
     if not outputs and args.labels is None:
@@ -98,7 +100,7 @@ def check(args: Arguments) -> None:
     if args.restarts < 0:
         raise DataError(f"--restarts {args.restarts}", do="give 0 or more")
     check_inputs(inputs)
-    if args.baseline.samefile(args.followup):
+    if full_name(args.baseline).samefile(full_name(args.followup)):
         raise DataError("both visits are the same file", do="give two images", file=args.followup)
     if "rigid" in (args.method, method_settings(args).get("kind")):
         raise DataError("a rigid transform changes no volume", do="take a deformable --method")

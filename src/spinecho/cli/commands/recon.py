@@ -14,6 +14,7 @@ import tyro
 
 from spinecho.cli.parse import Writing, method_settings, parse, value_of, with_settings
 from spinecho.cli.progress import progress
+from spinecho.core.door import check_present
 from spinecho.core.errors import DataError
 from spinecho.io.atomic import check_place
 from spinecho.io.catalogue import check_suffix
@@ -94,6 +95,7 @@ def _with_options_of(method: str, weights: str) -> type[Arguments]:
 
 def check_outputs(args: Arguments) -> None:
     """Refuse what cannot be written, and a method without its weights, before the work is done."""
+    from spinecho.io.cfl_file import full_name
     from spinecho.methods import registry
 
     offer = registry.offer(args.method)
@@ -101,12 +103,12 @@ def check_outputs(args: Arguments) -> None:
         offer.trained()
     if not args.output and args.report is None:
         raise DataError("there is no output", do="say where the image goes: -o brain.nii.gz")
-    if not args.scan.exists():
-        raise DataError("there is no such file", do="check the path", file=args.scan)
+    scan = full_name(args.scan)
+    check_present(scan)
     for path in args.output:
         check_suffix(path, "image")
     for path in (*args.output, *([args.report] if args.report else [])):
-        if path.exists() and path.samefile(args.scan):
+        if path.exists() and full_name(path).samefile(scan):
             raise DataError("it is the input itself", do="choose another name for the output", file=path)
         check_place(path)
 

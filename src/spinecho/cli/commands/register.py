@@ -163,6 +163,7 @@ def beside_output(args: Arguments) -> tuple[list[Path], list[Path]]:
 
 def check(args: Arguments, method: str) -> None:
     """Refuse what cannot be read or written, before the work is done."""
+    from spinecho.io.cfl_file import full_name
     from spinecho.io.points import read_points
     from spinecho.io.transform.suffix import check_transform_output, inverse_path
 
@@ -171,7 +172,7 @@ def check(args: Arguments, method: str) -> None:
         raise DataError("there is no output", do="say where the result goes: -o moved.nii.gz --transform t.h5")
     inputs = [args.fixed, args.moving, *([args.mask] if args.mask else []), *args.labels, *args.points]
     check_inputs(inputs)
-    if args.fixed.samefile(args.moving):
+    if full_name(args.fixed).samefile(full_name(args.moving)):
         raise DataError("fixed and moving are the same file", do="give two images", file=args.moving)
     images = [*args.output, *([args.uncertainty] if args.uncertainty else [])]
     for path in images:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from spinecho.core.door import check_present
 from spinecho.core.errors import DataError
 from spinecho.io.hdf5 import MAGIC, as_complex, dataset, open_h5, read_dataset
 from spinecho.io.limits import check_expansion, check_memory
@@ -50,6 +51,7 @@ def variables(path: Path) -> list[Variable]:
     DataError
         If the file is damaged, or holds objects (pickles) instead of numbers.
     """
+    check_present(path)
     with path.open("rb") as f:
         head = f.read(520)
     try:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from spinecho.core.door import check_head, check_present
 from spinecho.core.errors import DataError
 from spinecho.io.limits import HARMLESS, check_expansion
 
@@ -34,6 +35,7 @@ def series_headers(path: Path) -> list[Any]:
     DataError
         If there is no magnetic resonance image, several series, the same image twice, or a file is no DICOM.
     """
+    check_present(path)
     paths = [path] if path.is_file() else [f for f in _files(path) if _has_mark(_head(f))]
     found = [ds for f in paths if _is_image(ds := _named(f))]
     if not found:
@@ -138,7 +140,10 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(132)
+        head = file.read(132)
+    if path.suffix.lower() in ("", ".dcm", ".dicom", ".ima") or path.suffix[1:].isdecimal():
+        check_head(path, head)
+    return head
 
 
 def _has_mark(head: bytes) -> bool:

@@ -191,8 +191,6 @@ def _full_shape(shape: tuple[int, ...], variable: Variable, names: tuple[str, ..
 
 def _only_array(path: Path) -> np.ndarray:
     """The array in a mask's file."""
-    if not path.is_file():
-        raise DataError("there is no such file", do="check the path given with --mask", file=path)
     found = [v for v in variables(path) if v.shape]
     return (found[0] if len(found) == 1 else pick(found, None, path)).read(())
 
