@@ -91,9 +91,9 @@ def test_a_field_by_its_name(tmp_path: Path, maker: Maker) -> None:
     path = maker(tmp_path, content)
     for key, factor in (("data.kspace", 1), ("data/kspace", 1), ("data.deep.er.kspace", 2), ("er.kspace", 2)):
         np.testing.assert_array_equal(scan(path, key).samples[:, 0], factor * K.transpose(2, 1, 0))
-    with pytest.raises(DataError, match=r"'kspace' fits several.*data.kspace.*data.deep.er.kspace"):
+    with pytest.raises(DataError, match=r"'kspace' fits several arrays: data.*deep.er.kspace .*--key data.kspace$"):
         scan(path, "kspace")
-    with pytest.raises(DataError, match=r"holds 3 arrays: .*data.kspace \(16, 12, 4\) complex.*--key data.kspace"):
+    with pytest.raises(DataError, match=r"holds 3 arrays: .*data.kspace \(16, 12, 4\) complex.*--key data.kspace$"):
         scan(path)
     with pytest.raises(DataError, match=r"no variable 'ksapce'"):
         scan(path, "ksapce")
@@ -108,7 +108,10 @@ def test_the_only_field_that_fits(tmp_path: Path, maker: Maker) -> None:
     for key, found in (("data", "'data' is no array but holds some"), ("absent.kspace", "no variable 'absent.kspace'")):
         with pytest.raises(DataError, match=found) as error:
             scan(path, key)
-        assert "--key data.kspace" in error.value.do and "kspace (16, 12, 4) complex" in error.value.found
+        assert (
+            "--key data.kspace" in error.value.do.replace("/", ".")
+            and "kspace (16, 12, 4) complex" in error.value.found
+        )
 
 
 @pytest.mark.parametrize("maker", [v5, v7])
@@ -177,6 +180,6 @@ def test_from_the_command_line(tmp_path: Path, maker: Maker, capsys: pytest.Capt
     path = maker(tmp_path, {"data": {"kspace": K, "calib": K[:8]}})
     words = ["--axes", "k0 k1 coil", "-o", str(tmp_path / "o.npy")]
     assert main(["recon", str(path), *words]) == 2
-    assert "--key data.kspace" in capsys.readouterr().err
+    assert "--key data.kspace" in capsys.readouterr().err.replace("data/", "data.")
     assert main(["recon", str(path), "--key", "data.kspace", *words]) == 0
     assert np.load(tmp_path / "o.npy").shape == (16, 12)

@@ -21,7 +21,8 @@ from spinecho.io.array import kspace as array_kspace
 from spinecho.io.array import own as array_own
 from spinecho.io.array import samples as array_samples
 from spinecho.io.array import traj as array_traj
-from spinecho.io.array.file import Variable, pick, variables
+from spinecho.io.array.file import contents, variables
+from spinecho.io.array.variable import Variable, pick
 from spinecho.io.array.write import write as write
 from spinecho.io.axes import IMAGE, KSPACE, arranged, batch_axes, parse_axes, rows_are_readout, suggestion
 from spinecho.io.hdf5 import MAGIC
@@ -106,11 +107,11 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
 
 def _chosen(path: Path, options: ReadOptions) -> tuple[Variable, Variable | None]:
     """The variable with the samples, and the one with the trajectory if there is one."""
-    found = variables(path)
+    found = contents(path)
     if options.traj is not None:
         others = variables(options.traj)
         return pick(found, options.key, path), pick(others, None, options.traj)
-    lone = [v for v in found if v.name.lower() in _TRAJ_NAMES and len(v.shape) >= 2]
+    lone = [v for v in found if v.parts and v.parts[-1].lower() in _TRAJ_NAMES and len(v.shape) >= 2]
     rest = [v for v in found if v not in lone]
     if options.domain == "kspace" and len(lone) == 1 and rest:
         data = pick(rest, options.key, path)
