@@ -42,6 +42,8 @@ def laid_out(array: np.ndarray, names: Sequence[str], sizes: Sequence[int]) -> n
 
 def _with_components(array: np.ndarray) -> list[np.ndarray]:
     """Readings of an array as (component, ...)."""
+    if array.dtype.kind == "c" and 3 in (array.shape[0], array.shape[-1]) and not np.imag(array).any():
+        array = np.real(array)  # BART's trajectories, out of its files
     if array.dtype.kind == "c":
         return [np.stack([np.real(array), np.imag(array)])]
     readings = [np.moveaxis(array, -1, 0)] if array.shape[-1] in (2, 3) else []

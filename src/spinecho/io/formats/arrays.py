@@ -21,10 +21,11 @@ from spinecho.io.array import kspace as array_kspace
 from spinecho.io.array import own as array_own
 from spinecho.io.array import samples as array_samples
 from spinecho.io.array import traj as array_traj
+from spinecho.io.array.ask import question
 from spinecho.io.array.file import contents, variables
 from spinecho.io.array.variable import Variable, pick
 from spinecho.io.array.write import write as write
-from spinecho.io.axes import IMAGE, KSPACE, arranged, batch_axes, parse_axes, rows_are_readout, suggestion
+from spinecho.io.axes import IMAGE, KSPACE, arranged, batch_axes, parse_axes, rows_are_readout
 from spinecho.io.hdf5 import MAGIC
 from spinecho.io.mrd.groups import is_mrd
 from spinecho.io.options import ReadOptions, refuse_along_trajectory, refuse_idle
@@ -160,14 +161,7 @@ def _names(variable: Variable, traj: Variable | None, options: ReadOptions, path
         return ("k1", "k0") if options.domain == "kspace" else ("y", "x")
     is_image = options.domain == "coil-images" or not (variable.is_complex or shape[-1] == 2)
     named = shape if variable.is_complex or is_image else shape[:-1]
-    axes = suggestion(named, image=is_image, non_cartesian=traj is not None)
-    key = f" --key {options.key}" if options.key else ""
-    domain = " --domain coil-images" if options.domain == "coil-images" else ""
-    raise DataError(
-        f"an array of shape {shape} {variable.dtype} can be read in several ways",
-        do=f'name its axes: spinecho recon {path.name}{key} --axes "{axes}"{domain} '
-        f"(the names are coil k2 k1 k0, or z y x for images, and slice time contrast average repetition)",
-    )
+    raise question(variable, named, traj, options, path, image=is_image and not variable.is_complex)
 
 
 def _part(variable: Variable, names: tuple[str, ...], options: ReadOptions) -> tuple[slice, ...]:
