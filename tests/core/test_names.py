@@ -14,7 +14,7 @@ from spinecho.core.names import told_apart
     [
         (["/s/a/1.dcm", "/s/b/2.dcm"], ["1.dcm", "2.dcm"]),
         (["/s/a/0.dcm", "/s/b/0.dcm"], ["a/0.dcm", "b/0.dcm"]),
-        (["/s/a/x/0.dcm", "/s/b/x/0.dcm", "/s/b/x/1.dcm"], ["a/x/0.dcm", "b/x/0.dcm", "b/x/1.dcm"]),
+        (["/s/a/x/0.dcm", "/s/b/x/0.dcm", "/s/b/x/1.dcm"], ["a/x/0.dcm", "b/x/0.dcm", "1.dcm"]),
         (["0.dcm", "x/0.dcm"], ["0.dcm", "x/0.dcm"]),
         (["/s/0.dcm", "/s/0.dcm"], ["0.dcm", "0.dcm"]),
         (["/s/a/0.dcm", "/s/a/0.dcm", "/s/b/0.dcm"], ["a/0.dcm", "a/0.dcm", "b/0.dcm"]),

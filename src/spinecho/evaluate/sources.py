@@ -15,6 +15,7 @@ from spinecho.core.door import check_present
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
+from spinecho.core.names import told_apart
 from spinecho.evaluate.truth import Source
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import find_format, read, slice_count
@@ -69,6 +70,7 @@ def sources(data: Sequence[str], options: ReadOptions, sim: SimOptions = SimOpti
         If there is no such file, a list is not understood, or nothing is left.
     """
     found: list[Source] = []
+    files: dict[int, Path] = {}
     for item in data:
         name, _, number = item.partition(":")
         path = Path(item)
@@ -81,7 +83,10 @@ def sources(data: Sequence[str], options: ReadOptions, sim: SimOptions = SimOpti
         elif path.is_dir():
             found += _folder(path, options)
         else:
+            files[len(found)] = path
             found.append(from_file(path, options))
+    for i, name in zip(files, told_apart(list(files.values())), strict=True):
+        found[i] = replace(found[i], name=name)
     if not found:
         raise DataError(f"there is no raw data in {' '.join(data)}", do="give files, or folders that hold some")
     return tuple(found)

@@ -15,6 +15,7 @@ from spinecho.cli.carry import check_inputs, check_outputs, stem_of
 from spinecho.cli.parse import method_settings, parse_registration
 from spinecho.cli.progress import progress
 from spinecho.core.errors import DataError
+from spinecho.core.names import told_apart
 from spinecho.io.catalogue import check_suffix
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def work(args: Arguments) -> None:
     if args.transforms is not None:
         _write_transforms(args.transforms, images, cohort)
     for i, warning in cohort.warnings:
-        print(f"warning: {images[i].name}: {warning}", file=sys.stderr)
+        print(f"warning: {told_apart(images)[i]}: {warning}", file=sys.stderr)
     cohort.files.remove()
     print(f"{time.perf_counter() - begin:.2f} s in all")
 

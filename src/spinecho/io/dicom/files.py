@@ -12,6 +12,7 @@ from typing import Any
 
 from spinecho.core.door import check_head, check_present
 from spinecho.core.errors import DataError
+from spinecho.core.names import told_apart
 from spinecho.io.limits import HARMLESS, check_expansion
 
 _DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -49,7 +50,8 @@ def series_headers(path: Path) -> list[Any]:
     for ds in found:
         twin = seen.setdefault(str(ds.get("SOPInstanceUID", ds.filename)), ds)
         if twin is not ds:
-            raise DataError(f"{_name(twin)} and {_name(ds)} are the same image", do="remove one of them")
+            pair = " and ".join(told_apart([Path(str(d.filename)) for d in (twin, ds)]))
+            raise DataError(f"{pair} are the same image", do="remove one of them")
     return found
 
 
@@ -127,7 +129,9 @@ def _check_one_series(found: list[Any]) -> None:
         series[str(ds.get("SeriesInstanceUID", ""))].append(ds)
     if len(series) > 1:
         title = lambda ds: ds.get("SeriesDescription") or ds.get("ProtocolName") or "unnamed"  # noqa: E731
-        listed = "; ".join(f"{title(s[0])}: {len(s)} files like {_name(s[0])}" for s in list(series.values())[:6])
+        some = list(series.values())[:6]
+        names = told_apart([Path(str(s[0].filename)) for s in some])
+        listed = "; ".join(f"{title(s[0])}: {len(s)} files like {n}" for s, n in zip(some, names, strict=True))
         raise DataError(f"the folder holds {len(series)} series ({listed})", do="put each into a folder of its own")
 
 

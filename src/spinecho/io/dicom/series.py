@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry, stack
+from spinecho.core.names import told_apart
 from spinecho.io.dicom.files import parse, quiet
 from spinecho.io.dicom.frames import Frame, frames_of
 from spinecho.io.limits import check_expansion, check_memory
@@ -118,16 +119,17 @@ def _check_alike(frames: list[Frame]) -> None:
     for f in frames:
         if f.axes is None or f.position is None or first.axes is None:
             raise DataError(f"{f.file.name} does not say where it lies", do="export the series again, with positions")
+        one, this = told_apart([first.file, f.file])
         if f.shape != first.shape:
-            found = f"{f.file.name} has {f.shape} rows and columns, {first.file.name} has {first.shape}"
+            found = f"{this} has {f.shape} rows and columns, {one} has {first.shape}"
             raise DataError(found, do="put each stack into a folder of its own")
         if np.abs(f.axes - first.axes).max() > 1e-3:
             raise DataError(
-                f"slice orientations are mixed: {first.file.name} and {f.file.name} are tilted against each other",
+                f"slice orientations are mixed: {one} and {this} are tilted against each other",
                 do="is it a localizer? put each stack into a folder of its own",
             )
         if max(abs(a - b) / b for a, b in zip(f.spacing_mm[:2], first.spacing_mm, strict=False)) > 1e-3:
-            found = f"{f.file.name} has pixels of {f.spacing_mm[:2]} mm, {first.file.name} of {first.spacing_mm[:2]} mm"
+            found = f"{this} has pixels of {f.spacing_mm[:2]} mm, {one} of {first.spacing_mm[:2]} mm"
             raise DataError(found, do="put each stack into a folder of its own")
 
 
@@ -143,7 +145,7 @@ def _places(frames: list[Frame]) -> list[list[Frame]]:
     if len(set(counts)) > 1:
         usual = max(set(counts), key=counts.count)
         odd = next(p for p in places if len(p) != usual)
-        names = ", ".join(f.file.name for f in odd[:4])
+        names = ", ".join(told_apart([f.file for f in odd[:4]]))
         raise DataError(
             f"one slice is there {len(odd)} times ({names}), most are there {usual} times",
             do="remove the doubles, or find what is missing",
@@ -151,7 +153,7 @@ def _places(frames: list[Frame]) -> list[list[Frame]]:
     steps = np.diff([np.asarray(p[0].position) @ normal for p in places])
     if len(steps) > 1 and steps.max() > 1.5 * np.median(steps):
         i = int(steps.argmax())
-        names = f"{places[i][0].file.name} and {places[i + 1][0].file.name}"
+        names = " and ".join(told_apart([places[i][0].file, places[i + 1][0].file]))
         found = f"a slice is missing: {names} are {steps[i]:.2f} mm apart, others {np.median(steps):.2f} mm"
         raise DataError(found, do="copy the series again, whole")
     return places
