@@ -16,7 +16,8 @@ from test_arrays import noise, scan
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 from spinecho.io import cfl_file
-from spinecho.io.array.file import pick, variables
+from spinecho.io.array.file import variables
+from spinecho.io.array.variable import pick
 from spinecho.io.formats import arrays, cfl
 from spinecho.io.likeness import check_likeness
 from spinecho.io.options import ReadOptions, WriteOptions
@@ -71,8 +72,8 @@ def test_variables_are_picked_by_name_or_not_at_all(tmp_path: Path) -> None:
         f["first/k"], f["second/k"], f["scalar"] = noise(4, 4), noise(5, 5), 3.0
     found = variables(path)
     assert pick(found, "second/k", path).shape == (5, 5)
-    for key in ("k", "third"):
-        with pytest.raises(DataError, match=rf"there is no variable '{key}'; the file holds .*first/k \(4, 4\)"):
+    for key, said in (("k", "'k' fits several arrays: "), ("third", "there is no variable 'third'; the file holds .*")):
+        with pytest.raises(DataError, match=rf"{said}first/k \(4, 4\)"):
             pick(found, key, path)
     with pytest.raises(DataError, match=r"holds 2 arrays: .* -> .*: spinecho recon s\.h5 --key second/k"):
         pick(found, None, path)

@@ -23,8 +23,8 @@ from spinecho.io.axes import (
     parse_axes,
     picture_geometry,
     rows_are_readout,
-    suggestion,
 )
+from spinecho.io.guess import guesses
 from spinecho.io.limits import HARMLESS, check_expansion, check_memory, free_memory, human
 from spinecho.io.options import ReadOptions, refuse_idle
 
@@ -58,30 +58,36 @@ def test_axes_without_a_plane_are_refused(text: str) -> None:
         parse_axes(text, (3,) * len(text.split()))
 
 
-@given(shape=st.lists(st.integers(1, 40), min_size=1, max_size=8), image=st.booleans(), bent=st.booleans())
+@given(shape=st.lists(st.integers(1, 40), min_size=1, max_size=8), image=st.booleans(), matlab=st.booleans())
 @settings(max_examples=80, deadline=None)
-def test_what_is_suggested_can_be_said(shape: list[int], image: bool, bent: bool) -> None:
-    if image and len(shape) > 4:
-        shape = shape[:4]
-    words = suggestion(shape, image=image, non_cartesian=bent and not image)
-    assert parse_axes(words, shape) == tuple(words.split())
-    assert set(words.split()) <= set(NAMES)
+def test_what_is_guessed_can_be_said(shape: list[int], image: bool, matlab: bool) -> None:
+    if image and len(shape) > 7:
+        shape = shape[:7]
+    for coil_images in (False, True):
+        found = guesses(shape, image=image and not coil_images, coil_images=coil_images, column_major=matlab)
+        assert found
+        for words in (g.axes for g in found):
+            assert parse_axes(words, shape) == tuple(words.split())
+            assert set(words.split()) <= set(NAMES)
 
 
 @pytest.mark.parametrize(
     ("shape", "options", "words"),
     [
-        ((8, 64, 60), {"non_cartesian": True}, "coil k0 k1"),
-        ((64, 60, 8), {}, "k1 k0 coil"),
-        ((4, 20, 64, 60), {}, "coil slice k1 k0"),
+        ((8, 64, 60), {}, "coil k1 k0"),
+        ((64, 60, 8), {}, "k0 k1 coil"),
+        ((4, 20, 64, 60), {}, "slice coil k1 k0"),
+        ((4, 100, 128, 112), {}, "coil slice k1 k0"),
         ((30, 10, 8, 64, 60), {}, "time slice coil k1 k0"),
         ((20, 64, 60), {"image": True}, "slice y x"),
+        ((64, 60, 20), {"image": True}, "y x slice"),
         ((30, 20, 64, 60), {"image": True}, "time slice y x"),
+        ((64, 60, 8), {"coil_images": True}, "y x coil"),
         ((64,), {}, "k0"),
     ],
 )
-def test_the_shortest_axis_is_taken_for_the_coils(shape: tuple[int, ...], options: dict, words: str) -> None:
-    assert suggestion(shape, **options) == words
+def test_the_likeliest_reading(shape: tuple[int, ...], options: dict, words: str) -> None:
+    assert guesses(shape, **options)[0].axes == words
 
 
 @pytest.mark.parametrize(
@@ -258,9 +264,9 @@ def test_kooshballs_and_reversed_components() -> None:
         np.testing.assert_array_equal(got[0], points)
     assert is_radial(got)
     _, n, unit = in_cycles_per_fov(got)
-    assert (n, unit) == (16, "cycles per field of view")
+    assert (n, unit) == ((16, 16, 16), "cycles per field of view")
     scaled, n, unit = in_cycles_per_fov(got / 16)
-    assert (n, unit) == (16, "cycles per pixel")
+    assert (n, unit) == ((16, 16, 16), "cycles per pixel")
     np.testing.assert_allclose(scaled, got, rtol=1e-12)
 
 

@@ -258,3 +258,36 @@ def test_an_old_file_without_preamble_is_read(tmp_path, series):
     raw = (tmp_path / "old").read_bytes()
     (tmp_path / "old").write_bytes(raw[132:] if raw[128:132] == b"DICM" else raw)
     assert read(tmp_path / "old").values.shape == (1, 1, 7, 9)
+
+
+def _folders(series: Path) -> list[Path]:
+    """The series as some archives export it: each file called 0.dcm, in a folder of its own."""
+    for i, file in enumerate(sorted(series.glob("*.dcm"))):
+        (series / f"f{i}").mkdir()
+        file.rename(series / f"f{i}" / "0.dcm")
+    return sorted(series.glob("f*/0.dcm"))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"SOPInstanceUID": None}, r"f0/0\.dcm and f1/0\.dcm are the same image"),
+        ({"Rows": 4}, r"f1/0\.dcm has .* rows and columns, f0/0\.dcm has"),
+        ({"PixelSpacing": [9, 9]}, r"f1/0\.dcm has pixels of .* mm, f0/0\.dcm of"),
+        ({"ImageOrientationPatient": [0, 1, 0, 0, 0, 1]}, r"f0/0\.dcm and f1/0\.dcm are tilted"),
+        ({"ImagePositionPatient": None}, r"there 2 times \(f0/0\.dcm, f1/0\.dcm\)"),
+        ({"SeriesInstanceUID": "1.2.3"}, r"files like f0/0\.dcm; .* files like f1/0\.dcm"),
+    ],
+)
+def test_files_of_one_name_are_told_apart(series, values, said):
+    first, second, *_ = _folders(series)
+    same = pydicom.dcmread(first)
+    _edit(second, **{k: same[k].value if v is None else v for k, v in values.items()})
+    with pytest.raises(DataError, match=said):
+        read(series)
+
+
+def test_a_gap_between_files_of_one_name(series):
+    _folders(series)[2].unlink()
+    with pytest.raises(DataError, match=r"slice is missing: f[13]/0\.dcm and f[13]/0\.dcm are"):
+        read(series)

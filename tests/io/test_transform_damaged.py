@@ -58,7 +58,7 @@ def test_bytes_that_are_no_text(tmp_path):
         read_transform(path)
     with pytest.raises(DataError, match="there is no such file"):
         read_transform(tmp_path / "absent.h5")
-    with pytest.raises(DataError, match="there is no such file"):
+    with pytest.raises(DataError, match="it is a folder"):
         read_transform(tmp_path)
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import math
+import re
+import tokenize
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import spinecho
 from spinecho.ops.fourier import (
     Fourier,
     centring,
@@ -144,3 +149,17 @@ def test_plain_transforms_with_the_phases_that_centre(n, rng):
     torch.testing.assert_close(b * plain_ifft(a * x, (-1,)), ifft(x, (-1,)))
     torch.testing.assert_close(a.conj() * plain_fft(b.conj() * x, (-1,)), fft(x, (-1,)))
     assert plain_fft(x, ()) is x and plain_ifft(x, ()) is x
+
+
+def test_nothing_else_calls_an_fft():
+    """House rule, also held by ruff (TID251): one place says where k = 0 lies and how transforms are scaled."""
+    house = Path(spinecho.__file__).parent
+    pattern = re.compile(r"\b(torch|np|numpy|scipy)\.(fft|fftpack)\b|from (torch|numpy|scipy)(\.\w+)* import .*\bfft")
+    found = [f.relative_to(house).as_posix() for f in house.rglob("*.py") if pattern.search(_code(f))]
+    assert found == ["ops/fourier.py"]
+
+
+def _code(file: Path) -> str:
+    """A module without its strings and comments."""
+    tokens = tokenize.generate_tokens(io.StringIO(file.read_text(encoding="utf-8")).readline)
+    return " ".join(t.string for t in tokens if t.type not in (tokenize.STRING, tokenize.COMMENT)).replace(" . ", ".")

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from spinecho.core.door import check_present
 from spinecho.core.errors import DataError
 
 KEY = "spinecho"
@@ -41,8 +42,9 @@ def header_of(path: Path) -> dict[str, Any]:
     DataError
         If the file is absent, cut off, or something else.
     """
+    check_present(path)
     if not path.is_file():
-        raise DataError("there is no such file", do="check the path", file=path)
+        raise DataError("it is a folder, a file is wanted", do="check the path", file=path)
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(_LONGEST_IN_BYTES)

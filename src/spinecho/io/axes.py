@@ -7,6 +7,7 @@ owner stores it, so its geometry says which internal axis runs along the picture
 
 - k-space: of k1 and k0, the one named first runs down the rows of the picture, the other along its columns
   ("slice coil k0 k1" shows the readout vertically); k2 and slice count slices;
+- samples along a trajectory: the same, with kx for k0 and ky for k1: the image lies as that of a Cartesian scan;
 - images: y runs down, x runs right, whatever their order in the array; `readout` only says which of them is k0.
 
 `picture_geometry` makes that geometry (its directions are a permutation of the axes), `Image.as_stored` undoes the
@@ -22,6 +23,7 @@ import numpy as np
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
+from spinecho.io.guess import completed
 
 BATCH = ("slice", "time", "contrast", "average", "repetition")
 KSPACE = ("k2", "k1", "k0")
@@ -49,23 +51,9 @@ def parse_axes(text: str, shape: Sequence[int]) -> tuple[str, ...]:
         raise DataError(f"--axes {text!r} names neither a k-space nor an image axis", do=known)
     if len(names) != len(shape):
         found = f"--axes {text!r} names {len(names)} axes, the array has {len(shape)}: {tuple(shape)}"
-        raise DataError(found, do=f"name them in the array's order, e.g. --axes {suggestion(shape)!r}")
+        do = f'name them in the array\'s order; a guess: --axes "{completed(names, shape)}"'
+        raise DataError(found, do=do)
     return names
-
-
-def suggestion(shape: Sequence[int], *, image: bool = False, non_cartesian: bool = False) -> str:
-    """Names that probably fit a shape, for an error's command: the shortest axis is taken for the coils."""
-    n = len(shape)
-    plane = ["y", "x"] if image else ["k0", "k1"] if non_cartesian else ["k1", "k0"]
-    if n <= 2:
-        return " ".join(plane[-n:])
-    if image:
-        return " ".join((["time", "slice"] if n > 3 else ["slice"])[-(n - 2) :] + plane)
-    rest = {3: [], 4: ["slice"], 5: ["time", "slice"], 6: ["repetition", "time", "slice"]}.get(n, list(BATCH[: n - 3]))
-    at = int(np.argmin([shape[0], shape[-3], shape[-1]]))
-    if at == 2:
-        return " ".join([*rest, *plane, "coil"])
-    return " ".join(["coil", *rest, *plane] if at == 0 and n > 3 else [*rest, "coil", *plane])
 
 
 def arranged(array: np.ndarray, names: Sequence[str], order: Sequence[str]) -> np.ndarray:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spinecho.core.door import check_present
 from spinecho.core.errors import DataError
 from spinecho.io.atomic import replacing
 from spinecho.io.limits import check_memory
@@ -24,14 +25,42 @@ DIMS = (
 NAMED = tuple(n for n in DIMS if n not in ("coeff", "coeff2", "iter", "cshift", "level", "batch"))
 
 
+def both(path: Path) -> tuple[Path, Path]:
+    """The names NAME.hdr and NAME.cfl for either of them, or for the bare name that BART uses ("NAME." too)."""
+    base = path.with_suffix("") if path.suffix in (".cfl", ".hdr") else path.with_name(path.name.rstrip("."))
+    return base.with_name(base.name + ".hdr"), base.with_name(base.name + ".cfl")
+
+
+def full_name(path: Path) -> Path:
+    """The .cfl file of a pair, whichever way it is named; any other path as it is.
+
+    With the .cfl file missing it is the .hdr file, if that is BART's.
+    """
+    if path.exists() and path.suffix != ".hdr":
+        return path
+    if not path.name.strip("."):
+        return path
+    header, samples = both(path)
+    if not header.is_file() or not _is_barts(header):
+        return path if path.exists() or not samples.is_file() else samples
+    return samples if samples.is_file() else header
+
+
 def pair(path: Path) -> tuple[Path, Path]:
-    """NAME.hdr and NAME.cfl for either of them, or for the bare name that BART uses."""
-    base = path.with_suffix("") if path.suffix in (".cfl", ".hdr") else path
-    header, samples = (base.with_name(base.name + s) for s in (".hdr", ".cfl"))
+    """NAME.hdr and NAME.cfl, both there, for either of them or for the bare name."""
+    header, samples = both(path)
+    if not header.is_file() and not samples.is_file():
+        check_present(path)
     for file, other in ((header, samples), (samples, header)):
         if not file.is_file():
             raise DataError(f"{file.name} is missing beside {other.name}", do="copy both files of the pair", file=path)
+        check_present(file)
     return header, samples
+
+
+def _is_barts(header: Path) -> bool:
+    with header.open("rb") as file:
+        return file.read(64).lstrip().startswith(b"# Dimensions")
 
 
 def sizes(header: Path) -> tuple[int, ...]:
@@ -92,8 +121,7 @@ def named(array: np.ndarray, names: tuple[str, ...] = NAMED) -> np.ndarray:
 
 def save(path: Path, array: np.ndarray) -> None:
     """Write a 16-dimensional array (read, phase 1, phase 2, coil ...) as a pair; each file beside, then renamed."""
-    base = path.with_suffix("") if path.suffix in (".cfl", ".hdr") else path
-    header, samples = (base.with_name(base.name + s) for s in (".hdr", ".cfl"))
+    header, samples = both(path)
     with replacing(header) as temporary_header, replacing(samples) as temporary:
         temporary_header.write_text(f"# Dimensions\n{' '.join(map(str, array.shape))} \n", encoding="ascii")
         with temporary.open("wb") as f:

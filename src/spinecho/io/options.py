@@ -60,6 +60,20 @@ def refuse_idle(options: ReadOptions, what: str, *taken: str) -> None:
         raise DataError(f"{name} means nothing to {what} files, which record that themselves", do=f"leave out {name}")
 
 
+def refuse_along_trajectory(options: ReadOptions) -> None:
+    """Refuse what only samples on a grid have: a readout axis of the picture, coil images, a mask.
+
+    Raises
+    ------
+    DataError
+        Names the option.
+    """
+    for name in ("readout", "domain", "mask"):
+        if getattr(options, name) != getattr(ReadOptions(), name):
+            found = f"--{name} means nothing along a trajectory: samples lie where the trajectory says"
+            raise DataError(found, do=f"leave out --{name}, or the trajectory")
+
+
 @dataclass(frozen=True, kw_only=True)
 class WriteOptions:
     """How an image is written."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spinecho.core.door import check_present
 from spinecho.core.errors import DataError
 from spinecho.io.atomic import check_place
 from spinecho.io.options import WriteOptions
@@ -71,9 +72,10 @@ def check_name(path: Path, what: str, *suffixes: str) -> None:
 
 def check_inputs(paths: Sequence[Path]) -> None:
     """Refuse inputs that are not there, before anything is imported or read."""
+    from spinecho.io.cfl_file import full_name
+
     for path in paths:
-        if not path.exists():
-            raise DataError("there is no such file", do="check the path", file=path)
+        check_present(full_name(path))
 
 
 def check_series(paths: Sequence[Path], *series: str | None) -> None:

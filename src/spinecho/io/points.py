@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from spinecho.core.door import check_present
 from spinecho.core.errors import DataError
 from spinecho.io.atomic import replacing
 
@@ -47,8 +48,9 @@ def read_points(path: Path, ras: bool = False) -> Points:
     DataError
         If there is no such table, or its column `world` contradicts `ras`.
     """
+    check_present(path)
     if not path.is_file():
-        raise DataError("there is no such file", do="check the path", file=path)
+        raise DataError("it is a folder, a file is wanted", do="check the path", file=path)
     if path.stat().st_size > _LARGEST:
         raise DataError("it is too large for a table of points", do=_WANTED, file=path)
     try:

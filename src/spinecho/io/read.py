@@ -21,10 +21,12 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from spinecho.core.door import check_present
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.io import formats
+from spinecho.io.cfl_file import full_name
 from spinecho.io.guard import one_error, vet
 from spinecho.io.limits import check_memory
 from spinecho.io.options import ReadOptions
@@ -41,15 +43,15 @@ def format_module(name: str) -> ModuleType:
 
 
 def find_format(path: Path) -> ModuleType:
-    """The format whose content the file has.
+    """The format whose content the file has; BART's pair NAME.cfl, NAME.hdr may be called by NAME alone.
 
     Raises
     ------
     DataError
-        If there is no such file, it is empty, the guard refuses it, or nobody recognises it.
+        If there is no such file, a pointer in its place, it is empty, the guard refuses it, or nobody recognises it.
     """
-    if not path.exists():
-        raise DataError("there is no such file", do="check the path", file=path)
+    path = full_name(path)
+    check_present(path)
     head = b""
     if path.is_file():
         with path.open("rb") as f:
@@ -82,7 +84,7 @@ def read(path: str | Path, options: ReadOptions | None = None) -> KSpace | Image
     DataError
         Whatever is wrong with the file, in one sentence.
     """
-    path, options = Path(path), options or ReadOptions()
+    path, options = full_name(Path(path)), options or ReadOptions()
     module = find_format(path)
     with one_error(path):
         _check(path, options, module)
@@ -145,7 +147,7 @@ def slice_count(path: str | Path, options: ReadOptions | None = None) -> int:
     DataError
         As `read`.
     """
-    path, options = Path(path), options or ReadOptions()
+    path, options = full_name(Path(path)), options or ReadOptions()
     module = find_format(path)
     with one_error(path):
         return module.slice_count(path, options) if hasattr(module, "slice_count") else 1

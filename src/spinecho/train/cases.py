@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spinecho.core.door import near
 from spinecho.core.errors import DataError
+from spinecho.io.cfl_file import full_name
 from spinecho.sim.splits import CHEST, Part, Task, goes_along, part
 
 _HELD_OUT = 10
@@ -46,8 +48,9 @@ def cases(path: Path, wanted: Part, task: Task = "recon", say: Callable[[str], N
     DataError
         If there is no such path, no file in it that could be read, or one of the project's data set without a part.
     """
+    path = full_name(path)
     if not path.exists():
-        raise DataError("there is no such file or folder", do="check the path", file=path)
+        raise DataError("there is no such file or folder", do=near(path), file=path)
     files = _files(path)
     if not files:
         raise DataError(f"it holds no files that end with {' '.join(_SUFFIXES)}", do="check the path", file=path)

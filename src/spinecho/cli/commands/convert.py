@@ -32,7 +32,10 @@ class Arguments:
 def run(arguments: Sequence[str]) -> int:
     """Read, write, and say so."""
     args = parse(Arguments, "convert", __doc__ or "", arguments)
-    if args.target.exists() and args.source.exists() and args.target.samefile(args.source):
+    from spinecho.io.cfl_file import full_name
+
+    source, target = full_name(args.source), full_name(args.target)
+    if target.exists() and source.exists() and target.samefile(source):
         raise DataError("it is the input itself", do="choose another name for the output", file=args.target)
     check_place(args.target)
     from spinecho.core.image import Image

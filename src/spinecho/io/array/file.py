@@ -2,54 +2,42 @@
 
 from __future__ import annotations
 
-import math
 import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from spinecho.core.door import check_present
 from spinecho.core.errors import DataError
+from spinecho.io.array import matlab
+from spinecho.io.array.variable import Index, Variable, no_array, weigh
 from spinecho.io.hdf5 import MAGIC, as_complex, dataset, open_h5, read_dataset
-from spinecho.io.limits import check_expansion, check_memory
 
-Index = tuple[slice, ...]
+_PICKLED = "Python objects (a pickle), which could run code when read"
 _DAMAGED = (
     *(OSError, ValueError, KeyError, EOFError, TypeError, SyntaxError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
 )
 
 
-@dataclass(frozen=True)
-class Variable:
-    """An array on disk: `read(index)` loads a part of it, with its axes as its owner sees them."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    read: Callable[[Index], np.ndarray]
-
-    @property
-    def is_complex(self) -> bool:
-        """Whether values are complex, or pairs of fields."""
-        return "complex" in self.dtype
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.shape} {self.dtype}".strip()
-
-
 def variables(path: Path) -> list[Variable]:
-    """The numeric arrays of a file.
+    """The numeric arrays of a file, as `contents`."""
+    return [v for v in contents(path) if not v.closed]
+
+
+def contents(path: Path) -> list[Variable]:
+    """The numeric arrays of a file, also those in structs and groups, and what it holds that is no array.
 
     Raises
     ------
     DataError
         If the file is damaged, or holds objects (pickles) instead of numbers.
     """
+    check_present(path)
     with path.open("rb") as f:
         head = f.read(520)
     try:
@@ -59,7 +47,7 @@ def variables(path: Path) -> list[Variable]:
             return _npz(path)
         if head.startswith(MAGIC) or head[512:520] == MAGIC:
             return _hdf5(path)
-        return _mat(path)
+        return matlab.contents(path)
     except DataError:
         raise
     except _DAMAGED as e:
@@ -68,44 +56,6 @@ def variables(path: Path) -> list[Variable]:
 
 def _damaged(error: Exception) -> DataError:
     return DataError(f"the file is damaged or truncated ({error})", do="export or copy it again")
-
-
-def pick(found: list[Variable], key: str | None, path: Path) -> Variable:
-    """The variable called key; without one, the only array that could be samples.
-
-    Raises
-    ------
-    DataError
-        If there is none or several: it lists them, with the command that picks one.
-    """
-    listed = "; ".join(map(str, found)) or "no numeric array"
-    if key:
-        exact = [v for v in found if v.name.strip("/") == key.strip("/")]
-        match = exact or [v for v in found if v.name.endswith("/" + key)]
-        if len(match) != 1:
-            raise DataError(f"there is no variable {key!r}; the file holds {listed}", do="name one of them with --key")
-        return match[0]
-    arrays = [v for v in found if len(v.shape) >= 2 and min(v.shape) > 0]
-    likely = [v for v in arrays if v.is_complex] or arrays
-    if len(likely) == 1:
-        return likely[0]
-    if not likely:
-        raise DataError(
-            f"no array of at least two axes inside; the file holds {listed}", do="give the file with the samples"
-        )
-    largest = max(likely, key=lambda v: int(np.prod(v.shape)))
-    raise DataError(
-        f"the file holds {len(likely)} arrays: {listed}",
-        do=f"say which one is meant: spinecho recon {path.name} --key {largest.name.strip('/')}",
-    )
-
-
-def _check(shape: tuple[int, ...], itemsize: int, path: Path, name: str = "") -> None:
-    """Weigh a declared size against the file's and against memory, before anything is allocated."""
-    n_bytes = math.prod(int(n) for n in shape) * itemsize
-    what = f"{name or 'the array'} of shape {tuple(shape)}"
-    check_expansion(n_bytes, path.stat().st_size, what)
-    check_memory(n_bytes, what)
 
 
 def _npy(path: Path) -> Variable:
@@ -118,9 +68,8 @@ def _refusing_objects(load: Callable[[], Any]) -> Any:
         return load()
     except ValueError as error:
         if "object" in str(error).lower() or "pickle" in str(error).lower():
-            found = "it holds Python objects (a pickle), which could run code when read"
             raise DataError(
-                found, do="save the plain array: np.save('scan.npy', np.asarray(x, np.complex64))"
+                f"it holds {_PICKLED}", do="save the plain array: np.save('scan.npy', np.asarray(x, np.complex64))"
             ) from error
         raise
 
@@ -136,15 +85,17 @@ def _npz(path: Path) -> list[Variable]:
                 formats = np.lib.format
                 read_header = formats.read_array_header_1_0 if version == (1, 0) else formats.read_array_header_2_0
                 shape, _, dtype = read_header(f)
-            if not dtype.hasobject:
-                name = member.filename.removesuffix(".npy")
+            name = member.filename.removesuffix(".npy")
+            if dtype.hasobject:
+                found.append(no_array(name, _PICKLED, f"save its plain arrays: np.savez('scan.npz', **{name}.item())"))
+            else:
                 found.append(Variable(name, shape, str(dtype), _npz_reader(path, name, shape, dtype.itemsize)))
     return found
 
 
 def _npz_reader(path: Path, name: str, shape: tuple[int, ...], itemsize: int) -> Callable[[Index], np.ndarray]:
     def read(index: Index) -> np.ndarray:
-        _check(shape, itemsize, path, name)
+        weigh(shape, itemsize, path, name)
         try:
             with np.load(path, allow_pickle=False) as archive:
                 return archive[name][index]
@@ -152,25 +103,6 @@ def _npz_reader(path: Path, name: str, shape: tuple[int, ...], itemsize: int) ->
             raise _damaged(error) from error
 
     return read
-
-
-def _mat(path: Path) -> list[Variable]:
-    """MATLAB up to v7: whether an array is complex is known only once it is read, so small files are read at once."""
-    from scipy.io import loadmat, matlab, whosmat
-
-    numeric = {"double", "single", "logical", *(f"{s}int{b}" for s in ("", "u") for b in (8, 16, 32, 64))}
-    try:
-        listed = [(name, shape) for name, shape, kind in whosmat(path) if kind in numeric]
-        for name, shape in listed:
-            _check(shape, 8, path, name)
-        arrays = loadmat(path, variable_names=[name for name, _ in listed])
-    except (matlab.MatReadError, IndexError) as error:
-        raise DataError(f"the .mat file is damaged ({error})", do="save it again from MATLAB") from error
-
-    def reader(array: np.ndarray) -> Callable[[Index], np.ndarray]:
-        return lambda index: array[index]
-
-    return [Variable(n, arrays[n].shape, str(arrays[n].dtype), reader(arrays[n])) for n, _ in listed if n in arrays]
 
 
 def _hdf5(path: Path) -> list[Variable]:
@@ -182,12 +114,17 @@ def _hdf5(path: Path) -> list[Variable]:
     def visit(name: str, item: Any) -> None:
         if not isinstance(item, h5py.Dataset) or not item.shape or name.startswith("#"):
             return
+        if (kind := item.attrs.get("MATLAB_class")) == b"cell":
+            found.append(matlab.cell_array(name))
+        elif kind is None and h5py.check_ref_dtype(item.dtype) is not None and "/" in name:
+            owner = name.rpartition("/")[0]
+            if all(v.name != owner for v in found):
+                found.append(matlab.struct_array(owner))
         if item.dtype.hasobject or (item.dtype.kind not in "fiubc" and not _is_pair(item.dtype)):
             return
-        matlab_class = item.attrs.get("MATLAB_class")
-        if matlab_class in (b"char", b"cell", b"struct"):
+        if kind in (b"char", b"cell", b"struct"):
             return
-        is_matlab = matlab_class is not None
+        is_matlab = kind is not None
         shape = item.shape[::-1] if is_matlab else item.shape
         dtype = "complex" if _is_pair(item.dtype) else str(item.dtype)
         found.append(Variable(name, shape, dtype, _hdf5_reader(path, name, is_matlab)))

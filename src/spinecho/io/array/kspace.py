@@ -125,18 +125,17 @@ def along_trajectory(
             raise DataError("averages have trajectories of their own", do="name that axis repetition instead")
         samples, points = samples.mean(dim), points.squeeze(dim)
         axes = tuple(a for a in axes if a != "average")
-    scaled, n, unit = array_traj.in_cycles_per_fov(points)
-    kz = float(np.abs(scaled[..., 2]).max())
-    nz = max(2, 2 * round(kz)) if kz > 0 else 1
-    m = cropped_size(n, oversampling)
+    scaled, matrix, unit = array_traj.in_cycles_per_fov(points)
+    nz, ny, nx = matrix
+    recon = (nz, cropped_size(ny, oversampling), cropped_size(nx, oversampling))
     kind = "radial" if array_traj.is_radial(points) else "other"
     return KSpace(
         samples=samples,
         traj=torch.from_numpy(np.ascontiguousarray(scaled, np.float32)),
-        encoding=picture.encoding((nz, n, n), (nz, m, m), kind),
-        geometries=picture.geometries((nz, n, n)),
+        encoding=picture.encoding(matrix, recon, kind),
+        geometries=picture.geometries(matrix),
         axes=axes,
-        header=header.noted(f"trajectory in {unit}, {kind}, matrix {n}"),
+        header=header.noted(f"trajectory in {unit}, {kind}, matrix {nx} x {ny}" + (f" x {nz}" if nz > 1 else "")),
     )
 
 

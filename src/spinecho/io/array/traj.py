@@ -42,20 +42,53 @@ def laid_out(array: np.ndarray, names: Sequence[str], sizes: Sequence[int]) -> n
 
 def _with_components(array: np.ndarray) -> list[np.ndarray]:
     """Readings of an array as (component, ...)."""
+    if array.dtype.kind == "c" and 3 in (array.shape[0], array.shape[-1]) and not np.imag(array).any():
+        array = np.real(array)  # BART's trajectories, out of its files
     if array.dtype.kind == "c":
         return [np.stack([np.real(array), np.imag(array)])]
     readings = [np.moveaxis(array, -1, 0)] if array.shape[-1] in (2, 3) else []
     return [*readings, array] if array.shape[0] in (2, 3) else readings
 
 
-def is_radial(points: np.ndarray) -> bool:
+def is_straight(points: np.ndarray) -> bool:
     """Whether each readout of (k2, k1, k0, 3) runs along a straight line, in even steps."""
     steps = np.diff(points, axis=-2)
     spread = np.abs(steps - steps.mean(-2, keepdims=True)).max()
     return steps.shape[-2] > 1 and bool(spread < 1e-2 * np.linalg.norm(steps, axis=-1).mean())
 
 
-def in_cycles_per_fov(points: np.ndarray) -> tuple[np.ndarray, int, str]:
+def is_radial(points: np.ndarray) -> bool:
+    """Whether the readouts are spokes: straight, near the centre at one point, of one length."""
+    return is_straight(points) and _through_centre(points)
+
+
+def _through_centre(points: np.ndarray) -> bool:
+    """Whether every readout passes by the centre and reaches equally far, as spokes and the arms of a spiral do."""
+    radius = np.linalg.norm(points, axis=-1)
+    reach = radius.max(-1)
+    return bool(radius.min(-1).max() < 0.1 * reach.max() and reach.min() > 0.9 * reach.max())
+
+
+def covered(points: np.ndarray) -> tuple[int, int, int]:
+    """Matrix (z, y, x) that points in cycles per field of view fill, 2 max |k| along each axis.
+
+    A disc or a ball is square, also where few spokes or arms leave one axis a little short: spokes through the centre
+    that are equally long (in space, or in each plane of a stack), or a reach along x and y that differs by under 5 %
+    from that of the whole.
+    """
+    reach = np.abs(points).reshape(-1, 3).max(0)
+    flat = points * (1, 1, 0)
+    radius = float(np.linalg.norm(flat, axis=-1).max())
+    ball = reach[2] > 0.8 * reach[:2].max() and _through_centre(points)
+    if ball:
+        reach[:] = np.linalg.norm(points, axis=-1).max()
+    elif _through_centre(flat) or reach[:2].min() > 0.95 * radius:
+        reach[:2] = radius
+    x, y, z = (2 * round(float(r) + 1e-3) for r in reach)  # spokes from -31.5 to 31.5 are of 64, rounded as they are
+    return max(1, z), max(2, y), max(2, x)
+
+
+def in_cycles_per_fov(points: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int], str]:
     """Find the units of a trajectory.
 
     Units follow from the largest coordinate: up to 0.5 cycles per pixel, pi for radians per pixel, otherwise cycles
@@ -64,7 +97,7 @@ def in_cycles_per_fov(points: np.ndarray) -> tuple[np.ndarray, int, str]:
 
     Returns
     -------
-    Points in cycles per field of view, the matrix size n that they cover, and the units found.
+    Points in cycles per field of view, the matrix (z, y, x) that they cover, and the units found.
 
     Raises
     ------
@@ -87,14 +120,13 @@ def in_cycles_per_fov(points: np.ndarray) -> tuple[np.ndarray, int, str]:
             do="give cycles per field of view (n/2 at the edge) or cycles per pixel (0.5 at the edge)",
         )
     else:
-        radius = float(np.linalg.norm(points, axis=-1).max())
-        extent = radius if radius < 1.2 * largest else largest  # a disc, or the corners of a box
-        return points, max(2, 2 * round(extent)), "cycles per field of view"
-    if not is_radial(points):
+        return points, covered(points), "cycles per field of view"
+    if not is_straight(points):
         raise DataError(
             f"the trajectory is in {unit} (largest {largest:.3g}) and not straight, so the matrix cannot be known",
             do="give it in cycles per field of view: multiply by the matrix size",
         )
     step = float(np.median(np.linalg.norm(np.diff(per_pixel, axis=-2), axis=-1)))
     n = 2 * int(np.ceil(round(1 / step) / 2))
-    return per_pixel * n, n, unit
+    nz = covered(per_pixel * n)[0]
+    return per_pixel * n, (nz, n, n), unit

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from spinecho.core.door import check_head, check_present
 from spinecho.core.errors import DataError
+from spinecho.core.names import told_apart
 from spinecho.io.dicom.choose import chosen
 from spinecho.io.dicom.marks import ENOUGH, has_mark
-from spinecho.io.dicom.names import names
 from spinecho.io.limits import HARMLESS, check_expansion
 
 _DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -41,6 +42,7 @@ def series_headers(path: Path, series: str | None = None, do: str = "") -> list[
     DataError
         If there is no magnetic resonance image, several series, the same image twice, or a file is no DICOM.
     """
+    check_present(path)
     paths = [path] if path.is_file() else [f for f in _files(path) if has_mark(_head(f))]
     found = [ds for f in paths if _is_image(ds := _named(f))]
     if not found:
@@ -52,8 +54,8 @@ def series_headers(path: Path, series: str | None = None, do: str = "") -> list[
     for ds in found:
         twin = seen.setdefault(str(ds.get("SOPInstanceUID", ds.filename)), ds)
         if twin is not ds:
-            one, other = names([Path(twin.filename), Path(ds.filename)])
-            raise DataError(f"{one} and {other} are the same image", do="remove one of them")
+            pair = " and ".join(told_apart([Path(str(d.filename)) for d in (twin, ds)]))
+            raise DataError(f"{pair} are the same image", do="remove one of them")
     return found
 
 
@@ -151,7 +153,10 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(ENOUGH)
+        head = file.read(ENOUGH)
+    if path.suffix.lower() in ("", ".dcm", ".dicom", ".ima") or path.suffix[1:].isdecimal():
+        check_head(path, head)
+    return head
 
 
 def _name(ds: Any) -> str:

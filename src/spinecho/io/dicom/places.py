@@ -11,8 +11,8 @@ import numpy.typing as npt
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry, stack
 from spinecho.core.header import WARNING
+from spinecho.core.names import told_apart
 from spinecho.io.dicom.frames import Frame
-from spinecho.io.dicom.names import names
 from spinecho.io.dicom.spacing import Voxel, thickness
 
 _SAME_PLACE_MM = 0.01
@@ -42,7 +42,7 @@ def check_alike(frames: Sequence[Frame]) -> None:
     """Refuse frames of different size, orientation or pixel size, or without a place."""
     for f in frames:
         if problem := _unlike(frames[0], f):
-            one, other = names([frames[0].file, f.file])
+            one, other = told_apart([frames[0].file, f.file])
             raise DataError(problem[0].format(one=one, other=other), do=problem[1])
 
 
@@ -106,7 +106,7 @@ def _check_even(slices: Sequence[Frame]) -> list[str]:
     if not len(steps):
         return []
     usual, widest, narrowest = float(np.median(steps)), int(steps.argmax()), int(steps.argmin())
-    pair = lambda i: " and ".join(names([slices[i].file, slices[i + 1].file]))  # noqa: E731
+    pair = lambda i: " and ".join(told_apart([slices[i].file, slices[i + 1].file]))  # noqa: E731
     wide, narrow = f"{steps[widest]:.2f} mm", f"{steps[narrowest]:.2f}"
     if len(steps) > 1 and steps[widest] > 1.5 * usual:
         found = f"a slice is missing: {pair(widest)} are {wide} apart, others {usual:.2f} mm"

@@ -12,7 +12,7 @@ import numpy as np
 
 from spinecho.core.errors import DataError
 from spinecho.core.header import WARNING
-from spinecho.io.dicom.names import listed
+from spinecho.core.names import listed
 
 if TYPE_CHECKING:
     from spinecho.io.dicom.frames import Frame

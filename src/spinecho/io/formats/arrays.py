@@ -21,13 +21,15 @@ from spinecho.io.array import kspace as array_kspace
 from spinecho.io.array import own as array_own
 from spinecho.io.array import samples as array_samples
 from spinecho.io.array import traj as array_traj
-from spinecho.io.array.file import Variable, pick, variables
+from spinecho.io.array.ask import question
+from spinecho.io.array.file import contents, variables
+from spinecho.io.array.variable import Variable, pick
 from spinecho.io.array.write import write as write
-from spinecho.io.axes import IMAGE, KSPACE, arranged, batch_axes, parse_axes, rows_are_readout, suggestion
+from spinecho.io.axes import IMAGE, KSPACE, arranged, batch_axes, parse_axes, rows_are_readout
 from spinecho.io.hdf5 import MAGIC
 from spinecho.io.mrd.groups import is_mrd
 from spinecho.io.numbers import held, kept_type
-from spinecho.io.options import ReadOptions, refuse_idle
+from spinecho.io.options import ReadOptions, refuse_along_trajectory, refuse_idle
 from spinecho.ops.fourier import fft
 
 SUFFIXES = (".npy", ".npz", ".mat", ".h5")
@@ -76,7 +78,7 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
     variable, traj = _chosen(path, options)
     names = _names(variable, traj, options, path)
     picture = array_kspace.Picture(
-        transposed=traj is None and rows_are_readout(names, options.readout),
+        transposed=rows_are_readout(names, options.readout),
         n_slices=None,
         first_slice=options.slices[0] if options.slices else 0,
         voxel_mm=options.voxel_mm,
@@ -108,11 +110,11 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
 
 def _chosen(path: Path, options: ReadOptions) -> tuple[Variable, Variable | None]:
     """The variable with the samples, and the one with the trajectory if there is one."""
-    found = variables(path)
+    found = contents(path)
     if options.traj is not None:
         others = variables(options.traj)
         return pick(found, options.key, path), pick(others, None, options.traj)
-    lone = [v for v in found if v.name.lower() in _TRAJ_NAMES and len(v.shape) >= 2]
+    lone = [v for v in found if v.parts and v.parts[-1].lower() in _TRAJ_NAMES and len(v.shape) >= 2]
     rest = [v for v in found if v not in lone]
     if options.domain == "kspace" and len(lone) == 1 and rest:
         data = pick(rest, options.key, path)
@@ -139,6 +141,8 @@ def _is_part(points: tuple[int, ...], samples: tuple[int, ...]) -> bool:
 def _names(variable: Variable, traj: Variable | None, options: ReadOptions, path: Path) -> tuple[str, ...]:
     """Axes as given, or the only reading that an array without names has: 2-D complex is k1 k0, 2-D real an image."""
     shape = variable.shape
+    if traj is not None:
+        refuse_along_trajectory(options)
     if options.axes is not None:
         n_given = len(options.axes.replace(",", " ").split())
         at = None if variable.is_complex else array_samples.pair(shape, n_given)
@@ -159,14 +163,7 @@ def _names(variable: Variable, traj: Variable | None, options: ReadOptions, path
         return ("k1", "k0") if options.domain == "kspace" else ("y", "x")
     is_image = options.domain == "coil-images" or not (variable.is_complex or shape[-1] == 2)
     named = shape if variable.is_complex or is_image else shape[:-1]
-    axes = suggestion(named, image=is_image, non_cartesian=traj is not None)
-    key = f" --key {options.key}" if options.key else ""
-    domain = " --domain coil-images" if options.domain == "coil-images" else ""
-    raise DataError(
-        f"an array of shape {shape} {variable.dtype} can be read in several ways",
-        do=f'name its axes: spinecho recon {path.name}{key} --axes "{axes}"{domain} '
-        f"(the names are coil k2 k1 k0, or z y x for images, and slice time contrast average repetition)",
-    )
+    raise question(variable, named, traj, options, path, image=is_image and not variable.is_complex)
 
 
 def _part(variable: Variable, names: tuple[str, ...], options: ReadOptions) -> tuple[slice, ...]:
@@ -191,8 +188,6 @@ def _full_shape(shape: tuple[int, ...], variable: Variable, names: tuple[str, ..
 
 def _only_array(path: Path) -> np.ndarray:
     """The array in a mask's file."""
-    if not path.is_file():
-        raise DataError("there is no such file", do="check the path given with --mask", file=path)
     found = [v for v in variables(path) if v.shape]
     return (found[0] if len(found) == 1 else pick(found, None, path)).read(())
 

@@ -5,7 +5,8 @@ readout and runs down the rows of BART's pictures (`bart toimg`), dimension 1 al
 of orientation. Zeros were not measured. `--axes "z y x"` reads an image (not k-space, not coil images).
 
 With `--traj NAME` the samples are (1, sample, spoke, coil, ...) and the trajectory (3, sample, spoke, ...) in cycles
-per field of view.
+per field of view. kx runs along dimension 0 of the image, as the readout of a Cartesian scan does and as `bart nufft`
+has it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from spinecho.io import cfl_file
 from spinecho.io.array import kspace as array_kspace
 from spinecho.io.axes import BATCH, IMAGE, KSPACE
 from spinecho.io.numbers import as_type
-from spinecho.io.options import ReadOptions, WriteOptions, refuse_idle
+from spinecho.io.options import ReadOptions, WriteOptions, refuse_along_trajectory, refuse_idle
 from spinecho.ops.fourier import fft
 
 SUFFIXES = (".cfl", ".hdr")
@@ -55,6 +56,8 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
         If the two files disagree, or a dimension is in use that has no place here.
     """
     refuse_idle(options, "cfl", "axes", "domain", "readout", "mask", "traj", "oversampling", "voxel_mm")
+    if options.traj is not None:
+        refuse_along_trajectory(options)
     array = cfl_file.mapped(path)
     n_slices = array.shape[_SLICE]
     start, stop = options.slices or (0, n_slices)
@@ -63,7 +66,7 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
     array = array[(slice(None),) * _SLICE + (slice(start, stop),)]
     axes = tuple(n for n in BATCH if array.shape[cfl_file.DIMS.index(n)] > 1 or (n == "slice" and n_slices > 1))
     picture = array_kspace.Picture(
-        transposed=options.readout == "x" and options.traj is None,
+        transposed=options.readout == "x",
         n_slices=stop - start if "slice" in axes else None,
         first_slice=start,
         voxel_mm=options.voxel_mm,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from spinecho.core.door import check_present
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.transform import Affine, Composite, Rigid, Transform
@@ -26,8 +27,9 @@ def read_transform(path: str | Path) -> Transform:
         Whatever is wrong with the file, in one sentence.
     """
     path = Path(path)
+    check_present(path)
     if not path.is_file():
-        raise DataError("there is no such file", do="check the path", file=path)
+        raise DataError("it is a folder, a file is wanted", do="check the path", file=path)
     with one_error(path):
         if is_hdf5(path):
             check_memory(vet(path), "the largest dataset in it")

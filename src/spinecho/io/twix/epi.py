@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import torch
+
+from spinecho.ops.fourier import ifft
 
 
 @dataclass(frozen=True)
@@ -106,9 +109,7 @@ def least_entropy(lines: np.ndarray, reflected: np.ndarray, start: tuple[float, 
     from scipy.optimize import minimize
 
     n = lines.shape[-1]
-    shifted = np.fft.ifftshift(lines, -2)
-    which = np.fft.ifftshift(reflected)
-    parts = [np.fft.ifft(np.where(w[:, None], shifted, 0), axis=-2) for w in (~which, which)]
+    parts = [ifft(torch.from_numpy(np.where(w[:, None], lines, 0)), (-2,)).numpy() for w in (~reflected, reflected)]
 
     def entropy(p: np.ndarray) -> float:
         image = np.sqrt((np.abs(parts[0] + parts[1] * phase_ramp(p[0], p[1], n)) ** 2).sum(0))

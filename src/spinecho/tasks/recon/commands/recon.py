@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from spinecho.core.door import check_present
 from spinecho.core.errors import DataError
 from spinecho.core.job import Job
 from spinecho.core.option import INLINE, OUTPUTS, POSITIONAL
@@ -65,6 +66,7 @@ def run(args: Arguments, job: Job) -> None:
 
 def check(args: Arguments, job: Job) -> None:
     """Refuse what cannot be written, and a method without its weights, before the work is done."""
+    from spinecho.io.cfl_file import full_name
     from spinecho.methods import registry
 
     offer = registry.offer("recon", job.method)
@@ -72,12 +74,12 @@ def check(args: Arguments, job: Job) -> None:
         offer.trained()
     if not args.output and args.report is None:
         raise DataError("there is no output", do="say where the image goes: -o brain.nii.gz")
-    if not args.scan.exists():
-        raise DataError("there is no such file", do="check the path", file=args.scan)
+    scan = full_name(args.scan)
+    check_present(scan)
     for path in args.output:
         check_suffix(path, "image")
     for path in (*args.output, *([args.report] if args.report else [])):
-        if path.exists() and path.samefile(args.scan):
+        if path.exists() and full_name(path).samefile(scan):
             raise DataError("it is the input itself", do="choose another name for the output", file=path)
         check_place(path)
     WORKER.start()  # it starts while torch is imported

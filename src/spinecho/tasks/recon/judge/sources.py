@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from spinecho.core.door import check_present
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
+from spinecho.core.names import told_apart
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import find_format, read, slice_count
 from spinecho.sim.scan import Scan, sample_scan, simulate_brain, simulate_phantom
@@ -68,6 +70,7 @@ def sources(data: Sequence[str], options: ReadOptions, sim: SimOptions = SimOpti
         If there is no such file, a list is not understood, or nothing is left.
     """
     found: list[Source] = []
+    files: dict[int, Path] = {}
     for item in data:
         name, _, number = item.partition(":")
         path = Path(item)
@@ -80,7 +83,10 @@ def sources(data: Sequence[str], options: ReadOptions, sim: SimOptions = SimOpti
         elif path.is_dir():
             found += _folder(path, options)
         else:
+            files[len(found)] = path
             found.append(from_file(path, options))
+    for i, name in zip(files, told_apart(list(files.values())), strict=True):
+        found[i] = replace(found[i], name=name)
     if not found:
         raise DataError(f"there is no raw data in {' '.join(data)}", do="give files, or folders that hold some")
     return tuple(found)
@@ -127,8 +133,7 @@ def case_list(path: Path) -> list[Source]:
     DataError
         Names the entry and what is wrong with it.
     """
-    if not path.exists():
-        raise DataError("there is no such file", do="check the path", file=path)
+    check_present(path)
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

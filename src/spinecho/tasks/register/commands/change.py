@@ -90,6 +90,8 @@ def run(args: Arguments, job: Job) -> None:
 
 def check(args: Arguments, job: Job) -> None:
     """Refuse what cannot be read or written, before the work is done."""
+    from spinecho.io.cfl_file import full_name
+
     outputs = [*args.output, *([args.table] if args.table else []), *([args.report] if args.report else [])]
     inputs = [args.baseline, args.followup, *([args.labels] if args.labels else [])]
     if not outputs and args.labels is None:
@@ -100,7 +102,8 @@ def check(args: Arguments, job: Job) -> None:
         raise DataError(f"--restarts {args.restarts}", do="give 0 or more")
     check_inputs(inputs)
     check_series([args.baseline, args.followup], args.series, args.followup_series)
-    if args.baseline.samefile(args.followup) and args.followup_series in (None, args.series):
+    same = full_name(args.baseline).samefile(full_name(args.followup))
+    if same and args.followup_series in (None, args.series):
         raise DataError("both visits are the same file", do="give two images", file=args.followup)
     if "rigid" in (args.method, job.settings.get("kind")):
         raise DataError("a rigid transform changes no volume", do="take a deformable --method")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from spinecho.core.errors import DataError
 from spinecho.core.job import Job
+from spinecho.core.names import told_apart
 from spinecho.core.option import OUTPUTS, Option
 from spinecho.io.catalogue import check_suffix
 from spinecho.io.outputs import check_inputs, check_outputs, check_series, stem_of
@@ -145,7 +146,7 @@ def run(args: Arguments, job: Job) -> None:
     if args.transforms is not None:
         job.console.say(_write_transforms(args.transforms, images, cohort, args.series))
     for i, warning in cohort.warnings:
-        job.console.warn(f"{images[i].name}: {warning}")
+        job.console.warn(f"{told_apart(images)[i]}: {warning}")
     cohort.files.remove()
     job.console.say(f"{time.perf_counter() - begin:.2f} s in all")
 

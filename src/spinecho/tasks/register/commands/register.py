@@ -109,6 +109,7 @@ def beside_output(args: Arguments) -> tuple[list[Path], list[Path]]:
 
 def check(args: Arguments, job: Job) -> None:
     """Refuse what cannot be read or written, before the work is done."""
+    from spinecho.io.cfl_file import full_name
     from spinecho.io.points import read_points
     from spinecho.io.transform.suffix import check_transform_output, inverse_path
 
@@ -118,7 +119,8 @@ def check(args: Arguments, job: Job) -> None:
     inputs = [args.fixed, args.moving, *([args.mask] if args.mask else []), *args.labels, *args.points]
     check_inputs(inputs)
     check_series([args.fixed, args.moving], args.series, args.moving_series)
-    if args.fixed.samefile(args.moving) and args.moving_series in (None, args.series):
+    same = full_name(args.fixed).samefile(full_name(args.moving))
+    if same and args.moving_series in (None, args.series):
         raise DataError("fixed and moving are the same file", do="give two images", file=args.moving)
     images = [*args.output, *([args.uncertainty] if args.uncertainty else [])]
     for path in images:
