@@ -9,7 +9,7 @@ from spinecho.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from spinecho.core.encoding import Encoding
-    from spinecho.core.errors import DataError
+    from spinecho.core.errors import DataError, DoubtfulResult
     from spinecho.core.geometry import Geometry
     from spinecho.core.header import Header
     from spinecho.core.image import Image
@@ -24,6 +24,7 @@ _HOME = {
     "Affine": "spinecho.core.transform",
     "Composite": "spinecho.core.transform",
     "DataError": "spinecho.core.errors",
+    "DoubtfulResult": "spinecho.core.errors",
     "Displacement": "spinecho.core.transform",
     "Encoding": "spinecho.core.encoding",
     "Geometry": "spinecho.core.geometry",
@@ -44,6 +45,7 @@ __all__ = [
     "Composite",
     "DataError",
     "Displacement",
+    "DoubtfulResult",
     "Encoding",
     "Geometry",
     "Header",

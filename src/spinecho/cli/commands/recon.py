@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,12 +15,15 @@ import tyro
 
 from spinecho.cli.parse import Writing, method_settings, parse, value_of, with_settings
 from spinecho.cli.progress import progress
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, DoubtfulResult
 from spinecho.io.atomic import check_place
 from spinecho.io.catalogue import check_suffix
 from spinecho.io.guard import WORKER
 from spinecho.io.limits import human, peak_memory
 from spinecho.io.options import ReadOptions
+
+DOUBTFUL = 3
+"""Exit code of --strict where the result may be wrong."""
 
 if TYPE_CHECKING:
     from spinecho.core.image import Image
@@ -48,6 +52,8 @@ class Arguments:
     """processor threads (default: all)"""
     at_once: int | None = None
     """slices in memory at once (default: up to 8, as memory allows)"""
+    strict: bool = False
+    """fail where a warning says that the result may be wrong; the outputs are written all the same, to be looked at"""
     debug: bool = False
     """show where an error comes from"""
     read: Annotated[ReadOptions, tyro.conf.arg(name="")] = field(default_factory=ReadOptions)
@@ -65,8 +71,22 @@ def run(arguments: Sequence[str]) -> int:
         args = replace(args, method=_method_of(str(args.weights)))
     check_outputs(args)
     WORKER.start()  # it starts while torch is imported
-    work(args, begin, shlex.join(["spinecho", "recon", *arguments]))
-    return 0
+    image = work(args, begin, shlex.join(["spinecho", "recon", *arguments]))
+    return DOUBTFUL if args.strict and is_doubtful(args, image) else 0
+
+
+def is_doubtful(args: Arguments, image: Image) -> bool:
+    """Whether the image carries warnings, and then (for --strict) says so as an error."""
+    n = len(image.header.warnings)
+    if n:
+        written = ", ".join(str(path) for path in args.output) or str(args.report)
+        warned = "a warning says" if n == 1 else f"{n} warnings say"
+        print(
+            f"error: {warned} that the result may be wrong, and --strict was given -> look at {written}, which was "
+            "written all the same; without --strict this is no error",
+            file=sys.stderr,
+        )
+    return n > 0
 
 
 def _method_of(weights: str) -> str:
@@ -119,7 +139,7 @@ def check_images(args: Arguments, scan: KSpace) -> None:
         check_image_output(path, scan.geometries[0].oriented, args.write)
 
 
-def work(args: Arguments, begin: float, command: str) -> None:
+def work(args: Arguments, begin: float, command: str) -> Image:
     """The reconstruction; `begin` is when the command started (time.perf_counter), `command` goes into the report."""
     import torch
 
@@ -131,10 +151,12 @@ def work(args: Arguments, begin: float, command: str) -> None:
     device = devices.choose(args.device)
     how = plan(args.scan, args.read, args.at_once)
     reconstruct = slice_by_slice if how.is_streamed else in_one_step
-    reconstruct(args, how, device, begin, command)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DoubtfulResult)  # the history has them, and `finish` prints it
+        return reconstruct(args, how, device, begin, command)
 
 
-def in_one_step(args: Arguments, how: Plan, device: Any, begin: float, command: str) -> None:
+def in_one_step(args: Arguments, how: Plan, device: Any, begin: float, command: str) -> Image:
     """All slices together."""
     import torch
 
@@ -151,9 +173,10 @@ def in_one_step(args: Arguments, how: Plan, device: Any, begin: float, command: 
         seconds = time.perf_counter() - start
     scan = scan_to(scan, torch.device("cpu"))
     finish(args, scan, image, scan.target, seconds, begin, command)
+    return image
 
 
-def slice_by_slice(args: Arguments, how: Plan, device: Any, begin: float, command: str) -> None:
+def slice_by_slice(args: Arguments, how: Plan, device: Any, begin: float, command: str) -> Image:
     """Some slices at once; finished ones wait on the disk until all outputs are written."""
     import torch
 
@@ -186,6 +209,7 @@ def slice_by_slice(args: Arguments, how: Plan, device: Any, begin: float, comman
     finish(args, scan, image, target, time.perf_counter() - start, begin, command, shown)
     Finished(folder, how.last).remove()
     print(f"memory used at most: {human(peak_memory())}")
+    return image
 
 
 def finish(
