@@ -73,7 +73,8 @@ def calibration_region(kspace: KSpace) -> Complex[Tensor, "*batch coil c2 c1 c0"
     samples, boxes = calibration_blocks(kspace)
     common = np.array([[(part.start, part.stop) for part in box] for box in boxes.flat])
     low, high = common[..., 0].max(0), common[..., 1].min(0)
-    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    c2, c1, c0 = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    box = (c2, c1, c0)
     if reason := _too_small(box, kspace.encoding.matrix):
         raise DataError(f"its entries share {reason}", do=_NO_LINES)
     return samples[(..., *box)]
@@ -99,9 +100,9 @@ def calibration_blocks(kspace: KSpace) -> tuple[Complex[Tensor, "*batch coil k2 
     if kspace.calib is None and kspace.mask is None:
         raise DataError("samples along a trajectory hold no calibration block", do="grid them first")
     boxes = _blocks(kspace)
-    for place in np.ndindex(boxes.shape):
-        if reason := _too_small(boxes[place], kspace.encoding.matrix):
-            alike = boxes.size == 1 or all(box == boxes[place] for box in boxes.flat)
+    for place, box in np.ndenumerate(boxes):
+        if reason := _too_small(box, kspace.encoding.matrix):
+            alike = boxes.size == 1 or all(other == box for other in boxes.flat)
             where = "" if alike else _entry(kspace.axes, boxes.shape, place)
             raise DataError(f"{where}{_no_lines(kspace, reason)}", do=_NO_LINES)
     if kspace.calib is not None:
@@ -117,7 +118,7 @@ def calibration_size(kspace: KSpace) -> int:
     counted than calibration uses: 32 (24 in 3-D).
     """
     grid = kspace.encoding.matrix
-    found = list(_blocks(kspace).flat)
+    found: list[Box] = list(_blocks(kspace).flat)
     usable = [box for box in found if _too_small(box, grid) is None] or found
     return min(
         (

@@ -19,8 +19,8 @@ from spinecho.ops.model import forward_model
 FAR_ABOVE_NOISE = 3.0
 FAR_ABOVE_NOTHING = 0.05
 """A residual is far off where its root mean square is over 3 times the noise and its norm over 5 % of the samples'."""
-OUTSIDE = "outside the card of "
-"""How warnings begin that tell of a model card."""
+OUTSIDE, CONTRADICTION = "outside the card of ", "the image contradicts the measured samples: "
+"""How warnings begin that learned methods alone have."""
 UNEXPLAINED = 0.4
 """Of one slice or frame: over 3 times the noise and over 40 % of the samples' norm, the image does not explain what was
 measured. (With right coil maps cg_sense, l1_wavelet and tv leave at most 10 % on simulated heads with 2 to 16 coils; of
@@ -111,7 +111,7 @@ def compared(image: Image, kspace: KSpace) -> tuple[Image, Verdict]:
     fine = np.ones_like(unexplained) if unexplained.all() else ~unexplained
     relative, rms = _overall(sums[:, fine])
     far = not (rms <= FAR_ABOVE_NOISE * sigma or relative <= FAR_ABOVE_NOTHING)
-    contradiction = f"the image contradicts the measured samples: {step}" if far else ""
+    contradiction = f"{CONTRADICTION}{step}" if far else ""
     extras = {**image.extras, "residual": residual}
     image = replace(image, extras=extras, header=image.header.noted(step))
     return image, Verdict(contradiction, unexplained, shares)

@@ -17,7 +17,7 @@ from spinecho.core.kspace import KSpace
 from spinecho.core.method import Recon
 from spinecho.methods import registry
 from spinecho.methods.apart import in_groups, rescued
-from spinecho.methods.guard import OUTSIDE, compared, guarded
+from spinecho.methods.guard import CONTRADICTION, OUTSIDE, compared, guarded
 from spinecho.methods.pretrained import built
 from spinecho.ops.grid import to_recon_grid
 
@@ -74,9 +74,9 @@ def recon(kspace: KSpace, method: str = "auto", **settings: Any) -> Image:
 
 
 def _warn(image: Image, kspace: KSpace) -> None:
-    """What is doubtful about the image, as warnings of Python; the history has them too."""
+    """What is doubtful about the image, as warnings of Python; what learned methods alone have stays in the history."""
     for sentence in image.header.warnings:
-        if sentence not in kspace.header.warnings and not sentence.startswith(OUTSIDE):
+        if sentence not in kspace.header.warnings and not sentence.startswith((OUTSIDE, CONTRADICTION)):
             warnings.warn(sentence, DoubtfulResult, stacklevel=3)
 
 
