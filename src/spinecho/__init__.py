@@ -15,7 +15,7 @@ from spinecho.moved import Moved
 
 _CORE = {
     "encoding": ("Encoding",),
-    "errors": ("DataError",),
+    "errors": ("DataError", "DoubtfulResult"),
     "geometry": ("Geometry",),
     "header": ("Header",),
     "image": ("Image",),

@@ -1,6 +1,7 @@
 # made by tools/write_stubs.py
 from spinecho.core.encoding import Encoding as Encoding
 from spinecho.core.errors import DataError as DataError
+from spinecho.core.errors import DoubtfulResult as DoubtfulResult
 from spinecho.core.geometry import Geometry as Geometry
 from spinecho.core.header import Header as Header
 from spinecho.core.image import Image as Image
@@ -23,6 +24,7 @@ __all__ = [
     "Composite",
     "DataError",
     "Displacement",
+    "DoubtfulResult",
     "Encoding",
     "Geometry",
     "Header",

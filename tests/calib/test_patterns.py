@@ -81,7 +81,7 @@ def test_averages_with_other_masks_are_weighed_by_how_often_each_was_measured():
 def test_a_slice_without_lines_spoils_no_other_silently():
     y, mask = torch.stack([peaked((1, 16, 16), (0, 8, 8))] * 2), torch.ones(2, 1, 1, 16, 1, dtype=torch.bool)
     mask[1, ..., 9:, :] = False
-    assert calibration_region(cartesian(y, mask, axes=("slice",))).shape == (2, 2, 1, 9, 16)
+    assert calibration_region(cartesian(y, mask, axes=("slice",))).shape == (2, 2, 1, 8, 16)
 
 
 def test_trajectories_have_no_block_of_their_own():

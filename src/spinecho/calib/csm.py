@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from spinecho.calib.centre import calibration_region
+from spinecho.calib.centre import calibration_blocks
 from spinecho.calib.espirit import espirit
 from spinecho.calib.gridded import gridded_calibration
 from spinecho.calib.walsh import low_resolution, walsh
@@ -30,12 +31,14 @@ def estimate_csm(
     Along a trajectory the central samples are first brought to a small grid.
 
     One coil has maps of ones. Frames, repetitions and averages share their maps (views of one, so treat them as read
-    only). With `n_maps` = 2 a second set appears where the object is larger than the field of view.
+    only); slices and contrasts have maps of their own, from their own lines. With `n_maps` = 2 a second set appears
+    where the object is larger than the field of view.
 
     Raises
     ------
     DataError
-        If there are no calibration lines and no fully sampled centre, or Walsh's method is asked for two sets.
+        If an entry of the batch has no calibration lines and no fully sampled centre (it is named), or Walsh's method
+        is asked for two sets.
     """
     if kind == "walsh" and n_maps != 1:
         raise DataError(f"Walsh's method gives one set of maps, {n_maps} were asked for", do="take espirit for more")
@@ -43,10 +46,26 @@ def estimate_csm(
     if kspace.n_coils == 1:
         one = torch.ones((), dtype=kspace.samples.dtype, device=kspace.samples.device)
         return one.expand(*batch, 1, 1, *grid)
-    apart = kspace.is_cartesian or kspace.calib is not None
-    calib = calibration_region(kspace) if apart else gridded_calibration(kspace)
-    csm = _of_block(calib, grid, n_maps, kind)
+    if kspace.is_cartesian or kspace.calib is not None:
+        csm = _of_blocks(*calibration_blocks(kspace), grid, n_maps, kind)
+    else:
+        csm = _of_block(gridded_calibration(kspace), grid, n_maps, kind)
     return csm.expand(*batch, *csm.shape[-5:])
+
+
+def _of_blocks(
+    samples: Complex[Tensor, "*#batch coil k2 k1 k0"],
+    boxes: np.ndarray,
+    grid: tuple[int, int, int],
+    n_maps: int,
+    kind: MapKind,
+) -> Complex[Tensor, "*#batch map coil z y x"]:
+    """Maps of each batch entry from its own block."""
+    batch = boxes.shape
+    own = samples.expand(*batch, *samples.shape[-4:])
+    places = np.ndindex(batch)
+    maps = [_of_block(own[(*place, slice(None), *boxes[place])], grid, n_maps, kind) for place in places]
+    return torch.stack(maps).unflatten(0, batch) if batch else maps[0]
 
 
 def _of_block(

@@ -44,6 +44,7 @@ def with_zero_phase(
 
 
 def principal_coil(calib: Complex[Tensor, "coil c2 c1 c0"]) -> Complex[Tensor, " coil"]:
-    """The combination of coils with the most energy, as a unit vector."""
+    """The combination of coils with the most energy, as a unit vector whose largest element is real and positive."""
     y = calib.flatten(1)
-    return torch.linalg.eigh(y @ y.mH)[1][:, -1]
+    v = torch.linalg.eigh(y @ y.mH)[1][:, -1]
+    return v * torch.sgn(v[v.abs().argmax()]).conj()

@@ -16,6 +16,8 @@ _OUTER = 0.1
 
 _MEDIAN_OF_EXPONENTIAL = math.log(2)
 
+_ROUNDING = torch.finfo(torch.float32).eps
+
 _QUIET = 0.05
 """Quantile of the readout positions' power that is taken for noise."""
 
@@ -38,8 +40,14 @@ def noise_sigma(kspace: KSpace) -> float:
 
     Returns
     -------
-    sigma; 0.0 where all outer samples are zero.
+    sigma; 0.0 where all outer samples are zero, or what they hold is no more than the rounding of float32: less than
+    1.2e-7 of the largest sample.
     """
+    sigma = _sigma(kspace)
+    return 0.0 if sigma <= _ROUNDING * largest(kspace.samples) else sigma
+
+
+def _sigma(kspace: KSpace) -> float:
     if kspace.noise_cov is not None:
         return math.sqrt(float(kspace.noise_cov.diagonal().real.mean()))
     samples = kspace.samples.movedim(-4, 0).reshape(kspace.n_coils, -1, math.prod(kspace.samples.shape[-3:]))
@@ -62,13 +70,19 @@ def rss_noise(kspace: KSpace) -> float:
     return math.sqrt(kspace.n_receivers) * noise_sigma(kspace)
 
 
-def with_noise_power(x: Tensor, level: float) -> Tensor:
+def with_noise_power(x: Tensor, level: float | Tensor) -> Tensor:
     """sqrt(|x|^2 + level^2), phase kept: a clean image as a root sum of squares of noisy coils would show it."""
     magnitude = x.abs()
     shown = (magnitude.square() + level**2).sqrt()
     if not x.is_complex():
         return shown
     return torch.where(magnitude > 0, x * (shown / magnitude.clamp_min(torch.finfo(magnitude.dtype).tiny)), shown)
+
+
+def largest(samples: Tensor) -> float:
+    """The largest real or imaginary part; NaN or infinite where one of them is."""
+    low, high = torch.view_as_real(samples.resolve_conj()).aminmax()
+    return float(torch.maximum(high, -low))
 
 
 def _quietest_readouts(kspace: KSpace) -> float:

@@ -6,9 +6,9 @@ import math
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from spinecho.calib.compress import compress
+from spinecho.calib.noise import largest
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 from spinecho.ops.coils import mix_coils, whitening
@@ -18,23 +18,17 @@ def check(kspace: KSpace) -> None:
     """Refuse samples no method can use: none, all zero, NaN or infinite."""
     if kspace.samples.numel() == 0:
         raise DataError(f"k-space is empty: shape {tuple(kspace.samples.shape)}")
-    largest = _largest(kspace.samples)
-    if not math.isfinite(largest):
+    peak = largest(kspace.samples)
+    if not math.isfinite(peak):
         bad = int((~torch.isfinite(torch.view_as_real(kspace.samples))).any(-1).sum())
         raise DataError(
             f"{bad} of {kspace.samples.numel()} samples are NaN or infinite",
             do="export the scan again, or set them to zero",
         )
-    if largest == 0:
+    if peak == 0:
         raise DataError(
             "all samples are zero", do="check the reader's options (--key, --axes) or export the scan again"
         )
-
-
-def _largest(samples: Tensor) -> float:
-    """The largest real or imaginary part; NaN or infinite where one of them is."""
-    low, high = torch.view_as_real(samples.resolve_conj()).aminmax()
-    return float(torch.maximum(high, -low))
 
 
 def prewhiten(kspace: KSpace) -> KSpace:

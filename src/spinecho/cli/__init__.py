@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns
     -------
-    0; 2 for input that cannot be used; 130 when interrupted; 1 for a defect of spinecho itself.
+    0; 2 for input that cannot be used; 3 for a doubtful result under `recon --strict`; 130 when interrupted; 1 for a
+    defect of spinecho itself.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments

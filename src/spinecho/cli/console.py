@@ -20,6 +20,10 @@ class Terminal:
         """`warning: ...` on standard error."""
         print(f"warning: {text}", file=sys.stderr)
 
+    def fail(self, text: str) -> None:
+        """`error: ...` on standard error."""
+        print(f"error: {text}", file=sys.stderr)
+
     def progress(self, what: str) -> AbstractContextManager[Bar]:
         """A bar on a terminal, nothing elsewhere."""
         return progress(what)

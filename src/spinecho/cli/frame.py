@@ -23,7 +23,7 @@ from spinecho.methods import registry
 
 
 def run(module: ModuleType, task: str, name: str, words: Sequence[str]) -> int:
-    """Parse, check, work; 0.
+    """Parse, check, work; the exit code, 0 but where the command says otherwise.
 
     Raises
     ------
@@ -48,8 +48,7 @@ def run(module: ModuleType, task: str, name: str, words: Sequence[str]) -> int:
         import torch
 
         torch.set_num_threads(args.threads)
-    module.run(args, job)
-    return 0
+    return module.run(args, job) or 0
 
 
 def with_method(kind: type, task: str, method: str, weights: str, given: dict[str, Any]) -> type:

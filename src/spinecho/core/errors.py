@@ -1,4 +1,4 @@
-"""The one exception that bad input raises."""
+"""The one exception that bad input raises, and the one warning about a result."""
 
 
 class DataError(ValueError):
@@ -26,6 +26,10 @@ class DataError(ValueError):
     def within(self, file: object) -> "DataError":
         """The same error, naming the file it came from (an inner name is kept)."""
         return self if self.file else DataError(self.found, do=self.do, file=file)
+
+
+class DoubtfulResult(UserWarning):
+    """A result that may be wrong though it was computed: the sentence says where and why; the history has it too."""
 
 
 def _rebuild(found: str, do: str, file: str) -> DataError:

@@ -29,6 +29,10 @@ class Console(Protocol):
         """What a person must know before trusting the result."""
         ...
 
+    def fail(self, text: str) -> None:
+        """Why the command ends with an error though its work was done."""
+        ...
+
     def progress(self, what: str) -> AbstractContextManager[Bar]:
         """A bar while the work lasts."""
         ...

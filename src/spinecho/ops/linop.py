@@ -32,9 +32,9 @@ class LinearOperator(nn.Module, ABC):
         return self.adjoint(self(x))
 
     def residual(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """|A x - y| over everything, and A^H (A x - y); operators that know a shorter way override it."""
+        """|A x - y| of each batch entry, and A^H (A x - y); operators that know a shorter way override it."""
         error = self(x) - y
-        return norm(error), self.adjoint(error)
+        return norms(error, error.ndim - 4), self.adjoint(error)
 
     @property
     def H(self) -> LinearOperator:
@@ -133,6 +133,12 @@ def norm(x: Tensor) -> Tensor:
     """|x| over all axes, by a real dot product (torch's norm of complex numbers takes ten times as long)."""
     flat = (torch.view_as_real(x.resolve_conj()) if x.is_complex() else x).flatten()
     return torch.dot(flat, flat).sqrt()
+
+
+def norms(x: Tensor, n_batch: int) -> Tensor:
+    """|x| over all axes but the first `n_batch`."""
+    flat = (torch.view_as_real(x.resolve_conj()) if x.is_complex() else x).reshape(*x.shape[:n_batch], 1, -1)
+    return (flat @ flat.mT)[..., 0, 0].sqrt()
 
 
 def adjoint_mismatch(A: LinearOperator, x: Tensor, y: Tensor) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spinecho.ops.fourier import centring, convolve, fft, plain_fft, plain_ifft, spectrum_order
 from spinecho.ops.hybrid import HybridSamples
-from spinecho.ops.linop import LinearOperator, norm
+from spinecho.ops.linop import LinearOperator, norms
 
 _CHUNK = {"cpu": 2**18}
 """Coil-image elements that the normal operator holds at a time: what fits a CPU's caches (2 MB in complex64) ..."""
@@ -135,15 +135,16 @@ class CartesianSense(LinearOperator):
         return _total(self._gathered(part, conj) for part, _, conj in self._coil_groups(rows)) * self.turn
 
     def residual(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """|A x - y| and A^H (A x - y), by transforms along the undersampled axes alone (Parseval's theorem)."""
+        """|A x - y| of each batch entry and A^H (A x - y); transforms along the undersampled axes alone (Parseval)."""
         rows, outside = self._window_of(self.samples.rows(y))
         x = self.enter(x) * self.turn.conj()
-        sizes, images = [norm(part) for part in outside], list[Tensor]()
+        n_batch = y.ndim - 4
+        sizes, images = [norms(part, n_batch) for part in outside if part.numel()], list[Tensor]()
         for part, maps, maps_conj in self._coil_groups(rows):
             error = self.samples.pick(plain_fft(self._expand(x, maps), self.inner_dims)) - part
-            sizes.append(norm(error))
+            sizes.append(norms(error, n_batch))
             images.append(self._gathered(error, maps_conj))
-        return torch.stack(sizes).square().sum().sqrt(), self.leave(_total(images) * self.turn)
+        return torch.stack(sizes).square().sum(0).sqrt(), self.leave(_total(images) * self.turn)
 
     def _coil_groups(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """(rows, maps, maps_conj) of a few coils at a time."""
@@ -158,11 +159,11 @@ class CartesianSense(LinearOperator):
         """Rows in hybrid space to an image in the inner layout that lacks the factor `turn`."""
         return self._combine(plain_ifft(self.samples.spread(rows), self.inner_dims), maps_conj)
 
-    def _window_of(self, rows: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def _window_of(self, rows: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Rows at the readout positions that maps reach, and at those before and after them."""
         dim, start, length = self._window
         if length == self._shape[dim]:
-            return rows, (rows[:0], rows[:0])
+            return rows, ()
         axis = self._order.index(dim) + len(self.dims) - 4
         after = start + length
         inside, end = rows.narrow(axis, start, length), self._shape[dim] - after

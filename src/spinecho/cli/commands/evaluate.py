@@ -89,8 +89,8 @@ def run(arguments: Sequence[str]) -> int:
         return evaluate_register.run(arguments[1:])
     args = parse(Arguments, "evaluate", f"{__doc__} Registration: spinecho evaluate register --help", arguments)
     baseline = check(args)
-    from spinecho.tasks.recon.judge.evaluation import write_evaluation
     from spinecho.evaluate.markdown import write_section
+    from spinecho.tasks.recon.judge.evaluation import write_evaluation
     from spinecho.tasks.recon.judge.markdown import section_text
     from spinecho.tasks.recon.judge.rows import Rows, write_csv
 

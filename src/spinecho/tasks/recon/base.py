@@ -29,5 +29,13 @@ class Recon(Method):
         """Why this method cannot take this scan, as one sentence; None if it can."""
         return None
 
+    @classmethod
+    def choice(cls, kspace: KSpace) -> str | None:
+        """What the method does with a scan that was sampled like this, one word; None if it cannot take it.
+
+        Slices of which it says different things, since one was cut off for example, are reconstructed apart.
+        """
+        return "" if cls.refusal(kspace) is None else None
+
     def __call__(self, kspace: KSpace) -> Image:
         return super().__call__(kspace)

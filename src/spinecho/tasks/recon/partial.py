@@ -72,9 +72,11 @@ class Finished:
             state.update(described)
         else:
             history, where = state["header"]["history"], f" (slices {start}:{start + len(image.geometries)})"
-            history += [
-                step + where for step in image.header.history if step.startswith(WARNING) and step not in history
-            ]
+            new = [step for step in image.header.history if step not in history]
+            loud = [step for step in new if step.startswith(WARNING)]
+            history += [step if step.startswith(f"{WARNING}slice") else step + where for step in loud]
+            taken = {_took(step) for step in history} - {""}
+            history += [WARNING + step + where for step in new if taken and _took(step) not in {"", *taken}]
         kept = {"gfactor": image.extras.get("gfactor"), "target": target, "values": image.values}
         for i, geometry in enumerate(image.geometries):
             state["geometries"][str(start + i)] = [geometry.shape, geometry.affine.tolist(), geometry.oriented]
@@ -108,15 +110,23 @@ class Finished:
     def _stacked(self, name: str, start: int, stop: int, axis: int) -> Tensor | None:
         if not self._file(start, name).exists():
             return None
+        files = [self._file(i, name) for i in range(start, stop)]
+        kinds = [np.load(file, mmap_mode="r").dtype for file in files if file.exists()]
         first = np.load(self._file(start, name))
         shape = (*first.shape[:axis], stop - start, *first.shape[axis + 1 :])
-        stacked = np.empty(shape, first.dtype)
-        for i in range(start, stop):
-            stacked[(slice(None),) * axis + (slice(i - start, i - start + 1),)] = np.load(self._file(i, name))
+        stacked = np.ones(shape, np.result_type(*kinds))  # a slice made by another method may lack its g-factor
+        for i, file in enumerate(files):
+            if file.exists():
+                stacked[(slice(None),) * axis + (slice(i, i + 1),)] = np.load(file)
         return torch.from_numpy(stacked)
 
     def _file(self, i: int, name: str) -> Path:
         return self.folder / f"{i:05d}.{name}.npy"
+
+
+def _took(step: str) -> str:
+    """The method of a step that says what auto took."""
+    return step.partition(":")[0] if step.startswith("auto took ") else ""
 
 
 def _plain(header: Header) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,14 +11,15 @@ import torch
 
 from spinecho.calib.noise import with_noise_power
 from spinecho.calib.prepare import prepare
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, DoubtfulResult
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.methods import registry
 from spinecho.methods.pretrained import built
 from spinecho.ops.grid import to_recon_grid
+from spinecho.tasks.recon.apart import in_groups, rescued
 from spinecho.tasks.recon.base import Recon
-from spinecho.tasks.recon.guard import guarded
+from spinecho.tasks.recon.guard import CONTRADICTION, OUTSIDE, compared, guarded
 
 
 def recon(kspace: KSpace, method: str = "auto", **settings: Any) -> Image:
@@ -40,6 +42,11 @@ def recon(kspace: KSpace, method: str = "auto", **settings: Any) -> Image:
     unitary FFT. Methods with coil maps add the extras `csm` and `residual`:
     A^H (A x - y), what the image leaves of the measured samples.
 
+    Warns
+    -----
+    DoubtfulResult
+        If a slice was sampled worse than the others, or an image does not explain the measured samples.
+
     Raises
     ------
     DataError
@@ -47,12 +54,30 @@ def recon(kspace: KSpace, method: str = "auto", **settings: Any) -> Image:
     """
     runner = build(method, settings, kspace.samples.device)
     prepared, scale = prepare(kspace)
-    if reason := runner.refusal(prepared):
-        raise DataError(f"{method} cannot take this scan: {reason}", do="see `spinecho list`, or leave out --method")
+
+    def run(scan: KSpace) -> Image:
+        if reason := runner.refusal(scan):
+            raise DataError(
+                f"{method} cannot take this scan: {reason}", do="see `spinecho list`, or leave out --method"
+            )
+        return runner(scan)
+
     with torch.inference_mode():
-        image = with_noise_floor(guarded(runner(prepared), prepared, runner))
+        image, seen = in_groups(prepared, run, runner.choice)
+        image, verdict = compared(image, prepared)
+        if verdict.unexplained.any() and not verdict.unexplained.all():
+            image, verdict = compared(rescued(image, prepared, verdict.unexplained, run, runner.choice), prepared)
+        image = with_noise_floor(guarded(image, verdict, seen, runner))
+        _warn(image, kspace)
         values = image.values * scale
         return to_recon_grid(replace(image, values=values, extras=_scaled(image, scale)), prepared.encoding)
+
+
+def _warn(image: Image, kspace: KSpace) -> None:
+    """What is doubtful about the image, as warnings of Python; what learned methods alone have stays in the history."""
+    for sentence in image.header.warnings:
+        if sentence not in kspace.header.warnings and not sentence.startswith((OUTSIDE, CONTRADICTION)):
+            warnings.warn(sentence, DoubtfulResult, stacklevel=3)
 
 
 def build(method: str, settings: Mapping[str, Any], device: torch.device | str = "cpu") -> Recon:
@@ -78,7 +103,7 @@ def with_noise_floor(image: Image) -> Image:
     if level is None:
         return image
     header = image.header.noted("shown with the noise power of all coils: sqrt(|x|^2 + n sigma^2)")
-    return replace(image, values=with_noise_power(image.values, float(level)), extras=extras, header=header)
+    return replace(image, values=with_noise_power(image.values, level), extras=extras, header=header)
 
 
 def _scaled(image: Image, scale: float) -> dict[str, torch.Tensor]:

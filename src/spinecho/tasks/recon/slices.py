@@ -113,7 +113,7 @@ def split(kspace: KSpace, axis: int) -> tuple[KSpace, float]:
     place, n = len(kspace.axes), kspace.samples.shape[axis]
     p1, p0 = _PLANE[axis]
     share = _block(mask, axis, n, find_centre(kspace)[axis]) or 1.0
-    kspace = _settled(kspace)
+    kspace = settled(kspace)
     centre, matrix, recon = kspace.encoding.origin, kspace.encoding.matrix, kspace.encoding.recon_matrix
     encoding = Encoding(
         matrix=(1, matrix[p1], matrix[p0]),
@@ -164,7 +164,7 @@ def _at(mask: Tensor, axis: int) -> Tensor:
     return mask.movedim(axis, -1).flatten(0, -2).any(0).reshape(shape)
 
 
-def _settled(kspace: KSpace) -> KSpace:
+def settled(kspace: KSpace) -> KSpace:
     """The scan with its noise level and centre written down, so that a part of it has those of the whole."""
     noise_cov = kspace.noise_cov
     if noise_cov is None:
@@ -183,7 +183,7 @@ def _in_parts(kspace: KSpace, one: Callable[[KSpace], Tensor | tuple[Tensor, ...
         try:
             if step == n:
                 return one(kspace)
-            whole = _settled(kspace)
+            whole = settled(kspace)
             parts = [one(whole.narrow(axis, i, min(i + step, n))) for i in range(0, n, step)]
             return _joined(parts, kspace.axes.index(axis))
         except (RuntimeError, MemoryError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,16 +11,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spinecho.calib.centre import find_centre
 from spinecho.core.errors import DataError
+from spinecho.core.header import WARNING
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.io.limits import free_memory
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import read, slice_count
+from spinecho.tasks.recon.apart import FEWER
+from spinecho.tasks.recon.guard import OUTSIDE
 from spinecho.tasks.recon.partial import Finished, fingerprint
 from spinecho.tasks.recon.retrospective import undersample
 from spinecho.tasks.recon.run import recon
 
+_MAJORITY = 3
+_TRIES = 3
+"""Steps that may fail before any succeeds; then the scan is taken to be what fails, and not some slices."""
 AT_ONCE = 8
 """Slices that are reconstructed together where memory allows; scans with no more are done in one step."""
 WORKING_SET = 16
@@ -137,11 +145,29 @@ def stream(
     resumed = sum(stop - start for start, stop in steps if finished.has(start, stop))
     done = resumed
     yield State(done, how.n_slices, resumed)
+    usual = _usual(path, options, how, device) if per_step < _MAJORITY <= how.n_slices else None
+    failed: list[tuple[int, int, DataError]] = []
     for start, stop in steps:
         if finished.has(start, stop):
             continue
-        scan = load(path, replace(options, slices=(start, stop)), device)
-        finished.put(start, *_reconstructed(scan, method, settings))
+        scan = _as_usual(load(path, replace(options, slices=(start, stop)), device), usual)
+        try:
+            image, target = _reconstructed(scan, method, settings)
+        except DataError as error:
+            failed.append((start, stop, error))
+            if method == "auto" or (done == 0 and len(failed) == min(_TRIES, len(steps))):
+                raise failed[0][2] from None
+            continue
+        finished.put(start, _placed(image, scan, start, how), target)
+        done += stop - start
+        yield State(done, how.n_slices, resumed)
+    if failed and not done:
+        raise failed[0][2]
+    for start, stop, error in failed:  # bad slices do not spoil the others' work
+        scan = _as_usual(load(path, replace(options, slices=(start, stop)), device), usual)
+        image, target = _reconstructed(scan, "auto", {})
+        header = image.header.warned(f"{error.found}; auto was taken there, the other slices are unharmed")
+        finished.put(start, _placed(replace(image, header=header), scan, start, how), target)
         done += stop - start
         yield State(done, how.n_slices, resumed)
 
@@ -149,6 +175,53 @@ def stream(
 def _reconstructed(scan: KSpace, method: str, settings: dict[str, Any]) -> tuple[Image, Tensor | None]:
     image = recon(scan, method, **settings).to("cpu")
     return image, None if scan.target is None else scan.target.cpu()
+
+
+def _usual(path: Path, options: ReadOptions, how: Plan, device: torch.device) -> tuple[tuple[int, ...], float] | None:
+    """Centre of k-space and share of it that was measured, of most of three slices; None for trajectories.
+
+    Where steps have fewer than three slices, a bad one has no neighbours in its step to be compared with.
+    """
+    places = [how.first + how.n_slices * i // 4 for i in (1, 2, 3)]
+    scans = [load(path, replace(options, slices=(i, i + 1)), device) for i in places]
+    shares = [float(scan.mask.float().mean()) for scan in scans if scan.mask is not None]
+    if len(shares) < len(scans):
+        return None
+    centres = zip(*(find_centre(scan) for scan in scans), strict=True)
+    return tuple(sorted(c)[1] for c in centres), sorted(shares)[1]
+
+
+def _as_usual(scan: KSpace, usual: tuple[tuple[int, ...], float] | None) -> KSpace:
+    """A step's scan with the centre of most slices, and a warning if it holds fewer samples than they do."""
+    if usual is None or scan.mask is None:
+        return scan
+    (k2, k1, k0), share = usual[0], float(scan.mask.float().mean()) / usual[1]
+    scan = replace(scan, encoding=replace(scan.encoding, centre=(k2, k1, k0)))
+    if share >= FEWER:
+        return scan
+    return replace(scan, header=scan.header.warned(f"{100 * share:.0f} % of the others' samples"))
+
+
+def _placed(image: Image, scan: KSpace, start: int, how: Plan) -> Image:
+    """The image of a step with its warnings told as of the whole scan: slice 2 of a step that begins with 8 is 10."""
+
+    def whole(match: re.Match[str]) -> str:
+        numbers = ", ".join(str(start - how.first + int(i)) for i in match[2].split(", "))
+        return f"slice{match[1]} {numbers}" + (f" of {how.n_slices}" if match[3] else "")
+
+    n, first = scan.samples.shape[scan.axes.index("slice")], start - how.first + 1
+    mine = f"slice {first} of {how.n_slices}: " if n == 1 else f"slices {first} to {first + n - 1} of {how.n_slices}: "
+    known = set(scan.header.warnings) - {w for w in scan.header.warnings if w.endswith("of the others' samples")}
+    history: list[str] = []
+    for step in image.header.history:
+        told = step.removeprefix(WARNING)
+        if told == step or told in known or told.startswith(OUTSIDE):
+            history.append(step)
+        elif told.startswith("slice"):
+            history.append(WARNING + re.sub(r"\bslice(s?) (\d+(?:, \d+)*)( of \d+)?", whole, told))
+        else:
+            history.append(WARNING + mine + told)
+    return replace(image, header=replace(image.header, history=tuple(history)))
 
 
 def collect(folder: Path, how: Plan) -> tuple[Image, Tensor | None]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from spinecho.core.door import check_present
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, DoubtfulResult
 from spinecho.core.job import Job
 from spinecho.core.option import INLINE, OUTPUTS, POSITIONAL
 from spinecho.io.atomic import check_place
@@ -44,24 +45,44 @@ class Arguments:
     """processor threads (default: all)"""
     at_once: int | None = None
     """slices in memory at once (default: up to 8, as memory allows)"""
+    strict: bool = False
+    """fail where a warning says that the result may be wrong; the outputs are written all the same, to be looked at"""
     debug: bool = False
     """show where an error comes from"""
     read: Annotated[ReadOptions, INLINE] = field(default_factory=ReadOptions)
     write: Annotated[WriteOptions, INLINE] = field(default_factory=WriteOptions)
 
 
+DOUBTFUL = 3
+"""Exit code of --strict where the result may be wrong."""
 LESS_MEMORY = "read a part (--slices START STOP), or use --device cpu"
 
 
-def run(args: Arguments, job: Job) -> None:
-    """Read, reconstruct, write, and say what was done."""
+def run(args: Arguments, job: Job) -> int:
+    """Read, reconstruct, write, and say what was done; the exit code."""
     from spinecho.core import device as devices
     from spinecho.tasks.recon.stream import plan
 
     device = devices.choose(args.device)
     how = plan(args.scan, args.read, args.at_once)
     reconstruct = slice_by_slice if how.is_streamed else in_one_step
-    reconstruct(args, job, how, device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DoubtfulResult)  # the history has them, and `finish` says it
+        image = reconstruct(args, job, how, device)
+    return DOUBTFUL if args.strict and is_doubtful(args, job, image) else 0
+
+
+def is_doubtful(args: Arguments, job: Job, image: Image) -> bool:
+    """Whether the image carries warnings, and then (for --strict) says so as an error."""
+    n = len(image.header.warnings)
+    if n:
+        written = ", ".join(str(path) for path in args.output) or str(args.report)
+        warned = "a warning says" if n == 1 else f"{n} warnings say"
+        job.console.fail(
+            f"{warned} that the result may be wrong, and --strict was given -> look at {written}, which was written "
+            "all the same; without --strict this is no error"
+        )
+    return n > 0
 
 
 def check(args: Arguments, job: Job) -> None:
@@ -85,7 +106,7 @@ def check(args: Arguments, job: Job) -> None:
     WORKER.start()  # it starts while torch is imported
 
 
-def in_one_step(args: Arguments, job: Job, how: Plan, device: Any) -> None:
+def in_one_step(args: Arguments, job: Job, how: Plan, device: Any) -> Image:
     """All slices together."""
 
     from spinecho.tasks.recon.run import recon
@@ -99,9 +120,10 @@ def in_one_step(args: Arguments, job: Job, how: Plan, device: Any) -> None:
         seconds = time.perf_counter() - start
     scan = scan.to("cpu")
     finish(args, job, scan, image, scan.target, seconds)
+    return image
 
 
-def slice_by_slice(args: Arguments, job: Job, how: Plan, device: Any) -> None:
+def slice_by_slice(args: Arguments, job: Job, how: Plan, device: Any) -> Image:
     """Some slices at once; finished ones wait on the disk until all outputs are written."""
     import torch
 
@@ -133,6 +155,7 @@ def slice_by_slice(args: Arguments, job: Job, how: Plan, device: Any) -> None:
     finish(args, job, scan, image, target, time.perf_counter() - start, shown)
     Finished(folder, how.last).remove()
     job.console.say(f"memory used at most: {human(peak_memory())}")
+    return image
 
 
 def finish(

@@ -6,6 +6,7 @@ down to the plain inverse transform.
 
 Trained weights come first (but for series, where `llr` sees all frames), and only inside their model card: a scan
 outside it, or an image that contradicts the measured samples, goes to the classical methods, and the history says why.
+Where the image of one of these does not explain the samples, the next is tried, and a warning says so.
 
 Source: no paper; among methods for undersampled scans the order is that of psnr on one real brain slice, equispaced
 lines, R = 3 and 4.
@@ -47,25 +48,35 @@ class Method(Recon):
             return "no method takes it: " + "; ".join(f"{name}: {why}" for name, why in refused.items())
         return None
 
+    @classmethod
+    def choice(cls, kspace: KSpace) -> str | None:
+        return next((name for name in choices(kspace)[0] if refusal(name, kspace) is None), None)
+
     def forward(self, kspace: KSpace) -> Image:
         names, why = choices(kspace)
         passed: list[str] = []
+        doubts: list[str] = []
         for name in names:
             reason = refusal(name, kspace)
+            if doubts and name in _UNCHECKED:
+                reason = "it leans on the same calibration lines"
             try:
                 if reason is None:
-                    image, reason = _attempt(name, kspace)
-                    if not reason:
+                    image, reason, doubt = _attempt(name, kspace)
+                    doubts += [f"{name}: {doubt}"] if doubt else []
+                    if not reason or (doubt and name == names[-1]):
                         note = "".join(f"; not {p}" for p in passed)
-                        return replace(image, header=image.header.noted(f"auto took {name}: {why}{note}"))
+                        return replace(
+                            image, header=image.header.warned(*doubts).noted(f"auto took {name}: {why}{note}")
+                        )
             except DataError as error:
                 reason = error.found
             passed.append(f"{name}, since {reason}")
         raise DataError("no method takes this scan: " + "; ".join(passed), do="see `spinecho info FILE`")
 
 
-def _attempt(name: str, kspace: KSpace) -> tuple[Image, str | None]:
-    """A method's image, and for trained weights why it is better not taken."""
+def _attempt(name: str, kspace: KSpace) -> tuple[Image, str | None, str]:
+    """A method's image, why it is better not taken, and what of that a person must hear of."""
     runner = build(name, {}, kspace.samples.device)
     if strange := outside(runner.card, kspace) if runner.learned else []:
         raise DataError(f"the scan is outside its card: {', '.join(strange)}")
@@ -75,7 +86,13 @@ def _attempt(name: str, kspace: KSpace) -> tuple[Image, str | None]:
         if not is_out_of_memory(error):
             raise
         raise DataError("there is not enough memory for it") from None
-    return compared(image, kspace) if runner.learned else (image, None)
+    found, verdict = compared(image, kspace)
+    if verdict.unexplained.any() and not verdict.unexplained.all():
+        return image, verdict.contradiction, ""  # `recon` compares again, and rescues some slices
+    told = verdict.sentences(image.axes)
+    if runner.learned or not told:
+        return found, verdict.contradiction if runner.learned else None, ""
+    return found, told[0], told[0]
 
 
 def choices(kspace: KSpace) -> tuple[tuple[str, ...], str]:
@@ -106,6 +123,8 @@ def trained() -> tuple[str, ...]:
     return tuple(name for name in _LEARNED if name in registry.weights_names("recon"))
 
 
+_UNCHECKED = ("grappa",)
+"""Methods whose image has no coil maps to compare it with the samples by."""
 _LEARNED = ("varnet",)
 _UNDERSAMPLED = ("l1_wavelet", "cg_sense", "grappa", "zero_filled")
 
