@@ -57,6 +57,14 @@ def built(task: str, method: str, settings: Mapping[str, Any], device: torch.dev
     return load_learned(task, file, {k: v for k, v in settings.items() if k != "weights"}, device)
 
 
+def refusal(task: str, method: str, *inputs: Any) -> str | None:
+    """Why a method cannot take these inputs, or cannot be run at all, as one sentence; None if it can."""
+    offer = registry.offer(task, method)
+    if not offer.is_ready:
+        return offer.missing
+    return registry.load(task, offer.method).Method.refusal(*inputs)
+
+
 def _check_choices(method: str, config: type, settings: Mapping[str, Any]) -> None:
     """Of settings that are one of several words, and of numbers that are words."""
     for name, hint in get_type_hints(config).items():

@@ -55,6 +55,11 @@ def begin(folder: Path, marks: Mapping[str, Any], more: Mapping[str, Any] | None
     return state, False
 
 
+def partial_folder(output: Path) -> Path:
+    """`brain.nii.gz` keeps what is finished in `brain.nii.gz.partial/`."""
+    return output.absolute().with_name(output.name + ".partial")
+
+
 def read_state(folder: Path) -> dict[str, Any] | None:
     """What `state.json` holds; None where there is none.
 

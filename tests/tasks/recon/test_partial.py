@@ -15,8 +15,9 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.core.version import __version__
 from spinecho.io.options import ReadOptions
+from spinecho.methods.unfinished import partial_folder
 from spinecho.tasks.recon import stream
-from spinecho.tasks.recon.partial import Finished, fingerprint, partial_folder
+from spinecho.tasks.recon.partial import Finished, fingerprint
 from spinecho.tasks.recon.stream import PROGRAM, WORKING_SET, Plan, load, plan
 
 AXES = "slice coil k1 k0"

@@ -20,7 +20,8 @@ from spinecho.core.errors import DataError
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import read
 from spinecho.methods import registry
-from spinecho.tasks.recon.partial import Finished, partial_folder
+from spinecho.methods.unfinished import partial_folder
+from spinecho.tasks.recon.partial import Finished
 from spinecho.tasks.recon.run import recon, refusal
 from spinecho.tasks.recon.stream import Plan, collect, plan, stream
 

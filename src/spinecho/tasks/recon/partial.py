@@ -137,8 +137,3 @@ def _header(plain: dict[str, Any]) -> Header:
     tuples = {f.name for f in fields(Header) if str(f.type).startswith("tuple")}
     facts: dict[str, Any] = {name: tuple(value) if name in tuples else value for name, value in plain.items()}
     return Header(**facts)
-
-
-def partial_folder(output: Path) -> Path:
-    """`brain.nii.gz` keeps its unfinished slices in `brain.nii.gz.partial/`."""
-    return output.absolute().with_name(output.name + ".partial")

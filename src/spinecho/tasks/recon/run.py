@@ -14,8 +14,7 @@ from spinecho.calib.prepare import prepare
 from spinecho.core.errors import DataError, DoubtfulResult
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
-from spinecho.methods import registry
-from spinecho.methods.pretrained import built
+from spinecho.methods import pretrained
 from spinecho.ops.grid import to_recon_grid
 from spinecho.tasks.recon.apart import in_groups, rescued
 from spinecho.tasks.recon.base import Recon
@@ -82,17 +81,14 @@ def _warn(image: Image, kspace: KSpace) -> None:
 
 def build(method: str, settings: Mapping[str, Any], device: torch.device | str = "cpu") -> Recon:
     """The method with its settings, as `pretrained.built` says."""
-    runner = built("recon", method, settings, device)
+    runner = pretrained.built("recon", method, settings, device)
     assert isinstance(runner, Recon)
     return runner
 
 
 def refusal(method: str, kspace: KSpace) -> str | None:
     """Why a method cannot take a scan (prepared or not), or cannot be run at all; None if it can."""
-    offer = registry.offer("recon", method)
-    if not offer.is_ready:
-        return offer.missing
-    return registry.load("recon", offer.method).Method.refusal(kspace)
+    return pretrained.refusal("recon", method, kspace)
 
 
 def with_noise_floor(image: Image) -> Image:

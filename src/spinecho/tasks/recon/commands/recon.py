@@ -127,7 +127,8 @@ def slice_by_slice(args: Arguments, job: Job, how: Plan, device: Any) -> Image:
     """Some slices at once; finished ones wait on the disk until all outputs are written."""
     import torch
 
-    from spinecho.tasks.recon.partial import Finished, partial_folder
+    from spinecho.methods.unfinished import partial_folder
+    from spinecho.tasks.recon.partial import Finished
     from spinecho.tasks.recon.stream import collect, load, stream
 
     folder = partial_folder(args.output[0] if args.output else args.report or Path("recon"))

@@ -22,11 +22,11 @@ from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.methods import registry
+from spinecho.methods.pretrained import built, refusal
 from spinecho.ops.sampling import acceleration
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.guard import compared
 from spinecho.tasks.recon.limits import outside
-from spinecho.tasks.recon.run import build, refusal
 from spinecho.tasks.recon.slices import is_out_of_memory
 
 _SERIES = ("time", "repetition")
@@ -43,21 +43,21 @@ class Method(Recon):
 
     @classmethod
     def refusal(cls, kspace: KSpace) -> str | None:
-        refused = {name: refusal(name, kspace) for name in choices(kspace)[0]}
+        refused = {name: refusal("recon", name, kspace) for name in choices(kspace)[0]}
         if all(refused.values()):
             return "no method takes it: " + "; ".join(f"{name}: {why}" for name, why in refused.items())
         return None
 
     @classmethod
     def choice(cls, kspace: KSpace) -> str | None:
-        return next((name for name in choices(kspace)[0] if refusal(name, kspace) is None), None)
+        return next((name for name in choices(kspace)[0] if refusal("recon", name, kspace) is None), None)
 
     def forward(self, kspace: KSpace) -> Image:
         names, why = choices(kspace)
         passed: list[str] = []
         doubts: list[str] = []
         for name in names:
-            reason = refusal(name, kspace)
+            reason = refusal("recon", name, kspace)
             if doubts and name in _UNCHECKED:
                 reason = "it leans on the same calibration lines"
             try:
@@ -77,7 +77,7 @@ class Method(Recon):
 
 def _attempt(name: str, kspace: KSpace) -> tuple[Image, str | None, str]:
     """A method's image, why it is better not taken, and what of that a person must hear of."""
-    runner = build(name, {}, kspace.samples.device)
+    runner = built("recon", name, {}, kspace.device)
     if strange := outside(runner.card, kspace) if runner.learned else []:
         raise DataError(f"the scan is outside its card: {', '.join(strange)}")
     try:

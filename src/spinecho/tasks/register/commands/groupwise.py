@@ -116,7 +116,7 @@ def run(args: Arguments, job: Job) -> None:
     from spinecho.io.volume import UNKNOWN_ORIENTATION
     from spinecho.io.write import write
     from spinecho.methods.crew import crew
-    from spinecho.tasks.recon.partial import partial_folder
+    from spinecho.methods.unfinished import partial_folder
     from spinecho.tasks.register.cohort.groupwise import groupwise
 
     images = sorted(args.images)  # so that no order of the arguments changes a bit
