@@ -71,10 +71,10 @@ class PairValidation:
 
 def held_out(pairs: Pairs, settings: Settings, device: torch.device, team: Team) -> PairValidation | None:
     """The pairs that a run's validations share; None where the settings want no validation."""
-    if not settings.validate_every or not settings.validation_scans:
+    if not settings.validate_every or not settings.validation_examples:
         return None
     draw = Pairs(pairs.sources, pairs.seed, _PART)
-    return PairValidation([draw(0, index) for index in team.share(settings.validation_scans)], device, team)
+    return PairValidation([draw(0, index) for index in team.share(settings.validation_examples)], device, team)
 
 
 def told(scores: Mapping[str, float]) -> str:
