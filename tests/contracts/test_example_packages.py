@@ -1,4 +1,4 @@
-"""Every task with learned methods offers examples that the one training understands, and says its options in `--help`."""
+"""Every task with learned methods offers examples that the one training understands, and options of its own."""
 
 from __future__ import annotations
 

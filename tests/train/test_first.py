@@ -56,7 +56,7 @@ def test_weights_of_the_package_by_name(name):
 def test_weights_of_another_method_or_none_are_refused(file, tmp_path, capsys):
     with pytest.raises(DataError, match="they are weights of varnet, not of unet -> train recon/varnet"):
         first("recon", "unet", unet.Config(), str(file), 0)
-    with pytest.raises(DataError, match="no such weights .*in the package are .*varnet"):
+    with pytest.raises(DataError, match=r"no such weights .*in the package are .*varnet"):
         first("recon", "varnet", SMALL, "varnetto", 0)
     common = ["train", "register/voxelmorph", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
     assert main([*common, "--init", str(file)]) == 2

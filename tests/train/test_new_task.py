@@ -64,8 +64,8 @@ def gather(paths, options, context):
     points = Points(options.slope_wanted, context.settings.seed)
     due = context.settings.validate_every
     facts = {"slope_wanted": options.slope_wanted}
-    return Supply(train=points, held_out=HeldOut(points(0, 0)) if due else None, told=lambda s: f"off by {s['off']:.2g}",
-                  facts=facts)
+    held_out = HeldOut(points(0, 0)) if due else None
+    return Supply(train=points, held_out=held_out, told=lambda s: f"off by {s['off']:.2g}", facts=facts)
 '''
 POINTS = '''"""The points."""
 from dataclasses import dataclass
