@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +14,7 @@ import toy
 
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
+from spinecho.io.read import read
 from spinecho.io.write import write
 from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import ifft
@@ -100,6 +102,17 @@ def test_frames_of_a_series(tmp_path, method, options, frames):
         bright = example.target.amax((-4, -3, -2, -1))
         assert float(bright.max() / bright.min()) > 1.1, "frames stay in their order and differ"
     assert made.facts.get("frames") == options.frames
+
+
+@pytest.mark.parametrize("axes", [("repetition",), ("time", "repetition")])
+def test_the_longest_axis_of_frames_stays(axes, tmp_path):
+    full = read(series(tmp_path / "beat.h5"))
+    samples, mask = (t if len(axes) == 1 else t[None] for t in (full.samples, full.mask))
+    write(replace(full, samples=samples, mask=mask, axes=axes), tmp_path / "other.h5")
+    made = supply(tmp_path / "other.h5", Dynamic(toy.Config())).train
+    example = pickle.loads(pickle.dumps(made))(1, 0)
+    assert N_FRAMES in example.samples.shape[: len(example.axes)]
+    assert torch.equal(example.samples, made(1, 0).samples), "a worker draws the same"
 
 
 def test_a_dynamic_method_trains_on_it(tmp_path):

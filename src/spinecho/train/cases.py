@@ -11,8 +11,8 @@ from spinecho.sim.splits import CHEST, Part, Task, goes_along, part
 
 _HELD_OUT = 10
 """Of subjects sorted by name every tenth is held out; with fewer than 5, none."""
-SUFFIXES = (".h5", ".mrd", ".dat", ".cfl", ".npy", ".npz", ".mat", ".nii", ".nii.gz")
-"""Of raw samples, arrays and images."""
+_SUFFIXES = (".h5", ".mrd", ".dat", ".cfl", ".npy", ".npz", ".mat", ".nii", ".nii.gz")
+"""Of whatever some task learns from: raw samples, arrays, images; a task says which of them it takes."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,7 @@ class Case:
     slices: range | None = None
 
 
-def cases(
-    path: Path,
-    wanted: Part,
-    task: Task = "recon",
-    say: Callable[[str], None] | None = None,
-    suffixes: Sequence[str] = SUFFIXES,
-) -> list[Case]:
+def cases(path: Path, wanted: Part, task: Task = "recon", say: Callable[[str], None] | None = None) -> list[Case]:
     """The files under a path that are for a part of the work.
 
     Files that the project's splits know go where those say. Of other folders every tenth subject validates, where a
@@ -47,8 +41,6 @@ def cases(
         What learns from them: the splits may differ.
     say
         Gets a sentence on what the splits keep from training.
-    suffixes
-        Ends of the names of files that can be learned from; others in a folder are passed over.
 
     Raises
     ------
@@ -57,9 +49,9 @@ def cases(
     """
     if not path.exists():
         raise DataError("there is no such file or folder", do="check the path", file=path)
-    files = _files(path, tuple(suffixes))
+    files = _files(path)
     if not files:
-        raise DataError(f"it holds no files that end with {' '.join(suffixes)}", do="check the path", file=path)
+        raise DataError(f"it holds no files that end with {' '.join(_SUFFIXES)}", do="check the path", file=path)
     parts = {f: part(f, task) for f in files if not goes_along(f)}
     kept = [f for f, p in parts.items() if p == "test"]
     if len(kept) == len(parts):
@@ -71,10 +63,10 @@ def cases(
     return known + [Case(f) for f in _divided(path, [f for f, p in parts.items() if p is None], wanted)]
 
 
-def _files(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    below = (f for f in path.rglob("*") if f.is_file() and f.name.endswith(suffixes))
+    below = (f for f in path.rglob("*") if f.is_file() and f.name.endswith(_SUFFIXES))
     return sorted(f for f in below if not f.name.startswith("."))
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from spinecho.train.run import Run
     from spinecho.train.team import Team
 
+LESS_MEMORY = "give fewer --workers, --checkpointing where the method has it, or a smaller network"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:

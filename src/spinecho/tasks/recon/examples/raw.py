@@ -79,7 +79,7 @@ class RawScans:
     def scan(self, rng: torch.Generator) -> KSpace:
         """A part of a file, its batch axes of length 1 but for the frames kept; the truth is that of all samples."""
         full = self._slice(rng)
-        moving = next((axis for axis in full.axes if axis in _FRAMES), "")
+        moving = _frame_axis(full)
         kept = 1
         for axis in full.axes:
             n = full.samples.shape[full.axes.index(axis)]
@@ -120,6 +120,12 @@ def open_raw(path: Path, method: Recon, name: str) -> RawFile:
     if reason := method.refusal(scan):
         raise DataError(f"{name} cannot train on it: {reason}", do="leave it out", file=path)
     return file
+
+
+def _frame_axis(full: KSpace) -> str:
+    """The longest axis along which the object may change; empty where there is none."""
+    sizes = {axis: full.samples.shape[i] for i, axis in enumerate(full.axes) if axis in _FRAMES}
+    return max(sizes, key=lambda axis: sizes[axis], default="")
 
 
 def _mask(matrix: tuple[int, int, int], n_frames: int, rng: torch.Generator, draws: Draws) -> Bool[Tensor, "..."]:

@@ -25,9 +25,10 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
     """Pairs of heads, on the grid that the method wants."""
     from spinecho.tasks.register.examples.heads import Gathering, gather_heads
     from spinecho.tasks.register.examples.pairs import Pairs
-    from spinecho.tasks.register.examples.validation import held_out, told
+    from spinecho.tasks.register.examples.validation import Predicts, held_out, told
     from spinecho.train.supply import Supply
 
+    assert isinstance(context.method, Predicts), f"{context.name} must offer what Predicts says"
     settings = context.settings
     train, validate = gather_heads(paths, Gathering(context.method.config.spacing_mm, options.labels, context))
     if not validate:
