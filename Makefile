@@ -104,7 +104,7 @@ results: $(STAMP)
 # tools/release_weights.py puts runs/varnet-gpu/weights.safetensors into the package
 TRAINING := ../shared/data/label_maps ../shared/data/chest ../shared/data/ixi_2mm/t1 ../shared/data/ms_1mm
 train-gpu: $(STAMP)
-	$(BIN)/spinecho train recon/varnet --data $(TRAINING) --out runs/varnet-gpu --init src/spinecho/weights/varnet.safetensors \
+	$(BIN)/spinecho train recon/varnet --data $(TRAINING) --out runs/varnet-gpu --init varnet \
 	  --steps 100000 --batch 8 --rate 7e-4 --precision bfloat16 --workers 8 --device cuda
 
 samples: $(STAMP)

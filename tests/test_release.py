@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 
 from spinecho.core.errors import DataError
-from spinecho.core.state import load_state
+from spinecho.core.state import load_state, save_state
+from spinecho.methods import registry
 from spinecho.methods.pretrained import load_learned
+from spinecho.tasks.register.methods import voxelmorph
 
 sys.path.insert(0, str(Path(__file__).parent / "methods"))
 from learned import CARD, save_tiny, tiny
@@ -21,6 +24,7 @@ _spec = importlib.util.spec_from_file_location(
 )
 assert _spec is not None and _spec.loader is not None
 release_weights = importlib.util.module_from_spec(_spec)
+sys.modules[_spec.name] = release_weights  # dataclasses look their module up
 _spec.loader.exec_module(release_weights)
 
 
@@ -43,6 +47,48 @@ def test_what_cannot_be_released(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"the weights take 0\.0 MB"):
         release_weights.release(trained, CARD, "tiny")
     assert not list(weights.iterdir())
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch) -> Path:
+    """Weights of a small voxelmorph, as if trained."""
+    (tmp_path / "weights" / "register").mkdir(parents=True)
+    monkeypatch.setattr(registry, "WEIGHTS", tmp_path / "weights")
+    config = voxelmorph.Config(channels=(4, 6))
+    state = {k: v + 0.125 for k, v in voxelmorph.Method(config).state_dict().items()}
+    metadata = {
+        "task": "register",
+        "method": "voxelmorph",
+        "config": asdict(config),
+        "card": {},
+        "trained": {"steps": 9},
+    }
+    save_state(tmp_path / "trained.safetensors", state, metadata)
+    return tmp_path / "trained.safetensors"
+
+
+def test_a_last_layer_may_count_less_and_pulls_be_others(trained, tmp_path, monkeypatch, capsys):
+    (tmp_path / "card.json").write_text('{"extent_mm": [100, 320]}')
+    words = ["release", trained, tmp_path / "card.json", "vm", "--share", "0.5", "leave.weight", "leave.bias"]
+    monkeypatch.setattr(sys, "argv", [*map(str, words), "--put", "step", "-2.0", "-0.75"])
+    assert release_weights.main() == 0
+    tensors, metadata = load_state(tmp_path / "weights/register/vm.safetensors")
+    assert (tensors["leave.weight"] == 0.0625).all() and tensors["step"].tolist() == [-2.0, -0.75]
+    shares = {"leave.weight": 0.5, "leave.bias": 0.5}
+    assert metadata["trained"] == {"steps": 9, "released": {"shares": shares, "values": {"step": [-2.0, -0.75]}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"shares": {"absent": 0.5}}, "there are no weights absent -> known are .*leave"),
+        ({"shares": {"step": 0.5}}, "step is not zero before training"),
+        ({"values": {"step": [1.0]}}, "step has 2 values, given are 1"),
+    ],
+)
+def test_changes_that_do_not_fit(trained, changes, told):
+    with pytest.raises(DataError, match=told):
+        release_weights.release(trained, {"extent_mm": [100, 320]}, "vm", release_weights.Changes(**changes))
 
 
 def test_command_line(tmp_path, monkeypatch, capsys):

@@ -36,7 +36,7 @@ def main() -> None:
     small = student(teacher, given.keep)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     trained = {"note": f"cascades {given.keep} of {given.teacher.name}, not trained further"}
-    metadata = {"method": "varnet", "config": asdict(small.config), "card": {}, "trained": trained}
+    metadata = {"task": "recon", "method": "varnet", "config": asdict(small.config), "card": {}, "trained": trained}
     save_state(given.out, small.state_dict(), metadata)
 
 

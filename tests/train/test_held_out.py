@@ -13,12 +13,12 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.io.write import write
-from spinecho.sim.draws import Draws
 from spinecho.sim.splits import Part, goes_along, part
 from spinecho.tasks.recon.examples import sources
 from spinecho.tasks.register.examples import heads
 from spinecho.tasks.register.examples.heads import Gathering, Head
 from spinecho.train.cases import Case, cases
+from spinecho.train.supply import Context
 
 
 def gathered(
@@ -27,7 +27,7 @@ def gathered(
     """The files that are opened for a part of a training, and what was told."""
     seen, told = list[Path](), list[str]()
 
-    def load(case: Case, held: sources._Held) -> None:
+    def load(case: Case, held: sources._Held, context: Context) -> None:
         seen.append(case.path)
         held.labels.append(np.zeros(1))
 
@@ -38,9 +38,9 @@ def gathered(
     monkeypatch.setattr(sources, "_load", load)
     monkeypatch.setattr(heads.Gathering, "_head", head)
     if task == "recon":
-        sources._mixed(paths, wanted, "skip", told.append, Draws())
+        sources._mixed(paths, wanted, sources.Ways(), toy.context(told.append, "skip"))
     else:
-        gathering = Gathering(2.0, None, "skip", told.append)
+        gathering = Gathering(2.0, None, toy.context(told.append, "skip"))
         for path in paths:
             gathering.heads(path, wanted)
     return seen, told
@@ -91,6 +91,6 @@ def test_labels_of_a_held_out_head_do_not_train(tmp_path):
         (tmp_path / name).mkdir()
         geometry = Geometry.from_frame([0, 0, 0], torch.eye(3).numpy(), (2.0, 2.0, 2.0), (34, 36, 38))
         write(Image(values=toy.disc((34, 36, 38))[None], geometries=(geometry,)), tmp_path / name / "t1.nii.gz")
-    gathering = Gathering(4.0, tmp_path / "patient19", "stop", print)
+    gathering = Gathering(4.0, tmp_path / "patient19", toy.context())
     with pytest.raises(DataError, match="its labels are for test"):
         gathering.heads(tmp_path / "patient07", "train")

@@ -158,7 +158,7 @@ def test_steps_without_a_finite_gradient_are_left_out_and_end_a_run(tmp_path, ba
 
 
 def test_validation_scores_the_average_and_leaves_pictures(tmp_path):
-    run = toy.run(tmp_path, steps=4, validate_every=2, validation_scans=2)
+    run = toy.run(tmp_path, steps=4, validate_every=2, validation_examples=2)
     validation = held_out(toy.Phantoms(), run.settings, torch.device("cpu"), Team())
     assert isinstance(validation, Validation)
     found = [step.scores for step in train(run, toy.draw(), validation)]

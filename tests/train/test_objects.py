@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from spinecho.calib.centre import missing_calibration
 from spinecho.core.errors import DataError
-from spinecho.sim.draws import Draws
-from spinecho.tasks.recon.examples import sources
+from spinecho.sim.draws import Draws, fine_shape
+from spinecho.tasks.recon.examples.acquisitions import cartesian
 from spinecho.tasks.recon.examples.objects import Labels, Objects, Pictures, bend
-from spinecho.tasks.recon.examples.sources import Simulated
+from spinecho.tasks.recon.examples.simulated import Lit, Simulated
 
 
 def seeded(seed=0):
@@ -59,7 +59,7 @@ def test_planes_without_signal_are_not_scanned():
     """Now and then all tissues of a plane are dark, as by an inversion pulse: nothing to be learned from."""
     black = next(s for s in range(786, 790) if not LABELS.draw(seeded(s), (51, 47)).any())
     source = Simulated(LABELS, Draws(matrix=(32, 40)))
-    assert source._object(seeded(black), (34, 30)).any()
+    assert Lit(source.objects).draw(seeded(black), fine_shape((34, 30))).any()
 
     class Dark:
         def draw(self, rng, shape):
@@ -71,7 +71,7 @@ def test_planes_without_signal_are_not_scanned():
 
 @pytest.mark.parametrize("radial", [0.0, 0.5, 1.0])
 def test_share_of_radial_scans(radial):
-    source = Simulated(LABELS, Draws(matrix=(32, 40), coils=(1, 3), radial=radial))
+    source = Simulated(LABELS, Draws(matrix=(32, 40), coils=(1, 3)), (("radial", radial), ("cartesian", 1 - radial)))
     n = sum(not source.scan(seeded(i)).is_cartesian for i in range(24))
     assert n == 24 * radial or (radial == 0.5 and 5 < n < 19)
 
@@ -134,8 +134,8 @@ def test_a_scan_whose_centre_lies_outside_its_calibration_block_is_drawn_again(m
     lines = good.mask.clone()
     lines[..., good.mask.shape[-2] // 2 - 6 : good.mask.shape[-2] // 2 + 6, :] = False
     drawn = iter([replace(good, mask=lines, samples=good.samples * lines), good])
-    monkeypatch.setattr(sources, "acquire_random", lambda *_: next(drawn))
+    monkeypatch.setattr(cartesian, "acquire_random", lambda *_: next(drawn))
     assert Simulated(LABELS, Draws()).scan(seeded(2)) is good
-    monkeypatch.setattr(sources, "acquire_random", lambda *_: replace(good, mask=lines, samples=good.samples * lines))
+    monkeypatch.setattr(cartesian, "acquire_random", lambda *_: replace(good, mask=lines, samples=good.samples * lines))
     with pytest.raises(DataError, match="calibration"):
         Simulated(LABELS, Draws()).scan(seeded(2))

@@ -15,7 +15,7 @@ from spinecho.tasks.recon.methods import modl
 from spinecho.train.journal import read
 
 SMALL = ["--n-unrolls", "1", "--channels", "4", "8", "--blocks", "1", "1", "--cg-iters", "2"]
-QUICK = ["--steps", "2", "--batch", "1", "--validate-every", "2", "--validation-scans", "2", "--threads", "1"]
+QUICK = ["--steps", "2", "--batch", "1", "--validate-every", "2", "--validation-examples", "2", "--threads", "1"]
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.tasks.recon.examples.draw import ready
 from spinecho.tasks.recon.examples.objects import Labels, Pictures
 from spinecho.tasks.recon.examples.raw import RawFile, RawScans
-from spinecho.tasks.recon.examples.sources import Mixed, Simulated, gather
+from spinecho.tasks.recon.examples.simulated import Mixed, Simulated
+from spinecho.tasks.recon.examples.sources import Ways, sources
 from spinecho.train.cases import cases
 from spinecho.train.draw import generator
 
@@ -65,9 +66,9 @@ def folder(tmp_path) -> Path:
 
 def found(paths, on_broken="stop") -> tuple[Mixed, list[str]]:
     told: list[str] = []
-    supply = gather(paths, on_broken, told.append, DRAWS)
-    assert isinstance(supply.train, Mixed)
-    return supply.train, told
+    train, _ = sources(paths, Ways(draws=DRAWS), toy.context(told.append, on_broken))
+    assert isinstance(train, Mixed)
+    return train, told
 
 
 def test_a_mixed_folder_gives_scans_of_all_kinds(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +18,7 @@ from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.examples.draw import Seeded
 from spinecho.train.run import Run
 from spinecho.train.settings import Settings
+from spinecho.train.supply import Context
 from spinecho.train.team import Team
 
 
@@ -72,3 +74,16 @@ def run(out: Path, team: Team | None = None, **settings) -> Run:
     torch.manual_seed(chosen.seed)
     out.mkdir(exist_ok=True)
     return Run(method=Method(Config()), task="recon", name="toy", settings=chosen, out=out, team=team or Team())
+
+
+def context(say: Callable[[str], None] = print, on_broken: str = "stop", method=None, **settings) -> Context:
+    """What a task's `gather` gets from the command."""
+    return Context(
+        method=method or Method(Config()),
+        name="toy",
+        settings=Settings(**settings),
+        device=torch.device("cpu"),
+        team=Team(),
+        on_broken=on_broken,
+        say=say,
+    )

@@ -46,8 +46,6 @@ class Draws:
     """kinds of masks, each as often as it stands here; points: scattered over both axes"""
     odd: float = 0.1
     """share of scans with each of: partial Fourier, asymmetric echo, zero-filled edges, twofold field of view"""
-    radial: float = 0.0
-    """share of scans along radial spokes (`sim.draws_radial`) instead of lines"""
     spokes: tuple[int, int] = (13, 128)
     """smallest and largest number of radial spokes, even in the logarithm"""
 

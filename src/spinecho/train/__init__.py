@@ -1,1 +1,1 @@
-"""The one training loop, and what it draws its acquisitions from."""
+"""The one training loop; what it draws its examples from is the tasks' own (`train.supply`)."""

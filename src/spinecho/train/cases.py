@@ -14,6 +14,7 @@ from spinecho.sim.splits import CHEST, Part, Task, goes_along, part
 _HELD_OUT = 10
 """Of subjects sorted by name every tenth is held out; with fewer than 5, none."""
 _SUFFIXES = (".h5", ".mrd", ".dat", ".cfl", ".npy", ".npz", ".mat", ".nii", ".nii.gz")
+"""Of whatever some task learns from: raw samples, arrays, images; a task says which of them it takes."""
 
 
 @dataclass(frozen=True)

@@ -103,8 +103,8 @@ def restore(checkpoint: Checkpoint, model: nn.Module, average: Average, optimise
         model.load_state_dict(checkpoint.part("model"))
         average.load(checkpoint.part("ema"))
     except (RuntimeError, KeyError) as error:
-        found = f"its tensors do not fit the method ({' '.join(str(error).split())[:200]})"
-        raise DataError(found, do=do, file=checkpoint.path) from error
+        told = f"its tensors do not fit the method ({' '.join(str(error).split())[:200]})"
+        raise DataError(told, do=do, file=checkpoint.path) from error
     saved = checkpoint.part("optimiser")
     names = [name for name, p in model.named_parameters() if p.requires_grad]
     states: dict[int, dict[str, Tensor]] = {}

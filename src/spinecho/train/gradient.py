@@ -1,10 +1,11 @@
-"""One step's gradient: the mean loss of a batch, one scan at a time, summed over all processes."""
+"""One step's gradient: the mean loss of a batch, one example at a time, summed over all processes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -12,17 +13,23 @@ from torch.nn.parallel import DistributedDataParallel
 
 from spinecho.core.errors import DataError
 from spinecho.core.method import Method
-from spinecho.nets.unet import UNet
 from spinecho.train.draw import Example, generator
 from spinecho.train.settings import Settings
 from spinecho.train.team import Team
 
 
+@runtime_checkable
+class Recomputes(Protocol):
+    """A module that can compute its activations again in the backward pass instead of keeping them."""
+
+    checkpointing: bool
+
+
 class Loss(nn.Module):
     """A method's loss as `forward`: gradients are exchanged only for what goes through the wrapped module's forward.
 
-    Parameters that a scan does not use (maps, for a single coil) get a gradient of zero instead of none: processes
-    whose scans differ then exchange the same set, and Adam treats a parameter alike however a batch is split.
+    Parameters that an example does not use (maps, for a single coil) get a gradient of zero instead of none: processes
+    whose examples differ then exchange the same set, and Adam treats a parameter alike however a batch is split.
     """
 
     def __init__(self, method: Method) -> None:
@@ -50,30 +57,30 @@ class Gradient:
     team: Team
     device: torch.device
 
-    def __call__(self, step: int, scans: Sequence[Example]) -> float:
+    def __call__(self, step: int, examples: Sequence[Example]) -> float:
         """The mean loss over the batches of all processes; adds its gradient to `.grad`.
 
-        `scans` are this process's share. Processes average their gradients, so that each scan counts size / batch.
+        `examples` are this process's share. Processes average their gradients, so that each counts size / batch.
         """
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         places = list(self.team.share(self.settings.batch))
-        for place, item in zip(places, scans, strict=True):
+        for place, item in zip(places, examples, strict=True):
             with self._exchanged(place == places[-1]), self._seeded(step, place):
                 with torch.autocast(self.device.type, torch.bfloat16, self.settings.precision == "bfloat16"):
-                    loss = self.loss(_on(item, self.device))
+                    loss = self.loss(item.to(self.device))
                 (loss * (self.team.size / self.settings.batch)).backward()
             total += loss.detach().double()
         return float(self.team.total(total)) / self.settings.batch
 
     def _exchanged(self, last: bool) -> AbstractContextManager[None]:
-        """Gradients travel between processes once a step, with the last scan."""
+        """Gradients travel between processes once a step, with the last example."""
         if isinstance(self.loss, DistributedDataParallel) and not last:
             return self.loss.no_sync()
         return nullcontext()
 
     @contextmanager
     def _seeded(self, step: int, index: int) -> Iterator[None]:
-        """What a loss draws from torch's global state (dropout, splits of the samples) depends on the scan's number."""
+        """What a loss draws from torch's global state (dropout, splits) depends on the example's number."""
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(generator(self.settings.seed, "loss", step, index).initial_seed())
             yield
@@ -89,9 +96,9 @@ def wrapped(method: Method, settings: Settings, team: Team) -> Gradient:
     """
     if settings.batch % team.size:
         do = f"give --batch a multiple of {team.size}"
-        raise DataError(f"a batch of {settings.batch} scans cannot be dealt out to {team.size} processes", do=do)
+        raise DataError(f"a batch of {settings.batch} cannot be dealt out to {team.size} processes", do=do)
     if settings.checkpointing:
-        networks = [m for m in method.modules() if isinstance(m, UNet)]
+        networks = [m for m in method.modules() if isinstance(m, Recomputes)]
         if not networks:
             raise DataError("this method has no activation checkpointing", do="leave out --checkpointing")
         for network in networks:
@@ -104,17 +111,13 @@ def wrapped(method: Method, settings: Settings, team: Team) -> Gradient:
     return Gradient(loss, settings, team, next(method.parameters()).device)
 
 
-def _on(item: Example, device: torch.device) -> Example:
-    return item.to(device)
-
-
 def compile_networks(module: nn.Module) -> int:
     """Compile the outermost modules that come from `nets`; physics stays as it is. Returns their number."""
-    found = 0
+    compiled = 0
     for child in module.children():
         if type(child).__module__.startswith("spinecho.nets."):
             child.compile(dynamic=True)
-            found += 1
+            compiled += 1
         else:
-            found += compile_networks(child)
-    return found
+            compiled += compile_networks(child)
+    return compiled

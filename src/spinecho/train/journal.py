@@ -69,12 +69,12 @@ class Journal:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """The lines of a journal; a last one that a kill left unfinished is left out."""
-    found: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         if not line.endswith("\n"):
             break
-        found.append(json.loads(line))
-    return found
+        lines.append(json.loads(line))
+    return lines
 
 
 def _cut(file: TextIO, step: int) -> None:
@@ -98,8 +98,8 @@ def _lock(file: TextIO) -> None:
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        found = "another process is training in this folder"
-        raise DataError(found, do="wait for it, or choose another --out", file=file.name) from None
+        told = "another process is training in this folder"
+        raise DataError(told, do="wait for it, or choose another --out", file=file.name) from None
     except OSError:  # a file system without locks
         return
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from spinecho.core.errors import DataError
-from spinecho.train.draw import Examples
+from spinecho.train.draw import Example, Examples
 from spinecho.train.gradient import Gradient, wrapped
 from spinecho.train.held_out import HeldOut
 from spinecho.train.prefetch import batches
@@ -35,7 +35,7 @@ class Step:
     grad_norm
         Of the batch's gradient, before it was clipped.
     seconds
-        For the whole step, drawing its scans and validating included.
+        For the whole step, drawing its examples and validating included.
     scores
         Of a validation (`HeldOut.scores`), where the step had one.
     """
@@ -71,8 +71,8 @@ def train(run: Run, draw: Examples, validation: HeldOut | None = None) -> Iterat
         if begun == 0 and validation is not None:
             lines.write({"step": 0, **validated(run, state, validation, 0)})
         clock = time.perf_counter()
-        for step, scans in zip(steps, drawn, strict=True):
-            loss, norm = advance(run, state, gradient, step, scans)
+        for step, examples in zip(steps, drawn, strict=True):
+            loss, norm = advance(run, state, gradient, step, examples)
             idle = 0 if math.isfinite(norm) else idle + 1
             if idle > _PATIENCE:
                 do = "start anew in another --out with a lower --rate, a longer --warmup or --precision float32"
@@ -89,11 +89,11 @@ def train(run: Run, draw: Examples, validation: HeldOut | None = None) -> Iterat
             clock = time.perf_counter()
 
 
-def advance(run: Run, state: State, gradient: Gradient, step: int, scans: list) -> tuple[float, float]:
+def advance(run: Run, state: State, gradient: Gradient, step: int, examples: list[Example]) -> tuple[float, float]:
     """One step of the optimiser and of the average; left out where the gradient is not finite. Loss and its norm."""
     state.optimiser.param_groups[0]["lr"] = rate(step, run.settings)
     state.optimiser.zero_grad()
-    loss = gradient(step, scans)
+    loss = gradient(step, examples)
     norm = float(nn.utils.clip_grad_norm_(run.method.parameters(), run.settings.clip or math.inf))
     if math.isfinite(norm):
         state.optimiser.step()

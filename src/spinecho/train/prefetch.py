@@ -1,4 +1,4 @@
-"""Scans drawn ahead by worker processes, in order; with any number of them, or none, the same scans."""
+"""Examples drawn ahead by worker processes, in order; with any number of them, or none, the same ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spinecho.train.draw import Example, Examples
 
 
 class _Drawn(Dataset[bytes]):
-    """Scans by (step, index). They come as bytes through a pipe: shared memory is small in containers."""
+    """Examples by (step, index). They come as bytes through a pipe: shared memory is small in containers."""
 
     def __init__(self, draw: Examples) -> None:
         self.draw = draw
@@ -31,12 +31,12 @@ class _Drawn(Dataset[bytes]):
 
 
 def batches(draw: Examples, steps: range, indices: Sequence[int], workers: int) -> Iterator[list[Example]]:
-    """For each step the scans with these indices.
+    """For each step the examples with these indices.
 
     Raises
     ------
     DataError
-        What a scan's file is refused for; or if a worker is killed, as by a system without memory.
+        What an example's file is refused for; or if a worker is killed, as by a system without memory.
     """
     places = [(step, index) for step in steps for index in indices]
     if workers == 0:
@@ -59,7 +59,7 @@ def batches(draw: Examples, steps: range, indices: Sequence[int], workers: int) 
 
 
 def _end_with(parent: int, worker: int) -> None:
-    """Have a worker end when its parent was killed: it would wait for ever to hand over its next scan."""
+    """Have a worker end when its parent was killed: it would wait for ever to hand over its next example."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -75,7 +75,7 @@ def _opened(drawn: Iterator[bytes]) -> Example:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        do = "give fewer --workers (0: draw scans in the training process), or a machine with more memory"
+        do = "give fewer --workers (0: draw in the training process), or a machine with more memory"
         raise DataError(f"a worker ended: {str(error).partition('.')[0]}", do=do) from error
     if isinstance(item, DataError):
         raise item

@@ -33,7 +33,7 @@ class Run:
     out
         A folder: `checkpoints/`, `metrics.jsonl`, `pictures/`, `weights.safetensors`. All processes must see it.
     facts
-        What else must be the same for a run to go on (where its scans come from); JSON.
+        What else must be the same for a run to go on (where its examples come from); JSON.
     notes
         What is worth knowing later (the command, the number of threads); JSON.
     """
@@ -59,14 +59,15 @@ class Run:
 
     def description(self) -> dict[str, Any]:
         """What a checkpoint says of the run, as JSON gives it back."""
-        found = {
+        described = {
+            "task": self.task,
             "method": self.name,
             "config": asdict(self.method.config),
             "facts": dict(self.facts),
             "settings": asdict(self.settings),
             "notes": dict(self.notes),
         }
-        return json.loads(json.dumps(found))
+        return json.loads(json.dumps(described))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +95,12 @@ def begin(run: Run) -> tuple[State, int]:
         run.checkpoints.mkdir(parents=True, exist_ok=True)
         checkpoint.tidy(run.checkpoints)
         checkpoint.tidy(run.out)
-    found = checkpoint.newest(run.checkpoints)
-    if found is None:
+    last = checkpoint.newest(run.checkpoints)
+    if last is None:
         return state, 0
-    _check_same(run, found)
-    checkpoint.restore(found, run.method, state.average, optimiser)
-    return state, found.step
+    _check_same(run, last.facts)
+    checkpoint.restore(last, run.method, state.average, optimiser)
+    return state, last.step
 
 
 def save(run: Run, state: State, step: int) -> None:
@@ -115,9 +116,7 @@ def save(run: Run, state: State, step: int) -> None:
     description = run.description()
     checkpoint.save(run.checkpoints, step, run.method, state.average, state.optimiser, description)
     metadata = {
-        "task": run.task,
-        "method": run.name,
-        "config": description["config"],
+        **{k: description[k] for k in ("task", "method", "config")},
         "card": {},
         "trained": {"steps": step, **{k: description[k] for k in ("settings", "facts", "notes")}},
     }
@@ -130,11 +129,12 @@ def journal(run: Run, step: int) -> Journal:
     return Journal(run.out / "metrics.jsonl" if run.team.leads else None, step)
 
 
-def _check_same(run: Run, found: checkpoint.Checkpoint) -> None:
-    check_same(found.facts["settings"], run.settings, run.out)
+def _check_same(run: Run, before: Mapping[str, Any]) -> None:
+    check_same(before["settings"], run.settings, run.out)
     now = run.description()
-    for key in ("method", "config", "facts"):
-        if found.facts[key] != now[key]:
+    before = {"task": now["task"], **before}  # older checkpoints do not name it
+    for key in ("task", "method", "config", "facts"):
+        if before[key] != now[key]:
             do = "give the same options to go on, or start anew in another --out (from these weights with --init)"
-            told = f"the run there has the {key} {found.facts[key]}, this one {now[key]}"
+            told = f"the run there has the {key} {before[key]}, this one {now[key]}"
             raise DataError(told, do=do, file=run.out)

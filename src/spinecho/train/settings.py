@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from spinecho.core.errors import DataError
 
-_FREE = ("workers", "save_every", "validate_every", "validation_scans", "steps")
+_FREE = ("workers", "save_every", "validate_every", "validation_examples", "steps")
 """What may change when a run goes on: nothing of it changes a step, except that `steps` moves the schedule's end."""
 
 
@@ -18,7 +18,7 @@ class Settings:
     steps: int = 20_000
     """optimiser steps in all"""
     batch: int = 4
-    """scans for each step, shared among all processes; one is in memory at a time"""
+    """examples for each step, shared among all processes; one is in memory at a time"""
     rate: float = 1e-3
     """learning rate of Adam between warm-up and decay"""
     warmup: float = 0.02
@@ -32,21 +32,21 @@ class Settings:
     ema: float = 0.999
     """the weights handed out are a moving average: this much of it stays at each step"""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """of the networks; Fourier transforms and data consistency are float32 always"""
+    """of the networks; what is no network (physics, losses) is float32 always"""
     checkpointing: bool = False
     """compute activations again instead of keeping them: less memory, a third more time"""
     compiled: bool = False
     """compile the networks (torch.compile; wants a C++ compiler)"""
     seed: int = 0
-    """of the first weights and of all scans drawn"""
+    """of the first weights and of all examples drawn"""
     workers: int = 0
-    """processes that draw scans ahead; any number gives the same scans, 0: none"""
+    """processes that draw examples ahead; any number gives the same ones, 0: none"""
     save_every: int = 100
     """steps between checkpoints"""
     validate_every: int = 1000
     """steps between validations, with a picture each; 0: never"""
-    validation_scans: int = 16
-    """held-out scans for each validation"""
+    validation_examples: int = 16
+    """held-out examples for each validation"""
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch", 1), ("workers", 0), ("save_every", 1), ("validate_every", 0)):
@@ -58,8 +58,8 @@ class Settings:
             _refuse("warmup", f"{self.warmup:g} and --decay {self.decay:g}", "give shares whose sum is at most 1")
         if not 0 <= self.ema < 1:
             _refuse("ema", self.ema, "give a share from 0 to below 1")
-        if min(self.clip, self.weight_decay, self.validation_scans) < 0:
-            raise DataError("--clip, --weight-decay or --validation-scans is below 0", do="give 0 or more")
+        if min(self.clip, self.weight_decay, self.validation_examples) < 0:
+            raise DataError("--clip, --weight-decay or --validation-examples is below 0", do="give 0 or more")
 
 
 def check_same(before: dict[str, Any], now: Settings, place: object) -> None:
@@ -70,10 +70,10 @@ def check_same(before: dict[str, Any], now: Settings, place: object) -> None:
     DataError
         Names each such setting with both values.
     """
-    found = {**asdict(now)}
-    changed = [n for n in found if n not in _FREE and before.get(n) != found[n]]
+    wanted = asdict(now)
+    changed = [n for n in wanted if n not in _FREE and before.get(n) != wanted[n]]
     if changed:
-        told = ", ".join(f"{n} {before.get(n)} (now {found[n]})" for n in changed)
+        told = ", ".join(f"{n} {before.get(n)} (now {wanted[n]})" for n in changed)
         do = "give the same settings to go on, or start anew in another --out (from these weights with --init)"
         raise DataError(f"the run there was begun with {told}", do=do, file=place)
 

@@ -1,4 +1,4 @@
-"""Several processes that train together (torchrun): who takes which scans, and what they tell each other."""
+"""Several processes that train together (torchrun): who takes which examples, and what they tell each other."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def together(device: str) -> Iterator[tuple[Team, torch.device]]:
         return
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if device == "cuda" and local >= torch.cuda.device_count():
-        found = f"process {local} of this machine finds {torch.cuda.device_count()} GPUs"
-        raise DataError(found, do="start at most one process for each GPU (torchrun --nproc-per-node)")
+        told = f"process {local} of this machine finds {torch.cuda.device_count()} GPUs"
+        raise DataError(told, do="start at most one process for each GPU (torchrun --nproc-per-node)")
     own = torch.device("cuda", local) if device == "cuda" else torch.device("cpu")
     if own.type == "cuda":
         torch.cuda.set_device(own)

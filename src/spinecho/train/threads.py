@@ -26,7 +26,7 @@ def choose(wanted: int | None, checkpoints: Path, workers: int) -> int:
     checkpoints
         Of a run that may go on there: it keeps its number, on which the last bits of its losses depend.
     workers
-        Processes of each trainer that draw scans.
+        Processes of each trainer that draw examples.
 
     Returns
     -------

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import toy
 
 from spinecho.cli import main
 from spinecho.core.errors import DataError
@@ -26,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "methods"))
 from heads_of_a_test import GRID, head, regions
 
 TINY = ["--channels", "4", "6", "--spacing-mm", "4", "--passes", "2", "--train-passes", "2", "--goal-steps", "2"]
-QUICK = ["--batch", "2", "--save-every", "2", "--validate-every", "2", "--validation-scans", "2", "--threads", "1"]
+QUICK = ["--batch", "2", "--save-every", "2", "--validate-every", "2", "--validation-examples", "2", "--threads", "1"]
 
 
 def save(path: Path, values: torch.Tensor) -> None:
@@ -49,7 +50,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def heads(folder):
     said: list[str] = []
-    gathering = Gathering(4.0, folder / "labels", "stop", said.append)
+    gathering = Gathering(4.0, folder / "labels", toy.context(said.append))
     return *gather_heads([folder / "images", folder / "maps"], gathering), said
 
 
@@ -139,7 +140,10 @@ def test_trains_goes_on_bit_for_bit_and_registers(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["register/affine"], "'affine' is no learned method -> what can be trained is recon/.*register/voxelmorph"),
+        (
+            ["register/affine"],
+            "'register/affine' is no learned method -> what can be .* register/voxelmorph",
+        ),
         (["register/voxelmorph", "--radial", "0.5"], "--radial is for recon methods"),
         (["recon/varnet", "--labels", "labels"], "--labels is for register methods"),
         (["register/voxelmorph", "--labels", "elsewhere"], "there are no labels elsewhere/0.nii.gz for it"),
@@ -157,14 +161,14 @@ def test_negative_labels_are_no_labels(folder, tmp_path):
     for seed in (0, 1):
         save(tmp_path / f"{seed}.nii.gz", regions(seed) - 5.0 * (seed == 1))
     with pytest.raises(DataError, match=r"1\.nii\.gz: labels must be whole numbers from 0"):
-        gather_heads([folder / "images"], Gathering(4.0, tmp_path, "stop", print))
+        gather_heads([folder / "images"], Gathering(4.0, tmp_path, toy.context()))
 
 
 def test_files_that_are_no_heads(folder, tmp_path):
     np.save(tmp_path / "stack.npy", np.ones((3, 8, 8)))
     with pytest.raises(DataError, match=r"stack\.npy: pairs are made of NIfTI images.*--on-broken skip"):
-        gather_heads([tmp_path], Gathering(4.0, None, "stop", print))
+        gather_heads([tmp_path], Gathering(4.0, None, toy.context()))
     said: list[str] = []
     with pytest.raises(DataError, match="nothing to train on"):
-        gather_heads([tmp_path], Gathering(4.0, None, "skip", said.append))
+        gather_heads([tmp_path], Gathering(4.0, None, toy.context(said.append, "skip")))
     assert said and said[0].startswith("left out: ")

@@ -19,6 +19,8 @@ class Recon(Method):
 
     whole_series: ClassVar[bool] = False
     """True where frames must be seen together (locally low rank), so that a long series is not cut along time."""
+    learns_volumes: ClassVar[bool] = False
+    """True where the loss takes 3-D encodings; other learned methods are trained on 2-D slices alone."""
 
     @abstractmethod
     def forward(self, kspace: KSpace) -> Image:

@@ -1,4 +1,4 @@
-"""Full raw scans as a source for training: a slice, undersampled afresh each time it is drawn."""
+"""Full raw scans as a source for training: a slice or volume, undersampled afresh each time it is drawn."""
 
 from __future__ import annotations
 
@@ -7,21 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import read, slice_count
 from spinecho.sim.draws import Draws, sample_mask
+from spinecho.sim.draws_masks import sample_series_mask, sample_volume_mask
+from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.retrospective import check_full, masked
 
+_FRAMES = ("time", "repetition")
 _ATTEMPTS = 20
 """Files in a row that may turn out broken before a run ends after all."""
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """A file of fully sampled 2-D slices.
+    """A file of fully sampled slices or volumes.
 
     Parameters
     ----------
@@ -33,12 +38,12 @@ class RawFile:
     n_slices: int
 
     def slice(self, index: int) -> KSpace:
-        """One slice with all its samples.
+        """One slice (of a 3-D encoding, the volume) with all its samples.
 
         Raises
         ------
         DataError
-            If the file cannot be read, or is no full Cartesian 2-D scan.
+            If the file cannot be read, or is no full Cartesian scan.
         """
         scan = read(self.path, ReadOptions(slices=(index, index + 1)) if self.n_slices > 1 else None)
         if not isinstance(scan, KSpace):
@@ -49,15 +54,12 @@ class RawFile:
             check_full(scan.mask, scan.encoding.matrix)
         except DataError as error:
             raise error.within(self.path) from error
-        if scan.encoding.matrix[0] > 1:
-            found = f"it is a 3-D encoding, {scan.encoding.matrix} (k2, k1, k0)"
-            raise DataError(found, do="training takes 2-D slices: leave it out", file=self.path)
         return scan
 
 
 @dataclass(frozen=True, eq=False)
 class RawScans:
-    """Slices of files, read when they are drawn: a folder may be larger than the memory.
+    """Slices and volumes of files, read when they are drawn: a folder may be larger than the memory.
 
     Parameters
     ----------
@@ -65,19 +67,29 @@ class RawScans:
         Masks and accelerations; coils and noise are the scans' own.
     skip
         Whether a file that became unreadable is left out with a warning, instead of ending the run.
+    frames
+        Kept of a series, one after another, each with a mask of its own; None: all.
     """
 
     files: tuple[RawFile, ...]
     draws: Draws
     skip: bool = False
+    frames: int | None = 1
 
     def scan(self, rng: torch.Generator) -> KSpace:
-        """A slice of a file (and, of a series, one frame), with a mask of its own; the truth is that of all samples."""
+        """A part of a file, its batch axes of length 1 but for the frames kept; the truth is that of all samples."""
         full = self._slice(rng)
+        moving = _frame_axis(full)
+        kept = 1
         for axis in full.axes:
-            full = full.part(axis, _integer(rng, full.samples.shape[full.axes.index(axis)]))
-        mask = sample_mask(full.encoding.matrix[1:], rng, self.draws)
-        return masked(full, mask.view(*(1,) * len(full.axes), *mask.shape), "drawn for training")
+            n = full.samples.shape[full.axes.index(axis)]
+            length = min(self.frames or n, n) if axis == moving else 1
+            kept = length if axis == moving else kept
+            start = _integer(rng, n - length + 1)
+            full = full.narrow(axis, start, start + length)
+        mask = _mask(full.encoding.matrix, kept, rng, self.draws)
+        shape = [kept if axis == moving else 1 for axis in full.axes]
+        return masked(full, mask.reshape(*shape, *mask.shape[-4:]), "drawn for training")
 
     def _slice(self, rng: torch.Generator) -> KSpace:
         """Of the first file drawn that can be read."""
@@ -92,17 +104,38 @@ class RawScans:
         raise AssertionError("unreachable")
 
 
-def open_raw(path: Path) -> RawFile:
+def open_raw(path: Path, method: Recon, name: str) -> RawFile:
     """The file, after a look at its middle slice.
 
     Raises
     ------
     DataError
-        As `RawFile.slice`.
+        As `RawFile.slice`, or if the method (called `name`) does not learn from such scans.
     """
     file = RawFile(path, slice_count(path))
-    file.slice(file.n_slices // 2)
+    scan = file.slice(file.n_slices // 2)
+    if scan.encoding.matrix[0] > 1 and not method.learns_volumes:
+        told = f"it is a 3-D encoding, {scan.encoding.matrix} (k2, k1, k0), and {name} learns from 2-D slices"
+        raise DataError(told, do="leave it out", file=path)
+    if reason := method.refusal(scan):
+        raise DataError(f"{name} cannot train on it: {reason}", do="leave it out", file=path)
     return file
+
+
+def _frame_axis(full: KSpace) -> str:
+    """The longest axis along which the object may change; empty where there is none."""
+    sizes = {axis: full.samples.shape[i] for i, axis in enumerate(full.axes) if axis in _FRAMES}
+    return max(sizes, key=lambda axis: sizes[axis], default="")
+
+
+def _mask(matrix: tuple[int, int, int], n_frames: int, rng: torch.Generator, draws: Draws) -> Bool[Tensor, "..."]:
+    """A mask as the scan wants it, (*frame, 1, k2, k1, k0)."""
+    k2, k1, k0 = matrix
+    if n_frames > 1:
+        return sample_series_mask(n_frames, k1, rng, draws)
+    if k2 > 1:
+        return sample_volume_mask((k2, k1), rng, draws)
+    return sample_mask((k1, k0), rng, draws)
 
 
 def _integer(rng: torch.Generator, n: int) -> int:

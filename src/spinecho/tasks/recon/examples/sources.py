@@ -2,111 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from spinecho.calib.centre import missing_calibration
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
-from spinecho.core.kspace import KSpace
 from spinecho.io.limits import check_memory
 from spinecho.io.read import find_format, read
-from spinecho.sim.draws import Draws, acquire_random, fine_shape, sample_shape, uniform
-from spinecho.sim.draws_radial import acquire_radial
+from spinecho.sim.draws import Draws
 from spinecho.sim.splits import Part
 from spinecho.sim.tissue import TISSUE_OF_LABEL
+from spinecho.tasks.recon.base import Recon
+from spinecho.tasks.recon.examples.acquire import CARTESIAN, Shares
 from spinecho.tasks.recon.examples.draw import Source
-from spinecho.tasks.recon.examples.objects import Labels, Objects, Pictures
+from spinecho.tasks.recon.examples.objects import Labels, Pictures
 from spinecho.tasks.recon.examples.raw import RawFile, RawScans, open_raw
+from spinecho.tasks.recon.examples.simulated import Mixed, Simulated
 from spinecho.train.cases import Case, cases
+from spinecho.train.supply import Context
 
-Say = Callable[[str], None]
 _IMAGES = (".nii", ".nii.gz")
 _STACKS = (".npz", ".npy")
 _LEAST_LABELS = 4
-_ATTEMPTS = 50
-"""Black objects in a row before a run ends."""
 
 
-@dataclass(frozen=True, eq=False)
-class Simulated:
-    """Scans simulated of objects: random matrix, coils, phase, noise and sampling each time."""
+@dataclass(frozen=True, kw_only=True)
+class Ways:
+    """How scans are made of what the paths hold.
 
-    objects: Objects
-    draws: Draws
+    Parameters
+    ----------
+    shares
+        Of the acquisitions that are simulated.
+    frames
+        Kept of a raw series; None: all.
+    """
 
-    def scan(self, rng: torch.Generator) -> KSpace:
-        """A scan; see `sim.draws.acquire_random` and, for a share of them, `sim.draws_radial.acquire_radial`.
-
-        Where a steep phase has moved the centre of k-space out of the calibration block it is drawn again.
-        """
-        for _ in range(_ATTEMPTS):
-            scan = self._scan(rng)
-            if (reason := missing_calibration(scan)) is None:
-                return scan
-        raise DataError(f"{_ATTEMPTS} scans drawn one after another: {reason}", do="draw more calibration lines")
-
-    def _scan(self, rng: torch.Generator) -> KSpace:
-        shape = sample_shape(rng, self.draws)
-        if self.draws.radial and uniform(rng) < self.draws.radial:
-            side = shape[0]
-            return acquire_radial(self._object(rng, (side, side)), side, rng, self.draws)
-        return acquire_random(self._object(rng, shape), shape, rng, self.draws)
-
-    def _object(self, rng: torch.Generator, shape: tuple[int, int]) -> Tensor:
-        """One that is not black: a contrast may leave all the tissues of a plane without signal."""
-        for _ in range(_ATTEMPTS):
-            picture = self.objects.draw(rng, fine_shape(shape))
-            if picture.any():
-                return picture
-        raise DataError(f"{_ATTEMPTS} objects drawn one after another are black", do="look at the images given")
-
-
-@dataclass(frozen=True, eq=False)
-class Mixed:
-    """Several sources, each drawn from in proportion to its weight."""
-
-    sources: tuple[Source, ...]
-    weights: tuple[float, ...]
-
-    def scan(self, rng: torch.Generator) -> KSpace:
-        """A scan of one of them."""
-        at = torch.multinomial(torch.tensor(self.weights, dtype=torch.float64), 1, generator=rng)
-        return self.sources[int(at)].scan(rng)
-
-
-@dataclass(frozen=True, eq=False)
-class Supply:
-    """Scans to train on, and held-out ones (the same, where there is too little to hold any out)."""
-
-    train: Source
-    validate: Source
+    draws: Draws = field(default_factory=Draws)
+    shares: Shares = CARTESIAN
+    frames: int | None = 1
 
 
 @dataclass(eq=False)
 class _Held:
-    """What was found under one path: raw files, label maps, and image volumes by the axes along which to slice."""
+    """What lies under one path: raw files, label maps, and image volumes by the axes along which to slice."""
 
     raw: list[RawFile] = field(default_factory=list)
     labels: list[np.ndarray] = field(default_factory=list)
     images: dict[tuple[int, ...], list[np.ndarray]] = field(default_factory=dict)
 
-    def sources(self, draws: Draws, skip: bool) -> list[tuple[Source, float]]:
+    def sources(self, ways: Ways, skip: bool) -> list[tuple[Source, float]]:
         """With the number of files behind each."""
-        found: list[tuple[Source, float]] = []
+        made: list[tuple[Source, float]] = []
         if self.raw:
-            found.append((RawScans(tuple(self.raw), draws, skip), len(self.raw)))
+            made.append((RawScans(tuple(self.raw), ways.draws, skip, ways.frames), len(self.raw)))
         if self.labels:
-            found.append((Simulated(Labels(tuple(self.labels)), draws), len(self.labels)))
+            made.append((Simulated(Labels(tuple(self.labels)), ways.draws, ways.shares), len(self.labels)))
         for axes, volumes in self.images.items():
-            found.append((Simulated(Pictures(tuple(volumes), axes), draws), len(volumes)))
-        return found
+            made.append((Simulated(Pictures(tuple(volumes), axes), ways.draws, ways.shares), len(volumes)))
+        return made
 
     def told(self) -> str:
         counts = {"raw scans": len(self.raw), "label maps": len(self.labels)}
@@ -114,55 +71,46 @@ class _Held:
         return ", ".join(f"{n} {what}" for what, n in counts.items() if n)
 
 
-def gather(paths: Sequence[Path], on_broken: Literal["stop", "skip"], say: Say, draws: Draws) -> Supply:
-    """Everything under the paths. Each path is drawn from equally often, within it each file.
+def sources(paths: Sequence[Path], ways: Ways, context: Context) -> tuple[Source, Source]:
+    """Everything under the paths: what trains, and what is held out (the same, where there are too few subjects).
 
-    Parameters
-    ----------
-    on_broken
-        Whether a file that cannot be used ends the work or is left out; it is named either way.
-    say
-        Gets a sentence on what was found under each path.
+    Each path is drawn from equally often, within it each file.
 
     Raises
     ------
     DataError
         If nothing is left to train on, or a file is broken.
     """
-    trained, held_out = (
-        _mixed(paths, "train", on_broken, say, draws),
-        _mixed(paths, "validate", on_broken, say, draws),
-    )
-    if trained is None:
+    train, held_out = (_mixed(paths, part, ways, context) for part in ("train", "validate"))
+    if train is None:
         raise DataError("there is nothing to train on", do="give --data full raw scans, images or label maps")
     if held_out is None:
-        say("too few subjects to hold any out: validation sees other scans of the same ones")
-    return Supply(trained, held_out or trained)
+        context.say("too few subjects to hold any out: validation sees other scans of the same ones")
+    if ways.frames != 1 and any(isinstance(source, Simulated) for source in train.sources):
+        context.say("scans simulated of images and label maps are still: they have no frames")
+    return train, held_out or train
 
 
-def _mixed(paths: Sequence[Path], part: Part, on_broken: str, say: Say, draws: Draws) -> Source | None:
-    sources: list[Source] = []
+def _mixed(paths: Sequence[Path], part: Part, ways: Ways, context: Context) -> Mixed | None:
+    made: list[Source] = []
     weights: list[float] = []
     for path in paths:
         held = _Held()
-        for case in cases(path, part, "recon", say):
+        for case in cases(path, part, "recon", context.say):
             try:
-                _load(case, held)
+                _load(case, held, context)
             except DataError as error:
-                told = error.within(case.path)
-                if on_broken == "stop":
-                    raise DataError(told.found, do=f"{told.do}; or --on-broken skip", file=told.file) from error
-                say(f"left out: {told}")
-        found = held.sources(draws, on_broken == "skip")
-        total = sum(weight for _, weight in found)
-        sources += [source for source, _ in found]
-        weights += [weight / total for _, weight in found]
-        if found:
-            say(f"{path}: {held.told()} to {part}")
-    return Mixed(tuple(sources), tuple(weights)) if sources else None
+                context.refuse(error.within(case.path))
+        here = held.sources(ways, context.on_broken == "skip")
+        total = sum(weight for _, weight in here)
+        made += [source for source, _ in here]
+        weights += [weight / total for _, weight in here]
+        if here:
+            context.say(f"{path}: {held.told()} to {part}")
+    return Mixed(tuple(made), tuple(weights)) if made else None
 
 
-def _load(case: Case, held: _Held) -> None:
+def _load(case: Case, held: _Held, context: Context) -> None:
     """Put a file where it belongs."""
     name = case.path.name
     if name.endswith(_STACKS) and (stack := _stack(case)) is not None:
@@ -173,7 +121,8 @@ def _load(case: Case, held: _Held) -> None:
         assert isinstance(image, Image)
         _add_image(image, held)
     else:
-        held.raw.append(open_raw(case.path))
+        assert isinstance(context.method, Recon)
+        held.raw.append(open_raw(case.path, context.method, context.name))
 
 
 def _add_image(image: Image, held: _Held) -> None:
@@ -224,10 +173,10 @@ def _stack(case: Case) -> np.ndarray | None:
     try:
         with case.path.open("rb") as file:
             held = np.load(file, allow_pickle=False)
-            found = [held[key] for key in held.files] if hasattr(held, "files") else [held]
+            arrays = [held[key] for key in held.files] if hasattr(held, "files") else [held]
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"it cannot be read ({error})", do="copy it again", file=case.path) from error
-    stacks = [a for a in found if a.ndim == 3 and a.dtype.kind in "uif"]
+    stacks = [a for a in arrays if a.ndim == 3 and a.dtype.kind in "uif"]
     if not stacks:
         return None
     slices = stacks[0] if case.slices is None else stacks[0][case.slices.start : case.slices.stop]

@@ -70,10 +70,10 @@ class Validation:
 
 def held_out(source: Source, settings: Settings, device: torch.device, team: Team) -> Validation | None:
     """The scans that a run's validations share; None where the settings want no validation."""
-    if not settings.validate_every or not settings.validation_scans:
+    if not settings.validate_every or not settings.validation_examples:
         return None
     draw = Seeded(source, settings.seed, _PART)
-    return Validation([draw(0, index) for index in team.share(settings.validation_scans)], device, team)
+    return Validation([draw(0, index) for index in team.share(settings.validation_examples)], device, team)
 
 
 def told(scores: Mapping[str, float]) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Integer
@@ -26,8 +25,8 @@ from spinecho.tasks.register.parts.affine import Settings, align_linear
 from spinecho.tasks.register.parts.pair import matched, spaced_grid
 from spinecho.tasks.register.parts.volumes import comparable
 from spinecho.train.cases import cases
+from spinecho.train.supply import Context
 
-Say = Callable[[str], None]
 _IMAGES = (".nii", ".nii.gz")
 _LEAST_LABELS = 4
 _ALIGNED_MM = 4.0
@@ -72,8 +71,7 @@ class Gathering:
 
     spacing_mm: float
     labels: Path | None
-    on_broken: Literal["stop", "skip"]
-    say: Say
+    context: Context
     template: Image | None = None
     grid: Geometry | None = None
 
@@ -83,26 +81,23 @@ class Gathering:
         Raises
         ------
         DataError
-            If a file cannot be used and `on_broken` is "stop".
+            If a file cannot be used and `context.on_broken` is "stop".
         """
         images: list[Head] = []
         maps: list[Head] = []
-        for case in cases(path, part, "image", self.say):
+        for case in cases(path, part, "image", self.context.say):
             try:
                 if not case.path.name.endswith(_IMAGES):
                     raise DataError("pairs are made of NIfTI images and label maps", do="leave it out")
                 head = self._head(case.path)
             except DataError as error:
-                told = error.within(case.path)
-                if self.on_broken == "stop":
-                    raise DataError(told.found, do=f"{told.do}; or --on-broken skip", file=told.file) from error
-                self.say(f"left out: {told}")
+                self.context.refuse(error.within(case.path))
                 continue
             (maps if head.image is None else images).append(head)
         counts = {"images": len(images), "label maps": len(maps)}
         counts["of them with labels"] = sum(h.labels is not None for h in images)
         if images or maps:
-            self.say(f"{path}: {', '.join(f'{n} {what}' for what, n in counts.items() if n)} to {part}")
+            self.context.say(f"{path}: {', '.join(f'{n} {what}' for what, n in counts.items() if n)} to {part}")
         return Heads(tuple(images), tuple(maps))
 
     def _head(self, path: Path) -> Head:

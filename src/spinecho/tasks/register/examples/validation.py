@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,7 +16,6 @@ from spinecho.io.atomic import replacing
 from spinecho.metrics.overlap import dice_fixed100
 from spinecho.ops.windows import enlarged
 from spinecho.tasks.register.examples.pairs import Pairs
-from spinecho.tasks.register.methods.voxelmorph import Method
 from spinecho.tasks.register.parts.example import Example
 from spinecho.tasks.register.parts.flow import least_corner
 from spinecho.tasks.register.parts.similarity import lncc
@@ -25,6 +25,23 @@ from spinecho.train.team import Team
 _PART = "validate"
 
 
+@runtime_checkable
+class Predicts(Protocol):
+    """What a learned registration offers for its training to be judged, beside its loss."""
+
+    config: Any
+    """with `spacing_mm` of the grid of pairs, and `passes` of the network"""
+    training: bool
+
+    def velocity(self, fixed: Tensor, moving: Tensor, passes: int) -> Tensor:
+        """Of two images (1, z, y, x), on their blocks of 2^3 voxels, (3, z, y, x) in blocks."""
+        ...
+
+    def train(self, mode: bool = True) -> Any:
+        """As torch's modules."""
+        ...
+
+
 class PairValidation:
     """Held-out pairs, the same ones for every step; with several processes each holds its share."""
 
@@ -32,16 +49,16 @@ class PairValidation:
         self.examples, self.device, self.team = examples, device, team
         self.before = self._mean([_scores(e, None) for e in examples])
 
-    def scores(self, method: Method) -> dict[str, float]:
+    def scores(self, method: Predicts) -> dict[str, float]:
         """Mean dice of the regions and squared local correlation of the clean images, where pairs have them, the same
         before (affine_*), and the share of voxels that fold before folds are removed."""
         found = self._mean([_scores(e, self.velocity(method, e)) for e in self.examples])
         return found | {f"affine_{name}": value for name, value in self.before.items()}
 
-    def velocity(self, method: Method, example: Example) -> Tensor:
+    def velocity(self, method: Predicts, example: Example) -> Tensor:
         """As the method finds it for a pair, on the processor."""
         training = method.training
-        method.eval()
+        method.train(False)
         try:
             with torch.inference_mode():
                 fixed, moving = example.fixed.to(self.device), example.moving.to(self.device)
@@ -49,7 +66,7 @@ class PairValidation:
         finally:
             method.train(training)
 
-    def picture(self, method: Method, path: Path) -> None:
+    def picture(self, method: Predicts, path: Path) -> None:
         """The middle planes of the first pair: moving, warped, fixed and what is left between them, as a PNG."""
         example = self.examples[0]
         warped = moved(example.moving, _fine(self.velocity(method, example)), _grid(example.moving))
@@ -71,10 +88,10 @@ class PairValidation:
 
 def held_out(pairs: Pairs, settings: Settings, device: torch.device, team: Team) -> PairValidation | None:
     """The pairs that a run's validations share; None where the settings want no validation."""
-    if not settings.validate_every or not settings.validation_scans:
+    if not settings.validate_every or not settings.validation_examples:
         return None
     draw = Pairs(pairs.sources, pairs.seed, _PART)
-    return PairValidation([draw(0, index) for index in team.share(settings.validation_scans)], device, team)
+    return PairValidation([draw(0, index) for index in team.share(settings.validation_examples)], device, team)
 
 
 def told(scores: Mapping[str, float]) -> str:

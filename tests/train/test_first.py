@@ -1,0 +1,63 @@
+"""First weights: random by the seed, those of a file, those of a name in the package, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from spinecho.cli import main
+from spinecho.core.errors import DataError
+from spinecho.core.state import save_state
+from spinecho.methods.pretrained import open_learned
+from spinecho.tasks.recon.methods import unet, varnet
+from spinecho.train.first import first
+
+SMALL = varnet.Config(n_cascades=1, channels=(4, 8), blocks=(1, 1))
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    metadata = {"task": "recon", "method": "varnet", "config": asdict(SMALL), "card": {"coils": [1, 2]}, "trained": {}}
+    save_state(path, first("recon", "varnet", SMALL, None, 1).state_dict(), metadata)
+    return path
+
+
+def same(one, other) -> bool:
+    return all(torch.equal(a, other.state_dict()[name]) for name, a in one.state_dict().items())
+
+
+def test_random_weights_follow_the_seed():
+    made = [first("recon", "varnet", SMALL, None, seed) for seed in (1, 1, 2)]
+    assert same(made[0], made[1]) and not same(made[0], made[2])
+
+
+def test_weights_of_a_file_bring_their_settings_and_leave_their_card(file):
+    method = first("recon", "varnet", varnet.Config(), str(file), 0)
+    assert method.config == SMALL and not method.card and not method.weights
+    assert same(method, first("recon", "varnet", SMALL, None, 1))
+    assert all(p.requires_grad for p in method.parameters())
+
+
+def test_a_setting_that_changes_no_weight_may_be_another(file):
+    assert first("recon", "varnet", varnet.Config(cg_iters=3), str(file), 0).config.cg_iters == 3
+    with pytest.raises(DataError, match=r"trained with n_cascades 1 \(asked for: 2\)"):
+        first("recon", "varnet", varnet.Config(n_cascades=2), str(file), 0)
+
+
+@pytest.mark.parametrize("name", ["varnet", "varnet_fast"])
+def test_weights_of_the_package_by_name(name):
+    method = first("recon", "varnet", varnet.Config(), name, 0)
+    assert same(method, open_learned("recon", name))
+
+
+def test_weights_of_another_method_or_none_are_refused(file, tmp_path, capsys):
+    with pytest.raises(DataError, match="they are weights of varnet, not of unet -> train recon/varnet"):
+        first("recon", "unet", unet.Config(), str(file), 0)
+    with pytest.raises(DataError, match=r"no such weights .*in the package are .*varnet"):
+        first("recon", "varnet", SMALL, "varnetto", 0)
+    common = ["train", "register/voxelmorph", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert main([*common, "--init", str(file)]) == 2
+    assert "they are weights of recon/varnet, wanted are weights for register" in capsys.readouterr().err
