@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Bar(Protocol):
     """A progress bar, or nothing where there is no terminal."""
 
@@ -16,6 +17,7 @@ class Bar(Protocol):
         ...
 
 
+@runtime_checkable
 class Console(Protocol):
     """Where a command speaks."""
 

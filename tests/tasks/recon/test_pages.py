@@ -140,7 +140,7 @@ def test_methods_without_a_truth_have_windows_of_their_own(tmp_path):
     bright = replace(dim, method="bright", image=replace(dim.image, values=torch.full((1, 1, 8, 8), 1e9)))
     case = Case(title="no truth", kspace=kspace, results=(dim, bright))
     shown = columns(case)
-    assert [c.name for c in shown] == ["made", "bright"] and all(c.error is None for c in shown)
+    assert [c.name for c in shown] == ["made", "bright"] and all(c.below is None for c in shown)
     assert all(decoded(c.image.png).min() == 255 for c in shown)
     assert "1e-09" in shown[0].image.caption and "1e+09" in shown[1].image.caption
     page = report_of(tmp_path, case)

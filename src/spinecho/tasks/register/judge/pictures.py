@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine, Transform, identity
-from spinecho.evaluate.pictures import Picture, coloured, grey, upper_window
+from spinecho.evaluate.pictures import Column, Picture, coloured, grey, upper_window
 from spinecho.io.display import edge_letters, upright, upright_geometry
 from spinecho.ops.windows import gaussian
 
@@ -108,6 +108,24 @@ def rows_of_pictures(
         pictures.append(coloured(jacobian, bounds, caption, colours="RdBu_r", pixel_mm=plane.pixel_mm, unit="percent"))
         found.append((plane, pictures))
     return found
+
+
+def columns(fixed: Image, moving: Image, transforms: Mapping[str, Transform]) -> list[Column]:
+    """The first plane through the middle of the fixed image: as it is, then as each transform moves the other one, the
+    fixed one in outline; below, both by turns."""
+    fixed, moving = fixed.volume(), moving.volume()
+    middle = [(n - 1) / 2 for n in reversed(fixed.geometry.shape)]
+    plane = planes(fixed.geometry, fixed.geometry.to_world(middle).tolist())[0]
+    tops = [upper_window(_volume(i)) for i in (fixed, moving)]
+    target = plane.shown(_volume(identity().warp(fixed, plane.slice)))
+    smooth, levels = gaussian(target[None, None], 0.7, "edge")[0, 0], contour_levels(target, tops[0])
+    shown = [Column(name="fixed", image=grey(target, tops[0], plane.name, plane.pixel_mm))]
+    for name, transform in transforms.items():
+        moved = plane.shown(_volume(transform.warp(moving, plane.slice)))
+        outline = lined(moved, tops[1], [(smooth, levels, "#ffb000")], "fixed in outline", plane.pixel_mm)
+        board = checkerboard(target / tops[0], moved / tops[1])
+        shown.append(Column(name=name, image=outline, below=grey(board, 1.0, "fixed and moved", plane.pixel_mm)))
+    return shown
 
 
 def checkerboard(a: Slice, b: Slice) -> Slice:
