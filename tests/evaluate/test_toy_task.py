@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import math
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,6 +114,19 @@ def test_the_page_shows_the_worst_cases_but_no_oracle(loaded: list[int], tmp_pat
     assert "seven is too holy" in text and 'class=" oracle"' in text and "4 numbers." in text
 
 
+def test_a_case_that_is_gone_by_now_has_no_picture_but_the_page_is_written(loaded, tmp_path) -> None:
+    judge = judge_of("toy")
+    ours = plan(judge, "near")
+    states = list(evaluate(ours, Kept(tmp_path / "r.html")))
+
+    def absent() -> int:
+        raise DataError("the disk is gone")
+
+    cases = {s.case.name: replace(s.case, load=absent) for s in states if s.case}
+    write_page(tmp_path / "r.html", [s.row for s in states if s.row], judge, cases, ours.contenders, "near")
+    assert "near" in (tmp_path / "r.html").read_text()
+
+
 def test_the_command_takes_the_options_of_the_judge(loaded, tmp_path, capsys) -> None:
     words = ["evaluate", "toy", "-n", "1", "2", "13", "--methods", "near", "far", "--out", str(tmp_path / "t.csv")]
     assert main([*words, "--markdown", str(tmp_path / "r.md")]) == 0
@@ -135,8 +150,6 @@ def test_the_command_takes_the_options_of_the_judge(loaded, tmp_path, capsys) ->
 
 def test_a_task_without_a_judge_is_told(monkeypatch, tmp_path) -> None:
     add_task(monkeypatch, tmp_path)
-    import sys
-
     monkeypatch.delitem(sys.modules, "spinecho.tasks.toy.judge")
     monkeypatch.setattr(sys.modules["spinecho.tasks.toy"], "__path__", [str(tmp_path / "toy")], raising=False)
     with pytest.raises(DataError, match="nothing judges toy yet"):
@@ -163,8 +176,6 @@ def test_what_cannot_be_loaded_is_refused_and_tried_again(loaded, tmp_path) -> N
 
     def absent() -> int:
         raise DataError("the disk is gone")
-
-    from dataclasses import replace
 
     broken = replace(ours, cases=replace(ours.cases, total=1, each=[replace(first, load=absent)]))
     kept = Kept(tmp_path / "r.csv")

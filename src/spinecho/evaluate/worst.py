@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from spinecho.core.errors import DataError
 from spinecho.evaluate.judge import Case, Contender, Judge, Measure, Outcome
@@ -45,23 +47,27 @@ def worst(table: Table, method: str) -> dict[str, str]:
 def shown(
     table: Table, judge: Judge, cases: Mapping[str, Case], contenders: Sequence[Contender], reasons: Mapping[str, str]
 ) -> Iterator[Shown]:
-    """Work on these cases again, in the order of `reasons`, and draw them; those that have no picture are left out.
+    """Work on these cases again, in the order of `reasons`, and draw them; what has no picture is left out.
 
     An oracle's result is not made again: it is the best of dozens.
     """
     for name, why in reasons.items():
         rows = {r.method: r for r in table.rows if r.case == name}
-        inputs = cases[name].load()
-        outcomes: dict[str, Outcome] = {}
-        for one in contenders:
-            if one.name in rows and not one.is_oracle:
-                try:
-                    outcomes[one.name] = one.run(inputs)
-                except DataError:
-                    continue
-        drawn = tuple(_with_line(c, rows, table.measures) for c in judge.picture(inputs, outcomes))
-        if drawn:
-            yield Shown(title=name, why=why, columns=drawn)
+        again = [one for one in contenders if one.name in rows and not one.is_oracle]
+        with suppress(DataError):  # a file that is gone by now takes its pictures with it, not the page
+            inputs = cases[name].load()
+            drawn = judge.picture(inputs, _outcomes(again, inputs))
+            if drawn:
+                columns = tuple(_with_line(c, rows, table.measures) for c in drawn)
+                yield Shown(title=name, why=why, columns=columns)
+
+
+def _outcomes(contenders: Sequence[Contender], inputs: Any) -> dict[str, Outcome]:
+    outcomes: dict[str, Outcome] = {}
+    for one in contenders:
+        with suppress(DataError):
+            outcomes[one.name] = one.run(inputs)
+    return outcomes
 
 
 def told(row: Row, measures: Sequence[Measure], most: int = _MOST_FIGURES) -> str:
