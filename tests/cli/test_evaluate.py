@@ -38,6 +38,14 @@ def test_end_to_end_and_again(scan, tmp_path, capsys):
     assert results.read_text() == text, "the same rows give the same tables"
 
 
+def test_the_task_may_be_named_and_the_table_go_elsewhere(scan, tmp_path, capsys):
+    _, *words = command(scan, tmp_path / "r.html", "--out", str(tmp_path / "mine.csv"), "--threads", "1")
+    assert main(["evaluate", "recon", *words]) == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"r.html", "mine.csv", "mine.cases.jsonl"}
+    assert main(["evaluate", *words]) == 0
+    assert "4 of 4 rows were finished before" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -63,5 +71,5 @@ def test_a_mask_that_the_scan_is_too_small_for(scan, tmp_path, capsys):
     assert main(command(scan, tmp_path / "r.html", "--accel", "20")) == 2
     told = capsys.readouterr()
     assert "not run: cg_sense on scan.npy: 40 lines at acceleration 20 are 2" in told.out
-    assert "no method could reconstruct anything" in told.err
+    assert "no method gave a result" in told.err
     assert not list(tmp_path.glob("*.html"))

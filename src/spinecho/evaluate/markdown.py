@@ -1,4 +1,4 @@
-"""Markdown in named sections of a file that are replaced one by one."""
+"""Tables as markdown, in named sections of a file that are replaced one by one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,66 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spinecho.core.errors import DataError
+from spinecho.core.version import __version__
+from spinecho.evaluate.columns import columns
+from spinecho.evaluate.judge import Judge
+from spinecho.evaluate.rows import Row
+from spinecho.evaluate.tables import Table, tables
 from spinecho.io.atomic import replacing
+
+SHOWN = {
+    "real": "Real scans",
+    "simulated": "Simulated scans (nothing here says how a method does on a scanner)",
+    "": "",
+}
+"""How the kinds are headed."""
+READ = (
+    "Intervals: 95 %, bootstrap. Differences are paired, case by case; p: Wilcoxon's signed-rank test. Mean rank: 1 is "
+    "best, by the first measure. Seconds: medians; peak memory: the largest"
+)
+"""How tables are read."""
+_MOST_NAMES = 6
+
+
+def section_text(rows: Sequence[Row], judge: Judge, baseline: str, command: str, machine: str = "") -> str:
+    """All tables, real and simulated apart, with the command that makes them and who was not run."""
+    lines = [f"Made by spinecho {__version__} with", "", "```", command, "```", ""]
+    lines += [machine, ""] if machine else []
+    headed = ""
+    for table in tables(rows, judge, baseline):
+        if table.kind != headed:
+            headed = table.kind
+            lines += [f"### {SHOWN[headed]}", ""] if headed else []
+        lines += table_lines(table)
+        for remark in judge.remarks(table.rows) if table.is_whole else ():
+            lines += [remark, ""]
+    notes = [f"- not run: `{m}` on {scans}: {why}" for m, scans, why in refusals(rows)]
+    calls = {r.method: r.calls for r in reversed(rows) if r.calls}
+    notes += [f"- `{method}` was asked for (first case's files): `{call}`" for method, call in sorted(calls.items())]
+    return "\n".join([*lines, *notes, *([""] if notes else []), f"{judge.JUDGED}. {READ}."])
+
+
+def table_lines(table: Table) -> list[str]:
+    """One table, best contender first, with its title and what it rests on."""
+    shown = columns(table)
+    lines = [f"**{table.title}**: {table.basis}", "", row_of([c.head for c in shown])]
+    lines.append(row_of(["---", *["---:"] * (len(shown) - 1)]))
+    return [*lines, *(row_of([f"`{one.method}`", *(c.tell(one) for c in shown[1:])]) for one in table.lines), ""]
+
+
+def refusals(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+    """Contender, the scans that it was not run on, and why."""
+    scans: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        if row.refused:
+            scans.setdefault((row.method, " ".join(row.refused.split())), {})[row.scan] = None
+    return [(method, names(list(of)), why) for (method, why), of in sorted(scans.items())]
+
+
+def names(all_of_them: Sequence[str]) -> str:
+    """The first few of many names."""
+    more = len(all_of_them) - _MOST_NAMES
+    return "; ".join(all_of_them[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def row_of(cells: Sequence[str]) -> str:

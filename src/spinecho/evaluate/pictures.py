@@ -33,6 +33,16 @@ class Picture:
     aspect: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One image of several side by side: its name, a picture below it (an error, where there is a truth), a line."""
+
+    name: str
+    image: Picture
+    below: Picture | None = None
+    line: str = ""
+
+
 def upper_window(x: Shaped[Tensor, "..."], percentile: float = 99.5) -> float:
     """The magnitude below which `percentile` of the voxels lie, so that a few bright ones do not darken the rest."""
     values = x.detach().abs().float().cpu().numpy()

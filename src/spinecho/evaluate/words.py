@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from spinecho.evaluate.judge import Measure
 from spinecho.evaluate.statistics import Interval
 
 
@@ -14,15 +15,27 @@ def number(value: float | None, digits: int = 2) -> str:
     return "inf" if math.isinf(value) else f"{value:.{digits}f}"
 
 
-def interval(found: Interval | None, digits: int = 2, *, signed: bool = False) -> str:
+def figure(value: float, measure: Measure) -> str:
+    """With the digits of its measure."""
+    if measure.digits is not None or math.isnan(value):
+        return number(value, measure.digits or 0)
+    return "0" if value == 0 else f"{value:.2g}"
+
+
+def probability(value: float) -> str:
+    """Four digits, none smaller than .0001."""
+    return "–" if math.isnan(value) else "<.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def interval(spread: Interval | None, digits: int = 2, *, signed: bool = False) -> str:
     """`31.62 [30.1, 32.9]`; without brackets for a single value; signed for differences."""
-    if found is None or math.isnan(found.mean):
+    if spread is None or math.isnan(spread.mean):
         return "–"
     sign = "+" if signed else ""
-    mean = f"{found.mean:{sign}.{digits}f}"
-    if math.isnan(found.low):
+    mean = f"{spread.mean:{sign}.{digits}f}"
+    if math.isnan(spread.low):
         return mean
-    return f"{mean} [{found.low:{sign}.{digits}f}, {found.high:{sign}.{digits}f}]"
+    return f"{mean} [{spread.low:{sign}.{digits}f}, {spread.high:{sign}.{digits}f}]"
 
 
 def seconds(value: float) -> str:
@@ -36,10 +49,3 @@ def seconds(value: float) -> str:
         if value < 10
         else f"{value:.0f}"
     )
-
-
-FLOOR = (
-    "Learned methods show real scans with the noise power of all coils, sqrt(|x|^2 + n sigma^2), as the truth has it, "
-    "and so do classical ones marked +floor; the others, and all methods on simulated scans, do not"
-)
-"""What a table must say of the noise floor."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import re
@@ -14,24 +13,27 @@ import pytest
 import torch
 
 from spinecho import DataError, read, recon, write
-from spinecho.evaluate.markdown import write_section
+from spinecho.evaluate.judge import judge_of
+from spinecho.evaluate.markdown import section_text
+from spinecho.evaluate.methods import contenders
+from spinecho.evaluate.page import write_page
+from spinecho.evaluate.rows import Kept, Row
+from spinecho.evaluate.run import Plan, evaluate
+from spinecho.evaluate.tables import breakdowns, tables
+from spinecho.evaluate.worst import worst
 from spinecho.io.options import ReadOptions
 from spinecho.metrics.image import psnr_fastmri
 from spinecho.sim.mask_spec import MaskSpec
 from spinecho.sim.scan import Scan, simulate_phantom
-from spinecho.tasks.recon.judge import run as running
-from spinecho.tasks.recon.judge.evaluation import write_evaluation
-from spinecho.tasks.recon.judge.markdown import section_text
+from spinecho.tasks.recon.judge import demo
 from spinecho.tasks.recon.judge.protocol import fitted, judge, psnr_inside, truth_of
-from spinecho.tasks.recon.judge.rows import Row, Rows, write_csv
-from spinecho.tasks.recon.judge.run import Plan, evaluate
+from spinecho.tasks.recon.judge.scans import cases_of
 from spinecho.tasks.recon.judge.sources import SimOptions, case_list, sources
-from spinecho.tasks.recon.judge.tables import breakdowns, tables
 from spinecho.tasks.recon.judge.truth import OWN_MASK, load_truth
-from spinecho.tasks.recon.judge.worst import worst
 
-SAMPLE = Path(running.__file__).parents[1] / "samples" / "cartesian_r4.mrd.h5"
+SAMPLE = Path(demo.__file__).parents[3] / "samples" / "cartesian_r4.mrd.h5"
 SPECS = (MaskSpec("random", 2, 8, 0), MaskSpec("random", 2, 8, 1))
+JUDGE = judge_of("recon")
 
 
 def full_scan(n_coils: int = 3, n: int = 48):
@@ -46,20 +48,22 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def plan_of(data, methods=("zero_filled", "cg_sense"), specs=SPECS) -> Plan:
-    found = sources([str(d) for d in data], ReadOptions(axes="coil k1 k0"), SimOptions(matrix=(48, 48), coils=(2,)))
-    return Plan(sources=found, specs=specs, methods=methods, device=torch.device("cpu"))
+def plan_of(data, methods=("zero_filled", "cg_sense"), specs=SPECS, more=()) -> Plan:
+    sim = SimOptions(matrix=(48, 48), coils=(2,))
+    scans = sources([str(d) for d in data], ReadOptions(axes="coil k1 k0"), sim) if data else ()
+    cases = cases_of([*scans, *more], specs, torch.device("cpu"))
+    return Plan(judge=JUDGE, cases=cases, contenders=contenders(JUDGE, methods))
 
 
 def rows_of(plan: Plan, report: Path) -> list[Row]:
-    return [s.row for s in evaluate(plan, Rows(report)) if s.row]
+    return [s.row for s in evaluate(plan, Kept(report)) if s.row]
 
 
 @pytest.fixture(scope="module")
-def mixed(measured, tmp_path_factory) -> tuple[Plan, list[Row]]:
-    plan = plan_of([measured, "sim:2", SAMPLE])
-    plan = replace(plan, sources=(*plan.sources[:-1], sources([str(SAMPLE)], ReadOptions())[0]))
-    return plan, rows_of(plan, tmp_path_factory.mktemp("mixed") / "r.html")
+def mixed(measured, tmp_path_factory) -> tuple[Plan, list[Row], dict]:
+    plan = plan_of([measured, "sim:2"], more=sources([str(SAMPLE)], ReadOptions()))
+    states = list(evaluate(plan, Kept(tmp_path_factory.mktemp("mixed") / "r.html")))
+    return plan, [s.row for s in states if s.row], {s.case.name: s.case for s in states if s.case}
 
 
 def test_scores_are_those_of_the_protocol(measured, tmp_path):
@@ -70,8 +74,10 @@ def test_scores_are_those_of_the_protocol(measured, tmp_path):
     truth = truth_of(kspace)
     factor = (x * truth).sum() / x.square().sum()
     error = (factor * x - truth).square().mean()
-    assert row.psnr == pytest.approx(float(10 * torch.log10(truth.max() ** 2 / error)), abs=1e-3)
-    assert row.nmse == pytest.approx(float((factor * x - truth).square().sum() / truth.square().sum()), rel=1e-3)
+    assert row.figure("psnr") == pytest.approx(float(10 * torch.log10(truth.max() ** 2 / error)), abs=1e-3)
+    assert row.figure("nmse") == pytest.approx(
+        float((factor * x - truth).square().sum() / truth.square().sum()), rel=1e-3
+    )
 
 
 def test_the_fit_is_least_squares_and_scale_does_not_matter(rng):
@@ -92,48 +98,58 @@ def test_psnr_inside_leaves_out_the_air(rng):
 
 
 def test_kinds_and_what_is_known_of_the_cases(mixed):
-    _, rows = mixed
+    _, rows, _ = mixed
     assert {(r.scan.partition(":")[0], r.kind) for r in rows} == {
         ("scan.npy", "real"),
         ("sim 0", "simulated"),
         ("sim 1", "simulated"),
         (SAMPLE.name, "simulated"),
     }
-    assert all((r.ceiling is not None) == (r.kind == "real") for r in rows)
-    own = {(r.mask, r.accel) for r in rows if r.scan == SAMPLE.name}
+    assert all((r.facts["ceiling"] is not None) == (r.kind == "real") for r in rows)
+    own = {(r.facts["mask"], r.facts["accel"]) for r in rows if r.scan == SAMPLE.name}
     assert len(own) == 1 and next(iter(own))[0] == OWN_MASK, "it was undersampled when it was made"
-    assert {r.n_coils for r in rows if r.scan.startswith("sim")} == {2}
+    assert {r.facts["coils"] for r in rows if r.scan.startswith("sim")} == {"2"}
 
 
 def test_real_and_simulated_never_share_a_table(mixed):
-    _, rows = mixed
-    for kind in ("real", "simulated"):
-        scans = {r.scan for r in rows if r.kind == kind}
-        for table in tables(rows, kind, "zero_filled"):
-            assert table.kind == kind and table.n_scans <= len(scans)
-        assert all(set(b.values) <= scans for b in breakdowns(rows, kind, "zero_filled") if b.name == "scan")
-        assert set(worst(rows, kind, "cg_sense", "zero_filled")) <= {r.case for r in rows if r.kind == kind}
-    real = tables(rows, "real", "zero_filled")[0]
-    assert {line.n for line in real.lines} == {2}
-    text = section_text(rows, "zero_filled", "spinecho evaluate")
+    _, rows, _ = mixed
+    made = tables(rows, JUDGE, "zero_filled")
+    assert [t.title for t in made if t.is_whole] == ["R = 2, random, 8 central lines", "All of these together"]
+    for table in made:
+        scans = {r.scan for r in rows if r.kind == table.kind}
+        assert {r.kind for r in table.rows} == {table.kind} and table.n_scans <= len(scans)
+        assert all(set(b.values) <= scans for b in breakdowns(table) if b.name == "source")
+        assert set(worst(table, "cg_sense")) <= {r.case for r in rows if r.kind == table.kind}
+    assert {line.n for line in made[0].lines} == {2}
+    text = section_text(rows, JUDGE, "zero_filled", "spinecho evaluate")
     first, second = text.split("### Simulated")
     assert "scan.npy" in first and "sim 0" not in first and "scan.npy" not in second
+    assert "Noise ceiling" in first and "Noise ceiling" not in second, "simulated truths have no noise"
+
+
+def test_what_cases_are_broken_down_by(mixed):
+    _, rows, _ = mixed
+    simulated = tables(rows, JUDGE, "zero_filled")[-1]
+    assert {"source", "noise", "coils", "mask", "acceleration"} <= {b.name for b in breakdowns(simulated)}
 
 
 def test_gains_are_paired_with_the_baseline(mixed):
-    _, rows = mixed
-    table = tables(rows, "real", "zero_filled")[0]
-    gain = next(line.psnr_gain for line in table.lines if line.method == "cg_sense")
-    mine = {r.case: r.psnr for r in rows if r.method == "cg_sense" and r.kind == "real"}
-    base = {r.case: r.psnr for r in rows if r.method == "zero_filled" and r.kind == "real"}
-    assert gain is not None and gain.mean == pytest.approx(sum(mine[c] - base[c] for c in mine) / 2)
-    assert next(line for line in table.lines if line.method == "zero_filled").psnr_gain is None
+    _, rows, _ = mixed
+    table = tables(rows, JUDGE, "zero_filled")[0]
+    lines = {line.method: line for line in table.lines}
+    assert [m.name for m in table.measures] == ["psnr", "ssim", "psnr_inside", "nmse", "hfen"]
+    for name in ("psnr", "ssim"):
+        mine, base = (
+            {r.case: r.figure(name) for r in table.rows if r.method == m} for m in ("cg_sense", "zero_filled")
+        )
+        gain = lines["cg_sense"].gains[name].mean
+        assert gain == pytest.approx(sum(mine[c] - base[c] for c in mine) / 2)
+    assert lines["zero_filled"].gains == {}
 
 
 def test_an_interrupted_run_continues(measured, tmp_path, monkeypatch):
     report = tmp_path / "r.html"
-    plan = plan_of([measured])
-    states = evaluate(plan, Rows(report))
+    states = evaluate(plan_of([measured]), Kept(report))
     while True:
         state = next(states)
         if state.row and state.done == 3:
@@ -143,13 +159,10 @@ def test_an_interrupted_run_continues(measured, tmp_path, monkeypatch):
     assert len(kept.read_text().splitlines()) == 3
     with kept.open("a") as f:
         f.write('{"key": "cut by a ki')
-    made = []
-    measure = running.measure
-    monkeypatch.setattr(running, "measure", lambda *a: made.append(a[2]) or measure(*a))
-    rows = rows_of(plan, report)
-    assert len(rows) == 4 and made == ["cg_sense"], "only the fourth was still to do"
-    again = [s for s in evaluate(plan, Rows(report)) if s.row]
-    assert [s.row for s in again] == rows and all(s.resumed for s in again) and made == ["cg_sense"]
+    again = list(evaluate(plan_of([measured]), Kept(report)))
+    assert [s.resumed for s in again if s.row] == [True, True, True, False], "only the fourth was still to do"
+    third = [s for s in evaluate(plan_of([measured]), Kept(report)) if s.row]
+    assert [s.row for s in third] == [s.row for s in again if s.row] and all(s.resumed for s in third)
 
 
 def test_rows_are_not_taken_for_another_scan_or_mask(measured, tmp_path):
@@ -157,22 +170,16 @@ def test_rows_are_not_taken_for_another_scan_or_mask(measured, tmp_path):
     first = rows_of(plan_of([measured], specs=SPECS[:1]), report)
     other = tmp_path / "scan.npy"
     np.save(other, 2 * np.load(measured) + 1e-3)
-    states = list(evaluate(plan_of([other], specs=SPECS[:1]), Rows(report)))
+    states = list(evaluate(plan_of([other], specs=SPECS[:1]), Kept(report)))
     assert not any(s.resumed for s in states)
     assert {s.row.key for s in states if s.row}.isdisjoint({r.key for r in first})
-
-
-def test_rows_of_another_version_are_refused(tmp_path):
-    (tmp_path / "r.cases.jsonl").write_text('{"key": "x", "colour": "blue"}\n')
-    with pytest.raises(DataError, match="line 1 is no row of this version"):
-        Rows(tmp_path / "r.html")
 
 
 def test_a_method_that_cannot_take_a_scan_is_told(measured, tmp_path):
     rows = rows_of(plan_of([measured], methods=("zero_filled", "nufft_cg"), specs=SPECS[:1]), tmp_path / "r.html")
     refused = next(r for r in rows if r.method == "nufft_cg")
-    assert refused.refused and math.isnan(refused.psnr)
-    assert "not run: `nufft_cg`" in section_text(rows, "zero_filled", "")
+    assert refused.refused and math.isnan(refused.figure("psnr"))
+    assert "not run: `nufft_cg`" in section_text(rows, JUDGE, "zero_filled", "")
 
 
 def test_scans_without_a_truth_are_left_out(tmp_path):
@@ -180,43 +187,22 @@ def test_scans_without_a_truth_are_left_out(tmp_path):
     cut = replace(kspace, samples=kspace.samples * SPECS[0].draw((1, 48, 48)), target=None)
     cut = replace(cut, mask=SPECS[0].draw((1, 48, 48)))
     write(cut, tmp_path / "cut.h5")
-    states = list(evaluate(_plan(tmp_path / "cut.h5"), Rows(tmp_path / "r.html")))
+    scans = sources([str(tmp_path / "cut.h5")], ReadOptions())
+    states = list(evaluate(plan_of([], ["zero_filled"], more=scans), Kept(tmp_path / "r.html")))
     assert [s.row for s in states if s.row] == []
-    assert "no truth" in states[-1].skipped and "cut.h5" in states[-1].skipped and states[-1].total == 0
+    left_out = states[-1].left_out
+    assert left_out and "no truth" in left_out.why and "cut.h5" in left_out.why and states[-1].total == 0
 
 
-def _plan(path: Path) -> Plan:
-    return Plan(
-        sources=sources([str(path)], ReadOptions()), specs=SPECS, methods=("zero_filled",), device=torch.device("cpu")
-    )
-
-
-def test_the_page_and_the_tables(mixed, tmp_path):
-    plan, rows = mixed
+def test_the_page(mixed, tmp_path):
+    plan, rows, cases = mixed
     page = tmp_path / "r.html"
-    write_evaluation(page, rows, plan, "zero_filled", "spinecho evaluate --data <x>")
+    write_page(page, rows, JUDGE, cases, plan.contenders, "zero_filled", "spinecho evaluate --data <x>")
     text = page.read_text()
     assert not re.findall(r'(?:src|href)="(?!data:)', text) and "&lt;x&gt;" in text
-    assert "Real raw data" in text and "Simulated acquisitions" in text and "least gain of cg_sense" in text
+    assert "Real scans" in text and "Simulated scans" in text and "least gain of cg_sense" in text
     assert text.count("data:image/png") > 8
-    write_csv(tmp_path / "r.csv", rows)
-    with (tmp_path / "r.csv").open() as f:
-        table = list(csv.DictReader(f))
-    assert len(table) == len(rows) and float(table[0]["psnr"]) == pytest.approx(rows[0].psnr)
-
-
-def test_sections_are_replaced_one_by_one(tmp_path):
-    path = tmp_path / "results.md"
-    write_section(path, "one", r"first \1")
-    write_section(path, "two", "second")
-    path.write_text(path.read_text().replace("# Results", "# Results\n\nBy hand."))
-    write_section(path, "one", "third")
-    text = path.read_text()
-    assert "By hand." in text and "second" in text and "third" in text and "first" not in text
-    assert text.index("third") < text.index("second")
-    path.write_text(text.replace("<!-- end: two -->", ""))
-    with pytest.raises(DataError, match="markers"):
-        write_section(path, "two", "x")
+    assert "By source: psnr, dB" in text and "of all samples" in text and "error, 5 x brighter" in text
 
 
 def test_case_lists(measured, tmp_path):
@@ -262,13 +248,18 @@ def test_simulated_scans_are_test_subjects_only(shared_data, tmp_path):
         sources(["sim"], ReadOptions(), SimOptions(labels=tmp_path))
 
 
-def test_plus_floor_adds_the_noise_of_all_coils_to_a_classical_method_only():
-    from spinecho.core.errors import DataError
-    from spinecho.tasks.recon.judge.run import named
+def test_plus_floor_adds_the_noise_of_all_coils_to_a_classical_method_of_a_real_scan(measured, tmp_path):
+    words = ("l1_wavelet", "l1_wavelet+floor")
+    real, simulated = (rows_of(plan_of([d], words, SPECS[:1]), tmp_path / "r.html") for d in (measured, "sim:1"))
+    assert real[0].method == "l1_wavelet" and real[1].method == "l1_wavelet+floor"
+    assert real[1].figure("psnr") > real[0].figure("psnr") + 0.2, "the truth has the floor, too"
+    assert simulated[1].figure("psnr") == simulated[0].figure("psnr")
+    assert real[1].key != real[0].key
+    for word, why in (("l1_wavelet+flour", "names no method"), ("varnet+floor", "have the noise floor already")):
+        with pytest.raises(DataError, match=why):
+            contenders(JUDGE, [word])
 
-    assert named("l1_wavelet+floor") == ("l1_wavelet", {}, True)
-    assert named("varnet=a/b.safetensors")[2] is False
-    with pytest.raises(DataError, match="no method"):
-        named("l1_wavelet+flour")
-    with pytest.raises(DataError, match="have the noise floor already"):
-        named("varnet+floor")
+
+def test_settings_are_taken_as_in_every_task(measured, tmp_path):
+    one, many = rows_of(plan_of([measured], ("cg_sense:n_iters=1", "cg_sense"), SPECS[:1]), tmp_path / "r.html")
+    assert one.method == "cg_sense:n_iters=1" and one.figure("psnr") < many.figure("psnr")

@@ -10,12 +10,16 @@ import pytest
 import torch
 
 from spinecho import DataError, recon
+from spinecho.evaluate.judge import judge_of
+from spinecho.evaluate.methods import contenders
 from spinecho.metrics.image import psnr_fastmri
+from spinecho.sim.mask_spec import MaskSpec
 from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.tasks.recon.judge import bart, oracle
 from spinecho.tasks.recon.judge.case import flat_slices
 from spinecho.tasks.recon.judge.protocol import fitted
-from spinecho.tasks.recon.judge.run import check_methods
+from spinecho.tasks.recon.judge.scans import Inputs
+from spinecho.tasks.recon.judge.truth import Source, load_truth
 from spinecho.tasks.recon.retrospective import undersample
 
 needs_bart = pytest.mark.skipif(shutil.which("bart") is None, reason="bart is absent")
@@ -44,6 +48,15 @@ def test_ours_takes_the_best_weight(monkeypatch):
     )
 
 
+def test_an_oracle_is_marked_and_says_what_it_chose(monkeypatch):
+    monkeypatch.setattr(oracle, "N_WEIGHTS", 2)
+    (one,) = contenders(judge_of("recon"), ["oracle_cg_sense"])
+    full = simulate_phantom(Scan(matrix=(1, 32, 24), sampling="full", n_coils=2, snr=25)).kspace
+    truth = load_truth(Source(name="phantom", n_slices=1, load=lambda _: full), 0)
+    outcome = one.run(Inputs(truth=truth, kspace=truth.undersampled(MaskSpec("random", 2, 8, 0))))
+    assert one.is_oracle and outcome.note.startswith("cg_sense") and outcome.result.shape == (1, 1, 32, 24)
+
+
 def test_twelve_log_spaced_weights():
     w = oracle.weights("wavelet")
     ratios = [b / a for a, b in pairwise(w)]
@@ -52,11 +65,11 @@ def test_twelve_log_spaced_weights():
 
 def test_unknown_methods_and_a_missing_bart_are_told_before_the_work(monkeypatch):
     with pytest.raises(DataError, match="no recon method 'oracle_zero_filled'"):
-        check_methods(("oracle_zero_filled",))
+        contenders(judge_of("recon"), ["oracle_zero_filled"])
     bart.bart_version.cache_clear()
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(DataError, match="not on the PATH"):
-        check_methods(("zero_filled", "oracle"))
+        contenders(judge_of("recon"), ["zero_filled", "oracle"])
 
 
 @pytest.mark.peer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -15,19 +14,18 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import identity
-from spinecho.evaluate.kept import Kept, write_csv
+from spinecho.evaluate.judge import judge_of
+from spinecho.evaluate.methods import Named, contenders
+from spinecho.evaluate.rows import Kept
+from spinecho.evaluate.run import Plan, evaluate
 from spinecho.io.read import read_image
 from spinecho.io.write import write
 from spinecho.sim.splits import PARTS, split
-from spinecho.tasks.register.judge.contenders import External, Own, Unmoved, contender
-from spinecho.tasks.register.judge.markdown import section_text
+from spinecho.tasks.register.judge.contenders import External, Unmoved
 from spinecho.tasks.register.judge.measure import measures
-from spinecho.tasks.register.judge.pairs import Pair, pairs
-from spinecho.tasks.register.judge.rows import PairRow
-from spinecho.tasks.register.judge.run import evaluate
-from spinecho.tasks.register.judge.tables import tables
-from spinecho.tasks.register.judge.versions import version_of_field, version_of_measures, version_of_method
+from spinecho.tasks.register.judge.pairs import Inputs, Pair, cases, pairs
 
+JUDGE = judge_of("register")
 SHAPE = (14, 16, 18)
 GRID = Geometry.from_frame([0.0, 0.0, 0.0], np.diag([-1.0, 1.0, 1.0]), (2.0, 2.0, 2.0), SHAPE)
 
@@ -48,6 +46,15 @@ def make(place: Path, *, labels: bool = True, truth: bool = True) -> None:
             write(Image(values=3 * region[None], geometries=(GRID,)), place / f"{name}_labels.nii.gz")
     if truth:
         np.save(place / "truth.npy", right())
+
+
+def inputs_of(pair: Pair) -> Inputs:
+    return Inputs(pair=pair, fixed=read_image(pair.fixed), moving=read_image(pair.moving), device=torch.device("cpu"))
+
+
+def plan(folder: Path, *words: str) -> Plan:
+    all_pairs = cases([str(folder)], None, torch.device("cpu"))
+    return Plan(judge=JUDGE, cases=all_pairs, contenders=contenders(JUDGE, words))
 
 
 def right() -> np.ndarray:
@@ -132,31 +139,35 @@ def test_ixi_pairs_stay_within_their_part(tmp_path: Path) -> None:
 
 
 def test_who_registers(fields: Path) -> None:
-    assert isinstance(contender("identity"), Unmoved)
-    own = contender("affine")
-    assert isinstance(own, Own)
-    assert (own.name, own.method, own.settings) == ("affine", "affine", {})
-    peer = contender(f"external:SyN={fields}")
+    unmoved, own, peer = contenders(JUDGE, ["identity", "affine", f"external:SyN={fields}"])
+    assert isinstance(unmoved, Unmoved)
+    assert isinstance(own, Named)
+    assert (own.name, own.asked.name, own.asked.settings) == ("affine", "affine", {})
     assert isinstance(peer, External)
     assert peer.name == "SyN"
     for bad, why in (
         ("external:SyN=/no/such/folder", "names no folder"),
-        ("nobody", "no register method"),
-        ("affine:nonsense=1", "no setting"),
-        ("affine:nonsense", "sets nothing"),
         ("affine:finest_mm=fine", "the finest_mm of affine is 'fine' -> give a number"),
         ("affine:search=there", "no search 'there'"),
     ):
         with pytest.raises(DataError, match=why):
-            contender(bad)
+            contenders(JUDGE, [bad])
+
+
+def test_our_own_methods_tell_their_stages(folder: Path) -> None:
+    (affine,) = contenders(JUDGE, ["affine"])
+    inputs = inputs_of(pairs(str(folder))[0])
+    outcome = affine.run(inputs)
+    assert "affine" in outcome.stages
+    assert JUDGE.judge(inputs, outcome)["dice"] > 0.9
 
 
 def test_the_right_field_scores_as_right_and_none_as_it_is(folder: Path, fields: Path) -> None:
     (pair, _) = pairs(str(folder))
     fixed, moving = read_image(pair.fixed), read_image(pair.moving)
     before = measures(pair, fixed, moving, identity())
-    found = contender(f"external:SyN={fields}").register(pair, fixed, moving)
-    after = measures(pair, fixed, moving, found.transform)
+    outcome = External("SyN", fields).run(inputs_of(pair))
+    after = measures(pair, fixed, moving, outcome.result)
     assert after["dice"] == 1.0
     assert 0.5 < before["dice"] < 0.9
     assert (before["hd95_voxels"], before["hd95_mm"]) == (2.0, 4.0)
@@ -166,42 +177,38 @@ def test_the_right_field_scores_as_right_and_none_as_it_is(folder: Path, fields:
     assert before["ncc_after"] == before["ncc_before"] == after["ncc_before"] < after["ncc_after"]
     assert before["inverse_mm"] == 0
     assert (after["folded_central"], after["folded_digital"]) == (0, 0)
-    assert (found.wall_s, found.cpu_s, found.peak_gb) == (3.5, 3.0, 0.9)
-    assert (found.stages, found.calls) == ("affine 1.0, syn 2.5", "syn fixed")
+    assert outcome.cost is not None
+    assert (outcome.cost.wall_s, outcome.cost.cpu_s, outcome.cost.peak_gb) == (3.5, 3.0, 0.9)
+    assert (outcome.stages, outcome.calls) == ("affine 1.0, syn 2.5", "syn fixed")
 
 
 def test_fields_that_do_not_fit_are_told(folder: Path, fields: Path) -> None:
-    first, second = pairs(str(folder))
-    fixed, moving = read_image(first.fixed), read_image(first.moving)
+    _, second = pairs(str(folder))
+    inputs = inputs_of(second)
     peer = External("SyN", fields)
     with pytest.raises(DataError, match="killed"):
-        peer.register(second, fixed, moving)
+        peer.run(inputs)
     np.save(fields / "b.npy", np.zeros((3, 2, 2, 2), np.float32))
     with pytest.raises(DataError, match="the field has shape"):
-        peer.register(second, fixed, moving)
+        peer.run(inputs)
     np.save(fields / "b.npy", np.full((3, *SHAPE), np.nan, np.float32))
     with pytest.raises(DataError, match="NaN"):
-        measures(second, fixed, moving, peer.register(second, fixed, moving).transform)
+        JUDGE.judge(inputs, peer.run(inputs))
 
 
 def test_rows_are_kept_and_an_interrupted_evaluation_continues(folder: Path, fields: Path, tmp_path: Path) -> None:
-    who = [contender("identity"), contender(f"external:SyN={fields}")]
-    out = tmp_path / "rows.csv"
-    begun = evaluate(pairs(str(folder)), who, Kept(out, PairRow))
-    first = next(begun)
+    words, out = ("identity", f"external:SyN={fields}"), tmp_path / "rows.csv"
+    begun = evaluate(plan(folder, *words), Kept(out))
+    first = next(s for s in begun if s.row)
     begun.close()
     assert (first.done, first.total, first.resumed) == (1, 4, False)
-    states = list(evaluate(pairs(str(folder)), who, Kept(out, PairRow)))
+    states = [s for s in evaluate(plan(folder, *words), Kept(out)) if s.row]
     assert [s.resumed for s in states] == [True, False, False, False]
-    assert states[-1].row.refused == "killed"
-    again = list(evaluate(pairs(str(folder)), who, Kept(out, PairRow)))
-    assert all(s.resumed for s in again)
+    assert [s.row.refused for s in states if s.row] == ["", "", "", "killed"]
+    assert all(s.resumed for s in evaluate(plan(folder, *words), Kept(out)) if s.row)
     np.savez(fields / "b.npz", field=np.zeros((3, *SHAPE), np.float32))
-    new = list(evaluate(pairs(str(folder)), who, Kept(out, PairRow)))
+    new = [s for s in evaluate(plan(folder, *words), Kept(out)) if s.row]
     assert [s.resumed for s in new] == [True, True, True, False]  # a new field is a new row
-    write_csv(out, [s.row for s in new], PairRow)
-    with out.open() as f:
-        assert [r["method"] for r in csv.DictReader(f)] == ["identity", "SyN"] * 2
 
 
 def test_no_row_is_kept_of_memory_that_was_short(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,62 +216,10 @@ def test_no_row_is_kept_of_memory_that_was_short(folder: Path, tmp_path: Path, m
         raise MemoryError
 
     monkeypatch.setattr("spinecho.tasks.register.methods.affine.linear_stages", full)
-    kept = Kept(tmp_path / "rows.csv", PairRow)
+    kept = Kept(tmp_path / "rows.csv")
     with pytest.raises(DataError, match="not enough memory for affine"):
-        list(evaluate(pairs(str(folder)), [contender("affine")], kept))
+        list(evaluate(plan(folder, "affine"), kept))
     assert not kept.path.exists()
-
-
-def rows(n: int = 8) -> list[PairRow]:
-    made = []
-    for i in range(n):
-        for method, dice, extra in (("affine", 0.5, {}), ("hybrid", 0.6, {"folded_digital": 0.001 * (i == 3)})):
-            named = {"key": f"{i}{method}", "pair": f"p{i}", "group": "ixi", "fixed": f"s{i}", "method": method}
-            made.append(PairRow(**named, n_regions=10, dice=dice + 0.01 * i, wall_s=float(i), sdlogj=0.3, **extra))
-    return made
-
-
-def test_tables_compare_pair_by_pair() -> None:
-    (table,) = tables(rows(), "affine")
-    assert (table.group, table.leading, table.n_pairs) == ("ixi", "dice", 8)
-    best, base = table.lines
-    assert (best.method, best.n, best.rank) == ("hybrid", 8, 1.0)
-    assert best.gain is not None
-    assert best.gain.mean == pytest.approx(0.1)
-    assert best.gain.high - best.gain.low < 1e-6
-    assert best.p == pytest.approx(2 / 2**8)  # eight differences of one sign
-    assert base.gain is None
-    assert best.wall_s == 3.5
-    assert best.folded_digital == 0.001
-    assert np.isnan(tables(rows(3), "affine")[0].lines[0].p)
-
-
-def test_errors_are_ranked_with_the_smallest_first() -> None:
-    made = [
-        PairRow(key=f"{m}{i}", pair=f"p{i}", group="warps", fixed=f"p{i}", method=m, error_mm=e + i)
-        for i in range(6)
-        for m, e in (("bad", 3.0), ("good", 1.0))
-    ]
-    (table,) = tables(made, "bad")
-    assert table.leading == "error_mm"
-    assert [one.method for one in table.lines] == ["good", "bad"]
-    assert table.lines[0].rank == 1.0
-
-
-def test_markdown_leaves_out_what_nobody_has_and_tells_who_failed() -> None:
-    failed = PairRow(key="x", pair="p9", group="ixi", fixed="s9", method="ants", refused="out\nof memory")
-    text = section_text([*rows(), failed], "affine", "spinecho evaluate register ...", "2 threads")
-    assert "| `hybrid` | 8 | 0.6350 [" in text
-    assert "error p95" not in text
-    assert "| 0.001 |" in text
-    assert "- not run: `ants` on ixi p9: out of memory" in text
-    assert "Learn2Reg" in text
-
-
-def test_versions_change_with_settings_and_files(fields: Path) -> None:
-    assert version_of_method("affine", {}) == version_of_method("affine", {}) != version_of_method("affine", {"a": 1})
-    assert version_of_field(None) == "absent" != version_of_field(fields / "a.npz")
-    assert len(version_of_measures()) == 16
 
 
 def test_the_command_writes_tables_and_continues(
@@ -275,18 +230,28 @@ def test_the_command_writes_tables_and_continues(
     words += ["--out", str(out), "--markdown", str(page), "--section", "Peers"]
     assert command.run(words) == 0
     told = capsys.readouterr().out
-    assert "a SyN: Dice 1.0000, error 0.00 mm" in told
+    assert "a SyN: Dice 1.0000, error 0.000 mm" in told
     assert "<!-- results: Peers -->" in page.read_text()
     assert "`SyN` was asked for" in page.read_text()
     assert command.run(words) == 0
     assert "2 of 2 rows were finished before" in capsys.readouterr().out
     for bad, why in (
         (["--out", "x.html"], "ends in .csv"),
-        (["--baseline", "nobody"], "not among the methods"),
+        (["--baseline", "nobody"], "not among --methods"),
         (["--first", "0"], "--first 0 -> give 1 or more"),
     ):
         with pytest.raises(DataError, match=why):
             command.run([*words, *bad])
+
+
+def test_the_page_shows_the_moved_images(folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "r.html"
+    words = ["register", "--pairs", str(folder), "--methods", "identity", "affine", "--report", str(page)]
+    assert command.run(words) == 0
+    text = page.read_text()
+    assert "Evaluation: registration" in text and "lowest Dice of affine" in text and "fixed in outline" in text
+    assert text.count("data:image/png") == 2 * (1 + 2 * 2), "of each pair: fixed, and of each method two"
+    assert page.with_suffix(".cases.csv").exists()
 
 
 def test_a_pair_needs_images(tmp_path: Path) -> None:

@@ -1,194 +1,188 @@
-"""Compare methods on scans with a known truth: tables, statistics, the worst cases."""
+"""Compare methods of a task (recon where none is named) on cases with a known truth: tables, statistics, pictures."""
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import tyro
+from typing import TYPE_CHECKING, Any, Literal
 
 from spinecho.cli.parse import parse
 from spinecho.cli.progress import progress
 from spinecho.core.errors import DataError
+from spinecho.evaluate.judge import Case, Judge, judge_of
 from spinecho.io.atomic import check_place
-from spinecho.io.options import ReadOptions
+from spinecho.methods import registry
 
 if TYPE_CHECKING:
-    from spinecho.tasks.recon.judge.rows import Row, Rows
-    from spinecho.tasks.recon.judge.run import Plan, State
+    from spinecho.evaluate.judge import Contender
+    from spinecho.evaluate.rows import Row
+    from spinecho.evaluate.run import Plan, State
 
-
-@dataclass(frozen=True, kw_only=True)
-class Reading(ReadOptions):
-    """How full scans are read; masks are drawn here, and a case list can name those of files."""
-
-    mask: Annotated[Path | None, tyro.conf.Suppress, tyro.conf.arg(name="file-mask")] = None
-    traj: Annotated[Path | None, tyro.conf.Suppress] = None
-    simulate_mask: Annotated[str | None, tyro.conf.Suppress] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Simulation:
-    """What the simulated test scans (--data sim) are drawn from; the rest is drawn by seed."""
-
-    labels: Path | None = None
-    """folder with label maps of heads (labels_NN.nii.gz), of which the test subjects are taken; else a phantom"""
-    sim_coils: tuple[int, ...] = ()
-    """coils of the simulated scans, by turns (default: drawn, 4 to 20)"""
-    sim_matrix: tuple[int, int] = (320, 320)
-    """matrix of the simulated scans (y x)"""
-    sim_noise: float = 1.0
-    """noise relative to what is drawn (SNR 10 to 60)"""
-    sim_seed: int = 0
-    """from which the simulated scans are drawn"""
+DEFAULT = "recon"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """What a person says, whatever the task."""
 
-    data: tuple[str, ...]
-    """full scans: files, folders, case lists (.json), or sim or sim:N for N simulated test scans"""
     methods: tuple[str, ...]
-    """methods (spinecho list), NAME=FILE for other weights, NAME+floor for a classical method with the noise of
-    all coils as the truth has it, oracle (bart's best), oracle_ours, oracle_l1_wavelet"""
-    report: Path
-    """page to write (.html); rows are kept beside it as they come, so the same command continues"""
-    accel: tuple[float, ...] = (4.0,)
-    """acceleration factors"""
-    centre: tuple[float, ...] = ()
-    """central lines for each factor, a fraction below 1 or a count (default: 0.32 over the factor)"""
-    mask: tuple[Literal["random", "equispaced", "gaussian", "poisson"], ...] = ("random",)
-    """kinds of masks"""
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """seeds of the masks"""
+    """methods (spinecho list), NAME=FILE for other weights, NAME:key=value,key=value for settings, and words of the
+    task"""
+    report: Path | None = None
+    """page to write (.html), with the table beside it; rows are kept there as they come, so the same command
+    continues"""
+    out: Path | None = None
+    """table to write (.csv) where it is not beside the page, or no page is wanted"""
     baseline: str | None = None
-    """method that others are compared with (default: l1_wavelet, or the first)"""
+    """method that others are compared with (default: the task's, or the first)"""
     markdown: Path | None = None
     """put the tables into this file, between markers that name the section"""
-    section: str = "Reconstruction"
-    """name of that section"""
+    section: str | None = None
+    """name of that section (default: the task)"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute; auto takes the GPU where there is one"""
     threads: int | None = None
     """processor threads (default: all)"""
     debug: bool = False
     """show where an error comes from"""
-    read: Annotated[Reading, tyro.conf.arg(name="")] = field(default_factory=Reading)
-    simulation: Annotated[Simulation, tyro.conf.arg(name="")] = field(default_factory=Simulation)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Check everything, then go through the cases, and write page and tables."""
-    if arguments[:1] == ["register"]:
-        from spinecho.cli import evaluate_register
+    """Check everything, then go through the cases, and write tables and page."""
+    named = bool(arguments) and not arguments[0].startswith("-")
+    task = arguments[0] if named else DEFAULT
+    judge = judge_of(task)
+    kind: Any = make_dataclass("Arguments", [], bases=(judge.Options, Arguments), frozen=True, kw_only=True)
+    command = "evaluate" + f" {task}" * named
+    args = parse(kind, command, described(judge, task), arguments[1:] if named else arguments)
+    table = place(args)
+    plan, baseline = planned(args, judge)
+    from spinecho.evaluate.rows import Kept, write_csv
 
-        return evaluate_register.run(arguments[1:])
-    args = parse(Arguments, "evaluate", f"{__doc__} Registration: spinecho evaluate register --help", arguments)
-    baseline = check(args)
-    from spinecho.evaluate.markdown import write_section
-    from spinecho.tasks.recon.judge.evaluation import write_evaluation
-    from spinecho.tasks.recon.judge.markdown import section_text
-    from spinecho.tasks.recon.judge.rows import Rows, write_csv
+    kept = Kept(args.out or args.report)
+    rows, cases = collected(plan, kept)
+    if all(r.refused for r in rows):
+        raise DataError("no method gave a result", do="see the lines above")
+    write_csv(table, rows)
+    typed = shlex.join(["spinecho", "evaluate", *arguments])
+    told(args, judge, rows, baseline, typed)
+    if args.report is not None:
+        from spinecho.evaluate.page import write_page
 
-    plan = planned(args)
-    rows = collected(plan, Rows(args.report))
-    if not any(not r.refused for r in rows):
-        raise DataError("no method could reconstruct anything", do="see the lines above")
-    command = shlex.join(["spinecho", "evaluate", *arguments])
-    write_csv(args.report.with_suffix(".cases.csv"), rows)
-    text = section_text(rows, baseline, command)
-    print(f"\n{text}\n")
-    if args.markdown is not None:
-        write_section(args.markdown, args.section, text)
-        print(f"wrote section {args.section!r} of {args.markdown}")
-    print("drawing the worst cases", flush=True)
-    write_evaluation(args.report, rows, plan, baseline, command)
-    print(f"wrote {args.report} and {args.report.with_suffix('.cases.csv').name}")
+        print("drawing the worst cases", flush=True)
+        write_page(args.report, rows, judge, cases, plan.contenders, baseline, typed)
+        print(f"wrote {args.report}")
+    print(f"wrote {table}")
     return 0
 
 
-def check(args: Arguments) -> str:
-    """Refuse what cannot be done before anything is read; the baseline's name."""
-    if args.report.suffix.lower() not in (".html", ".htm"):
-        raise DataError(f"the report is called {args.report.name}", do="give a name that ends in .html")
-    if not args.accel or not args.methods or not args.data or not args.seeds or not args.mask:
-        raise DataError("an option has no values", do="give at least one to each of --data --methods --accel --seeds")
-    if args.centre and len(args.centre) != len(args.accel):
-        found = f"{len(args.accel)} acceleration factors and {len(args.centre)} centres"
-        raise DataError(found, do="give one --centre for each --accel, or none")
-    if args.baseline is not None and args.baseline not in args.methods:
-        raise DataError(f"the baseline {args.baseline} is not among --methods", do="add it there")
-    if asdict(args.simulation) != asdict(Simulation()) and not any(d.partition(":")[0] == "sim" for d in args.data):
-        raise DataError("--labels and --sim-... are for simulated scans", do="add sim to --data, or leave them out")
-    for path in (args.report, *([args.markdown] if args.markdown else [])):
-        check_place(path)
-    return args.baseline or ("l1_wavelet" if "l1_wavelet" in args.methods else args.methods[0])
+def described(judge: Judge, task: str) -> str:
+    """What the help says first."""
+    others = ", ".join(f"spinecho evaluate {t} --help" for t in registry.tasks() if t != task)
+    words = f" Words of {task} for --methods: {judge.WORDS}." if judge.WORDS else ""
+    return f"{__doc__}{words} Other tasks: {others}."
 
 
-def planned(args: Arguments) -> Plan:
-    """Scans, masks and methods; bad masks are refused here."""
+def place(args: Arguments) -> Path:
+    """Where the table goes; what cannot be written is refused before anything is read."""
+    if args.report is None and args.out is None:
+        raise DataError("nothing is to be written", do="give --report PAGE.html or --out TABLE.csv, or both")
+    for what, path, endings in (("report", args.report, (".html", ".htm")), ("table", args.out, (".csv",))):
+        if path is not None and path.suffix.lower() not in endings:
+            raise DataError(f"the {what} is called {path.name}", do=f"give a name that ends in {endings[0]}")
+    for path in (args.report, args.out, args.markdown):
+        if path is not None:
+            check_place(path)
+    if args.out is not None:
+        return args.out
+    assert args.report is not None
+    return args.report.with_suffix(".cases.csv")
+
+
+def planned(args: Any, judge: Judge) -> tuple[Plan, str]:
+    """Cases and contenders, and who is the baseline; wrong options and unknown methods are refused here."""
+    if not args.methods:
+        raise DataError("an option has no values", do="give at least one to --methods")
     import torch
 
     from spinecho.core.device import choose
-    from spinecho.sim.mask_spec import MaskSpec
-    from spinecho.tasks.recon.judge.run import Plan
-    from spinecho.tasks.recon.judge.sources import SimOptions, sources
+    from spinecho.evaluate.methods import contenders
+    from spinecho.evaluate.run import Plan
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    s = args.simulation
-    sim = SimOptions(labels=s.labels, coils=s.sim_coils, matrix=s.sim_matrix, noise=s.sim_noise, seed=s.sim_seed)
-    centres = args.centre or tuple(round(0.32 / accel, 4) for accel in args.accel)
-    specs = tuple(
-        MaskSpec(kind, accel, centre, seed)
-        for kind in args.mask
-        for accel, centre in zip(args.accel, centres, strict=True)
-        for seed in args.seeds
-    )
-    found = sources(args.data, args.read, sim)
-    return Plan(sources=found, specs=specs, methods=tuple(dict.fromkeys(args.methods)), device=choose(args.device))
+    taking_part = contenders(judge, args.methods)
+    baseline = baseline_of(args, judge, taking_part)
+    cases = judge.cases(args, choose(args.device))
+    return Plan(judge=judge, cases=cases, contenders=taking_part), baseline
 
 
-def collected(plan: Plan, kept: Rows) -> list[Row]:
-    """All rows of the plan, with a line for each slice as it is read."""
-    from spinecho.tasks.recon.judge.run import evaluate
+def baseline_of(args: Arguments, judge: Judge, contenders: Sequence[Contender]) -> str:
+    """The contender that others are compared with."""
+    names = [one.name for one in contenders]
+    wanted = args.baseline or (judge.BASELINE if judge.BASELINE in names else names[0])
+    if wanted not in names:
+        raise DataError(f"the baseline {wanted} is not among --methods", do=f"these are {', '.join(names)}")
+    return wanted
+
+
+def collected(plan: Plan, kept: Any) -> tuple[list[Row], dict[str, Case]]:
+    """All rows of the plan and its cases by name, with a line for each as it comes."""
+    from spinecho.evaluate.run import evaluate
 
     rows: list[Row] = []
-    refused: dict[str, None] = {}
+    cases: dict[str, Case] = {}
     resumed = 0
+    said: set[str] = set()
     try:
-        with progress(f"{len(plan.methods)} methods") as tell:
+        with progress(f"{len(plan.contenders)} methods") as tell:
             for state in evaluate(plan, kept):
-                if told := _told(state):
-                    print(told)
+                if state.case is not None:
+                    cases[state.case.name] = state.case
                 if state.row is not None:
-                    if state.row.refused:
-                        refused.setdefault(f"not run: {state.row.method} on {state.row.scan}: {state.row.refused}")
                     rows.append(state.row)
                     resumed += state.resumed
+                line = line_of(state, plan.judge)
+                if line and line not in said:
+                    said.add(line)
+                    print(line, flush=True)
                 tell(state.done, state.total)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{len(rows)} rows are kept in {kept.path}; the same command continues") from None
-    for line in refused:
-        print(line)
     if resumed:
         print(f"{resumed} of {len(rows)} rows were finished before")
-    return rows
+    return rows, cases
 
 
-def _told(state: State) -> str:
-    """A line on a slice that was read, or that could not be used."""
-    if state.skipped:
-        return f"left out: {state.skipped}"
-    if state.truth is None:
+def line_of(state: State, judge: Judge) -> str:
+    """What is said of a case that is reached or left out, and of a row that was not there before."""
+    from spinecho.evaluate.worst import told
+
+    if state.left_out is not None:
+        return f"left out: {state.left_out.why}" if state.left_out.why else ""
+    if state.case is not None:
+        return state.case.about
+    assert state.row is not None
+    if state.row.refused:
+        return f"not run: {state.row.method} on {state.row.scan}: {state.row.refused}"
+    if state.resumed:
         return ""
-    t = state.truth
-    coils = f"{t.kspace.n_coils} coil{'s' * (t.kspace.n_coils > 1)}"
-    line = f"{t.scan}, slice {t.slice}: {t.kind}, {coils}, SNR {t.snr:.3g}"
-    if t.ceiling is None:
-        return line
-    return f"{line}; noise ceiling {t.ceiling.noise_free:.2f} dB ({t.ceiling.with_floor:.2f} dB with the noise floor)"
+    return f"{state.row.case} {state.row.method}: {told(state.row, judge.MEASURES, 3)}, {state.row.cpu_s:.1f} CPU s"
+
+
+def told(args: Arguments, judge: Judge, rows: Sequence[Row], baseline: str, command: str) -> None:
+    """Print the tables, and put them into the file that wants them."""
+    import torch
+
+    from spinecho.evaluate.markdown import section_text, write_section
+
+    machine = f"{torch.get_num_threads()} threads of {os.cpu_count()}."
+    text = section_text(rows, judge, baseline, command, machine)
+    print(f"\n{text}\n\nload average now {os.getloadavg()[0]:.1f}")
+    if args.markdown is not None:
+        section = args.section or registry.task_named(judge.TASK).WHAT.capitalize()
+        write_section(args.markdown, section, text)
+        print(f"wrote section {section!r} of {args.markdown}")

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from torch import Tensor
 
 from spinecho.core.image import Image
 from spinecho.evaluate import pictures
-from spinecho.evaluate.pictures import Picture
+from spinecho.evaluate.pictures import Column, Picture
 from spinecho.io.display import upright, upright_geometry
 from spinecho.tasks.recon.judge.case import Case, Result
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """An image with its name, its error picture (None without a truth), and a line of figures."""
-
-    name: str
-    image: Picture
-    error: Picture | None = None
-    line: str = ""
 
 
 def middle_slice(values: Tensor, image: Image) -> tuple[Tensor, tuple[float, float]]:
@@ -47,19 +37,19 @@ def columns(case: Case) -> list[Column]:
     target = case.kspace.target
     reference = target if target is not None else first.magnitude().values
     top = pictures.upper_window(reference)
-    found: list[Column] = []
+    shown: list[Column] = []
     if target is not None:
         rows, size = middle_slice(target.abs(), first)
         picture = pictures.grey(rows, top, "of the full scan", size)
-        found.append(Column(name="truth", image=picture))
+        shown.append(Column(name="truth", image=picture))
     for r in case.results:
         magnitude = r.image.magnitude().values
         own_top = top if target is not None else pictures.upper_window(magnitude)
         rows, size = middle_slice(magnitude, r.image)
         picture = pictures.grey(rows, own_top, f"white at {own_top:.3g}", size)
         error = _error(target, magnitude, r.image, top)
-        found.append(Column(name=r.method, image=picture, error=error, line=_line(r)))
-    return found
+        shown.append(Column(name=r.method, image=picture, below=error, line=_line(r)))
+    return shown
 
 
 def _line(r: Result) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from spinecho.evaluate.pictures import Column
 from spinecho.io.atomic import replacing
 from spinecho.tasks.recon.judge.case import Case
-from spinecho.tasks.recon.judge.columns import Column, columns
+from spinecho.tasks.recon.judge.columns import columns
 
 _INCHES = 2.3
 """Width of one image."""
@@ -26,7 +27,7 @@ def write_overview(path: Path, case: Case) -> None:
     """
     shown = columns(case)
     with replacing(path) as temporary:
-        temporary.write_bytes(_draw(shown, case.title, has_errors=any(c.error for c in shown)))
+        temporary.write_bytes(_draw(shown, case.title, has_errors=any(c.below for c in shown)))
 
 
 def _draw(shown: list[Column], title: str, *, has_errors: bool) -> bytes:
@@ -40,7 +41,7 @@ def _draw(shown: list[Column], title: str, *, has_errors: bool) -> bytes:
     canvas = FigureCanvasAgg(figure)
     top = 1 - 0.62 / size[1]
     for i, column in enumerate(shown):
-        for row, picture in enumerate([column.image, column.error][:n_rows]):
+        for row, picture in enumerate([column.image, column.below][:n_rows]):
             axes = figure.add_axes((i / len(shown), top - (row + 1) * top / n_rows, 1 / len(shown), top / n_rows))
             axes.set_axis_off()
             if picture is not None:

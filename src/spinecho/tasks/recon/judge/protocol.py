@@ -7,21 +7,13 @@ from scipy.ndimage import binary_fill_holes, binary_opening
 from torch import Tensor
 
 from spinecho.calib.prepare import prewhiten
+from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 from spinecho.metrics.image import Scores, Volume, psnr_fastmri, score
 from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import ifft
 from spinecho.ops.grid import to_recon_grid
 from spinecho.tasks.recon.judge.case import flat_slices
-
-JUDGED = (
-    "Each slice (3-D: each volume) is a case. Truth: root sum of squares over the coils of all samples (real scans: "
-    "with their noise; simulated scans: without). Prediction: magnitude, scaled to the truth by least squares. "
-    "nmse, psnr, ssim: fastMRI's definitions, range = the truth's maximum, ssim with a 7x7 uniform window; "
-    "hfen: 15x15 Laplacian of Gaussian, sigma 1.5. Psnr inside: over the pixels of the object alone, where the noise "
-    "floor of air does not count. Lines are drawn along the phase encode, the centre counts in R"
-)
-"""What the numbers mean, for tables and reports."""
 
 
 def truth_of(full: KSpace) -> Volume:
@@ -40,9 +32,24 @@ def fitted(truth: Volume, prediction: Volume) -> Volume:
 
 
 def judge(truth: Volume, values: Tensor) -> tuple[Scores, float]:
-    """All metrics of image values (*batch, channel, z, y, x) by the protocol that `JUDGED` tells, and psnr inside."""
+    """All metrics of image values (*batch, channel, z, y, x) by the protocol that the judge's `JUDGED` tells, and psnr
+    inside."""
     prediction = fitted(truth, flat_slices(values))
     return score(truth, prediction), psnr_inside(truth, prediction)
+
+
+def figures(truth: Volume, values: Tensor) -> dict[str, float]:
+    """The same by name.
+
+    Raises
+    ------
+    DataError
+        If the image holds NaN or infinite values.
+    """
+    if not bool(torch.isfinite(values).all()):
+        raise DataError("its image holds NaN or infinite values")
+    scores, inside = judge(truth, values)
+    return {"psnr": scores.psnr, "ssim": scores.ssim, "psnr_inside": inside, "nmse": scores.nmse, "hfen": scores.hfen}
 
 
 def psnr_inside(truth: Volume, prediction: Volume) -> float:

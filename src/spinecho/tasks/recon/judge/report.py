@@ -11,8 +11,8 @@ from torch import Tensor
 from spinecho.core.kspace import KSpace
 from spinecho.core.version import __version__
 from spinecho.evaluate import pictures
-from spinecho.evaluate.page import environment
 from spinecho.evaluate.pictures import Picture
+from spinecho.evaluate.template import environment
 from spinecho.io.atomic import replacing
 from spinecho.metrics.image import PROTOCOL
 from spinecho.ops.coils import root_sum_of_squares

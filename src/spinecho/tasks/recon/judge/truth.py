@@ -12,12 +12,12 @@ from torch import Tensor
 
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
+from spinecho.evaluate.judge import Kind
 from spinecho.ops.sampling import acceleration
 from spinecho.sim.mask_spec import MaskSpec
 from spinecho.tasks.recon.judge.case import flat_slices
 from spinecho.tasks.recon.judge.ceiling import Ceiling, noise_ceiling, pixel_noise
 from spinecho.tasks.recon.judge.protocol import object_pixels, truth_of
-from spinecho.tasks.recon.judge.rows import Kind
 from spinecho.tasks.recon.retrospective import check_full, undersample
 
 OWN_MASK = "own"

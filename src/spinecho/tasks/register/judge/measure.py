@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,44 +18,40 @@ from spinecho.metrics.surface import hd95_per_label
 from spinecho.metrics.warp_error import inverse_error_mm
 from spinecho.tasks.register.judge.pairs import Pair
 
-MEASURED = (
-    "Dice and HD95 (95 % of the surface's area, marching-cubes corners, Learn2Reg): means over the regions with at "
-    "least 100 voxels in the fixed label map, the moving one warped by nearest neighbour; a region that is lost counts "
-    "0 in Dice and is left out of HD95. SDlogJ: standard deviation of log det J by central differences, two voxels "
-    "cropped (Learn2Reg's own program takes log(det J + 3), in the CSV). Folds: voxels with det J <= 0 by central "
-    "differences, and voxels that fail the digital-diffeomorphism test, both of the whole field at the fixed voxels. "
-    "Error: distance from the known warp over the fixed brain. Inverse: |T^-1(T(p)) - p| over the fixed foreground"
-)
-"""What the figures mean, for tables."""
 
+def measures(pair: Pair, fixed: Image, moving: Image, transform: Transform) -> dict[str, float]:
+    """How good a transform is, by name.
 
-def measures(pair: Pair, fixed: Image, moving: Image, transform: Transform) -> dict[str, Any]:
-    """The fields of a `PairRow` that say how good a transform is."""
+    `n_regions` and `n_lost` count the regions scored and those of them that the moved label map lacks; `dice` and
+    `hd95_*` are their means (lost ones count in dice alone); sdlogj to folded_volume are those of `folding.Regularity`
+    at the fixed voxels; `error_*` are those of the known warp; `inverse_*`, `ncc_*` and `nmi_*` are over the fixed
+    foreground.
+    """
     onto = fixed.geometry
     displacement = transform.displacement(onto)
     if not bool(torch.isfinite(displacement).all()):
         raise DataError("the transform holds NaN or infinite values")
-    found: dict[str, Any] = {}
+    figures: dict[str, float] = {}
     if pair.fixed_labels and pair.moving_labels:
-        found |= _regions(read_image(pair.fixed_labels), read_image(pair.moving_labels), transform)
+        figures |= _regions(read_image(pair.fixed_labels), read_image(pair.moving_labels), transform)
     if pair.truth:
-        found |= _errors(displacement, pair, onto)
+        figures |= _errors(displacement, pair, onto)
     if min(onto.shape) >= 5:
-        found |= vars(regularity_of(in_grid_voxels(displacement, onto)))
+        figures |= vars(regularity_of(in_grid_voxels(displacement, onto)))
     target = _values(fixed)
     mask = foreground10(target)
     back = inverse_error_mm(transform, onto, mask)
-    found |= {"inverse_mm": back.mean, "inverse_max_mm": back.max}
+    figures |= {"inverse_mm": back.mean, "inverse_max_mm": back.max}
     for when, way in (("before", identity()), ("after", transform)):
         moved = _values(way.warp(moving, onto))
-        found |= {
+        figures |= {
             f"ncc_{when}": ncc_foreground(target, moved, mask),
             f"nmi_{when}": nmi_foreground64(target, moved, mask),
         }
-    return found
+    return figures
 
 
-def _regions(fixed: Image, moving: Image, transform: Transform) -> dict[str, Any]:
+def _regions(fixed: Image, moving: Image, transform: Transform) -> dict[str, float]:
     onto = fixed.geometry
     target, moved = _labels(fixed), _labels(transform.warp(moving, onto, mode="nearest"))
     dice = dice_per_label(target, moved)
@@ -80,8 +74,8 @@ def _errors(displacement: Tensor, pair: Pair, onto: Geometry) -> dict[str, float
     assert pair.truth is not None
     truth = torch.from_numpy(np.load(pair.truth))
     if truth.shape != displacement.shape:
-        found = f"the truth has shape {tuple(truth.shape)}, the fixed grid {onto.shape} (z, y, x)"
-        raise DataError(found, do="write it at the fixed voxels", file=pair.truth)
+        shapes = f"the truth has shape {tuple(truth.shape)}, the fixed grid {onto.shape} (z, y, x)"
+        raise DataError(shapes, do="write it at the fixed voxels", file=pair.truth)
     distance = (displacement - truth).norm(dim=0)
     distance = distance[torch.isfinite(distance)].numpy()
     return {

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+import torch
+
 from spinecho.core.errors import DataError
+from spinecho.core.image import Image
+from spinecho.evaluate.judge import Case, Cases
+from spinecho.io.read import read_image
 from spinecho.sim.splits import Part, split
 
 IXI: dict[str, Part] = {"ixi": "test", "ixi-validate": "validate"}
@@ -47,6 +52,47 @@ class Pair:
         """Of everything that the files hold."""
         paths = [getattr(self, name) for name in _FIELDS]
         return sha256("\n".join(_digest(p) if p else "" for p in paths).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Inputs:
+    """A pair with its images, and where a method shall work on them."""
+
+    pair: Pair
+    fixed: Image
+    moving: Image
+    device: torch.device
+
+
+def cases(words: Sequence[str], first: int | None, device: torch.device) -> Cases:
+    """The pairs that the words name, of each only the first so many.
+
+    Raises
+    ------
+    DataError
+        As `pairs`; for no words, and less than one pair.
+    """
+    if not words:
+        raise DataError("an option has no values", do="give at least one to --pairs")
+    if first is not None and first < 1:
+        raise DataError(f"--first {first}", do="give 1 or more, or leave it out")
+    wanted = [pair for where in words for pair in pairs(where)[:first]]
+
+    def each() -> Iterator[Case]:
+        for pair in wanted:
+            yield _case(pair, device)
+
+    return Cases(total=len(wanted), each=each())
+
+
+def _case(pair: Pair, device: torch.device) -> Case:
+    def load() -> Inputs:
+        return Inputs(pair=pair, fixed=read_image(pair.fixed), moving=read_image(pair.moving), device=device)
+
+    # a file written by a command is called fixed.nii.gz: its folder names the pair, and nothing the subject
+    scan = pair.name if pair.fixed.name == "fixed.nii.gz" else pair.fixed.name
+    digest = f"{pair.group}:{pair.name}:{pair.digest()}"
+    return Case(name=pair.name, digest=digest, scan=scan, group=pair.group, load=load)
 
 
 def pairs(where: str) -> list[Pair]:

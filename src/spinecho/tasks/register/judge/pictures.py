@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,19 +14,14 @@ from torch import Tensor
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine, Transform, identity
-from spinecho.evaluate.pictures import Picture, coloured, grey, upper_window
+from spinecho.evaluate.overlay import canvas_for, checkerboard, contour_levels, lined, printed
+from spinecho.evaluate.pictures import Column, Picture, coloured, grey, upper_window
 from spinecho.io.display import edge_letters, upright, upright_geometry
 from spinecho.ops.windows import gaussian
 
 Slice = Float[Tensor, "rows columns"]
-Lines = tuple[Slice, Sequence[float], str]
-"""Values, the levels at which contours are drawn, and their colour"""
 
-CHECKS = 8
-"""Squares of the checkerboard along the shorter side"""
 _GRID_MM = 8.0
-_LEVELS = (0.3, 0.7)
-"""Quantiles of the fixed image's foreground in a slice at which contours are drawn"""
 _LEAST_PERCENT = 5.0
 
 
@@ -110,33 +104,22 @@ def rows_of_pictures(
     return found
 
 
-def checkerboard(a: Slice, b: Slice) -> Slice:
-    """Squares of two pictures by turns."""
-    step = max(1, min(a.shape) // CHECKS)
-    rows, columns = (torch.arange(n) // step for n in a.shape)
-    return torch.where((rows[:, None] + columns) % 2 == 0, a, b)
-
-
-def contour_levels(target: Slice, top: float) -> list[float]:
-    """Two values between dark and bright tissue of a slice; none where it is empty."""
-    inside = target[target > 0.1 * top]
-    if inside.numel() < 10:
-        return []
-    levels = np.quantile(inside.numpy(), _LEVELS)
-    return [float(v) for v in np.unique(levels)]
-
-
-def lined(
-    x: Slice, top: float, lines: Sequence[Lines], caption: str, pixel_mm: tuple[float, float] = (1.0, 1.0)
-) -> Picture:
-    """A grey picture with contours of other values of the same size."""
-    figure, axes, canvas = _canvas(x, pixel_mm)
-    axes.imshow(x.numpy(), cmap="gray", vmin=0, vmax=top, aspect="auto", interpolation="nearest")
-    for values, levels, colour in lines:
-        inside = [v for v in levels if float(values.min()) < v < float(values.max())]
-        if inside:
-            axes.contour(values.numpy(), levels=inside, colors=colour, linewidths=0.7)
-    return _printed(canvas, figure, caption)
+def columns(fixed: Image, moving: Image, transforms: Mapping[str, Transform]) -> list[Column]:
+    """The first plane through the middle of the fixed image: as it is, then as each transform moves the other one, the
+    fixed one in outline; below, both by turns."""
+    fixed, moving = fixed.volume(), moving.volume()
+    middle = [(n - 1) / 2 for n in reversed(fixed.geometry.shape)]
+    plane = planes(fixed.geometry, fixed.geometry.to_world(middle).tolist())[0]
+    tops = [upper_window(_volume(i)) for i in (fixed, moving)]
+    target = plane.shown(_volume(identity().warp(fixed, plane.slice)))
+    smooth, levels = gaussian(target[None, None], 0.7, "edge")[0, 0], contour_levels(target, tops[0])
+    shown = [Column(name="fixed", image=grey(target, tops[0], plane.name, plane.pixel_mm))]
+    for name, transform in transforms.items():
+        moved = plane.shown(_volume(transform.warp(moving, plane.slice)))
+        outline = lined(moved, tops[1], [(smooth, levels, "#ffb000")], "fixed in outline", plane.pixel_mm)
+        board = checkerboard(target / tops[0], moved / tops[1])
+        shown.append(Column(name=name, image=outline, below=grey(board, 1.0, "fixed and moved", plane.pixel_mm)))
+    return shown
 
 
 def _grid(plane: Plane, target: Slice, top: float, transform: Transform, linear: Affine) -> Picture:
@@ -145,7 +128,7 @@ def _grid(plane: Plane, target: Slice, top: float, transform: Transform, linear:
     directions = _screen_axes(plane)
     along = [torch.einsum("i,irc->rc", torch.from_numpy(d).float(), plane.shown(residual)) for d in directions]
     right, down = (v / size for v, size in zip(along, plane.pixel_mm, strict=True))
-    figure, axes, canvas = _canvas(target, plane.pixel_mm)
+    figure, axes, canvas = canvas_for(target, plane.pixel_mm)
     axes.imshow(0.5 * target.numpy(), cmap="gray", vmin=0, vmax=top, aspect="auto", interpolation="nearest")
     n_rows, n_columns = target.shape
     r, c = np.indices((n_rows, n_columns))
@@ -157,7 +140,7 @@ def _grid(plane: Plane, target: Slice, top: float, transform: Transform, linear:
         axes.plot(x[:, i], y[:, i], color="#33c1b1", linewidth=0.6)
     axes.set_xlim(-0.5, n_columns - 0.5)
     axes.set_ylim(n_rows - 0.5, -0.5)
-    return _printed(canvas, figure, f"where lines {_GRID_MM:g} mm apart go, without the affine part")
+    return printed(canvas, figure, f"where lines {_GRID_MM:g} mm apart go, without the affine part")
 
 
 def _labels(plane: Plane, target: Slice, top: float, labels: Image, transform: Transform) -> Picture:
@@ -190,23 +173,3 @@ def _name(turned: Geometry) -> str:
 def _volume(image: Image) -> Tensor:
     values = image.magnitude().values.float().nan_to_num(0.0, 0.0, 0.0)
     return values.reshape(-1, *values.shape[-3:])[0]
-
-
-def _canvas(x: Slice, pixel_mm: tuple[float, float]):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    rows, columns = x.shape
-    width = columns * pixel_mm[0] / (rows * pixel_mm[1]) * 3.2
-    figure = Figure(figsize=(width, 3.2), dpi=130)
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.set_axis_off()
-    return figure, axes, canvas
-
-
-def _printed(canvas, figure, caption: str) -> Picture:
-    buffer = io.BytesIO()
-    canvas.print_png(buffer)
-    width, height = figure.get_size_inches()
-    return Picture(png=buffer.getvalue(), caption=caption, aspect=width / height)

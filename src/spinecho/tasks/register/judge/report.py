@@ -12,7 +12,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine, Composite, Displacement, Transform, identity
 from spinecho.core.version import __version__
-from spinecho.evaluate.page import environment
+from spinecho.evaluate.template import environment
 from spinecho.io.atomic import replacing
 from spinecho.metrics.folding import regularity
 from spinecho.metrics.similarity import foreground10, ncc_foreground, nmi_foreground64
