@@ -12,8 +12,8 @@ from spinecho.core.errors import DataError
 from spinecho.methods.pretrained import weights_used
 
 PACKAGE = Path(__file__).parents[1]
-_ENGINES = ("core", "ops", "calib", "solve", "nets", "metrics")
-"""What methods are made of, whatever their task; readers and the simulator show in a case's own digest."""
+_ENGINES = ("core", "ops", "calib", "solve", "nets", "io", "sim", "methods", "metrics")
+"""What methods and cases are made of, whatever their task"""
 _APART = ("commands", "examples")
 """Folders of a task that decide no row."""
 
