@@ -67,8 +67,8 @@ def test_the_generator_decides_everything(draw):
 
 
 def test_random_numbers_of_settings_that_are_off_are_not_drawn():
-    """Share and number of spokes change nothing in a Cartesian scan: runs that were begun go on with the same scans."""
-    a, b = scan(3), scan(3, replace(SMALL, radial=0.5, spokes=(20, 30)))
+    """The number of spokes changes nothing in a Cartesian scan: runs that were begun go on with the same scans."""
+    a, b = scan(3), scan(3, replace(SMALL, spokes=(20, 30)))
     assert torch.equal(a.samples, b.samples)
 
 

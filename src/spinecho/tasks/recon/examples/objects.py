@@ -143,9 +143,9 @@ def _planes(
     n = volume.shape[axis]
     for _ in range(8):
         at = _integer(rng, max(1, n - thickness + 1))
-        found = np.moveaxis(volume, axis, 0)[at : at + thickness]
-        if (found[0] > least).mean() > 0.1:
-            return found
+        planes = np.moveaxis(volume, axis, 0)[at : at + thickness]
+        if (planes[0] > least).mean() > 0.1:
+            return planes
     return np.moveaxis(volume, axis, 0)[n // 2 : n // 2 + thickness]
 
 

@@ -41,8 +41,8 @@ class Validation:
 
     def scores(self, method: Recon) -> dict[str, float]:
         """Mean psnr (dB), ssim and nmse, and the same of zero-filled."""
-        found = self._mean([_scores(k, self.predict(method, k)) for k in self.scans])
-        return found | {f"zero_filled_{name}": value for name, value in self.baseline.items()}
+        means = self._mean([_scores(k, self.predict(method, k)) for k in self.scans])
+        return means | {f"zero_filled_{name}": value for name, value in self.baseline.items()}
 
     def predict(self, method: Recon, kspace: KSpace) -> Float[Tensor, "*batch 1 z y x"]:
         """The method's magnitude image on the target's grid, on the processor."""
@@ -97,8 +97,8 @@ def _magnitude(method: Recon, kspace: KSpace) -> Tensor:
 
 def _scores(kspace: KSpace, prediction: Tensor) -> dict[str, float]:
     assert kspace.target is not None
-    target, found = (x.reshape(-1, *x.shape[-2:]) for x in (kspace.target.cpu(), prediction.cpu()))
-    scores = score(target, found)
+    target, shown = (x.reshape(-1, *x.shape[-2:]) for x in (kspace.target.cpu(), prediction.cpu()))
+    scores = score(target, shown)
     return {name: getattr(scores, name) for name in _METRICS}
 
 
@@ -120,13 +120,13 @@ def _drawn(images: Sequence[Tensor]) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    start, found, target = images
+    start, predicted, target = images
     top = float(torch.quantile(target.flatten(), 0.995)) or 1.0
     panels = [
         _Panel("zero-filled", start, top),
-        _Panel("prediction", found, top),
+        _Panel("prediction", predicted, top),
         _Panel("truth", target, top),
-        _Panel("|error| x 5", (found - target).abs(), top / 5),
+        _Panel("|error| x 5", (predicted - target).abs(), top / 5),
     ]
     rows, columns = target.shape
     figure = Figure(figsize=(12, 3 * rows / columns + 0.35), dpi=100, facecolor="black")

@@ -51,7 +51,7 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class Heads:
-    """What was found under one path: all images, or all label maps."""
+    """What lies under one path: all images, or all label maps."""
 
     images: tuple[Head, ...]
     maps: tuple[Head, ...]

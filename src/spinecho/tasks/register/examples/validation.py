@@ -52,8 +52,8 @@ class PairValidation:
     def scores(self, method: Predicts) -> dict[str, float]:
         """Mean dice of the regions and squared local correlation of the clean images, where pairs have them, the same
         before (affine_*), and the share of voxels that fold before folds are removed."""
-        found = self._mean([_scores(e, self.velocity(method, e)) for e in self.examples])
-        return found | {f"affine_{name}": value for name, value in self.before.items()}
+        means = self._mean([_scores(e, self.velocity(method, e)) for e in self.examples])
+        return means | {f"affine_{name}": value for name, value in self.before.items()}
 
     def velocity(self, method: Predicts, example: Example) -> Tensor:
         """As the method finds it for a pair, on the processor."""
@@ -79,11 +79,11 @@ class PairValidation:
     def _mean(self, rows: list[dict[str, float]]) -> dict[str, float]:
         """Of each score over the pairs that have it."""
         rows = self.team.gather(rows)
-        found: dict[str, float] = {}
+        means: dict[str, float] = {}
         for name in sorted({name for row in rows for name in row}):
             values = [row[name] for row in rows if name in row]
-            found[name] = sum(values) / len(values)
-        return found
+            means[name] = sum(values) / len(values)
+        return means
 
 
 def held_out(pairs: Pairs, settings: Settings, device: torch.device, team: Team) -> PairValidation | None:
@@ -97,26 +97,26 @@ def held_out(pairs: Pairs, settings: Settings, device: torch.device, team: Team)
 def told(scores: Mapping[str, float]) -> str:
     """The scores of a validation in words."""
     words = {"dice": "dice", "correlation": "local correlation"}
-    found = [f"{w} {scores[n]:.3f} (affine {scores[f'affine_{n}']:.3f})" for n, w in words.items() if n in scores]
-    return ", ".join([*found, f"folded {scores['folded']:.2%}"])
+    parts = [f"{w} {scores[n]:.3f} (affine {scores[f'affine_{n}']:.3f})" for n, w in words.items() if n in scores]
+    return ", ".join([*parts, f"folded {scores['folded']:.2%}"])
 
 
 def _scores(example: Example, velocity: Tensor | None) -> dict[str, float]:
     zero = example.fixed.new_zeros(3, *example.fixed.shape[1:])
     field = zero if velocity is None else _fine(velocity)
-    found: dict[str, float] = {}
+    scores: dict[str, float] = {}
     if example.labels is not None:
         fixed, moving = example.labels
         places = voxel_grid((fixed.shape[0], fixed.shape[1], fixed.shape[2]), dtype=torch.float32)
         dice = dice_fixed100(fixed, at_voxels(moving[None], places + field.movedim(0, -1), "nearest")[0])
-        found |= {"dice": dice} if dice == dice else {}
+        scores |= {"dice": dice} if dice == dice else {}
     if example.clean is not None:
         fixed, moving = example.clean
         cost, _ = lncc(2)(fixed, moved(moving, field, _grid(moving)), None)
-        found["correlation"] = 1 - float(cost.mean())
+        scores["correlation"] = 1 - float(cost.mean())
     if velocity is not None:
-        found["folded"] = float((least_corner(flow(velocity, _grid(velocity))) <= 0).float().mean())
-    return found
+        scores["folded"] = float((least_corner(flow(velocity, _grid(velocity))) <= 0).float().mean())
+    return scores
 
 
 def _fine(velocity: Tensor) -> Tensor:
