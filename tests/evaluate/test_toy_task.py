@@ -92,6 +92,7 @@ def test_facts_and_figures_are_columns_of_the_csv(loaded: list[int], tmp_path: P
         table = list(csv.DictReader(f))
     assert [(r["case"], r["parity"], r["error"]) for r in table][:2] == [("n1", "odd", "0.5"), ("n2", "even", "0.5")]
     assert next(r for r in table if r["case"] == "n7")["error"] == ""
+    assert not {"facts", "figures"} & set(table[0]), "each has a column of its own, and none for all"
 
 
 def test_the_page_shows_the_worst_cases_but_no_oracle(loaded: list[int], tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from spinecho.core.version import __version__
 
 _FOLDER = Path(__file__).parent / "commands"
 _TASKS = Path(__file__).parents[1] / "tasks"
+_TASK = "task.py"
 BAD_INPUT, INTERRUPTED, DEFECT = 2, 130, 1
 _LESS_MEMORY = (
     "give images on a coarser grid (the result has that of the fixed image, or of --onto), or fewer --threads"
@@ -66,14 +67,20 @@ def _dispatch(arguments: list[str]) -> int:
     commands = _commands()
     if name not in commands:
         raise DataError(f"there is no command {name!r}", do=f"known are {', '.join(commands)}; see spinecho --help")
-    file = commands[name]
-    task = file.parents[1].name
-    try:
-        if file.parent == _FOLDER:
-            return import_module(f"spinecho.cli.commands.{name}").run(arguments[1:])
-        from spinecho.cli import frame
+    module = import_module(_module(commands[name]))
+    if commands[name].parent == _FOLDER:
+        return _ended(lambda: module.run(arguments[1:]))
+    from spinecho.cli import frame, image_command
 
-        return frame.run(import_module(f"spinecho.tasks.{task}.commands.{name}"), task, name, arguments[1:])
+    is_made = commands[name].name == _TASK
+    task = commands[name].parent.name if is_made else commands[name].parents[1].name
+    return _ended(lambda: frame.run(image_command.command(module) if is_made else module, task, name, arguments[1:]))
+
+
+def _ended(work: Callable[[], int]) -> int:
+    """The exit code of a command."""
+    try:
+        return work()
     except SystemExit as end:  # tyro's way to answer --help (0) and wrong options (2)
         return end.code if isinstance(end.code, int) else BAD_INPUT
 
@@ -88,18 +95,23 @@ def _as_data_error(error: Exception, command: str) -> DataError | None:
 
     if out_of_memory(error):
         file = _commands().get(command)
-        module = (
-            "" if file is None else ".".join(("spinecho", *file.relative_to(_FOLDER.parents[1]).with_suffix("").parts))
-        )
-        return DataError("there is not enough memory", do=getattr(sys.modules.get(module), "LESS_MEMORY", _LESS_MEMORY))
+        module = None if file is None else sys.modules.get(_module(file))
+        return DataError("there is not enough memory", do=getattr(module, "LESS_MEMORY", _LESS_MEMORY))
     return None
 
 
 def _commands() -> dict[str, Path]:
-    """Names and files, sorted: those here, and those of the tasks."""
+    """Names and files, sorted: those here, those of the tasks, and tasks whose command is made from their `task.py`."""
     folders = [_FOLDER, *sorted(_TASKS.glob("*/commands"))]
     files = [p for folder in folders for p in folder.glob("*.py") if not p.stem.startswith("_")]
-    return {p.stem: p for p in sorted(files, key=lambda p: p.stem)}
+    commands = {p.parent.name: p for p in _TASKS.glob(f"*/{_TASK}")}
+    commands.update({p.stem: p for p in files})
+    return dict(sorted(commands.items()))
+
+
+def _module(file: Path) -> str:
+    """The name that a command's file is imported by."""
+    return ".".join(("spinecho", *file.relative_to(_FOLDER.parents[1]).with_suffix("").parts))
 
 
 def _summary(file: Path) -> str:

@@ -112,4 +112,5 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 def _flat(row: Row) -> dict[str, Any]:
     cells = asdict(row)
-    return cells | cells.pop("facts") | cells.pop("figures")
+    facts, figures = cells.pop("facts"), cells.pop("figures")
+    return cells | facts | figures

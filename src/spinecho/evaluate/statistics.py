@@ -96,5 +96,5 @@ def mean_ranks(values: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
         for m, value in mine.items():
             above, equal = sum(v > value for v in mine.values()), sum(v == value for v in mine.values())
             ranks[m].append(above + (equal + 1) / 2)
-    found = {m: float(np.mean(ranks[m])) if ranks[m] else math.nan for m in values}
-    return dict(sorted(found.items(), key=lambda item: (math.isnan(item[1]), item[1])))
+    means = {m: float(np.mean(ranks[m])) if ranks[m] else math.nan for m in values}
+    return dict(sorted(means.items(), key=lambda item: (math.isnan(item[1]), item[1])))

@@ -116,20 +116,20 @@ def _with_maps(case: Case) -> Result | None:
 
 def _maps(r: Result, *, first: bool) -> list[Picture]:
     """g-factor and residual of data consistency of a result that has them; coil maps from the first that has some."""
-    found = [_gfactor(r)] if "gfactor" in r.image.extras else []
+    drawn = [_gfactor(r)] if "gfactor" in r.image.extras else []
     if first:
         csm = r.image.extras["csm"].abs()
         shown = [middle_slice(csm[..., 0, c : c + 1, :, :, :], r.image)[0] for c in range(min(csm.shape[-4], 32))]
         sheet = pictures.tiles(shown, columns=max(4, -(-len(shown) // 4)))
-        found.append(pictures.coloured(sheet, (0.0, 1.0), f"coil maps of {r.method}, magnitude", colours="viridis"))
+        drawn.append(pictures.coloured(sheet, (0.0, 1.0), f"coil maps of {r.method}, magnitude", colours="viridis"))
     if "residual" in r.image.extras:
         rows, size = middle_slice(r.image.extras["residual"].abs(), r.image)
         top = pictures.upper_window(r.image.values)
         caption = (
             f"what {r.method} leaves of the measured samples, as an image, 20 x brighter: noise is good, anatomy is not"
         )
-        found.append(pictures.grey(rows, top / 20, caption, size))
-    return found
+        drawn.append(pictures.grey(rows, top / 20, caption, size))
+    return drawn
 
 
 def _gfactor(r: Result) -> Picture:

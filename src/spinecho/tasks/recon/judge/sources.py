@@ -69,7 +69,7 @@ def sources(data: Sequence[str], options: ReadOptions, sim: SimOptions = SimOpti
     DataError
         If there is no such file, a list is not understood, or nothing is left.
     """
-    found: list[Source] = []
+    scans: list[Source] = []
     files: dict[int, Path] = {}
     for item in data:
         name, _, number = item.partition(":")
@@ -77,19 +77,19 @@ def sources(data: Sequence[str], options: ReadOptions, sim: SimOptions = SimOpti
         if name == "sim" and not path.exists():
             if number and not number.isdigit():
                 raise DataError(f"{item!r} is no simulated split", do="give sim, or sim:N for N scans")
-            found += simulated(int(number) if number else N_SIMULATED, sim)
+            scans += simulated(int(number) if number else N_SIMULATED, sim)
         elif path.suffix == ".json":
-            found += case_list(path)
+            scans += case_list(path)
         elif path.is_dir():
-            found += _folder(path, options)
+            scans += _folder(path, options)
         else:
-            files[len(found)] = path
-            found.append(from_file(path, options))
+            files[len(scans)] = path
+            scans.append(from_file(path, options))
     for i, name in zip(files, told_apart(list(files.values())), strict=True):
-        found[i] = replace(found[i], name=name)
-    if not found:
+        scans[i] = replace(scans[i], name=name)
+    if not scans:
         raise DataError(f"there is no raw data in {' '.join(data)}", do="give files, or folders that hold some")
-    return tuple(found)
+    return tuple(scans)
 
 
 def from_file(path: Path, options: ReadOptions, **described: Any) -> Source:
@@ -193,9 +193,9 @@ def _simulation(scan: Scan, labels: Path | None) -> Callable[[int], KSpace]:
 
 def _subjects(folder: Path) -> list[Path]:
     """Label maps of the test subjects (`sim.splits`) that lie in the folder."""
-    found = [folder / f"labels_{i}.nii.gz" for i in split("label_maps", "test")]
-    present = [p for p in found if p.exists()]
+    candidates = [folder / f"labels_{i}.nii.gz" for i in split("label_maps", "test")]
+    present = [p for p in candidates if p.exists()]
     if not present:
-        names = ", ".join(p.name for p in found)
+        names = ", ".join(p.name for p in candidates)
         raise DataError("there is no label map of a test subject", do=f"wanted are {names}", file=folder)
     return present

@@ -27,16 +27,16 @@ def figures(fixed: Image, moving: Image, transform: Transform) -> list[str]:
         moved = values_on(way, moving, coarse)
         ncc, nmi = ncc_foreground(target, moved, mask), nmi_foreground64(target, moved, mask)
         told.append(f"{which} NMI {nmi:.3f}, NCC {ncc:.3f}")
-    found = [f"similarity over the fixed head: {'; '.join(told)}"]
+    sentences = [f"similarity over the fixed head: {'; '.join(told)}"]
     if is_linear(transform) or min(coarse.shape) < _LEAST_ALONG:
-        return found
+        return sentences
     figure = regularity(transform, coarse)
     central, digital = f"{figure.folded_central:.4%}", f"{figure.folded_digital:.4%}"
-    found.append(
+    sentences.append(
         f"folded voxels of a grid of {min(coarse.voxel_mm):.2g} mm: {central} by central differences, {digital} by the "
         f"digital test; Jacobian {figure.jacobian_min:.2f} to {figure.jacobian_max:.2f}, SDlogJ {figure.sdlogj:.3f}"
     )
-    return found
+    return sentences
 
 
 def is_linear(transform: Transform) -> bool:

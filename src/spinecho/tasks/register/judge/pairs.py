@@ -116,26 +116,26 @@ def pairs(where: str) -> list[Pair]:
     word, colon, rest = where.partition(":")
     path = Path(where)
     if colon and word in IXI:
-        found = _ixi(Path(rest), word)
+        named = _ixi(Path(rest), word)
     elif path.is_dir():
-        found = _made(path)
+        named = _made(path)
     elif path.suffix.lower() in (".json", ".csv") and path.exists():
-        found = _listed(path)
+        named = _listed(path)
     else:
         do = "give a folder of pairs, a list (.json, .csv), or ixi:FOLDER"
         raise DataError(f"{where} is neither a folder nor a list", do=do)
-    if not found:
+    if not named:
         raise DataError("there are no pairs", do="each needs NAME/fixed.nii.gz and NAME/moving.nii.gz", file=path)
-    for pair in found:
+    for pair in named:
         for file in (getattr(pair, name) for name in _FIELDS):
             if file is not None and not file.exists():
                 raise DataError(f"pair {pair.name} needs a file that is absent", do="check the list", file=file)
         if (pair.fixed_labels is None) != (pair.moving_labels is None):
             raise DataError(f"pair {pair.name} has labels on one side only", do="give both or neither")
-    names = [pair.name for pair in found]
+    names = [pair.name for pair in named]
     if len(set(names)) < len(names):
         raise DataError("two pairs have one name", do="give each its own", file=path)
-    return found
+    return named
 
 
 def _ixi(folder: Path, group: str) -> list[Pair]:
@@ -156,13 +156,13 @@ def _ixi(folder: Path, group: str) -> list[Pair]:
 def _made(folder: Path) -> list[Pair]:
     folder = folder.resolve()
     group = folder.parent.name if folder.name == "pairs" else folder.name
-    found = []
+    made = []
     for fixed in sorted(folder.glob("*/fixed.nii.gz")):
         place = fixed.parent
         known = {n: place / f"{n}{'.npy' if n == 'truth' else '.nii.gz'}" for n in _FIELDS}
         known = {n: p for n, p in known.items() if n in ("fixed", "moving") or p.exists()}
-        found.append(Pair(name=place.name, group=group, **known))
-    return found
+        made.append(Pair(name=place.name, group=group, **known))
+    return made
 
 
 def _listed(path: Path) -> list[Pair]:

@@ -47,7 +47,7 @@ class Plane:
 def planes(geometry: Geometry, at_mm: Sequence[float]) -> list[Plane]:
     """The three planes of a grid through a point, axial first where the patient's axes are known."""
     index = np.clip(np.round(geometry.to_voxel(at_mm)), 0, np.array(geometry.shape[::-1]) - 1).astype(int)[::-1]
-    found: list[Plane] = []
+    made: list[Plane] = []
     for axis in range(3):
         others = [i for i in range(3) if i != axis]
         order = (axis, others[0], others[1])
@@ -60,9 +60,9 @@ def planes(geometry: Geometry, at_mm: Sequence[float]) -> list[Plane]:
         name = _name(turned)
         size = upright_geometry(turned).voxel_mm[:2]
         letters = edge_letters(turned)
-        found.append(Plane(name=name, letters=letters, pixel_mm=size, slice=thin, slab=slab, order=order))
+        made.append(Plane(name=name, letters=letters, pixel_mm=size, slice=thin, slab=slab, order=order))
     names = ("axial", "coronal", "sagittal")
-    return sorted(found, key=lambda p: names.index(p.name) if p.name in names else 0)
+    return sorted(made, key=lambda p: names.index(p.name) if p.name in names else 0)
 
 
 def rows_of_pictures(
@@ -73,7 +73,7 @@ def rows_of_pictures(
     `linear` is the transform's affine part, which grid and Jacobian leave out.
     """
     tops = [upper_window(_volume(i)) for i in (fixed, moving)]
-    found = []
+    drawn = []
     percent = 0.0
     shown = planes(fixed.geometry, at_mm)
     jacobians = [_jacobian(p, transform, linear) for p in shown]
@@ -100,8 +100,8 @@ def rows_of_pictures(
         caption = "volume in the moving image over that in the fixed one, without the affine part"
         bounds = (-percent, percent)
         pictures.append(coloured(jacobian, bounds, caption, colours="RdBu_r", pixel_mm=plane.pixel_mm, unit="percent"))
-        found.append((plane, pictures))
-    return found
+        drawn.append((plane, pictures))
+    return drawn
 
 
 def columns(fixed: Image, moving: Image, transforms: Mapping[str, Transform]) -> list[Column]:
@@ -153,8 +153,8 @@ def _labels(plane: Plane, target: Slice, top: float, labels: Image, transform: T
 
 def _jacobian(plane: Plane, transform: Transform, linear: Affine) -> Slice:
     """Percent by which the deformable part changes volume."""
-    found = transform.jacobian(plane.slab) / float(np.linalg.det(linear.matrix[:3, :3]))
-    return 100 * (plane.shown(found, middle=1) - 1)
+    change = transform.jacobian(plane.slab) / float(np.linalg.det(linear.matrix[:3, :3]))
+    return 100 * (plane.shown(change, middle=1) - 1)
 
 
 def _screen_axes(plane: Plane) -> list[npt.NDArray[np.float64]]:

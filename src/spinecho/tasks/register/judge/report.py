@@ -119,25 +119,25 @@ def _figures(
     ncc = [f"{ncc_foreground(target, m, mask):.3f}" for m in moved]
     nmi = [f"{nmi_foreground64(target, m, mask):.3f}" for m in moved]
     volume = float(np.linalg.det(linear.matrix[:3, :3]))
-    found = [
+    rows = [
         ("NCC over the fixed foreground, before and after", " → ".join(ncc)),
         ("NMI (64 bins) there, before and after", " → ".join(nmi)),
         ("affine part: volume in the moving image over that in the fixed one", f"{volume:.3f}"),
     ]
     if min(grid.shape) < _LEAST_ALONG:
-        return found
+        return rows
     if knows_inverse(transform):
         back = inverse_error_mm(transform, grid, mask)
         told = f"{back.mean:.3f}, {back.max:.3f} mm"
     else:
         told = "not known: the method gives no inverse, it is searched for when the transform is written"
-    found.append(("inverse consistency over the foreground, mean and largest", told))
+    rows.append(("inverse consistency over the foreground, mean and largest", told))
     if is_linear(transform):
-        return [*found, ("deformation", "none: the transform is linear")]
+        return [*rows, ("deformation", "none: the transform is linear")]
     figure = regularity(transform, grid)
     spacing = " x ".join(f"{v:.3g}" for v in grid.voxel_mm)
     return [
-        *found,
+        *rows,
         (f"folded voxels on a grid of {spacing} mm, central differences", f"{figure.folded_central:.4%}"),
         ("folded voxels, digital-diffeomorphism test", f"{figure.folded_digital:.4%}"),
         ("Jacobian determinant, smallest and largest", f"{figure.jacobian_min:.2f}, {figure.jacobian_max:.2f}"),
