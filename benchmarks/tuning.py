@@ -139,7 +139,7 @@ def named(weight: float | None) -> str:
 def code_digest() -> str:
     """Of everything that decides what spinecho's methods make."""
     digest = sha256()
-    for layer in ("core", "ops", "calib", "solve", "methods"):
+    for layer in ("core", "ops", "calib", "solve", "methods", "tasks/recon"):
         for file in sorted((SOURCE / layer).rglob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:10]

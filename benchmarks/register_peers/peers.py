@@ -8,7 +8,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-ENGINES = ROOT / "src" / "spinecho" / "methods" / "engines"
+ENGINES = ROOT / "src" / "spinecho" / "tasks" / "register" / "parts" / "engines"
 WORK = ENGINES / "work.py"
 PYTHON = ROOT / ".venv-register" / "bin" / "python"
 

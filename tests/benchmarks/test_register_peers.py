@@ -20,7 +20,7 @@ from spinecho.tasks.register.judge.pairs import pairs as named_pairs
 from spinecho.tasks.register.methods import ants, elastix, greedy
 from spinecho.tasks.register.parts.foreign import Program
 
-ENGINE = Path(__file__).parents[1] / "methods" / "engine_of_a_test.py"
+ENGINE = Path(__file__).parents[1] / "tasks" / "register" / "engine_of_a_test.py"
 
 
 def write(path: Path, values: np.ndarray, shift: float = 0.0) -> Path:

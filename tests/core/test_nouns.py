@@ -101,3 +101,10 @@ def test_public_names_are_all_and_sorted():
 def test_importing_spinecho_imports_no_torch():
     code = "import sys, spinecho; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_header_can_be_pickled_whatever_it_keeps():
+    import pickle
+
+    for header in (Header(), Header(patient={"name": "A"}, kept={"dtype": "u1"}, history=("read",), te_ms=(3.0,))):
+        assert pickle.loads(pickle.dumps(header)) == header

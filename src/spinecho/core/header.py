@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -81,6 +82,10 @@ class Header:
     def plain(self) -> dict[str, Any]:
         """The fields as JSON can hold them."""
         return {**vars(self), "patient": dict(self.patient), "kept": dict(self.kept)}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as plain values: the empty mapping is one that stays in its process."""
+        return partial(Header, **self.plain()), ()
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import toy
+from heads_of_a_test import GRID, head, regions
 
 from spinecho.cli import main
 from spinecho.core.errors import DataError
@@ -22,9 +22,6 @@ from spinecho.tasks.register.methods.voxelmorph import Config, Method
 from spinecho.tasks.register.parts.example import Example
 from spinecho.train.journal import read as journal
 from spinecho.train.team import Team
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "methods"))
-from heads_of_a_test import GRID, head, regions
 
 TINY = ["--channels", "4", "6", "--spacing-mm", "4", "--passes", "2", "--train-passes", "2", "--goal-steps", "2"]
 QUICK = ["--batch", "2", "--save-every", "2", "--validate-every", "2", "--validation-examples", "2", "--threads", "1"]

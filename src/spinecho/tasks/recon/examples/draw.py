@@ -57,5 +57,4 @@ def ready(kspace: KSpace) -> KSpace:
     if kspace.target is None:
         raise DataError("a scan without a truth cannot be trained on", do="give fully sampled scans, or images")
     prepared, scale = prepare(kspace)
-    header = replace(prepared.header, patient=dict(prepared.header.patient))  # a mapping proxy stays in its process
-    return replace(prepared, target=kspace.target.abs().float() / scale, header=header)
+    return replace(prepared, target=kspace.target.abs().float() / scale)
