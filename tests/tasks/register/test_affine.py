@@ -94,7 +94,7 @@ def test_every_storage_order_gives_the_same_transform(order, flips):
 def test_a_turned_and_shifted_head_is_found_from_any_storage_order(n):
     found = run(FIXED, stored(MOVING, *ORDERS[n]), "rigid")
     assert isinstance(found.transform, Rigid) and error_mm(found.transform, TRUE) < 0.3
-    assert not found.warnings and len(found.notes) == 2
+    assert not found.warnings and len(found.told) == 2
 
 
 def test_oblique_anisotropic_and_cropped_grids():
@@ -157,7 +157,7 @@ def test_a_head_beside_one_bright_voxel_is_not_seen_on_a_grid_for_the_voxel():
     speck = replace(MOVING, values=values)
     for pair in ((FIXED, speck), (speck, FIXED)):
         found = run(*pair, "rigid")
-        assert float(found.notes[-1].split(" at ")[1].split()[0]) > 2.0
+        assert float(list(found.told.values())[-1][-1].split(" at ")[1].split()[0]) > 2.0
         assert found.warnings
 
 

@@ -10,14 +10,18 @@ from heads import head
 
 from spinecho.core.errors import DataError
 from spinecho.tasks.register import run as align
+from spinecho.tasks.register.base import Register
 from spinecho.tasks.register.methods import affine, hybrid, voxelmorph
 
 
 class _Hungry:
     """Fails as told, with a method's settings."""
 
-    def __init__(self, config: Any, error: Exception) -> None:
-        self.config, self.error = config, error
+    def __init__(self, config: Any, error: Exception, method: Any = Register) -> None:
+        self.config, self.error, self.method = config, error, method
+
+    def coarser(self, factor: int) -> dict[str, Any]:
+        return self.method.coarser(self, factor)
 
     def stages(self, fixed: Any, moving: Any) -> Any:
         raise self.error
@@ -32,14 +36,15 @@ TORCH = RuntimeError(
 @pytest.mark.parametrize(
     ("config", "do"),
     [
-        (hybrid.Config(), "--voxels 375000"),
-        (hybrid.Config(voxels=2000), "--voxels 1000"),
-        (affine.Config(), "--finest-mm 6"),
-        (voxelmorph.Config(), "coarser grid"),
+        ((hybrid, {}), "--voxels 375000"),
+        ((hybrid, {"voxels": 2000}), "--voxels 1000"),
+        ((affine, {}), "--finest-mm 4.8"),
+        ((voxelmorph, {}), "coarser grid"),
     ],
 )
 def test_out_of_memory_names_the_setting_that_needs_less(error, config, do, monkeypatch):
-    monkeypatch.setattr(align, "build", lambda *_: _Hungry(config, error))
+    module, settings = config
+    monkeypatch.setattr(align, "build", lambda *_: _Hungry(module.Config(**settings), error, module.Method))
     with pytest.raises(DataError, match="there is not enough memory for this") as told:
         align.run(head(), head(), "this")
     assert do in told.value.do

@@ -105,7 +105,7 @@ def test_a_known_warp_is_found_within_and_across_contrasts(contrast, share):
     assert correlation(seen(), result.warp(moving(), onto=GRID)) > correlation(seen(), moving())
     folds = regularity(result, GRID)
     assert folds.folded_digital == 0 and folds.jacobian_min > 0
-    notes = " ".join(registered(contrast)[0].notes)
+    notes = " ".join(note for told in registered(contrast)[0].told.values() for note in told)
     assert ("MIND" in notes) == (contrast != "same")
 
 
@@ -236,7 +236,7 @@ def test_a_budget_of_seconds_bounds_endless_steps():
     begin = time.monotonic()
     result = run(seen(), moving(), settings={"iters": (10**6,) * 5, "time_budget": 1.5})
     assert time.monotonic() - begin < 10.0  # the rest is for a busy machine
-    assert "left out: the time is up" in " ".join(result.notes)
+    assert "left out: the time is up" in " ".join(note for told in result.told.values() for note in told)
     assert result.transform.displacement(GRID).isfinite().all()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from spinecho.core.image import Image
 from spinecho.core.method import Method
@@ -40,6 +41,10 @@ class Register(Method):
     """Registration. It gets volumes (1, z, y, x), magnitude, float32, scaled to [0, 1], in the axis order nearest to
     LPS; the fixed image may carry the extra `mask` (1, z, y, x): where the images shall be compared.
     """
+
+    def coarser(self, factor: int) -> dict[str, Any]:
+        """Settings with which the method works on `factor` times fewer voxels; empty where it has none."""
+        return {}
 
     @abstractmethod
     def stages(self, fixed: Image, moving: Image) -> Iterator[Stage]:

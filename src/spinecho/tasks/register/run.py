@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -32,8 +32,8 @@ class Registration:
         What was run; every field of its `Config`.
     seconds
         Of each stage, in order.
-    notes
-        What each stage told; what it told as a warning is among the warnings.
+    told
+        What stages told, by their names; what they told as a warning is among the warnings.
     warnings
         What a person should know before trusting the result.
     """
@@ -42,7 +42,7 @@ class Registration:
     method: str
     settings: Mapping[str, Any]
     seconds: Mapping[str, float]
-    notes: tuple[str, ...] = ()
+    told: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
@@ -88,11 +88,11 @@ def run(
     runner = build(method, settings or {}, fixed.values.device)
     fixed, moving = comparable(fixed, "fixed", mask), comparable(moving, "moving")
     seconds: dict[str, float] = {}
-    notes: list[str] = []
+    told: dict[str, tuple[str, ...]] = {}
     doubts: list[str] = []
     last: Stage | None = None
     begin = time.perf_counter()
-    with torch.inference_mode(), _enough_memory(method, runner.config):
+    with torch.inference_mode(), _enough_memory(method, runner):
         for last in runner.stages(fixed, moving):
             if tell is not None:
                 tell(last)
@@ -103,26 +103,24 @@ def run(
                 if last.note.startswith(WARNING):
                     doubts.append(last.note[len(WARNING) :])
                 elif last.note:
-                    notes.append(f"{last.name}: {last.note}")
+                    told[last.name] = (*told.get(last.name, ()), last.note)
     assert last is not None
     used = {name: getattr(runner.config, name) for name in runner.config.__dataclass_fields__}
     warnings = tuple(dict.fromkeys((*fixed.header.warnings, *moving.header.warnings, *doubts)))
-    return Registration(last.transform, method, used, seconds, tuple(notes), warnings)
+    return Registration(last.transform, method, used, seconds, told, warnings)
 
 
 @contextmanager
-def _enough_memory(method: str, config: Any) -> Iterator[None]:
+def _enough_memory(method: str, runner: Register) -> Iterator[None]:
     """Where memory runs out, which of the method's settings would need less."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        do = "take another --method (affine needs least), or give images on a coarser grid"
-        if hasattr(config, "voxels"):
-            do = f"work on a coarser grid: --voxels {max(1000, config.voxels // 4)}"
-        elif hasattr(config, "finest_mm"):
-            do = f"work on a coarser grid: --finest-mm {min(8, 2 * config.finest_mm):g}"
+        do = "take another method (affine needs least), or give images on a coarser grid"
+        if less := runner.coarser(4):
+            do = "work on a coarser grid: " + " ".join(f"--{n.replace('_', '-')} {v:g}" for n, v in less.items())
         raise DataError(f"there is not enough memory for {method}", do=do) from error
 
 

@@ -78,9 +78,8 @@ class Plan:
         if number == 0:
             return ("rigid" if self.method == "rigid" else "affine"), {}
         settings = dict(self.settings)
-        config = build(self.method, settings).config
-        if number < self.rounds - 1 and "voxels" in config.__dataclass_fields__:
-            settings["voxels"] = max(1000, config.voxels // _EARLY_SHARE)
+        if number < self.rounds - 1:
+            settings |= build(self.method, settings).coarser(_EARLY_SHARE)
         return self.method, settings
 
 

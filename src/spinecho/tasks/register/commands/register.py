@@ -245,7 +245,7 @@ def _check_images(args: Arguments, fixed: Image) -> None:
 
 def _tell(registration: Registration, job: Job) -> None:
     for name, seconds in registration.seconds.items():
-        told = [note.partition(": ")[2] for note in registration.notes if note.startswith(f"{name}: ")]
+        told = registration.told.get(name, ())
         job.console.say(f"  {name}: {'; '.join([f'{seconds:.1f} s', *told])}")
     for warning in registration.warnings:
         job.console.warn(warning)

@@ -84,7 +84,7 @@ def write_report(
             figures=_figures(moving, transform, linear, grid, target, mask),
             stages=list(registration.seconds.items()),
             seconds=sum(registration.seconds.values()),
-            notes=registration.notes,
+            notes=[f"{name}: {note}" for name, notes in registration.told.items() for note in notes],
             warnings=registration.warnings,
             settings=registration.settings,
             scope=SCOPE,

@@ -106,6 +106,9 @@ class Method(Register):
                 do="give a smoothness over 0, at least 1000 voxels, five iters, and no negative numbers",
             )
 
+    def coarser(self, factor: int) -> dict[str, Any]:
+        return {"voxels": max(1000, self.config.voxels // factor)}
+
     def stages(self, fixed: Image, moving: Image) -> Iterator[Stage]:
         begin = time.monotonic()
         affine: Transform | None = None

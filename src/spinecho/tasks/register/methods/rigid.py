@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from spinecho.core.image import Image
 from spinecho.tasks.register.base import Register, Stage
@@ -29,6 +29,9 @@ class Config:
 
 class Method(Register):
     config: Config
+
+    def coarser(self, factor: int) -> dict[str, Any]:
+        return {"finest_mm": min(8.0, round(factor ** (1 / 3) * self.config.finest_mm, 1))}
 
     def stages(self, fixed: Image, moving: Image) -> Iterator[Stage]:
         c = self.config
