@@ -14,11 +14,12 @@ from spinecho.tasks.register.base import Register
 from spinecho.tasks.register.methods import affine, hybrid, voxelmorph
 
 
-class _Hungry:
+class _Hungry(Register):
     """Fails as told, with a method's settings."""
 
     def __init__(self, config: Any, error: Exception, method: Any = Register) -> None:
-        self.config, self.error, self.method = config, error, method
+        super().__init__(config)
+        self.error, self.method = error, method
 
     def coarser(self, factor: int) -> dict[str, Any]:
         return self.method.coarser(self, factor)
