@@ -65,21 +65,25 @@ def ssim_fastmri(target: Volume, prediction: Volume) -> float:
     Source: Wang et al. 2004, doi:10.1109/TIP.2003.819861, eq. 13, as fastMRI's evaluation computes it: K1 = 0.01,
     K2 = 0.03, sample covariance, windows that lie wholly inside the slice.
     """
+    return ssim_windows(target, prediction).mean((-1, -2)).mean().item()
+
+
+def ssim_windows(target: Volume, prediction: Volume) -> Float64[Tensor, "slice y2 x2"]:
+    """Of each 7x7 window that lies wholly inside a slice, (slice, y - 6, x - 6); as `ssim_fastmri` averages them."""
     t, p = _pair(target, prediction)
     if min(t.shape[-2:]) < 7:
         raise DataError(f"ssim needs slices of at least 7x7 pixels, got {tuple(t.shape[-2:])}")
     window, n = 7, 49
 
     def mean(x: Tensor) -> Tensor:
-        return avg_pool2d(x[:, None], window, stride=1)
+        return avg_pool2d(x[:, None], window, stride=1)[:, 0]
 
     c1, c2 = (0.01 * t.max()) ** 2, (0.03 * t.max()) ** 2
     mt, mp = mean(t), mean(p)
     vt, vp, cov = (
         (mean(a * b) - ma * mb) * n / (n - 1) for a, b, ma, mb in ((t, t, mt, mt), (p, p, mp, mp), (t, p, mt, mp))
     )
-    similarity = (2 * mt * mp + c1) * (2 * cov + c2) / ((mt.square() + mp.square() + c1) * (vt + vp + c2))
-    return similarity.mean((-1, -2)).mean().item()
+    return (2 * mt * mp + c1) * (2 * cov + c2) / ((mt.square() + mp.square() + c1) * (vt + vp + c2))
 
 
 def hfen(target: Volume, prediction: Volume) -> float:

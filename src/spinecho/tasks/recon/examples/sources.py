@@ -22,6 +22,7 @@ from spinecho.tasks.recon.examples.objects import Labels, Pictures
 from spinecho.tasks.recon.examples.raw import RawFile, RawScans, open_raw
 from spinecho.tasks.recon.examples.simulated import Mixed, Simulated
 from spinecho.train.cases import Case, cases
+from spinecho.train.stacks import arrays_of, flat_axes
 from spinecho.train.supply import Context
 
 _IMAGES = (".nii", ".nii.gz")
@@ -135,7 +136,7 @@ def _add_image(image: Image, held: _Held) -> None:
         if (labels := _as_labels(volume)) is not None:
             held.labels.append(labels)
         else:
-            axes = _flat_axes(geometry.voxel_mm[::-1], volume.shape)
+            axes = flat_axes(geometry.voxel_mm[::-1], volume.shape)
             held.images.setdefault(axes, []).append((volume / volume.max()).astype(np.float16))
 
 
@@ -152,31 +153,9 @@ def _as_labels(volume: np.ndarray) -> np.ndarray | None:
     return whole.astype(np.uint8 if whole.max() < 256 else np.uint16)
 
 
-def _flat_axes(voxel_mm: Sequence[float], shape: Sequence[int]) -> tuple[int, ...]:
-    """The axes (of z, y, x) across which slices have nearly square pixels and at least 32 of them each way."""
-
-    def suits(axis: int) -> bool:
-        a, b = (i for i in range(3) if i != axis)
-        return 0.8 < voxel_mm[a] / voxel_mm[b] < 1.25 and min(shape[a], shape[b]) >= 32
-
-    axes = tuple(axis for axis in range(3) if suits(axis))
-    if not axes:
-        told = " x ".join(f"{v:.3g}" for v in voxel_mm)
-        raise DataError(
-            f"no slice of it has square pixels ({told} mm, z y x)", do="give images of 32 x 32 pixels or more"
-        )
-    return axes
-
-
 def _stack(case: Case) -> np.ndarray | None:
     """Real slices (n, y, x) of a numpy file, as 8 bits where they are; None if it holds something else."""
-    try:
-        with case.path.open("rb") as file:
-            held = np.load(file, allow_pickle=False)
-            arrays = [held[key] for key in held.files] if hasattr(held, "files") else [held]
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"it cannot be read ({error})", do="copy it again", file=case.path) from error
-    stacks = [a for a in arrays if a.ndim == 3 and a.dtype.kind in "uif"]
+    stacks = [a for a in arrays_of(case.path) if a.ndim == 3 and a.dtype.kind in "uif"]
     if not stacks:
         return None
     slices = stacks[0] if case.slices is None else stacks[0][case.slices.start : case.slices.stop]

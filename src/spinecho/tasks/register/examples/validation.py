@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from spinecho.core.field import flow, moved, sampling_grid
 from spinecho.core.interpolate import at_voxels, voxel_grid
+from spinecho.evaluate.panels import side_by_side
 from spinecho.io.atomic import replacing
 from spinecho.metrics.overlap import dice_fixed100
 from spinecho.ops.windows import enlarged
@@ -72,7 +72,7 @@ class PairValidation:
         warped = moved(example.moving, _fine(self.velocity(method, example)), _grid(example.moving))
         panels = {"moving": example.moving, "warped": warped, "fixed": example.fixed}
         panels["|difference|"] = (warped - example.fixed).abs()
-        drawn = _drawn({title: image[0, image.shape[1] // 2] for title, image in panels.items()})
+        drawn = side_by_side({title: image[0, image.shape[1] // 2] for title, image in panels.items()})
         with replacing(path) as temporary:
             temporary.write_bytes(drawn)
 
@@ -126,21 +126,3 @@ def _fine(velocity: Tensor) -> Tensor:
 
 def _grid(like: Tensor) -> Tensor:
     return sampling_grid((like.shape[1], like.shape[2], like.shape[3]), like)
-
-
-def _drawn(panels: Mapping[str, Tensor]) -> bytes:
-    """Planes (y, x) beside each other, anterior up, the patient's right on the left."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    rows, columns = next(iter(panels.values())).shape
-    figure = Figure(figsize=(12, 3 * rows / columns + 0.35), dpi=100, facecolor="black")
-    canvas = FigureCanvasAgg(figure)
-    for i, (title, plane) in enumerate(panels.items()):
-        axes = figure.add_axes((i / 4, 0, 0.995 / 4, 1 - 0.35 / figure.get_figheight()))
-        axes.imshow(plane.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_title(title, color="white", size=10)
-        axes.set_axis_off()
-    buffer = io.BytesIO()
-    canvas.print_png(buffer)
-    return buffer.getvalue()
