@@ -1,0 +1,1 @@
+"""Denoising: an image to the same image with less noise."""

@@ -1,0 +1,68 @@
+"""What learned denoising is trained on: patches of images with noise, held-out ones (`train.supply`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spinecho.core.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from spinecho.sim.splits import Part
+    from spinecho.train.supply import Context, Supply
+
+USE = "spinecho denoise IMAGE -o OUT"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a person decides beside the paths."""
+
+    patch: int = 64
+    """pixels along a side of each patch"""
+    patches: int = 16
+    """patches in each example"""
+
+
+def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
+    """Patches of everything under the paths; people are held out as `sim.splits` says."""
+    from spinecho.tasks.denoise.examples.drawn import Drawn
+    from spinecho.tasks.denoise.examples.validation import held_out, told
+    from spinecho.train.supply import Supply
+
+    if options.patch < 16 or options.patches < 1:
+        found = f"--patch {options.patch} and --patches {options.patches}"
+        raise DataError(found, do="give at least 16 pixels and 1 patch")
+    train, validate = (_stacks(paths, part, context) for part in ("train", "validate"))
+    if not train:
+        raise DataError("there is nothing to train on", do="give --data images: NIfTI, .npz or .npy stacks of slices")
+    if not validate:
+        context.say("too few people to hold any out: validation sees other patches of the same ones")
+    seed = context.settings.seed
+    held = Drawn(validate or train, options.patch, options.patches, seed, "validate")
+    return Supply(
+        train=Drawn(train, options.patch, options.patches, seed),
+        held_out=held_out(held, context),
+        told=told,
+        facts={"patch": options.patch, "patches": options.patches},
+    )
+
+
+def _stacks(paths: Sequence[Path], part: Part, context: Context) -> tuple[np.ndarray, ...]:
+    from spinecho.train.cases import cases
+    from spinecho.train.stacks import stacks_of
+
+    stacks: list[np.ndarray] = []
+    for path in paths:
+        before = len(stacks)
+        for case in cases(path, part, "image", context.say):
+            try:
+                stacks += stacks_of(case)
+            except DataError as error:
+                context.refuse(error.within(case.path))
+        context.say(f"{path}: {len(stacks) - before} stacks of slices to {part}")
+    return tuple(stacks)

@@ -1,0 +1,1 @@
+"""Denoising methods: one file each, found by listing this folder."""

@@ -1,0 +1,1 @@
+"""What several denoising methods are made of."""

@@ -1,0 +1,88 @@
+"""Take noise out of an image; complex or magnitude, slices, volumes and series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from spinecho.core.image import Image
+    from spinecho.core.task import Limit
+    from spinecho.tasks.denoise.base import Denoise
+    from spinecho.tasks.denoise.parts.patches import Patches
+
+WHAT = "denoising"
+DEFAULT = "wavelet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a person says beside the image, the method and the outputs."""
+
+    sigma: float | None = None
+    """standard deviation of the noise in the image's units (default: found in each volume)"""
+
+
+def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Image:
+    """As `spinecho.denoise`."""
+    from spinecho.tasks.denoise.run import denoise
+
+    return denoise(image, method, sigma=inputs.sigma, **settings)
+
+
+def base() -> type[Denoise]:
+    """Image -> Image."""
+    from spinecho.tasks.denoise.base import Denoise
+
+    return Denoise
+
+
+def limits() -> Mapping[str, Limit]:
+    """The noise relative to the brightest voxel."""
+    from spinecho.core.task import RANGE
+
+    return {"noise": RANGE}
+
+
+def outside(card: Mapping[str, Any], values: Tensor, sigma: Tensor) -> list[str]:
+    """Whether the noise is stronger or weaker than what the weights were trained on."""
+    low, high = card.get("noise", (0.0, float("inf")))
+    noise = float(sigma / values.abs().max()) if values.any() else 0.0
+    return [] if low <= noise <= high else [f"noise {noise:.2g} of the brightest voxel (card: {low:g} to {high:g})"]
+
+
+def scenes() -> dict[str, tuple[Tensor, Tensor]]:
+    """Slices of an ellipse with structure, real and complex, with noise."""
+    import torch
+
+    rng = torch.Generator().manual_seed(0)
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 40), torch.linspace(-1, 1, 36), indexing="ij")
+    picture = ((x / 0.7).square() + (y / 0.8).square() < 1).float() * (0.6 + 0.3 * torch.sin(9 * x + 5 * y))
+    noise = torch.randn(1, 3, 40, 36, 2, generator=rng) * 0.05
+    complex_ = picture * torch.exp(1j * (x + y)) + torch.view_as_complex(noise)
+    return {
+        "real": (picture + noise[..., 0], torch.tensor(0.05)),
+        "complex": (complex_, torch.tensor(0.05 * 2**0.5)),
+    }
+
+
+def lesson() -> Patches:
+    """A few patches of rings with noise."""
+    import torch
+
+    from spinecho.tasks.denoise.parts.patches import Patches
+
+    rng = torch.Generator().manual_seed(0)
+    y, x = torch.meshgrid(*[torch.linspace(-3, 3, 24)] * 2, indexing="ij")
+    clean = torch.stack([torch.cos(k * torch.hypot(x, y)) for k in range(1, 5)]).to(torch.complex64)
+    noise = torch.view_as_complex(torch.randn(4, 24, 24, 2, generator=rng))
+    level = torch.tensor([0.02, 0.05, 0.1, 0.2])
+    return Patches(clean, clean + level[:, None, None] * noise, level)
+
+
+def same(one: Tensor, other: Tensor) -> float:
+    """Largest difference relative to the largest value."""
+    return float((one - other).abs().max() / other.abs().max())
