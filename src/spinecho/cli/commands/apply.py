@@ -56,6 +56,8 @@ class Arguments:
     """image whose grid the result has: the fixed one, with --inverse the moving one"""
     inverse: bool = False
     """the other way: an image of the fixed world comes to the moving one"""
+    volume: int | None = None
+    """of a series, the volume that is taken, counted from 0 (without it all volumes are carried)"""
     labels: bool = False
     """a label map: nearest voxel, integers"""
     points_in: World = "fixed"
@@ -119,6 +121,8 @@ def check(args: Arguments) -> None:
         raise DataError(f"{idle} means nothing to points", do=do)
     if args.onto is None and (args.jacobian or (args.subject and not args.is_points)):
         raise DataError("nothing says which grid the result has", do="name an image that has it: --onto fixed.nii.gz")
+    if args.volume is not None and (args.is_points or args.subject is None):
+        raise DataError(f"--volume {args.volume}, and no image is carried", do="leave it out")
     for path in (args.jacobian, None if args.is_points else args.output):
         if path is not None:
             check_suffix(path, "image")
@@ -166,6 +170,7 @@ def _images(args: Arguments, whole: Transform) -> None:
         return
     from spinecho.cli.describe import one_line, written
     from spinecho.core.image import Image
+    from spinecho.io.one_volume import chosen
     from spinecho.io.read import read_image
     from spinecho.io.write import check_image_output, write
 
@@ -175,6 +180,7 @@ def _images(args: Arguments, whole: Transform) -> None:
     if args.subject is not None and args.output is not None and not args.is_points:
         check_image_output(args.output, onto.oriented, options)
         image = read_labels(args.subject) if args.labels else read_image(args.subject)
+        [image] = chosen([image], [args.subject], args.volume)
         print(f"read {one_line(image)}")
         step = f"carried onto {args.onto.name} by {names}, {'nearest voxel' if args.labels else 'linear interpolation'}"
         moved = carried(image, whole, onto, step, args.labels)

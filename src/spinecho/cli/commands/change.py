@@ -33,6 +33,8 @@ class Arguments:
     """the later visit of the same patient, preferably the same sequence"""
     output: Annotated[tuple[Path, ...], tyro.conf.arg(aliases=("-o",)), tyro.conf.UseAppendAction] = ()
     """where the map goes: percent of volume gained (over 0) or lost, on the baseline's grid"""
+    volume: int | None = None
+    """of a series, the volume that is taken, counted from 0; visits that are one volume stay as they are"""
     labels: Path | None = None
     """label map of the baseline: the change of each region is told"""
     table: Path | None = None
@@ -57,13 +59,15 @@ def run(arguments: Sequence[str]) -> int:
     check(args)
     import torch
 
+    from spinecho.io.one_volume import chosen
     from spinecho.io.read import read_image
     from spinecho.io.write import check_image_output, write
     from spinecho.methods.change import change, region_changes
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    baseline, followup = read_image(args.baseline), read_image(args.followup)
+    visits = [args.baseline, args.followup]
+    baseline, followup = chosen([read_image(path) for path in visits], visits, args.volume)
     labels = None if args.labels is None else read_labels(args.labels)
     for path in args.output:
         check_image_output(path, baseline.geometry.oriented, WriteOptions())

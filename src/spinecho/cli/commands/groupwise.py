@@ -18,6 +18,7 @@ from spinecho.core.errors import DataError
 from spinecho.io.catalogue import check_suffix
 
 if TYPE_CHECKING:
+    from spinecho.core.image import Image
     from spinecho.methods.groupwise import Cohort, Plan, Round
 
 
@@ -32,6 +33,8 @@ class Arguments:
     output: Annotated[tuple[Path, ...], tyro.conf.arg(aliases=("-o",)), tyro.conf.UseAppendAction] = ()
     """where the template goes; the suffix names the format, and -o may be given several times. Finished work waits in
     OUTPUT.partial/, and the same command continues an interrupted run"""
+    volume: int | None = None
+    """of a series, the volume that is taken, counted from 0; images that are one volume stay as they are"""
     transforms: Path | None = None
     """folder for the transform of each image, from the template to it: NAME.h5, and NAME_inverse.h5"""
     rounds: int = 4
@@ -132,7 +135,7 @@ def work(args: Arguments) -> None:
 
     try:
         with crew(args.workers, args.scheduler) as workers, progress(args.method) as bar:
-            cohort = groupwise(images, folder, plan_of(args), crew=workers, tell=bar, told=told)
+            cohort = groupwise(_subjects(args, images), folder, plan_of(args), crew=workers, tell=bar, told=told)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("finished work is kept, the same command continues") from None
     steps = f"template of {len(images)} images by {args.method}, {args.rounds} rounds, {args.average} average"
@@ -146,6 +149,16 @@ def work(args: Arguments) -> None:
         print(f"warning: {images[i].name}: {warning}", file=sys.stderr)
     cohort.files.remove()
     print(f"{time.perf_counter() - begin:.2f} s in all")
+
+
+def _subjects(args: Arguments, files: Sequence[Path]) -> Sequence[Path | Image]:
+    """The files, or with --volume what is taken from them."""
+    if args.volume is None:
+        return files
+    from spinecho.io.one_volume import chosen
+    from spinecho.methods.cohort_work import volume_of
+
+    return chosen([volume_of(path) for path in files], files, args.volume)
 
 
 def _write_transforms(folder: Path, images: Sequence[Path], cohort: Cohort) -> None:

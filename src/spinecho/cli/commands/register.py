@@ -62,6 +62,8 @@ class Arguments:
     """trained weights for a learned method (default: those in the package; with them, --method may be left out)"""
     mask: Path | None = None
     """image in the fixed image's world: the images are compared where it is over 0"""
+    volume: int | None = None
+    """of a series, the volume that is taken, counted from 0; images that are one volume stay as they are"""
     labels: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction] = ()
     """label map of the moving image to carry along (nearest voxel, integers): seg.nii.gz becomes OUTPUT_seg.nii.gz;
     may be given several times"""
@@ -195,15 +197,14 @@ def work(args: Arguments, method: str, begin: float, command: str) -> None:
     """Read, register, write; `begin` is when the command started, s, `command` what the report says was run."""
     import torch
 
-    from spinecho.io.read import read_image
     from spinecho.methods import device as devices
     from spinecho.methods.align import run as align
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     device = devices.choose(args.device)
-    fixed, moving = (_told(name, path) for name, path in (("fixed", args.fixed), ("moving", args.moving)))
-    mask = None if args.mask is None else read_image(args.mask)
+    fixed, moving, *masks = _inputs(args)
+    mask = masks[0] if masks else None
     _check_images(args, fixed)
     labels = [read_labels(path) for path in args.labels]
     with progress(method) as bar:
@@ -273,6 +274,18 @@ def _write_uncertainty(
     header = fixed.header.noted("standard deviation of the registration in mm, from restarts")
     found = replace(found, header=header)
     print(written(write(found, path, on_grid(WriteOptions(like=args.like), args.fixed, found))))
+
+
+def _inputs(args: Arguments) -> list[Image]:
+    """Fixed, moving, and the mask if there is one; of series the volume asked for."""
+    from spinecho.io.one_volume import chosen
+    from spinecho.io.read import read_image
+
+    images = [_told("fixed", args.fixed), _told("moving", args.moving)]
+    files = [args.fixed, args.moving]
+    if args.mask is not None:
+        images, files = [*images, read_image(args.mask)], [*files, args.mask]
+    return chosen(images, files, args.volume)
 
 
 def _told(name: str, path: Path) -> Image:
