@@ -15,8 +15,8 @@ _PEAK = 2.5
 """Mutual information over that of displaced images below which the peak is doubted: right alignments have 4 to 19,
 noise 1.4, a head and knees 2.0, half turns 0.5 to 9"""
 _RIVAL = 1.03
-"""Mutual information over the best found near a half turn below which the alignment is doubted: right ones have 1.36 to
-3 (17 pairs of T1, T2, FLAIR of one person and of two, whole heads and brains), soft ellipsoids 1.05,
+"""Mutual information over the best found near a half turn below which the alignment is doubted: right ones have 1.33 to
+3 (16 pairs of T1, T2, FLAIR of one person and of two, whole heads and brains), soft ellipsoids 1.05,
 half turns 0.3 to 0.75"""
 _CLIMB = 10
 """Steps from each half turn"""
