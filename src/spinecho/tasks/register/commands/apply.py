@@ -44,6 +44,8 @@ class Arguments:
     """image whose grid the result has: the fixed one, with --inverse the moving one"""
     inverse: bool = False
     """the other way: an image of the fixed world comes to the moving one"""
+    volume: int | None = None
+    """of a series, the volume that is taken, counted from 0 (without it all volumes are carried)"""
     labels: bool = False
     """a label map: nearest voxel, integers"""
     points_in: World = "fixed"
@@ -104,6 +106,8 @@ def check(args: Arguments, job: Job) -> None:
         raise DataError(f"{idle} means nothing to points", do=do)
     if args.onto is None and (args.jacobian or (args.subject and not args.is_points)):
         raise DataError("nothing says which grid the result has", do="name an image that has it: --onto fixed.nii.gz")
+    if args.volume is not None and (args.is_points or args.subject is None):
+        raise DataError(f"--volume {args.volume}, and no image is carried", do="leave it out")
     for path in (args.jacobian, None if args.is_points else args.output):
         if path is not None:
             check_suffix(path, "image")
@@ -147,6 +151,7 @@ def _images(args: Arguments, job: Job, whole: Transform) -> None:
         return
     from spinecho.core.image import Image
     from spinecho.io.describe import one_line, tell_history, written
+    from spinecho.io.one_volume import chosen
     from spinecho.io.read import read_image
     from spinecho.io.write import check_image_output, write
 
@@ -157,6 +162,7 @@ def _images(args: Arguments, job: Job, whole: Transform) -> None:
     if args.subject is not None and args.output is not None and not args.is_points:
         check_image_output(args.output, onto.oriented, options)
         image = read_labels(args.subject) if args.labels else read_image(args.subject, args.series)
+        [image] = chosen([image], [args.subject], args.volume)
         job.console.say(f"read {one_line(image)}")
         tell_history(image.header, job.console)
         tell_values(image, args.keep_complex, job.console)

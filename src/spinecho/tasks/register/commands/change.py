@@ -30,6 +30,8 @@ class Arguments:
     """the later visit of the same patient, preferably the same sequence"""
     output: Annotated[tuple[Path, ...], OUTPUTS] = ()
     """where the map goes: percent of volume gained (over 0) or lost, on the baseline's grid"""
+    volume: int | None = None
+    """of a series, the volume that is taken, counted from 0; visits that are one volume stay as they are"""
     labels: Path | None = None
     """label map of the baseline: the change of each region is told"""
     table: Path | None = None
@@ -56,12 +58,14 @@ def run(args: Arguments, job: Job) -> None:
     """Register both ways, write, and say what was found."""
     import torch
 
+    from spinecho.io.one_volume import chosen
     from spinecho.io.read import read_image
     from spinecho.io.write import check_image_output, write
     from spinecho.tasks.register.change import change, region_changes
 
-    baseline = read_image(args.baseline, args.series)
-    followup = read_image(args.followup, args.followup_series or args.series)
+    visits = [args.baseline, args.followup]
+    images = [read_image(args.baseline, args.series), read_image(args.followup, args.followup_series or args.series)]
+    baseline, followup = chosen(images, visits, args.volume)
     labels = None if args.labels is None else read_labels(args.labels)
     for path in args.output:
         check_image_output(path, baseline.geometry.oriented, WriteOptions())

@@ -16,6 +16,7 @@ from spinecho.io.catalogue import check_suffix
 from spinecho.io.outputs import check_inputs, check_outputs, check_series, stem_of
 
 if TYPE_CHECKING:
+    from spinecho.core.image import Image
     from spinecho.tasks.register.cohort.groupwise import Cohort, Plan, Round
 
 
@@ -30,6 +31,8 @@ class Arguments:
     OUTPUT.partial/, and the same command continues an interrupted run"""
     series: str | None = None
     """of DICOM folders with several series: the number, UID or a part of the description; for all images"""
+    volume: int | None = None
+    """of a series, the volume that is taken, counted from 0; images that are one volume stay as they are"""
     transforms: Path | None = None
     """folder for the transform of each image, from the template to it: NAME.h5, and NAME_inverse.h5"""
     rounds: int = 4
@@ -112,7 +115,6 @@ def run(args: Arguments, job: Job) -> None:
     """Make the template, write it and the transforms; what was kept meanwhile is removed last."""
     from spinecho.core.header import Header
     from spinecho.io.describe import written
-    from spinecho.io.read import read_image
     from spinecho.io.volume import UNKNOWN_ORIENTATION
     from spinecho.io.write import write
     from spinecho.methods.crew import crew
@@ -120,7 +122,6 @@ def run(args: Arguments, job: Job) -> None:
     from spinecho.tasks.register.cohort.groupwise import groupwise
 
     images = sorted(args.images)  # so that no order of the arguments changes a bit
-    subjects = [read_image(path, args.series) if args.series and path.is_dir() else path for path in images]
     folder = partial_folder(args.output[0])
     job.console.say(
         f"{len(images)} images; {'continued: ' if folder.exists() else ''}finished work waits in {folder.name}/"
@@ -135,7 +136,7 @@ def run(args: Arguments, job: Job) -> None:
 
     try:
         with crew(args.workers, args.scheduler) as workers, job.console.progress(args.method) as bar:
-            cohort = groupwise(subjects, folder, plan_of(args, job), crew=workers, tell=bar, told=told)
+            cohort = groupwise(_subjects(args, images), folder, plan_of(args, job), crew=workers, tell=bar, told=told)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("finished work is kept, the same command continues") from None
     steps = f"template of {len(images)} images by {args.method}, {args.rounds} rounds, {args.average} average"
@@ -149,6 +150,16 @@ def run(args: Arguments, job: Job) -> None:
         job.console.warn(f"{told_apart(images)[i]}: {warning}")
     cohort.files.remove()
     job.console.say(f"{time.perf_counter() - begin:.2f} s in all")
+
+
+def _subjects(args: Arguments, files: Sequence[Path]) -> Sequence[Path | Image]:
+    """The files, or with --volume and --series what is taken from them."""
+    from spinecho.io.one_volume import chosen
+    from spinecho.io.read import read_image
+
+    if args.volume is not None:
+        return chosen([read_image(path, args.series) for path in files], files, args.volume)
+    return [read_image(path, args.series) if args.series and path.is_dir() else path for path in files]
 
 
 def _write_transforms(folder: Path, images: Sequence[Path], cohort: Cohort, series: str | None) -> str:

@@ -49,6 +49,8 @@ class Arguments:
     """trained weights for a learned method (default: those in the package; with them, --method may be left out)"""
     mask: Path | None = None
     """image in the fixed image's world: the images are compared where it is over 0"""
+    volume: int | None = None
+    """of a series, the volume that is taken, counted from 0; images that are one volume stay as they are"""
     labels: Annotated[tuple[Path, ...], REPEATED] = ()
     """label map of the moving image to carry along (nearest voxel, integers): seg.nii.gz becomes OUTPUT_seg.nii.gz;
     may be given several times"""
@@ -143,13 +145,11 @@ def check(args: Arguments, job: Job) -> None:
 def run(args: Arguments, job: Job) -> None:
     """Read, register, write, and say what was done."""
     from spinecho.core import device as devices
-    from spinecho.io.read import read_image
     from spinecho.tasks.register.run import run as align
 
     device = devices.choose(args.device)
-    fixed = _told(job, "fixed", args.fixed, args.series)
-    moving = _told(job, "moving", args.moving, args.moving_series or args.series)
-    mask = None if args.mask is None else read_image(args.mask)
+    fixed, moving, *masks = _inputs(args, job)
+    mask = masks[0] if masks else None
     _check_images(args, fixed)
     labels = [read_labels(path) for path in args.labels]
     with job.console.progress(job.method) as bar:
@@ -225,6 +225,21 @@ def _write_uncertainty(
     header = fixed.header.anew("standard deviation of the registration in mm, from restarts")
     found = replace(found, header=header)
     job.console.say(written(write(found, path, on_grid(WriteOptions(like=args.like), args.fixed, found))))
+
+
+def _inputs(args: Arguments, job: Job) -> list[Image]:
+    """Fixed, moving, and the mask if there is one; of series the volume asked for."""
+    from spinecho.io.one_volume import chosen
+    from spinecho.io.read import read_image
+
+    images = [
+        _told(job, "fixed", args.fixed, args.series),
+        _told(job, "moving", args.moving, args.moving_series or args.series),
+    ]
+    files = [args.fixed, args.moving]
+    if args.mask is not None:
+        images, files = [*images, read_image(args.mask)], [*files, args.mask]
+    return chosen(images, files, args.volume)
 
 
 def _told(job: Job, name: str, path: Path, series: str | None) -> Image:

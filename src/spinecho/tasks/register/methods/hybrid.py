@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,11 +20,12 @@ from spinecho.core.errors import DataError
 from spinecho.core.field import in_mm
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
-from spinecho.core.transform import Transform, Velocity
+from spinecho.core.transform import Affine, Transform, Velocity
 from spinecho.ops.windows import block_mean, enlarged
 from spinecho.tasks.register.base import Register, Stage
 from spinecho.tasks.register.parts.affine import linear_stages
 from spinecho.tasks.register.parts.compare import Comparison, Similarity, comparison
+from spinecho.tasks.register.parts.evidence import explained, simplest
 from spinecho.tasks.register.parts.flow import Steps, cost_of, descend, tapered, unfolded
 from spinecho.tasks.register.parts.pair import Pair, matched, scaled, working_grid
 from spinecho.tasks.register.parts.search import searched
@@ -32,6 +34,8 @@ _AFFINE, _START, _CHECK = 0.15, 0.25, 0.95
 """Shares of the whole work that are done after the affine, after the search, and before the last check"""
 _REACH_MM = 16.0
 _TOLD_EVERY = 5
+_JUDGED_VOXELS = 300_000
+"""About so many voxels decide which linear transform is taken where the contrasts differ"""
 _HALF_RESOLUTION = 0.75
 """Images whose voxels are smaller than this share of a working voxel have more to show"""
 
@@ -44,7 +48,8 @@ class Config:
     smoothness: float = 1.0
     """how stiff the deformation is: 0.5 follows more detail (on heads Dice +.02, SDlogJ .35 for .25), 1.5 less"""
     iters: tuple[int, int, int, int, int] = (50, 50, 20, 10, 10)
-    """steps with images at 4, 2, 1 working voxels, at 1 with a finer flow, and at half of one where images are finer"""
+    """steps with images at 4, 2, 1 working voxels, at 1 with a finer flow, and at half of one where images are finer;
+    across contrasts a fifth of the second at 1 with a coarse flow"""
     search: bool = True
     """look for a global start within 16 mm"""
     voxels: int = 1_500_000
@@ -66,6 +71,8 @@ class Level:
         return self.size * self.steps.coarseness
 
 
+_UNLIKE_FEWER = 5
+"""So many times fewer steps at the second level where it works on larger images"""
 _LAST_ALIKE, _LAST_UNLIKE = 0.5, 0.9
 """Smoothing of the flow where images are finer than the working voxels. Where contrasts agree their detail may be
 followed (heads rendered from label maps: Dice .684 to about .72); of a translated contrast it would be noise (known
@@ -120,6 +127,9 @@ class Method(Register):
         pair = matched(fixed, moving, affine, grid)
         compare = comparison(pair, self.config.similarity)
         told = compare.words
+        if compare.similarity == "translated":
+            affine, word = _simplest_linear(fixed, moving, affine)
+            pair, told = matched(fixed, moving, affine, grid), f"{told}; {word}"
         until = begin + 0.9 * self.config.time_budget if self.config.time_budget else float("inf")
         velocity = torch.zeros(3, *scaled(grid, 4).shape)
         if self.config.search:
@@ -128,7 +138,13 @@ class Method(Register):
         search = _Search(affine, grid, velocity, 4.0, until)
         yield Stage("start", search.transform(), _START, note=told)
         levels = self._levels(fixed, moving, grid, compare)
+        doubtful = compare.similarity == "translated" and (self.config.search or any(v.size > 1 for v in levels))
         for i, level in enumerate(levels):
+            if doubtful and level.size <= 1:
+                doubtful, worth, told = False, *_worth(search, pair)
+                yield Stage("check", search.transform(), _START + i * (_CHECK - _START) / len(levels), note=told)
+                if not worth:
+                    break
             share = (_CHECK - _START) / len(levels)
             at = scaled(grid, level.size) if level.size < 1 else grid
             here = pair if at is grid else matched(fixed, moving, affine, at)
@@ -139,10 +155,12 @@ class Method(Register):
     def _levels(self, fixed: Image, moving: Image, grid: Geometry, compare: Comparison) -> list[Level]:
         last = _LAST_ALIKE if compare.similarity == "lncc" else _LAST_UNLIKE
         smoothing = ((2.0, 1.0), (1.4, 1.0), (1.0, 0.9), (1.4, 1.0), (1.0, last))
-        sizes = ((4.0, 1), (2.0, 2), (1.0, 2), (1.0, 1), (0.5, 2))
+        sizes, iters = [(4.0, 1), (2.0, 2), (1.0, 2), (1.0, 1), (0.5, 2)], list(self.config.iters)
+        if compare.similarity == "translated":  # a contrast can be translated only where its detail is seen
+            sizes[1], iters[1] = (1.0, 4), math.ceil(iters[1] / _UNLIKE_FEWER)
         finest = max(min(fixed.geometry.voxel_mm), min(moving.geometry.voxel_mm))
         levels = []
-        for (size, coarseness), (fluid, elastic), n in zip(sizes, smoothing, self.config.iters, strict=True):
+        for (size, coarseness), (fluid, elastic), n in zip(sizes, smoothing, iters, strict=True):
             if n > 0 and (size >= 1 or finest < _HALF_RESOLUTION * grid.voxel_mm[0]):
                 s = self.config.smoothness
                 steps = Steps(n_iters=n, fluid=fluid * s, elastic=elastic * s, coarseness=coarseness)
@@ -160,6 +178,26 @@ def _started(pair: Pair, zero: Tensor, compare: Comparison) -> tuple[Tensor, str
     before, after = (cost_of(terms, velocity, 2, weight) for velocity in (zero, found))
     told = f"searched displacements: objective {before:.4f} to {after:.4f}"
     return (found, told) if after < before else (zero, f"{told}, not kept")
+
+
+def _simplest_linear(fixed: Image, moving: Image, affine: Transform) -> tuple[Transform, str]:
+    """The header's position, a rigid or the affine transform: the first that explains as much as any."""
+    *_, rigid = linear_stages(fixed, moving, "rigid")
+    grid = working_grid(fixed, _JUDGED_VOXELS)
+    found = {"header's position": Affine(np.eye(4)), "rigid": rigid.transform, "affine": affine}
+    shares = {name: explained(matched(fixed, moving, transform, grid)) for name, transform in found.items()}
+    taken = simplest(shares)
+    return found[taken], f"explained: {', '.join(f'{n} {s:.3f}' for n, s in shares.items())}: {taken} taken"
+
+
+def _worth(search: _Search, pair: Pair) -> tuple[bool, str]:
+    """Whether what was found by other features explains more than no deformation, which is taken if not; in words."""
+    shares = {"undeformed": explained(pair), "deformed": explained(pair, search.velocity, round(search.cell))}
+    taken = simplest(shares)
+    if taken == "undeformed":
+        search.velocity = torch.zeros_like(search.velocity)
+    words = f"explained: {', '.join(f'{n} {s:.3f}' for n, s in shares.items())}"
+    return taken == "deformed", words if taken == "deformed" else f"{words}: left undeformed"
 
 
 def _descended(

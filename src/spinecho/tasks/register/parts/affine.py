@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -23,6 +24,10 @@ from spinecho.tasks.register.parts.volumes import Box, foreground_box
 _COARSE_MM, _MIDDLE_MM = 8.0, 4.0
 _MARGIN_MM = 16.0
 """Around the object, on the working grids"""
+_LEAST_SPACINGS = 1.5
+"""Thickness of the thinnest slab that can be aligned, in spacings of the coarsest grid: it shows as two layers"""
+_WAYS = ("from feet to head", "from front to back", "from right to left")
+"""Along z, y, x"""
 _WORDS = {"mi": "mutual information", "lncc": "squared local correlation"}
 _HEAD_MM = 120.0
 """Extent below which objects are taken for smaller than a head, and all of these lengths shrink with them"""
@@ -67,6 +72,9 @@ def linear_stages(fixed: Image, moving: Image, kind: Kind, settings: Settings | 
     boxes = foreground_box(fixed, _MARGIN_MM), foreground_box(moving, _MARGIN_MM)
     smaller, larger = sorted(_extent_mm(i, b) for i, b in zip((fixed, moving), boxes, strict=True))
     unit = min(1.0, max(smaller, larger / _MOST_UNLIKE) / _HEAD_MM)
+    thin = smaller >= larger / _MOST_UNLIKE and unit < 1  # a thicker one has larger lengths, too
+    for what, image, box in (("fixed", fixed, boxes[0]), ("moving", moving, boxes[1])):
+        _check_thick(what, image, box, _LEAST_SPACINGS * unit * _COARSE_MM, thin)
     coarse = view(fixed, unit * _COARSE_MM, boxes[0]), view(moving, unit * _COARSE_MM, boxes[1])
     centre, radius = coarse[0].centre(), coarse[0].radius()
     objective = Objective(*coarse, centre, radius)
@@ -95,6 +103,20 @@ def _search(search: Search | Literal["auto"], fixed: Image, moving: Image) -> Se
     if search != "auto":
         return search
     return "near" if fixed.geometry.oriented and moving.geometry.oriented else "all"
+
+
+def _check_thick(what: str, image: Image, box: Box, least_mm: float, grows: bool) -> None:
+    """Refuse a slab that the coarsest grid would see as one layer."""
+    for way, (first, end), mm in zip(_WAYS, box, image.geometry.voxel_mm[::-1], strict=True):
+        thick = (end - first) * mm
+        if thick >= least_mm * (1 - 1e-6):
+            continue
+        if grows:  # lengths go with the cube root of the thickness
+            least_mm = min(least_mm * (least_mm / thick) ** 0.5, _LEAST_SPACINGS * _COARSE_MM)
+        found = f"the {what} image is too thin: {end - first} slices of {mm:.3g} mm {way}"
+        n = math.ceil(least_mm / mm * (1 - 1e-6))
+        do = f"give at least {least_mm:.3g} mm ({n} such slices) along every axis, or check its header"
+        raise DataError(found, do=do)
 
 
 def _extent_mm(image: Image, box: Box) -> float:

@@ -147,8 +147,8 @@ def _single(image: Image, what: str) -> Image:
         listed = " x ".join(f"{n} ({a})" for n, a in zip(sizes, image.axes, strict=True))
         raise DataError(
             f"the {what} image is a series of {listed} volumes",
-            do="register one of them, and carry the others along with its transform: write it to a file of its own, "
-            "or take image.values[i] in Python",
+            do=f"register one of them, --volume 0 to --volume {math.prod(sizes) - 1} (in Python image.values[i]), and "
+            "carry the others along with its transform (spinecho apply)",
         )
     if min(image.geometry.shape) < 2:
         raise DataError(
