@@ -195,10 +195,11 @@ def _round(files: CohortFiles, paths: list[Path], plan: Plan, number: int, crew:
     n = len(paths)
     if not files.told(number).exists():
         method, settings = plan.of_round(number)
-        missing = [i for i in range(n) if not files.found(number, i).exists()]
+        missing = [i for i in range(n) if not files.transform(number, i).exists()]
         count.add(number, n - len(missing))
         calls = [
-            (paths[i], files.template(number), files.found(number, i), method, settings, plan.device) for i in missing
+            (paths[i], files.template(number), files.transform(number, i), method, settings, plan.device)
+            for i in missing
         ]
         for _ in crew.each(register_one, calls):
             count.add(number)
@@ -206,7 +207,7 @@ def _round(files: CohortFiles, paths: list[Path], plan: Plan, number: int, crew:
         grid = _grid(files, paths, plan) if number == 0 else read_volume(files.template(number)).geometry
         unwarped = [i for i in range(n) if not files.warped(number, i).exists()]
         calls = [
-            (paths[i], files.found(number, i), files.mean(number), grid, files.warped(number, i)) for i in unwarped
+            (paths[i], files.transform(number, i), files.mean(number), grid, files.warped(number, i)) for i in unwarped
         ]
         for _ in crew.each(warp_one, calls):
             pass
@@ -224,8 +225,8 @@ def _middle(files: CohortFiles, number: int, n: int) -> float:
     """Find and keep the mean of the round's transforms; root mean square of its displacement, mm."""
     template = read_volume(files.template(number))
     grid = _coarse(template.geometry)
-    found = [read_split(files.found(number, i))[0] for i in range(n)]
-    mean = Split(mean_matrix([f.matrix for f in found]), mean_bend([f.bend for f in found], grid))
+    splits = [read_split(files.transform(number, i))[0] for i in range(n)]
+    mean = Split(mean_matrix([f.matrix for f in splits]), mean_bend([f.bend for f in splits], grid))
     write_split(files.mean(number), mean)
     coarse = isotropic(template, _COARSE_MM)
     moved = mean.transform.displacement(coarse.geometry)[:, foreground(coarse.values)[0]]
@@ -240,8 +241,8 @@ def _coarse(template: Geometry) -> Geometry:
 
 def _centred(files: CohortFiles, number: int, subject: int) -> Transform:
     """From the middle back to the round's template, and on to the subject."""
-    found, mean = read_split(files.found(number, subject))[0], read_split(files.mean(number))[0]
-    return found.transform @ mean.transform.inverse()
+    onto_subject, mean = read_split(files.transform(number, subject))[0], read_split(files.mean(number))[0]
+    return onto_subject.transform @ mean.transform.inverse()
 
 
 def _first(files: CohortFiles, paths: list[Path]) -> None:
@@ -265,8 +266,8 @@ def _grid(files: CohortFiles, paths: list[Path], plan: Plan) -> Geometry:
     low, high = np.min(corners, axis=(0, 1)), np.max(corners, axis=(0, 1))
     shape = [math.ceil(float(n)) + 1 for n in (high - low) / spacing]
     if not 0 < spacing < float("inf") or max(shape) > _LARGEST_TEMPLATE:
-        found = f"the template would have {shape[2]} x {shape[1]} x {shape[0]} voxels of {spacing:g} mm (z, y, x)"
-        raise DataError(found, do=f"give another --spacing-mm: at most {_LARGEST_TEMPLATE} voxels along each axis")
+        problem = f"the template would have {shape[2]} x {shape[1]} x {shape[0]} voxels of {spacing:g} mm (z, y, x)"
+        raise DataError(problem, do=f"give another --spacing-mm: at most {_LARGEST_TEMPLATE} voxels along each axis")
     affine = np.diag([spacing, spacing, spacing, 1.0])
     affine[:3, 3] = low
     return Geometry((shape[2], shape[1], shape[0]), affine, any(f["oriented"] for f in facts))
@@ -296,4 +297,4 @@ def _placed(files: CohortFiles, i: int, subject: Path | Image) -> Path:
 
 
 def _warnings(files: CohortFiles, number: int, n: int) -> tuple[tuple[int, str], ...]:
-    return tuple((i, told) for i in range(n) for told in read_split(files.found(number, i))[1])
+    return tuple((i, told) for i in range(n) for told in read_split(files.transform(number, i))[1])
