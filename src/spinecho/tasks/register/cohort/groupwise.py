@@ -49,7 +49,7 @@ _COARSE_MM = 6.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class TemplatePlan:
     """How a template is made.
 
     Parameters
@@ -130,7 +130,7 @@ class Cohort:
 def groupwise(
     subjects: Sequence[Path | Image],
     folder: Path,
-    plan: Plan | None = None,
+    plan: TemplatePlan | None = None,
     *,
     crew: Crew | None = None,
     tell: Callable[[int, int], None] | None = None,
@@ -156,7 +156,7 @@ def groupwise(
     DataError
         If an image cannot be used (it names the file), or the folder belongs to another run.
     """
-    plan, crew, files = plan or Plan(), crew or Alone(), CohortFiles(folder)
+    plan, crew, files = plan or TemplatePlan(), crew or Alone(), CohortFiles(folder)
     if len(subjects) < 2 or plan.rounds < 1:
         raise DataError(f"{len(subjects)} images and {plan.rounds} rounds", do="give at least two images and one round")
     if not 0 <= plan.spacing_mm < math.inf:
@@ -190,7 +190,7 @@ class _Count:
             self.tell(self.done, self.total)
 
 
-def _round(files: CohortFiles, paths: list[Path], plan: Plan, number: int, crew: Crew, count: _Count) -> Round:
+def _round(files: CohortFiles, paths: list[Path], plan: TemplatePlan, number: int, crew: Crew, count: _Count) -> Round:
     """Register, find the middle, warp, average."""
     n = len(paths)
     if not files.told(number).exists():
@@ -255,7 +255,7 @@ def _first(files: CohortFiles, paths: list[Path]) -> None:
     keep_volume(files.template(0), replace(image, extras={}))
 
 
-def _grid(files: CohortFiles, paths: list[Path], plan: Plan) -> Geometry:
+def _grid(files: CohortFiles, paths: list[Path], plan: TemplatePlan) -> Geometry:
     """Along LPS, around every subject's object where the linear round puts it."""
     facts = [read_json(files.about(i)) for i in range(len(paths))]
     spacing = plan.spacing_mm or float(np.median([f["finest_mm"] for f in facts]))
@@ -273,7 +273,7 @@ def _grid(files: CohortFiles, paths: list[Path], plan: Plan) -> Geometry:
     return Geometry((shape[2], shape[1], shape[0]), affine, any(f["oriented"] for f in facts))
 
 
-def _marks(subjects: Sequence[Path | Image], plan: Plan) -> dict[str, Any]:
+def _marks(subjects: Sequence[Path | Image], plan: TemplatePlan) -> dict[str, Any]:
     """What must be the same for finished work to be used."""
     return {
         "version": __version__,
