@@ -20,7 +20,7 @@ from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.tasks.recon.judge.case import run_all, run_method
 from spinecho.tasks.recon.partial import Finished, fingerprint
 from spinecho.tasks.recon.run import build, refusal
-from spinecho.tasks.recon.stream import Plan, collect, stream
+from spinecho.tasks.recon.stream import SlicePlan, collect, stream
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_streaming_loads_once_and_keeps_warnings(weights, scan, tmp_path, monkey
     opened, original = [], pretrained.open_learned
     monkeypatch.setattr(pretrained, "open_learned", lambda *a: opened.append(a) or original(*a))
     np.save(tmp_path / "scan.npy", np.stack([scan.samples[:, 0].numpy()] * 5))
-    options, how = ReadOptions(axes="slice coil k1 k0"), Plan(0, 5, 2, 0)
+    options, how = ReadOptions(axes="slice coil k1 k0"), SlicePlan(0, 5, 2, 0)
     states = list(stream(tmp_path / "scan.npy", options, "tiny", {}, tmp_path / "p", how, torch.device("cpu")))
     assert states[-1].done == 5 and len(opened) == 1
     image, _ = collect(tmp_path / "p", how)

@@ -118,8 +118,8 @@ def calibration_size(kspace: KSpace) -> int:
     counted than calibration uses: 32 (24 in 3-D).
     """
     grid = kspace.encoding.matrix
-    found: list[Box] = list(_blocks(kspace).flat)
-    usable = [box for box in found if _too_small(box, grid) is None] or found
+    boxes: list[Box] = list(_blocks(kspace).flat)
+    usable = [box for box in boxes if _too_small(box, grid) is None] or boxes
     return min(
         (
             part.stop - part.start

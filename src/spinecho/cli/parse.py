@@ -25,17 +25,17 @@ def parse(kind: type[T], command: str, description: str, arguments: Sequence[str
     DataError
         For less than one thread.
     """
-    found = tyro.cli(
+    parsed = tyro.cli(
         legible(kind),
         prog=f"spinecho {command}",
         description=description,
         args=list(arguments),
         config=(tyro.conf.FlagCreatePairsOff,),
     )
-    threads = getattr(found, "threads", None)
+    threads = getattr(parsed, "threads", None)
     if threads is not None and threads < 1:
         raise DataError(f"--threads {threads}", do="give 1 or more, or leave it out: then all are used")
-    return found
+    return parsed
 
 
 def given_settings(args: object) -> dict[str, Any]:
@@ -71,15 +71,15 @@ def legible(kind: type[T]) -> type[T]:
 def _marks(option: Option) -> list[Any]:
     """Our mark as the parser's."""
     conf = tyro.conf
-    found: list[Any] = [conf.Positional] * option.positional + [conf.UseAppendAction] * option.repeated
-    found += [conf.Suppress] * option.hidden
+    marks: list[Any] = [conf.Positional] * option.positional + [conf.UseAppendAction] * option.repeated
+    marks += [conf.Suppress] * option.hidden
     if option.aliases:
-        found.append(conf.arg(aliases=option.aliases))
+        marks.append(conf.arg(aliases=option.aliases))
     if option.name is not None:
-        found.append(conf.arg(name=option.name))
+        marks.append(conf.arg(name=option.name))
     if option.metavar:
-        found.append(conf.arg(metavar=option.metavar, help_behavior_hint=""))
-    return found
+        marks.append(conf.arg(metavar=option.metavar, help_behavior_hint=""))
+    return marks
 
 
 def _placeholder(value: Any) -> str:

@@ -51,9 +51,9 @@ def check_head(path: Path, head: bytes) -> None:
     if head.startswith(_LFS):
         text = head.decode("utf-8", "replace")
         size = next((int(w[5:]) for w in text.splitlines() if w[:5] == "size " and w[5:].isdecimal()), 0)
-        data = f"data of {size / 1e6:.3g} MB" if size else "data"
-        found = f"it is a pointer of Git LFS ({len(head)} bytes of text), not the {data} themselves"
-        raise DataError(found, do=f"fetch them: git lfs pull --include '{path.name}'", file=path)
+        content = f"data of {size / 1e6:.3g} MB" if size else "data"
+        problem = f"it is a pointer of Git LFS ({len(head)} bytes of text), not the {content} themselves"
+        raise DataError(problem, do=f"fetch them: git lfs pull --include '{path.name}'", file=path)
     if head.startswith(_ANNEX.encode()):
         raise _unfetched_annex(path)
 
@@ -73,10 +73,10 @@ def near(path: Path) -> str:
     same = [n for n in names if n.lower().startswith(wanted) or n.lower().partition(".")[0] == stem]
     lowered = {n.lower(): n for n in names}
     alike = [lowered[n] for n in get_close_matches(wanted, list(lowered), _MOST_NEAR, 0.7)]
-    found = list(dict.fromkeys([*same, *alike]))[:_MOST_NEAR]
-    return f"check the path: near it lie {', '.join(found)}" if found else "check the path"
+    neighbours = list(dict.fromkeys([*same, *alike]))[:_MOST_NEAR]
+    return f"check the path: near it lie {', '.join(neighbours)}" if neighbours else "check the path"
 
 
 def _unfetched_annex(path: Path) -> DataError:
-    found = "its content is in git-annex and was not fetched: this is a pointer to it"
-    return DataError(found, do=f"fetch it: git annex get '{path.name}'", file=path)
+    problem = "its content is in git-annex and was not fetched: this is a pointer to it"
+    return DataError(problem, do=f"fetch it: git annex get '{path.name}'", file=path)

@@ -76,12 +76,12 @@ def metadata_of(header: Mapping[str, Any], path: str | Path = "") -> tuple[dict[
         do = "give weights or a checkpoint that spinecho wrote"
         raise DataError("it is a safetensors file, but spinecho did not write it", do=do, file=path)
     try:
-        found = json.loads(text)
+        decoded = json.loads(text)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        decoded = None
+    if not isinstance(decoded, dict):
         raise DataError("its metadata are no JSON: the file is damaged", do="fetch or write it again", file=path)
-    entry = cast(dict[str, Any], found)
+    entry = cast(dict[str, Any], decoded)
     if entry.get("format") != FORMAT:
         do = "update spinecho, or fetch the file again"
         raise DataError(f"its format is {entry.get('format')!r}, known is {FORMAT}", do=do, file=path)

@@ -50,9 +50,9 @@ def parse_axes(text: str, shape: Sequence[int]) -> tuple[str, ...]:
     if not set(names) & {*KSPACE, *IMAGE}:
         raise DataError(f"--axes {text!r} names neither a k-space nor an image axis", do=known)
     if len(names) != len(shape):
-        found = f"--axes {text!r} names {len(names)} axes, the array has {len(shape)}: {tuple(shape)}"
+        problem = f"--axes {text!r} names {len(names)} axes, the array has {len(shape)}: {tuple(shape)}"
         do = f'name them in the array\'s order; a guess: --axes "{completed(names, shape)}"'
-        raise DataError(found, do=do)
+        raise DataError(problem, do=do)
     return names
 
 

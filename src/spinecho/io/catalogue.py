@@ -37,8 +37,8 @@ def check_suffix(path: Path, kind: str) -> None:
     """
     known = [s for f in known_formats() if kind in f.writes for s in f.suffixes if s]
     if not any(path.name.lower().endswith(s) for s in known):
-        found = f"no writer for {kind} files called {path.suffix or path.name!r}"
-        raise DataError(found, do=f"known are {' '.join(dict.fromkeys(known))}", file=path)
+        problem = f"no writer for {kind} files called {path.suffix or path.name!r}"
+        raise DataError(problem, do=f"known are {' '.join(dict.fromkeys(known))}", file=path)
 
 
 def labelled(path: Path, label: str) -> Path:

@@ -73,10 +73,12 @@ def sizes(header: Path) -> tuple[int, ...]:
     """
     with header.open("rb") as f:
         lines = f.read(65536).decode("latin-1").splitlines()
-    found = next((b for a, b in pairwise(lines) if a.strip() == "# Dimensions"), "")
-    words = found.split()
+    dimensions = next((b for a, b in pairwise(lines) if a.strip() == "# Dimensions"), "")
+    words = dimensions.split()
     if not 0 < len(words) <= 16 or not all(w.isascii() and w.isdigit() and 0 < int(w) < 2**31 for w in words):
-        raise DataError(f"{header.name} has the dimensions {found[:80]!r}", do="up to 16 numbers over 0 are wanted")
+        raise DataError(
+            f"{header.name} has the dimensions {dimensions[:80]!r}", do="up to 16 numbers over 0 are wanted"
+        )
     return (*map(int, words), *(1,) * (16 - len(words)))
 
 

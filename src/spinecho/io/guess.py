@@ -78,7 +78,7 @@ def guesses(
     if n <= 2:
         plane = ["y", "x"] if image or coil_images else ["k1", "k0"]
         return [Guess(" ".join(plane[2 - n :]), "the only reading")]
-    found: list[tuple[float, Guess]] = []
+    scored: list[tuple[float, Guess]] = []
     like_fastmri = plain_hdf5 and named.strip("/") == "kspace" and n in (3, 4) and not (image or coil_images)
     for layout, why, weight, rows_first in _layouts(n, image):
         names = layout.split()
@@ -89,19 +89,19 @@ def guesses(
         p, q = plane.split()
         if coil_images and ("k2" in names or "coil" not in names):
             continue
-        found.append((total, Guess(layout.replace("P", p).replace("Q", q), why)))
-    found.sort(key=lambda pair: -pair[0])
-    best = found[0][0]
-    return [guess for total, guess in found if total > best - _FAR][:_MOST]
+        scored.append((total, Guess(layout.replace("P", p).replace("Q", q), why)))
+    scored.sort(key=lambda pair: -pair[0])
+    best = scored[0][0]
+    return [guess for total, guess in scored if total > best - _FAR][:_MOST]
 
 
 def completed(given: Sequence[str], shape: Sequence[int]) -> str:
     """The likeliest names for a shape that keep those given, in their order, where that can be."""
     of_image = not set(given) & {"k0", "k1", "k2"}
-    found = guesses(shape, coil_images=of_image)
+    readings = guesses(shape, coil_images=of_image)
     if of_image and "coil" not in given:
-        found += guesses(shape, image=True)
-    ways = [axes for g in found for axes in (g.axes, swapped(g.axes))]
+        readings += guesses(shape, image=True)
+    ways = [axes for g in readings for axes in (g.axes, swapped(g.axes))]
     return next((w for w in ways if [n for n in w.split() if n in given] == list(given)), ways[0])
 
 

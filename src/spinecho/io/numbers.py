@@ -88,16 +88,16 @@ def restored(values: Array, kept: Mapping[str, str]) -> tuple[Array, float, floa
     dtype, slope, inter = np.dtype(kept["dtype"]), float(kept.get("slope", 1)), float(kept.get("intercept", 0))
     if (slope, inter) == (1, 0):
         return (values.astype(dtype), slope, inter) if values.dtype.kind in "iu" and _holds(dtype, values) else None
-    found = np.empty(values.shape, dtype)
+    stored = np.empty(values.shape, dtype)
     with np.errstate(all="ignore"):
-        for target, part in zip(found, values, strict=True):
+        for target, part in zip(stored, values, strict=True):
             numbers = np.rint((part.astype(np.float64) - inter) / slope)
             if not np.isfinite(numbers).all() or not _holds(dtype, numbers):
                 return None
             if not np.array_equal((numbers * slope + inter).astype(values.dtype), part):
                 return None
             target[...] = numbers
-    return found, slope, inter
+    return stored, slope, inter
 
 
 def as_type(values: Array, dtype: npt.DTypeLike, what: str, do: str) -> Array:

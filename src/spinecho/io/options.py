@@ -70,8 +70,8 @@ def refuse_along_trajectory(options: ReadOptions) -> None:
     """
     for name in ("readout", "domain", "mask"):
         if getattr(options, name) != getattr(ReadOptions(), name):
-            found = f"--{name} means nothing along a trajectory: samples lie where the trajectory says"
-            raise DataError(found, do=f"leave out --{name}, or the trajectory")
+            problem = f"--{name} means nothing along a trajectory: samples lie where the trajectory says"
+            raise DataError(problem, do=f"leave out --{name}, or the trajectory")
 
 
 @dataclass(frozen=True, kw_only=True)

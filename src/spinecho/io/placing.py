@@ -36,8 +36,10 @@ def placed(image: Image, options: WriteOptions) -> Image:
 
         geometry, source = series_geometry(options.like), options.like.name
         if geometry.shape != image.geometry.shape:
-            found = f"the image has shape {image.geometry.shape} (z, y, x), the series {options.like} {geometry.shape}"
-            raise DataError(found, do="give the series of the same scan, or the orientation with --affine FILE")
+            problem = (
+                f"the image has shape {image.geometry.shape} (z, y, x), the series {options.like} {geometry.shape}"
+            )
+            raise DataError(problem, do="give the series of the same scan, or the orientation with --affine FILE")
         magnitude = image.magnitude().values
         mean = magnitude.reshape(-1, *geometry.shape).float().mean(0)
         source += f"; {check_likeness(mean.cpu().numpy(), series_magnitude(options.like))}"

@@ -97,8 +97,8 @@ def write_points(points: Points, moved: npt.NDArray[np.float64], world: str, pat
 def _columns(names: tuple[str, ...], path: Path) -> tuple[int, int, int]:
     lower = [name.lower() for name in names]
     if any(lower.count(axis) != 1 for axis in "xyz"):
-        found = f"its first line is {','.join(names)[:60]!r}, and names no columns x, y and z"
-        raise DataError(found, do=_WANTED, file=path)
+        problem = f"its first line is {','.join(names)[:60]!r}, and names no columns x, y and z"
+        raise DataError(problem, do=_WANTED, file=path)
     return lower.index("x"), lower.index("y"), lower.index("z")
 
 

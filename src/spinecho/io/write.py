@@ -77,5 +77,5 @@ def _writer(path: Path, kind: str) -> ModuleType:
     if matching:  # .mrd.h5 before .h5
         return max(matching, key=lambda pair: pair[0])[1]
     known = " ".join(dict.fromkeys(s for m in writers for s in m.SUFFIXES if s))
-    found = f"no writer for {kind} files called {path.suffix or path.name!r}"
-    raise DataError(found, do=f"known are {known}", file=path)
+    problem = f"no writer for {kind} files called {path.suffix or path.name!r}"
+    raise DataError(problem, do=f"known are {known}", file=path)

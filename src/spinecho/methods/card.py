@@ -27,8 +27,8 @@ def check_card(card: Mapping[str, Any], limits: Mapping[str, Limit]) -> None:
     """
     known = (*limits, *WORDS)
     if unknown := set(card) - set(known):
-        found = f"the card has unknown entries: {', '.join(sorted(unknown))}"
-        raise DataError(found, do=f"known are {', '.join(known)}")
+        problem = f"the card has unknown entries: {', '.join(sorted(unknown))}"
+        raise DataError(problem, do=f"known are {', '.join(known)}")
     for name, limit in limits.items():
         if name in card and not limit.accepts(card[name]):
             raise DataError(f"the card's {name} is {card[name]!r}", do=f"write {limit.wanted}")

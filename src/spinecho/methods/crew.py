@@ -81,8 +81,8 @@ def crew(workers: int = 0, scheduler: str = "") -> Iterator[Crew]:
         If Dask is wanted and not installed, or the scheduler does not answer.
     """
     if workers < 0 or (workers and scheduler):
-        found = f"--workers {workers}" + (" and --scheduler are both given" if scheduler else "")
-        raise DataError(found, do="give a number of processes, or the address of a scheduler that runs already")
+        problem = f"--workers {workers}" + (" and --scheduler are both given" if scheduler else "")
+        raise DataError(problem, do="give a number of processes, or the address of a scheduler that runs already")
     if workers < 2 and not scheduler:
         yield Alone()
         return

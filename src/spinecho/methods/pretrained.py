@@ -180,17 +180,17 @@ def _with_settings(trained: Any, tunable: tuple[str, ...], settings: Mapping[str
     if unknown := sorted(set(settings) - set(known)):
         raise DataError(f"{label} has no setting {', '.join(unknown)}", do=f"it has {', '.join(known)}")
     if fixed := sorted(n for n, v in settings.items() if n not in tunable and v != getattr(trained, n)):
-        found = ", ".join(f"{n}={getattr(trained, n)!r}" for n in fixed)
+        trained_values = ", ".join(f"{n}={getattr(trained, n)!r}" for n in fixed)
         do = f"leave it out, or train weights of your own; what can be set is {settable}"
-        raise DataError(f"{label} was trained with {found}, which cannot be changed afterwards", do=do)
+        raise DataError(f"{label} was trained with {trained_values}, which cannot be changed afterwards", do=do)
     return replace(trained, **settings)
 
 
 def _checked(task: str, metadata: Mapping[str, Any], path: str | Path) -> Mapping[str, Any]:
     if set(metadata) - _LATER != _ENTRIES:
-        found = ", ".join(sorted(metadata)) or "nothing"
+        entries = ", ".join(sorted(metadata)) or "nothing"
         raise DataError(
-            f"its metadata hold {found}; weights hold {', '.join(sorted(_ENTRIES))}",
+            f"its metadata hold {entries}; weights hold {', '.join(sorted(_ENTRIES))}",
             do="give weights, not a checkpoint of another kind",
             file=path,
         )
@@ -198,8 +198,8 @@ def _checked(task: str, metadata: Mapping[str, Any], path: str | Path) -> Mappin
     owners = [metadata["task"]] if "task" in metadata else [t for t, n in registry.learned() if n == name]
     if (task, name) not in registry.learned() or task not in owners:
         if owners:
-            found = f"they are weights of {owners[0]}/{name}, wanted are weights for {task}"
-            raise DataError(found, do=f"use spinecho {owners[0]}, or other weights", file=path)
+            problem = f"they are weights of {owners[0]}/{name}, wanted are weights for {task}"
+            raise DataError(problem, do=f"use spinecho {owners[0]}, or other weights", file=path)
         learned = ", ".join(n for t, n in registry.learned() if t == task) or "none"
         do = f"learned methods here are {learned}; newer weights want a newer spinecho"
         raise DataError(f"they are weights of the method {name!r}, which is no learned method", do=do, file=path)

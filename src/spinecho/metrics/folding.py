@@ -94,9 +94,9 @@ def regularity_of(where: Map) -> Regularity:
         n_folded += int((jacobian <= 0).sum())
         n_all += jacobian.numel()
         worst = torch.full_like(jacobian, torch.inf)
-        for found in _ten(part):
-            worst = torch.minimum(worst, found)
-            volume -= float(found.clamp_max(0).sum()) / 12
+        for determinants in _ten(part):
+            worst = torch.minimum(worst, determinants)
+            volume -= float(determinants.clamp_max(0).sum()) / 12
         n_digital += int((worst <= 0).sum())
     inside = torch.cat(central)[1:-1, 1:-1, 1:-1].double()
     return Regularity(

@@ -48,5 +48,5 @@ def mean_over(per_label: Mapping[int, float]) -> float:
 
 
 def _counts(labels: Tensor) -> dict[int, int]:
-    found, n = torch.unique(labels, return_counts=True)
-    return dict(zip(found.tolist(), n.tolist(), strict=True))
+    present, n = torch.unique(labels, return_counts=True)
+    return dict(zip(present.tolist(), n.tolist(), strict=True))

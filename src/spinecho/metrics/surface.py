@@ -46,11 +46,11 @@ def hd95_per_label(
     wanted = list(labels)
     pair = [_consecutive(t.numpy(), wanted) for t in (fixed, moved)]
     boxes = [find_objects(t, max_label=len(wanted)) for t in pair]
-    found: dict[int, float] = {}
+    distances: dict[int, float] = {}
     for i, label in enumerate(wanted):
         both = [_surface(t, box[i], i + 1, spacing_zyx) for t, box in zip(pair, boxes, strict=True)]
-        found[label] = _hd95(both[0], both[1])
-    return found
+        distances[label] = _hd95(both[0], both[1])
+    return distances
 
 
 def _consecutive(values: npt.NDArray[np.integer], wanted: list[int]) -> npt.NDArray[np.int32]:

@@ -18,7 +18,7 @@ from spinecho.io.options import ReadOptions
 from spinecho.methods.unfinished import partial_folder
 from spinecho.tasks.recon import stream
 from spinecho.tasks.recon.partial import Finished, fingerprint
-from spinecho.tasks.recon.stream import PROGRAM, WORKING_SET, Plan, load, plan
+from spinecho.tasks.recon.stream import PROGRAM, WORKING_SET, SlicePlan, load, plan
 
 AXES = "slice coil k1 k0"
 PLAIN = ReadOptions()
@@ -159,11 +159,11 @@ def test_the_plan_by_its_sums(file, monkeypatch):
     monkeypatch.setattr(stream, "free_memory", lambda: 2**40)
     samples = 2 * 8 * 10 * 8
     how = plan(file, ReadOptions(axes=AXES), 4)
-    assert how == Plan(0, 6, 4, PROGRAM + 4 * WORKING_SET * samples + 3 * 8 * 80 * 6)
+    assert how == SlicePlan(0, 6, 4, PROGRAM + 4 * WORKING_SET * samples + 3 * 8 * 80 * 6)
     assert how.n_slices == 6 and how.is_streamed
     part = plan(file, ReadOptions(axes=AXES, slices=(1, 6)), 2)
     assert (part.first, part.last, part.per_step, part.n_slices) == (1, 6, 2, 5)
-    assert plan(file, ReadOptions(axes=AXES), 6) == Plan(0, 6, 6, 0)
+    assert plan(file, ReadOptions(axes=AXES), 6) == SlicePlan(0, 6, 6, 0)
     assert plan(file, ReadOptions(axes=AXES), 100).per_step == 6
 
 

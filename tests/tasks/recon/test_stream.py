@@ -23,7 +23,7 @@ from spinecho.methods import registry
 from spinecho.methods.unfinished import partial_folder
 from spinecho.tasks.recon.partial import Finished
 from spinecho.tasks.recon.run import recon, refusal
-from spinecho.tasks.recon.stream import Plan, collect, plan, stream
+from spinecho.tasks.recon.stream import SlicePlan, collect, plan, stream
 
 AXES = "slice coil k1 k0"
 OPTIONS = ReadOptions(axes=AXES)
@@ -244,5 +244,5 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch, capsys):
 
 
 def test_one_step_for_few_slices():
-    assert not Plan(0, 8, 8, 0).is_streamed
-    assert Plan(0, 9, 8, 0).is_streamed
+    assert not SlicePlan(0, 8, 8, 0).is_streamed
+    assert SlicePlan(0, 9, 8, 0).is_streamed

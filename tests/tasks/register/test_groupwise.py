@@ -17,7 +17,7 @@ from spinecho.core.transform import Affine, Composite, Displacement, Velocity
 from spinecho.methods.crew import Alone, crew
 from spinecho.tasks.register.cohort.average import average, combined
 from spinecho.tasks.register.cohort.files import CohortFiles, read_json, read_split, write_split, write_volume
-from spinecho.tasks.register.cohort.groupwise import Plan, groupwise
+from spinecho.tasks.register.cohort.groupwise import TemplatePlan, groupwise
 from spinecho.tasks.register.cohort.work import measure
 from spinecho.tasks.register.parts.mean_shape import Split, mean_bend, mean_matrix, nearest_affine, split
 
@@ -116,7 +116,7 @@ def test_likeness_is_the_mean_correlation(tmp_path: Path):
 def test_two_opposite_warps_give_the_head_back_half_way(tmp_path: Path):
     middle, there = head(), bend(8.0)
     opposite = [seen_through(middle, there), seen_through(middle, there.inverse())]
-    cohort = groupwise(opposite, tmp_path / "work", Plan(rounds=1, settings=QUICK))
+    cohort = groupwise(opposite, tmp_path / "work", TemplatePlan(rounds=1, settings=QUICK))
     assert correlation(middle, cohort.template) > 0.996
     assert correlation(opposite[0], cohort.template) < 0.99
     inside = middle.values[0] > 30
@@ -129,7 +129,7 @@ def test_two_opposite_warps_give_the_head_back_half_way(tmp_path: Path):
 
 def test_no_order_changes_the_template(tmp_path: Path):
     cohort = [seen_through(head(geometry=grid(20, 8.0)), bend(6.0, seed, grid(20, 8.0))) for seed in (1, 2, 3)]
-    plan = Plan(rounds=1, settings=QUICK)
+    plan = TemplatePlan(rounds=1, settings=QUICK)
     one = groupwise(cohort, tmp_path / "one", plan)
     other = groupwise([cohort[i] for i in (2, 0, 1)], tmp_path / "other", plan)
     assert one.template.geometry.matches(other.template.geometry, 1e-3)
@@ -159,7 +159,7 @@ class Tired(Alone):
 
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path):
     cohort = [seen_through(head(geometry=grid(20, 8.0)), Affine(turned(seed, 0.03))) for seed in (1, 2)]
-    plan, folder = Plan(method="affine", rounds=1), tmp_path / "work"
+    plan, folder = TemplatePlan(method="affine", rounds=1), tmp_path / "work"
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             groupwise(cohort, folder, plan, crew=Tired(3))
@@ -183,10 +183,10 @@ def test_bad_input_is_told(tmp_path: Path):
     with pytest.raises(DataError, match="at least two images"):
         groupwise([one], tmp_path / "a")
     with pytest.raises(DataError, match="no setting"):
-        groupwise([one, one], tmp_path / "b", Plan(settings={"speed": 1}))
+        groupwise([one, one], tmp_path / "b", TemplatePlan(settings={"speed": 1}))
     for spacing in (-1.0, float("nan")):
         with pytest.raises(DataError, match=r"voxels of .* mm"):
-            groupwise([one, one], tmp_path / "b", Plan(spacing_mm=spacing))
+            groupwise([one, one], tmp_path / "b", TemplatePlan(spacing_mm=spacing))
     assert not (tmp_path / "b").exists()
     (tmp_path / "c").mkdir()
     (tmp_path / "c/letter.txt").write_text("dear")

@@ -36,7 +36,7 @@ def question(
     with path.open("rb") as file:
         plain_hdf5 = is_hdf5(file.read(8)) and path.suffix.lower() != ".mat"
     coil_images = options.domain == "coil-images"
-    found = guesses(
+    readings = guesses(
         shape,
         image=image and not coil_images,
         coil_images=coil_images,
@@ -46,14 +46,14 @@ def question(
     )
     is_small = math.prod(variable.shape) * 8 <= _LOOKED_AT
     if traj is not None and math.prod(traj.shape) * 8 <= _LOOKED_AT:
-        found = _by_trajectory(found, traj, shape)
+        readings = _by_trajectory(readings, traj, shape)
     elif not (image or coil_images) and is_small:
-        found = [_by_zeros(guess, variable) for guess in found]
+        readings = [_by_zeros(guess, variable) for guess in readings]
     key = f" --key {shlex.quote(options.key)}" if options.key else ""
     along = f" --traj {shlex.quote(str(options.traj))}" if options.traj else ""
     domain = " --domain coil-images" if coil_images else ""
     command = "info" if image and not coil_images else "recon"
-    first, *others = found
+    first, *others = readings
     said = "".join(f'; or --axes "{g.axes}" ({g.why})' for g in others)
     return DataError(
         f"an array of shape {variable.shape} {variable.dtype} can be read in several ways",
@@ -83,11 +83,11 @@ def _by_zeros(guess: Guess, variable: Variable) -> Guess:
     return Guess(guess.axes if names[sides[side]] == "k1" else swapped(guess.axes), why)
 
 
-def _by_trajectory(found: list[Guess], traj: Variable, shape: Sequence[int]) -> list[Guess]:
+def _by_trajectory(readings: list[Guess], traj: Variable, shape: Sequence[int]) -> list[Guess]:
     """The guesses that the trajectory's shape fits, k0 along its readouts; all if none does."""
     points = traj.read(())
     fitting = []
-    for guess in found:
+    for guess in readings:
         ways = []
         for axes in (guess.axes, swapped(guess.axes)):
             try:
@@ -98,4 +98,4 @@ def _by_trajectory(found: list[Guess], traj: Variable, shape: Sequence[int]) -> 
             why = f"{guess.why}, the trajectory runs along its axis k0"
             first, last = ways[0], ways[-1]
             fitting.append(replace(guess, axes=last[1] if last[0] > 1.1 * first[0] else first[1], why=why))
-    return fitting or found
+    return fitting or readings

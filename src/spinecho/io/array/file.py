@@ -75,7 +75,7 @@ def _refusing_objects(load: Callable[[], Any]) -> Any:
 
 
 def _npz(path: Path) -> list[Variable]:
-    found = []
+    entries = []
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if not member.filename.endswith(".npy"):
@@ -87,10 +87,12 @@ def _npz(path: Path) -> list[Variable]:
                 shape, _, dtype = read_header(f)
             name = member.filename.removesuffix(".npy")
             if dtype.hasobject:
-                found.append(no_array(name, _PICKLED, f"save its plain arrays: np.savez('scan.npz', **{name}.item())"))
+                entries.append(
+                    no_array(name, _PICKLED, f"save its plain arrays: np.savez('scan.npz', **{name}.item())")
+                )
             else:
-                found.append(Variable(name, shape, str(dtype), _npz_reader(path, name, shape, dtype.itemsize)))
-    return found
+                entries.append(Variable(name, shape, str(dtype), _npz_reader(path, name, shape, dtype.itemsize)))
+    return entries
 
 
 def _npz_reader(path: Path, name: str, shape: tuple[int, ...], itemsize: int) -> Callable[[Index], np.ndarray]:
@@ -109,17 +111,17 @@ def _hdf5(path: Path) -> list[Variable]:
     """HDF5, with MATLAB v7.3: there axes stand in reverse (MATLAB counts the first axis fastest)."""
     import h5py
 
-    found: list[Variable] = []
+    entries: list[Variable] = []
 
     def visit(name: str, item: Any) -> None:
         if not isinstance(item, h5py.Dataset) or not item.shape or name.startswith("#"):
             return
         if (kind := item.attrs.get("MATLAB_class")) == b"cell":
-            found.append(matlab.cell_array(name))
+            entries.append(matlab.cell_array(name))
         elif kind is None and h5py.check_ref_dtype(item.dtype) is not None and "/" in name:
             owner = name.rpartition("/")[0]
-            if all(v.name != owner for v in found):
-                found.append(matlab.struct_array(owner))
+            if all(v.name != owner for v in entries):
+                entries.append(matlab.struct_array(owner))
         if item.dtype.hasobject or (item.dtype.kind not in "fiubc" and not _is_pair(item.dtype)):
             return
         if kind in (b"char", b"cell", b"struct"):
@@ -127,11 +129,11 @@ def _hdf5(path: Path) -> list[Variable]:
         is_matlab = kind is not None
         shape = item.shape[::-1] if is_matlab else item.shape
         dtype = "complex" if _is_pair(item.dtype) else str(item.dtype)
-        found.append(Variable(name, shape, dtype, _hdf5_reader(path, name, is_matlab)))
+        entries.append(Variable(name, shape, dtype, _hdf5_reader(path, name, is_matlab)))
 
     with open_h5(path) as file:
         file.visititems(visit)
-    return found
+    return entries
 
 
 def _is_pair(dtype: np.dtype) -> bool:

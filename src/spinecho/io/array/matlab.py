@@ -42,13 +42,13 @@ def contents(path: Path) -> list[Variable]:
         arrays = loadmat(path, variable_names=wanted) if wanted else {}
     except (matlab.MatReadError, IndexError) as error:
         raise DataError(f"the .mat file is damaged ({error})", do="save it again from MATLAB") from error
-    found: list[Variable] = []
+    entries: list[Variable] = []
     for name, shape, kind in listed:
         if kind == "cell":
-            found.append(cell_array(name, shape))
+            entries.append(cell_array(name, shape))
         elif name in arrays:
-            found += _inside(name, arrays[name])
-    return found
+            entries += _inside(name, arrays[name])
+    return entries
 
 
 def _inside(name: str, value: Any) -> Iterator[Variable]:

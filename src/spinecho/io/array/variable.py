@@ -63,7 +63,7 @@ def no_array(name: str, what: str, do: str) -> Variable:
     return Variable(name, (), "", read, what, do)
 
 
-def pick(found: Sequence[Variable], key: str | None, path: Path) -> Variable:
+def pick(variables: Sequence[Variable], key: str | None, path: Path) -> Variable:
     """The variable called key (its last parts are enough where they fit one); without one, the only likely array.
 
     Raises
@@ -72,24 +72,24 @@ def pick(found: Sequence[Variable], key: str | None, path: Path) -> Variable:
         If there is none or several: it lists them, with the command that picks one.
     """
     if key:
-        return _named(found, key)
-    likely = _likely(found)
+        return _named(variables, key)
+    likely = _likely(variables)
     if len(likely) == 1:
         return likely[0]
     if not likely:
-        do = next((v.do for v in found if v.closed), "give the file with the samples")
-        raise DataError(f"no array of at least two axes inside; the file holds {_listed(found)}", do=do)
+        do = next((v.do for v in variables if v.closed), "give the file with the samples")
+        raise DataError(f"no array of at least two axes inside; the file holds {_listed(variables)}", do=do)
     raise DataError(
         f"the file holds {len(likely)} arrays: {_listed(likely)}",
         do=f"say which one is meant: spinecho recon {path.name} {_option(likely)}",
     )
 
 
-def _named(found: Sequence[Variable], key: str) -> Variable:
+def _named(variables: Sequence[Variable], key: str) -> Variable:
     wanted = parts(key)
-    by_name = [v for v in found if v.name.strip("/") == key.strip("/")]
-    by_parts = [v for v in found if v.parts == wanted]
-    by_end = [v for v in found if wanted and v.parts[-len(wanted) :] == wanted]
+    by_name = [v for v in variables if v.name.strip("/") == key.strip("/")]
+    by_parts = [v for v in variables if v.parts == wanted]
+    by_end = [v for v in variables if wanted and v.parts[-len(wanted) :] == wanted]
     match = by_name or by_parts or by_end
     if len(match) == 1:
         if match[0].closed:
@@ -98,39 +98,39 @@ def _named(found: Sequence[Variable], key: str) -> Variable:
     if match:
         do = f"say which one is meant, e.g. {_option(match)}"
         raise DataError(f"{key!r} fits several arrays: {_listed(match)}", do=do)
-    for v in found:
+    for v in variables:
         if v.closed and wanted[: len(v.parts)] == v.parts:
             raise DataError(f"{v.name} is {v.closed}", do=v.do)
-    inside = [v for v in found if v.parts[: len(wanted)] == wanted]
+    inside = [v for v in variables if v.parts[: len(wanted)] == wanted]
     if inside:
         do = f"name one of them: {_option(inside)}"
         raise DataError(f"{key!r} is no array but holds some: {_listed(inside)}", do=do)
-    alike = get_close_matches(key, [v.name for v in found if not v.closed], 1, 0.7)
-    likely = [v for v in found if v.name in alike] or _likely(found)
+    alike = get_close_matches(key, [v.name for v in variables if not v.closed], 1, 0.7)
+    likely = [v for v in variables if v.name in alike] or _likely(variables)
     do = f"name one of them with --key, e.g. {_option(likely)}" if likely else "name one of them with --key"
-    raise DataError(f"there is no variable {key!r}; the file holds {_listed(found)}", do=do)
+    raise DataError(f"there is no variable {key!r}; the file holds {_listed(variables)}", do=do)
 
 
-def _likely(found: Sequence[Variable]) -> list[Variable]:
+def _likely(variables: Sequence[Variable]) -> list[Variable]:
     """What could be samples: arrays of two axes and more, the complex ones if there are any."""
-    arrays = [v for v in found if len(v.shape) >= 2 and min(v.shape) > 0 and not v.closed]
+    arrays = [v for v in variables if len(v.shape) >= 2 and min(v.shape) > 0 and not v.closed]
     several = [v for v in arrays if math.prod(v.shape) > 1] or arrays
     return [v for v in several if v.is_complex] or several
 
 
-def _option(found: Sequence[Variable]) -> str:
+def _option(variables: Sequence[Variable]) -> str:
     """The --key of the largest likely array, of equals the one with the shortest name."""
-    best = max(_likely(found) or found, key=lambda v: (math.prod(v.shape), -len(v.parts)))
+    best = max(_likely(variables) or variables, key=lambda v: (math.prod(v.shape), -len(v.parts)))
     return f"--key {shlex.quote(best.name.strip('/'))}"
 
 
-def _listed(found: Sequence[Variable]) -> str:
+def _listed(variables: Sequence[Variable]) -> str:
     """What there is; of a long list what could be samples, or is large."""
-    if len(found) <= _MOST_LISTED:
-        return "; ".join(map(str, found)) or "no numeric array"
-    order = sorted(found, key=lambda v: (not v.is_complex, -math.prod(v.shape)))
-    kept = [v for v in found if v in order[:_MOST_LISTED]]
-    return "; ".join(map(str, kept)) + f"; and {len(found) - len(kept)} others"
+    if len(variables) <= _MOST_LISTED:
+        return "; ".join(map(str, variables)) or "no numeric array"
+    order = sorted(variables, key=lambda v: (not v.is_complex, -math.prod(v.shape)))
+    kept = [v for v in variables if v in order[:_MOST_LISTED]]
+    return "; ".join(map(str, kept)) + f"; and {len(variables) - len(kept)} others"
 
 
 def weigh(shape: tuple[int, ...], itemsize: int, path: Path, name: str = "") -> None:

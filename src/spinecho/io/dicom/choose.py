@@ -12,7 +12,7 @@ from spinecho.core.errors import DataError
 _MOST = 40
 
 
-def chosen(found: Sequence[Any], said: str | None, do: str = "") -> list[Any]:
+def chosen(headers: Sequence[Any], said: str | None, do: str = "") -> list[Any]:
     """The data sets of one series.
 
     Parameters
@@ -28,7 +28,7 @@ def chosen(found: Sequence[Any], said: str | None, do: str = "") -> list[Any]:
         Lists the series.
     """
     by_uid = defaultdict(list)
-    for ds in found:
+    for ds in headers:
         by_uid[str(ds.get("SeriesInstanceUID", ""))].append(ds)
     series = sorted(by_uid.values(), key=lambda s: (_number(s) is None, int(_number(s) or 0)))
     names = _names(series)
@@ -57,8 +57,8 @@ def _fitting(series: list[list[Any]], said: str) -> list[list[Any]]:
         lambda s: _title(s).lower() == low,
         lambda s: low in _title(s).lower(),
     )
-    found = ([s for s in series if fits(s)] for fits in ways) if said else ()
-    return next((some for some in found if some), [])
+    matches = ([s for s in series if fits(s)] for fits in ways) if said else ()
+    return next((some for some in matches if some), [])
 
 
 def _names(series: list[list[Any]]) -> list[str]:

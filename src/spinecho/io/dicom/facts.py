@@ -35,8 +35,8 @@ KEPT_FLAGS = ("simulated", "retrospectively undersampled")
 
 def patient_facts(ds: Any) -> Mapping[str, str]:
     """Patient, study and frame of reference of a data set, as text; absent ones are left out."""
-    found = {key: str(ds.get(keyword) or "").strip() for key, keyword in PATIENT.items()}
-    return MappingProxyType({key: text for key, text in found.items() if text})
+    texts = {key: str(ds.get(keyword) or "").strip() for key, keyword in PATIENT.items()}
+    return MappingProxyType({key: text for key, text in texts.items() if text})
 
 
 def header_of(headers: list[Any], frames: Set[tuple[Path, int]]) -> Header:
@@ -55,8 +55,8 @@ def header_of(headers: list[Any], frames: Set[tuple[Path, int]]) -> Header:
         "ti_ms": ("InversionTimes", "InversionTime"),
         "flip_deg": ("FlipAngle",),
     }.items():
-        found = (next((v for k in keywords if (v := _number(fact(ds, groups, k)))), 0.0) for ds, groups in parts)
-        times[name] = tuple(sorted({v for v in found if v}))
+        values = (next((v for k in keywords if (v := _number(fact(ds, groups, k)))), 0.0) for ds, groups in parts)
+        times[name] = tuple(sorted({v for v in values if v}))
     comments = f"{first.get('ImageComments', '')} {first.get('DerivationDescription', '')}"
     return Header(
         source=str(first.filename),
@@ -80,14 +80,14 @@ def short(text: object, most: int = 64) -> str:
 
 def digits(text: str) -> str:
     """ "1970-01-31" as DICOM writes dates: "19700131"; "" if it is no date."""
-    found = re.sub(r"\D", "", text)
-    return found[:8] if len(found) >= 8 else ""
+    numerals = re.sub(r"\D", "", text)
+    return numerals[:8] if len(numerals) >= 8 else ""
 
 
 def clock(text: str) -> str:
     """ "10:04:59.5" as DICOM writes times: "100459.5"; "" if it is no time."""
-    found = re.sub(r"[:\s]", "", text)
-    return found if re.fullmatch(r"([01]\d|2[0-3])[0-5]\d[0-5]\d(\.\d{1,6})?", found) else ""
+    compact = re.sub(r"[:\s]", "", text)
+    return compact if re.fullmatch(r"([01]\d|2[0-3])[0-5]\d[0-5]\d(\.\d{1,6})?", compact) else ""
 
 
 def uid(text: str) -> str:

@@ -44,19 +44,19 @@ def series_headers(path: Path, series: str | None = None, do: str = "") -> list[
     """
     check_present(path)
     paths = [path] if path.is_file() else [f for f in _files(path) if has_mark(_head(f))]
-    found = [ds for f in paths if _is_image(ds := _named(f))]
-    if not found:
+    headers = [ds for f in paths if _is_image(ds := _named(f))]
+    if not headers:
         raise DataError(f"none of its {len(paths)} DICOM files is an image", do="give one magnetic resonance series")
-    found = chosen(found, series, do)
-    for ds in found:
+    headers = chosen(headers, series, do)
+    for ds in headers:
         _check_magnetic_resonance(ds)
     seen: dict[str, Any] = {}
-    for ds in found:
+    for ds in headers:
         twin = seen.setdefault(str(ds.get("SOPInstanceUID", ds.filename)), ds)
         if twin is not ds:
             pair = " and ".join(told_apart([Path(str(d.filename)) for d in (twin, ds)]))
             raise DataError(f"{pair} are the same image", do="remove one of them")
-    return found
+    return headers
 
 
 def parse(path: Path, pixels: bool = True) -> Any:
@@ -79,8 +79,8 @@ def parse(path: Path, pixels: bool = True) -> Any:
             if meta.get("TransferSyntaxUID") == _DEFLATED:
                 _count_deflated(path, 144 + int(meta.FileMetaInformationGroupLength))
         elif _DEFLATED.encode() in path.read_bytes():
-            found = f"{path.name} has no preamble and is deflated"
-            raise DataError(found, do="export it again, in another transfer syntax")
+            problem = f"{path.name} has no preamble and is deflated"
+            raise DataError(problem, do="export it again, in another transfer syntax")
         ds = pydicom.dcmread(path, stop_before_pixels=not pixels, force=not marked)
         if not len(ds):
             raise DataError(f"{path.name} holds no DICOM elements", do="copy it again, or leave it out")

@@ -62,11 +62,11 @@ def by_kind(frames: Sequence[Frame]) -> dict[str, list[Frame]]:
     groups: dict[str, list[Frame]] = defaultdict(list)
     for f in frames:
         groups[f.kind].append(f)
-    found: dict[str, list[Frame]] = {}
+    kinds: dict[str, list[Frame]] = {}
     for kind, group in groups.items():
-        found |= _by_words(kind, group)
+        kinds |= _by_words(kind, group)
     place: Callable[[str], int] = lambda kind: _ORDER.index(kind) if kind in _ORDER else len(_ORDER)  # noqa: E731
-    return {kind: found[kind] for kind in sorted(found, key=lambda kind: (place(kind), kind))}
+    return {kind: kinds[kind] for kind in sorted(kinds, key=lambda kind: (place(kind), kind))}
 
 
 def _by_words(kind: str, frames: list[Frame]) -> dict[str, list[Frame]]:

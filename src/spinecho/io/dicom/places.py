@@ -109,11 +109,11 @@ def _check_even(slices: Sequence[Frame]) -> list[str]:
     pair = lambda i: " and ".join(told_apart([slices[i].file, slices[i + 1].file]))  # noqa: E731
     wide, narrow = f"{steps[widest]:.2f} mm", f"{steps[narrowest]:.2f}"
     if len(steps) > 1 and steps[widest] > 1.5 * usual:
-        found = f"a slice is missing: {pair(widest)} are {wide} apart, others {usual:.2f} mm"
-        raise DataError(found, do="copy the series again, whole")
+        problem = f"a slice is missing: {pair(widest)} are {wide} apart, others {usual:.2f} mm"
+        raise DataError(problem, do="copy the series again, whole")
     if steps[widest] - steps[narrowest] > _UNEVEN_MM:
-        found = f"the slices are not evenly spaced: {pair(widest)} are {wide} apart, {pair(narrowest)} {narrow} mm"
-        raise DataError(found, do="put each part with even spacing into a folder of its own")
+        problem = f"the slices are not evenly spaced: {pair(widest)} are {wide} apart, {pair(narrowest)} {narrow} mm"
+        raise DataError(problem, do="put each part with even spacing into a folder of its own")
     told, even = [], np.linspace(places[0], places[-1], len(places))
     mean, recorded = float(steps.mean()), abs(slices[0].between_mm)
     if np.abs(places - even).max() > max(_SAME_PLACE_MM, _UNEVEN * mean):

@@ -24,8 +24,8 @@ def without_unfinished_slice(places: Places) -> tuple[Places, list[str]]:
     odd, others = places[short[0]], [p for i, p in enumerate(places) if i != short[0]]
     if len({len(p) for p in others}) > 1 or min(map(_measured, odd)) < max(_measured(f) for p in others for f in p):
         return places, []
-    found = f"the slice measured last has {len(odd)} of {max(counts)} frames"
-    return others, [_left_out(found, odd)]
+    reason = f"the slice measured last has {len(odd)} of {max(counts)} frames"
+    return others, [_left_out(reason, odd)]
 
 
 def contrasts(places: Places) -> tuple[list[Places], list[str]]:
@@ -39,19 +39,19 @@ def contrasts(places: Places) -> tuple[list[Places], list[str]]:
     echoes: list[tuple[float, ...]] = sorted({f.echo for p in places for f in p})
     if any(sorted({f.echo for f in p}) != echoes for p in places):
         echoes = [()]
-    told, found = [], []
+    told, per_echo = [], []
     for echo in echoes:
         volumes, step = _whole([[f for f in p if echo in (f.echo, ())] for p in places])
-        found.append(volumes)
+        per_echo.append(volumes)
         told += step
-    fewest = min(map(len, found))
-    most = max(map(len, found))
+    fewest = min(map(len, per_echo))
+    most = max(map(len, per_echo))
     if most > fewest + 1 or (most > fewest and fewest < 2 and not told):
         raise DataError("its echoes have different numbers of frames", do="put each echo into a folder of its own")
     if most > fewest:
-        surplus = [f for volumes in found for volume in volumes[fewest:] for f in volume]
+        surplus = [f for volumes in per_echo for volume in volumes[fewest:] for f in volume]
         told.append(_left_out(f"volume {fewest + 1} has not all of its {len(echoes)} echoes", surplus))
-    return [volumes[:fewest] for volumes in found], told
+    return [volumes[:fewest] for volumes in per_echo], told
 
 
 def _whole(places: Places) -> tuple[Places, list[str]]:
@@ -107,6 +107,6 @@ def _measured(f: Frame) -> tuple[float, ...]:
     return f.when[MEASURED]
 
 
-def _left_out(found: str, frames: Iterable[Frame] | Sequence[Frame]) -> str:
+def _left_out(reason: str, frames: Iterable[Frame] | Sequence[Frame]) -> str:
     files = [f.file for f in frames]
-    return f"{WARNING}DICOM: stopped early? {found}, which were left out: {listed(files, most=20)}"
+    return f"{WARNING}DICOM: stopped early? {reason}, which were left out: {listed(files, most=20)}"

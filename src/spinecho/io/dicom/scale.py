@@ -82,8 +82,8 @@ def _whole(volumes: list[Volume], low: float, high: float) -> tuple[float, float
     if not integers or _kept(volumes):
         return None
     if high - low > _RANGES[False][1]:
-        found = f"its whole numbers go from {low:.0f} to {high:.0f}, DICOM images have 16 bits"
-        raise DataError(found, do="write NIfTI, or number labels anew")
+        problem = f"its whole numbers go from {low:.0f} to {high:.0f}, DICOM images have 16 bits"
+        raise DataError(problem, do="write NIfTI, or number labels anew")
     return 1.0, low, False
 
 
@@ -94,10 +94,10 @@ def _are_whole(values: Array) -> bool:
 
 def _kept(volumes: list[Volume]) -> tuple[float, float, bool] | None:
     """The scale of the file that the values came from, where it holds all of them to the bit."""
-    found = [restored(v.values, v.header.kept) for v in volumes]
-    if any(f is None or f[0].dtype.kind not in "iu" or f[0].dtype.itemsize > 2 or f[1:] == (1, 0) for f in found):
+    kept = [restored(v.values, v.header.kept) for v in volumes]
+    if any(f is None or f[0].dtype.kind not in "iu" or f[0].dtype.itemsize > 2 or f[1:] == (1, 0) for f in kept):
         return None
-    numbers, slope, intercept = found[0] or (np.zeros(1), 1.0, 0.0)
+    numbers, slope, intercept = kept[0] or (np.zeros(1), 1.0, 0.0)
     return float(decimal(slope)), float(decimal(intercept)), numbers.dtype.kind == "i"
 
 

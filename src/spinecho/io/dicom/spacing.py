@@ -57,13 +57,13 @@ def slice_distance(get: Callable[[str], Any], file: Path) -> tuple[float, float]
     DataError
         If one of them is no number.
     """
-    found = []
+    distances = []
     for keyword in _SLICES:
         value = float(get(keyword) or 0)
         if not math.isfinite(value):
             raise DataError(f"{file.name} has a {keyword} of {value}", do="export it again")
-        found.append(value)
-    return found[0] or found[1], found[0]
+        distances.append(value)
+    return distances[0] or distances[1], distances[0]
 
 
 def with_pixel_sizes(frames: Sequence[Frame], voxel_mm: Voxel | None) -> tuple[list[Frame], list[str]]:

@@ -51,9 +51,9 @@ def _not_unpacked(file: Path, ds: Any) -> DataError:
     from pydicom.pixels.decoders.base import get_decoder
 
     syntax = ds.file_meta.TransferSyntaxUID
-    found = f"{file.name} is compressed ({syntax.name}) and cannot be unpacked here"
+    problem = f"{file.name} is compressed ({syntax.name}) and cannot be unpacked here"
     package = _PACKAGES.get(str(syntax).removeprefix("1.2.840.10008.1.2.4."))
     if package is None:
-        return DataError(found, do="copy it again; if that does not help, export it uncompressed")
+        return DataError(problem, do="copy it again; if that does not help, export it uncompressed")
     try_first = "copy it again; if that does not help, " if get_decoder(syntax).is_available else ""
-    return DataError(found, do=f"{try_first}install what unpacks it: pip install {package} (or use gdcmconv --raw)")
+    return DataError(problem, do=f"{try_first}install what unpacks it: pip install {package} (or use gdcmconv --raw)")

@@ -25,10 +25,10 @@ def _seconds(get: Callable[..., Any]) -> float:
     """The acquisition's date and time in seconds; 0 where none is recorded, or it is no time."""
     whole = str(get("FrameAcquisitionDateTime") or get("AcquisitionDateTime") or "")
     text = whole or f"{get('AcquisitionDate') or '00010101'}{get('AcquisitionTime') or ''}"
-    found = re.match(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)?(\d\d(?:\.\d*)?)?", text)
-    if found is None:
+    match = re.match(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)?(\d\d(?:\.\d*)?)?", text)
+    if match is None:
         return 0.0
-    year, month, day, hour, minute, second = found.groups(default="0")
+    year, month, day, hour, minute, second = match.groups(default="0")
     try:
         days = date(int(year), int(month), int(day)).toordinal()
     except ValueError:

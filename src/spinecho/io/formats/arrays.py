@@ -110,18 +110,18 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
 
 def _chosen(path: Path, options: ReadOptions) -> tuple[Variable, Variable | None]:
     """The variable with the samples, and the one with the trajectory if there is one."""
-    found = contents(path)
+    candidates = contents(path)
     if options.traj is not None:
         others = variables(options.traj)
-        return pick(found, options.key, path), pick(others, None, options.traj)
-    lone = [v for v in found if v.parts and v.parts[-1].lower() in _TRAJ_NAMES and len(v.shape) >= 2]
-    rest = [v for v in found if v not in lone]
+        return pick(candidates, options.key, path), pick(others, None, options.traj)
+    lone = [v for v in candidates if v.parts and v.parts[-1].lower() in _TRAJ_NAMES and len(v.shape) >= 2]
+    rest = [v for v in candidates if v not in lone]
     if options.domain == "kspace" and len(lone) == 1 and rest:
-        data = pick(rest, options.key, path)
+        samples = pick(rest, options.key, path)
         points = lone[0].shape if lone[0].is_complex else _without_components(lone[0].shape)
-        if points and _is_part(points, data.shape):
-            return data, lone[0]
-    return pick(found, options.key, path), None
+        if points and _is_part(points, samples.shape):
+            return samples, lone[0]
+    return pick(candidates, options.key, path), None
 
 
 def _without_components(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -188,8 +188,8 @@ def _full_shape(shape: tuple[int, ...], variable: Variable, names: tuple[str, ..
 
 def _only_array(path: Path) -> np.ndarray:
     """The array in a mask's file."""
-    found = [v for v in variables(path) if v.shape]
-    return (found[0] if len(found) == 1 else pick(found, None, path)).read(())
+    arrays = [v for v in variables(path) if v.shape]
+    return (arrays[0] if len(arrays) == 1 else pick(arrays, None, path)).read(())
 
 
 def _image(array: np.ndarray, names: tuple[str, ...], picture: array_kspace.Picture, header: Header) -> Image:

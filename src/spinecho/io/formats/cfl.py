@@ -81,8 +81,10 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
     if options.traj is not None:
         points = _points(options.traj, axes, start, stop)
         if array.shape[0] != 1 or array.shape[1:3] != points.shape[-2:-4:-1]:
-            found = f"the samples have dimensions {array.shape[:3]}, the trajectory has {points.shape[-2:-4:-1]} points"
-            raise DataError(found, do="wanted are 1, sample, spoke and 3, sample, spoke")
+            problem = (
+                f"the samples have dimensions {array.shape[:3]}, the trajectory has {points.shape[-2:-4:-1]} points"
+            )
+            raise DataError(problem, do="wanted are 1, sample, spoke and 3, sample, spoke")
         samples = _tensor(np.moveaxis(array, 0, 2), order)
         return array_kspace.along_trajectory(samples, axes, picture, header, points, options.oversampling)
     samples = _tensor(array, order)
@@ -95,8 +97,8 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
 def _is_image(options: ReadOptions) -> bool:
     names = set((options.axes or "").replace(",", " ").split())
     if names and (not names <= set(IMAGE) or options.domain == "coil-images"):
-        found = f"--axes {options.axes!r}: a cfl file's dimensions have fixed meanings"
-        raise DataError(found, do='leave it out, or say --axes "z y x" for an image')
+        problem = f"--axes {options.axes!r}: a cfl file's dimensions have fixed meanings"
+        raise DataError(problem, do='leave it out, or say --axes "z y x" for an image')
     return bool(names)
 
 
@@ -123,8 +125,8 @@ def _mask(path: Path, order: tuple[str, ...], shape: tuple[int, ...], start: int
         array = array[(slice(None),) * _SLICE + (slice(start, stop),)]
     mask = cfl_file.named(array, order)
     if any(m not in (1, n) for m, n in zip(mask.shape, shape, strict=True)) or mask.shape[-4] != 1:
-        found = f"the mask has dimensions {mask.shape[::-1]}, the samples {shape[::-1]}"
-        raise DataError(found, do="each must be that of the samples, or 1; one mask for all coils")
+        problem = f"the mask has dimensions {mask.shape[::-1]}, the samples {shape[::-1]}"
+        raise DataError(problem, do="each must be that of the samples, or 1; one mask for all coils")
     tensor = torch.from_numpy(np.ascontiguousarray(mask != 0))
     return tensor[..., :1] if bool((tensor == tensor[..., :1]).all()) else tensor
 

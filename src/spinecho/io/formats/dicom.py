@@ -38,10 +38,10 @@ def read(path: Path, options: ReadOptions) -> Image:
 
     Of several kinds of image (magnitude, phase, maps) it is the magnitude, with a warning; `read_parts` has them all.
     """
-    headers, found = _found(path, options)
-    if _is_complex(found):
-        return _complex(*(_image(headers, found[kind], options) for kind in ("real", "imaginary")))
-    (kind, frames), *others = found.items()
+    headers, by_kind = _frames_by_kind(path, options)
+    if _is_complex(by_kind):
+        return _complex(*(_image(headers, by_kind[kind], options) for kind in ("real", "imaginary")))
+    (kind, frames), *others = by_kind.items()
     image = _image(headers, frames, options)
     if others:
         *rest, last = (other for other, _ in others)
@@ -53,29 +53,29 @@ def read(path: Path, options: ReadOptions) -> Image:
 
 def read_parts(path: Path, options: ReadOptions) -> dict[str, Image]:
     """Every kind of image in the series by its name; "" for the magnitude, complex values, or the only kind."""
-    headers, found = _found(path, options)
+    headers, by_kind = _frames_by_kind(path, options)
     parts: dict[str, Image] = {}
-    for kind, frames in found.items():
-        main = kind == "magnitude" or len(found) == 1
+    for kind, frames in by_kind.items():
+        main = kind == "magnitude" or len(by_kind) == 1
         try:
             parts["" if main else kind] = _said(_image(headers, frames, options), kind)
         except DataError as error:
-            whose = f"its {kind} images: " if len(found) > 1 else ""
+            whose = f"its {kind} images: " if len(by_kind) > 1 else ""
             raise DataError(whose + error.found, do=error.do) from error
-    if _is_complex(found):
+    if _is_complex(by_kind):
         return {"": _complex(parts["real"], parts["imaginary"]), **parts}
     return parts
 
 
-def _found(path: Path, options: ReadOptions) -> tuple[list[Any], dict[str, list[Frame]]]:
+def _frames_by_kind(path: Path, options: ReadOptions) -> tuple[list[Any], dict[str, list[Frame]]]:
     refuse_idle(options, "DICOM", "series", "voxel_mm")
     with quiet():
         headers = series_headers(path, options.series)
         return headers, kinds(headers)
 
 
-def _is_complex(found: Collection[str]) -> bool:
-    return "magnitude" not in found and {"real", "imaginary"} <= set(found)
+def _is_complex(names: Collection[str]) -> bool:
+    return "magnitude" not in names and {"real", "imaginary"} <= set(names)
 
 
 def _said(image: Image, kind: str) -> Image:
@@ -86,8 +86,10 @@ def _said(image: Image, kind: str) -> Image:
 
 def _complex(real: Image, imaginary: Image) -> Image:
     if real.values.shape != imaginary.values.shape or not real.geometry.matches(imaginary.geometry):
-        found = f"its real images have shape {tuple(real.values.shape)}, the imaginary {tuple(imaginary.values.shape)}"
-        raise DataError(found, do="put each kind into a folder of its own")
+        problem = (
+            f"its real images have shape {tuple(real.values.shape)}, the imaginary {tuple(imaginary.values.shape)}"
+        )
+        raise DataError(problem, do="put each kind into a folder of its own")
     header = real.header.noted("DICOM: real and imaginary images were put together as complex values")
     return replace(real, values=torch.complex(real.values, imaginary.values), header=header)
 
@@ -133,8 +135,8 @@ def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:
     if path.name.lower().endswith(".dcm") and not path.is_dir():
         n = len(parts) * len(parts[0].values) * parts[0].geometry.shape[0]
         if n > 1:
-            found = f"the image has {n} slices and frames, a .dcm file holds one"
-            raise DataError(found, do=f"write a folder: -o {path.with_suffix('').name}_dicom")
+            problem = f"the image has {n} slices and frames, a .dcm file holds one"
+            raise DataError(problem, do=f"write a folder: -o {path.with_suffix('').name}_dicom")
         with replacing(path) as temporary:
             save(next(images), temporary)
         return [path]

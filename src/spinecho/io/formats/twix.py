@@ -62,8 +62,8 @@ def read(path: Path, options: ReadOptions) -> KSpace:
         If the file is truncated, or of a kind that is refused: not Cartesian, multi-band, readouts of several sizes.
     """
     refuse_idle(options, "Siemens raw")
-    found = measurements(path)
-    scan = found[-1]
+    measured = measurements(path)
+    scan = measured[-1]
     protocol, kinds = read_protocol(scan.protocol, path), roles(scan)
     n_slices = len(np.unique(scan.counter("Sli")[kinds.image]))
     if options.slices is not None:
@@ -81,7 +81,7 @@ def read(path: Path, options: ReadOptions) -> KSpace:
         lines = calibration_grid(scan, kinds.reference, grid)
         calib, _ = _on_grid(*lines.filled(scan, kinds.reference, own, phases), own)
     n_times = float(np.median(count[count > 0]))
-    noise = _noise(found, scan, kinds, protocol, n_times)
+    noise = _noise(measured, scan, kinds, protocol, n_times)
     notes += [f"up to {int(count.max())} readings of a line averaged"] if count.max() > 1 else []
     notes += [] if noise is None else ["noise covariance from the noise readouts"]
     matrix = (samples.shape[-3], samples.shape[-2], samples.shape[-1])
@@ -139,21 +139,21 @@ def _geometries(
     assert fov is not None
     voxel = [f / n for f, n in zip(fov[::-1], matrix[::-1], strict=True)]
     numbers, first = np.unique(m.counter("Sli")[index], return_index=True)
-    found = []
+    geometries = []
     for i in index[first]:
         place = m.lines["SliceData"][i]
         position = [float(place["SlicePos"][axis]) for axis in ("Sag", "Cor", "Tra")]
-        found.append(Geometry.from_frame(position, directions(place["Quaternion"]), voxel, matrix))
-    assert len(found) == len(numbers)
-    return tuple(found)
+        geometries.append(Geometry.from_frame(position, directions(place["Quaternion"]), voxel, matrix))
+    assert len(geometries) == len(numbers)
+    return tuple(geometries)
 
 
 def _noise(
-    found: list[Measurement], scan: Measurement, kinds: Roles, protocol: Protocol, n_times: float
+    measured: list[Measurement], scan: Measurement, kinds: Roles, protocol: Protocol, n_times: float
 ) -> Tensor | None:
     """Noise covariance per sample of the scan: the noise readouts', scaled from their bandwidth to the scan's."""
     channels = scan.channels(int(kinds.image[0]))
-    for m in (scan, *reversed(found[:-1])):
+    for m in (scan, *reversed(measured[:-1])):
         index = np.flatnonzero(m.has("NOISEADJSCAN"))
         if not len(index):
             continue

@@ -70,10 +70,8 @@ def calibration(scan: Scan, grid: Grid, *, conjugate: bool) -> tuple[Array | Non
     if len(slices) < len(scan.batch.values["slice"]) and len(slices) > 1:
         return None, ("calibration lines cover only some of the slices: not used",)
     samples, block, measured = _placed(lines, slices, own, conjugate=conjugate)
-    if block is None and (found := _brightest(samples, measured)) is not None:
-        shift = tuple(
-            s + n // 2 - at for s, n, at in zip(_tight(lines, own).shift, measured.shape, found, strict=False)
-        )
+    if block is None and (peak := _brightest(samples, measured)) is not None:
+        shift = tuple(s + n // 2 - at for s, n, at in zip(_tight(lines, own).shift, measured.shape, peak, strict=False))
         samples, block, _ = _placed(lines, slices, replace(own, shift=shift), conjugate=conjugate)
         told = (
             *told,
@@ -99,12 +97,12 @@ def _placed(
 def _brightest(samples: Array, measured: Array) -> tuple[int, int] | None:
     """Index (k2, k1) of the line with the most energy; None where it lies at the edge of what was measured."""
     energy = (np.abs(samples) ** 2).sum((0, 1, 4)) * measured.any(-1)
-    found = np.unravel_index(int(energy.argmax()), energy.shape)
+    peak = np.unravel_index(int(energy.argmax()), energy.shape)
     for axis in (0, 1):
         used = np.flatnonzero(energy.any(1 - axis))
-        if len(used) > 1 and not used[0] + 1 < found[axis] < used[-1] - 1:
+        if len(used) > 1 and not used[0] + 1 < peak[axis] < used[-1] - 1:
             return None
-    return int(found[0]), int(found[1])
+    return int(peak[0]), int(peak[1])
 
 
 def _same_fov(a: Grid, b: Grid) -> bool:

@@ -46,11 +46,13 @@ def choose(file: h5py.File, key: str | None) -> h5py.Group:
         if key.strip("/") not in names:
             raise DataError(f"there is no {key!r}; the file holds {', '.join(names)}", do="name one of them with --key")
         return [*scans, *series][names.index(key.strip("/"))]
-    found = scans or series
-    if len(found) != 1:
+    candidates = scans or series
+    if len(candidates) != 1:
         what = "scans" if scans else "image series"
-        raise DataError(f"the file holds {len(found)} {what}: {', '.join(names)}", do="name one of them with --key")
-    return found[0]
+        raise DataError(
+            f"the file holds {len(candidates)} {what}: {', '.join(names)}", do="name one of them with --key"
+        )
+    return candidates[0]
 
 
 def _groups(parent: h5py.Group) -> list[h5py.Group]:

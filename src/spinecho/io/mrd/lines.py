@@ -118,11 +118,11 @@ class Lines:
         check_memory(len(self) * n_coils * n * 8, f"{len(self)} lines")
         fields = ["traj", "data"] if n_dims or self.digests is not None else ["data"]
         columns = self._read(fields)
-        data = self._joined(columns["data"], 2 * n_coils * n, "samples").view(np.complex64)
+        samples = self._joined(columns["data"], 2 * n_coils * n, "samples").view(np.complex64)
         traj = self._joined(columns["traj"], n_dims * n, "trajectory values") if n_dims else None
         if self.digests is not None:
             self._check(columns)
-        return data.reshape(len(self), n_coils, n), None if traj is None else traj.reshape(len(self), n, n_dims)
+        return samples.reshape(len(self), n_coils, n), None if traj is None else traj.reshape(len(self), n, n_dims)
 
     def _read(self, fields: list[str]) -> dict[str, Array]:
         """Columns of variable-length arrays; rows are read in runs, bridging small gaps."""
@@ -149,14 +149,14 @@ class Lines:
     def _check(self, columns: dict[str, Array]) -> None:
         """Compare each line with the sha256 stored when spinecho wrote it."""
         assert self.digests is not None
-        for row, data, traj in zip(self.rows, columns["data"], columns["traj"], strict=True):
-            if line_digest(data, traj) != self.digests[row].tobytes():
+        for row, samples, traj in zip(self.rows, columns["data"], columns["traj"], strict=True):
+            if line_digest(samples, traj) != self.digests[row].tobytes():
                 raise DataError(f"line {row} is not what was written (its checksum differs)", do="copy the file again")
 
 
-def line_digest(data: Array, traj: Array) -> bytes:
+def line_digest(samples: Array, traj: Array) -> bytes:
     """sha256 of a line's samples followed by its trajectory, as little-endian float32."""
-    digest = hashlib.sha256(np.ascontiguousarray(data, "<f4").data)
+    digest = hashlib.sha256(np.ascontiguousarray(samples, "<f4").data)
     digest.update(np.ascontiguousarray(traj, "<f4").data)
     return digest.digest()
 
@@ -197,8 +197,8 @@ def open_table(group: h5py.Group, *, expect_checksums: bool) -> Lines:
         if expect_checksums or CHECKSUM in table.attrs or LINE_CHECKSUMS in group:
             digests = read_dataset(dataset(group, LINE_CHECKSUMS))
             if digests.shape != (len(heads), 32) or not is_sealed(table, table_digest(heads, digests)):
-                found = "the line headers are not what was written (their checksum differs)"
-                raise DataError(found, do="copy the file again")
+                problem = "the line headers are not what was written (their checksum differs)"
+                raise DataError(problem, do="copy the file again")
         heads.flags.writeable = False
         _last.clear()
         _last[key] = heads, digests

@@ -151,9 +151,9 @@ def _encoding_space(lines: Lines, header: ScanHeader) -> tuple[EncodingSpace, Ar
 def _batch(imaging: Lines, axes: tuple[str, ...] | None) -> Batch:
     n_sets = int(imaging.counter("set").max()) + 1
     values = {a: np.unique(counters(imaging, a, n_sets)) for a in AXES}
-    found = [a for a in AXES if len(values[a]) > 1]
+    varying = [a for a in AXES if len(values[a]) > 1]
     named = tuple(a for a in axes or () if a in AXES)
-    return Batch(values=values, axes=(*named, *(a for a in found if a not in named)), n_sets=n_sets)
+    return Batch(values=values, axes=(*named, *(a for a in varying if a not in named)), n_sets=n_sets)
 
 
 def _cut(batch: Batch, imaging: Lines, slices: tuple[int, int]) -> tuple[Batch, Lines]:

@@ -176,11 +176,11 @@ def _space(node: ElementTree.Element, name: str) -> Space:
 
 def _user_parameters(root: ElementTree.Element) -> dict[str, str]:
     """Name to text; lines of parameters that share a name are joined by newlines."""
-    found: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for node in root.iterfind("userParameters/*"):
         name, value = _text(node, "name"), _text(node, "value")
-        found[name] = f"{found[name]}\n{value}" if name in found else value
-    return found
+        parameters[name] = f"{parameters[name]}\n{value}" if name in parameters else value
+    return parameters
 
 
 def _text(node: ElementTree.Element, path: str) -> str:

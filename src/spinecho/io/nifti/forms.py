@@ -50,10 +50,10 @@ def _both(
         geometry = Geometry(shape, to_lps @ header.get_sform(), forms=Forms(s, q))
     except DataError as broken:
         try:
-            found = Geometry(shape, to_lps @ header.get_qform(), forms=Forms(0, q))
+            fallback = Geometry(shape, to_lps @ header.get_qform(), forms=Forms(0, q))
         except Exception:
             raise broken from None
-        return found, (f"{WARNING}NIfTI: the sform is broken ({broken.found}); the qform was taken",)
+        return fallback, (f"{WARNING}NIfTI: the sform is broken ({broken.found}); the qform was taken",)
     try:
         other = Geometry(shape, to_lps @ header.get_qform())
     except Exception as error:  # the sform is what counts: a broken qform is told, not fatal

@@ -47,8 +47,8 @@ def halves(path: Path) -> tuple[Path, Path]:
         raise DataError(f"it is half of a pair, and {name} is not there", do="copy both halves into one folder")
     header, image = (path, other) if end == ".hdr" else (other, path)
     if _is_analyze(_first_bytes(header)):
-        found = "it is ANALYZE 7.5, which does not say which side is left"
-        raise DataError(found, do="write NIfTI with the software that made it")
+        problem = "it is ANALYZE 7.5, which does not say which side is left"
+        raise DataError(problem, do="write NIfTI with the software that made it")
     return header, image
 
 

@@ -98,8 +98,8 @@ def _check_shape(shape: tuple[int, ...], dtype: np.dtype) -> None:
     if not shape or min(shape) < 1 or extent > 5:
         raise DataError(f"its shape is {shape}, an image has 2 to 5 axes (x, y, z, t, channel)", do=DAMAGED)
     if dtype.names:
-        found = f"its values are colours ({' '.join(dtype.names)}), wanted are real or complex numbers"
-        raise DataError(found, do="write each colour as an image of its own")
+        problem = f"its values are colours ({' '.join(dtype.names)}), wanted are real or complex numbers"
+        raise DataError(problem, do="write each colour as an image of its own")
     if dtype.kind not in "iufc" or dtype.itemsize > (16 if dtype.kind == "c" else 8):
         raise DataError(f"its values are {dtype}, wanted are real or complex numbers", do="convert it to float32")
 
@@ -155,9 +155,9 @@ def _facts(header: Any, extensions: bytes) -> Header:
         if size < 8:
             break
         comment = extensions[at + 8 : at + size].rstrip(b"\0").decode("utf-8", errors="replace")
-        found = header_from_json(comment) if code == _COMMENT else None
-        own = found or own
-        strange += [] if found else [code]
+        parsed = header_from_json(comment) if code == _COMMENT else None
+        own = parsed or own
+        strange += [] if parsed else [code]
         at += size
     tr_ms = repetition_ms(header)
     own = own if own.tr_ms or not tr_ms else replace(own, tr_ms=(tr_ms,))

@@ -74,9 +74,9 @@ def write_volume(volume: Volume, path: Path, intent: str = "", place: Any = None
 
 def _numbers(volume: Volume) -> tuple[np.ndarray[Any, np.dtype[Any]], tuple[float, float] | None]:
     """The values as they were stored, with slope and intercept; else integers, float32 or complex64."""
-    found = restored(volume.values, volume.header.kept)
-    if found is not None:
-        return found[0], None if found[1:] == (1, 0) else found[1:]
+    stored = restored(volume.values, volume.header.kept)
+    if stored is not None:
+        return stored[0], None if stored[1:] == (1, 0) else stored[1:]
     return volume.values.astype(np.float32) if volume.values.dtype == np.float64 else volume.values, None
 
 

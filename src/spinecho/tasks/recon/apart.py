@@ -127,13 +127,13 @@ def _state(kspace: KSpace, axis: str, entries: Sequence[int], choice: Choice) ->
 def _alike(kspace: KSpace, axis: str, members: Sequence[_Group]) -> list[_Group]:
     """Entries that cannot be taken together, by their masks; each bad one alone."""
     dim = kspace.axes.index(axis)
-    found: dict[object, list[_Group]] = {}
+    by_mask: dict[object, list[_Group]] = {}
     for member in members:
         mask = select(kspace, axis, member.entries).mask
         assert mask is not None
         key = mask.cpu().numpy().tobytes() if member.is_good and mask.ndim > dim else member.entries
-        found.setdefault(key, []).append(member)
-    return [replace(same[0], entries=tuple(m.entries[0] for m in same)) for same in found.values()]
+        by_mask.setdefault(key, []).append(member)
+    return [replace(same[0], entries=tuple(m.entries[0] for m in same)) for same in by_mask.values()]
 
 
 def _apart(kspace: KSpace, axis: str, groups: list[_Group], run: Run, choice: Choice) -> tuple[Image, KSpace]:
@@ -147,7 +147,7 @@ def _beside(
 ) -> Image:
     """The whole image: that of the good group is there; the others are made, and told."""
     n = kspace.samples.shape[kspace.axes.index(axis)]
-    main, header, found = select(kspace, axis, good[0].entries), good[1].header, [good]
+    main, header, pieces = select(kspace, axis, good[0].entries), good[1].header, [good]
     for group in groups:
         part = select(kspace, axis, group.entries)
         other, how = _other(part, group, axis, good, run, choice)
@@ -160,26 +160,27 @@ def _beside(
             header = header.warned(f"{where}{lacks}: {how or 'reconstructed apart'}; the other {axis}s are unharmed")
         elif not told:
             header = header.noted(f"{where}sampled unlike the others, reconstructed apart")
-        found.append((group, other))
-    return replace(_joined(kspace, axis, found), header=header)
+        pieces.append((group, other))
+    return replace(_joined(kspace, axis, pieces), header=header)
 
 
 def _other(
     part: KSpace, group: _Group, axis: str, good: tuple[_Group, Image], run: Run, choice: Choice
 ) -> tuple[Image, str]:
     """The best that can be made of a group beside the good one, and in words how, where it is not the method's own."""
-    found = None if group.lines == "none" else _own(part, run, choice)
-    if isinstance(found, Image) and not compared(found, part)[1].unexplained.any():
-        return found, ""
+    outcome = None if group.lines == "none" else _own(part, run, choice)
+    if isinstance(outcome, Image) and not compared(outcome, part)[1].unexplained.any():
+        return outcome, ""
     if axis in _SAME_COILS or part.n_receivers == part.n_coils:
         donor = min(good[0].entries, key=lambda i: abs(i - group.entries[0]))
         borrowed = _borrowed(part, good[1], axis, good[0].entries.index(donor))
         if borrowed is not None:
             return borrowed, f"reconstructed by cg_sense with the coil maps of {axis} {donor + 1}"
-    found = _own(part, run, choice) if found is None else found
-    if isinstance(found, Image):
-        return found, ""
-    return part.image(root_sum_of_squares(ifft(part.samples))), f"{found}; its zero-filled root sum of squares is shown"
+    outcome = _own(part, run, choice) if outcome is None else outcome
+    if isinstance(outcome, Image):
+        return outcome, ""
+    zero_filled = part.image(root_sum_of_squares(ifft(part.samples)))
+    return zero_filled, f"{outcome}; its zero-filled root sum of squares is shown"
 
 
 def _own(part: KSpace, run: Run, choice: Choice) -> Image | str:
@@ -265,7 +266,7 @@ def select(kspace: KSpace, axis: str, entries: Sequence[int]) -> KSpace:
     )
 
 
-def _joined(kspace: KSpace, axis: str, found: Sequence[tuple[_Group, Image]]) -> Image:
+def _joined(kspace: KSpace, axis: str, pieces: Sequence[tuple[_Group, Image]]) -> Image:
     """One image of the groups' images; an extra that a group lacks is 0 there (the noise amplification 1)."""
     dim, n = kspace.axes.index(axis), kspace.samples.shape[kspace.axes.index(axis)]
 
@@ -274,20 +275,20 @@ def _joined(kspace: KSpace, axis: str, found: Sequence[tuple[_Group, Image]]) ->
         shape = [n if d == dim else size for d, size in enumerate(present[0].shape)]
         kind = torch.float32 if not any(t.is_complex() for t in present) else torch.complex64
         whole = torch.full(shape, default, dtype=kind, device=present[0].device)
-        for (group, _), t in zip(found, tensors, strict=True):
+        for (group, _), t in zip(pieces, tensors, strict=True):
             if t is not None and t.shape[dim + 1 :] == present[0].shape[dim + 1 :]:
                 index = torch.tensor(group.entries, device=t.device)
                 whole.index_copy_(dim, index, t.expand(*t.shape[:dim], len(index), *t.shape[dim + 1 :]).to(kind))
         return whole
 
-    names = dict.fromkeys(name for _, image in found for name in image.extras)
+    names = dict.fromkeys(name for _, image in pieces for name in image.extras)
     batch = kspace.samples.shape[:-4]
     extras: dict[str, Tensor] = {}
     for name in names:
-        tensors = [image.extras.get(name) for _, image in found]
+        tensors = [image.extras.get(name) for _, image in pieces]
         if name == "noise_floor":
-            size = [tuple(len(g.entries) if d == dim else m for d, m in enumerate(batch)) for g, _ in found]
+            size = [tuple(len(g.entries) if d == dim else m for d, m in enumerate(batch)) for g, _ in pieces]
             tensors = [t if t is None else t.expand(*s, 1, 1, 1, 1) for t, s in zip(tensors, size, strict=True)]
         extras[name] = filled(tensors, 1.0 if name == "gfactor" else 0.0)
-    values = filled([image.values for _, image in found], 0.0)
+    values = filled([image.values for _, image in pieces], 0.0)
     return replace(kspace.image(values), extras=extras)

@@ -57,8 +57,8 @@ class Verdict:
 
 def entry(axes: tuple[str, ...], shape: tuple[int, ...], place: np.ndarray | tuple[int, ...]) -> str:
     """`slice 7 of 7: `, counted from 1; empty for a scan of one entry."""
-    found = [f"{axis} {i + 1} of {n}" for axis, n, i in zip(axes, shape, place, strict=True) if n > 1]
-    return f"{', '.join(found)}: " if found else ""
+    positions = [f"{axis} {i + 1} of {n}" for axis, n, i in zip(axes, shape, place, strict=True) if n > 1]
+    return f"{', '.join(positions)}: " if positions else ""
 
 
 def guarded(image: Image, verdict: Verdict, kspace: KSpace, runner: Recon) -> Image:
@@ -131,5 +131,5 @@ def _sums(kspace: KSpace, image: Image, distance: torch.Tensor) -> Float[np.ndar
     blank = (image.values == 0).flatten(n_batch).all(-1)
     known = (mapped | blank).expand(y.shape[:-4])
     counted = (y != 0).flatten(n_batch).sum(-1)
-    found = torch.stack([distance.double() ** 2, norms(y, n_batch).double() ** 2, counted.double()])
-    return torch.where(known, found, 0).cpu().numpy()
+    sums = torch.stack([distance.double() ** 2, norms(y, n_batch).double() ** 2, counted.double()])
+    return torch.where(known, sums, 0).cpu().numpy()

@@ -43,13 +43,13 @@ def outside(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
         if kspace.encoding.trajectory in known:
             return _counted(card, kspace)
         return [f"{kspace.encoding.trajectory} trajectory (card: {', '.join(('Cartesian', *known))})"]
-    found = [*_counted(card, kspace), *_sampled(card, kspace)]
+    breaches = [*_counted(card, kspace), *_sampled(card, kspace)]
     if "noise" in card and (noise := relative_noise(kspace)) is not None:
         low, high = card["noise"]
-        found += (
+        breaches += (
             [] if low <= noise <= high else [f"noise {noise:.2g} of the brightest pixel (card: {low:g} to {high:g})"]
         )
-    return found
+    return breaches
 
 
 def relative_noise(kspace: KSpace) -> float | None:
@@ -67,42 +67,42 @@ def kinds(kspace: KSpace) -> set[str]:
     size, origin = slice_matrix(kspace), list(find_centre(kspace))
     del origin[axis]
     planes = kspace.mask.any(axis).flatten(0, -3).expand(-1, *size).cpu().contiguous().numpy()
-    found: set[str] = set()
+    words: set[str] = set()
     for plane in {p.tobytes(): p for p in planes}.values():  # np.unique of whole planes takes half a second
-        found |= mask_kinds(plane, (origin[0], origin[1]))
-    return found
+        words |= mask_kinds(plane, (origin[0], origin[1]))
+    return words
 
 
 def _counted(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
-    found: list[str] = []
+    breaches: list[str] = []
     if "coils" in card and not _within(card["coils"], kspace.n_receivers):
         n = kspace.n_receivers
-        found.append(f"{n} coil{'s' * (n > 1)} {_told(card['coils'])}")
+        breaches.append(f"{n} coil{'s' * (n > 1)} {_told(card['coils'])}")
     sizes = kspace.encoding.matrix[1:]
     if kspace.encoding.matrix[0] > 1 and card.get("two_dimensional", False):
         if reason := no_slices(kspace):
-            return [*found, f"3-D: {reason} (card: slices)"]
+            return [*breaches, f"3-D: {reason} (card: slices)"]
         sizes = slice_matrix(kspace)
     if "matrix" in card and not all(_within(card["matrix"], n) for n in sizes):
-        found.append(f"matrix {' x '.join(map(str, sizes))} {_told(card['matrix'])}")
-    return found
+        breaches.append(f"matrix {' x '.join(map(str, sizes))} {_told(card['matrix'])}")
+    return breaches
 
 
 def _sampled(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
     assert kspace.mask is not None
-    found: list[str] = []
+    breaches: list[str] = []
     share = kspace.mask.expand(*kspace.mask.shape[:-3], *kspace.encoding.matrix).float().mean((-3, -2, -1))
     for factor in sorted({float(1 / share.min().clamp_min(1e-6)), float(1 / share.max())}):
         if "acceleration" in card and not _within(card["acceleration"], round(factor, 2)):
-            found.append(f"{factor:.1f}-fold undersampled {_told(card['acceleration'])}")
+            breaches.append(f"{factor:.1f}-fold undersampled {_told(card['acceleration'])}")
             break
     strange = kinds(kspace) - set(card.get("masks", MASKS))
     if strange:
-        found.append(f"sampling {', '.join(sorted(strange))} (card: {', '.join(card['masks'])})")
+        breaches.append(f"sampling {', '.join(sorted(strange))} (card: {', '.join(card['masks'])})")
     least = card.get("calibration_lines", 0)
     if least and kspace.n_coils > 1 and (lines := calibration_size(kspace)) < least:
-        found.append(f"{lines} calibration lines (card: at least {least})")
-    return found
+        breaches.append(f"{lines} calibration lines (card: at least {least})")
+    return breaches
 
 
 def _within(limit: Any, value: float) -> bool:

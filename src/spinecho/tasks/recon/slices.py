@@ -69,11 +69,11 @@ def by_slices(kspace: KSpace, one: Callable[[KSpace], Tensor | tuple[Tensor, ...
     if axis is None:
         raise DataError(f"the scan cannot be taken: {no_slices(kspace)}", do=f"use {_DIMENSIONAL}")
     flat, scale = split(kspace, axis)
-    found = _in_parts(flat, one)
+    planes = _in_parts(flat, one)
     place = len(kspace.axes)
-    values, *rest = (found,) if isinstance(found, Tensor) else found
+    values, *rest = (planes,) if isinstance(planes, Tensor) else planes
     joined = tuple(t.squeeze(-3).movedim(place, axis) for t in (values * scale, *rest))
-    return joined[0] if isinstance(found, Tensor) else joined
+    return joined[0] if isinstance(planes, Tensor) else joined
 
 
 def no_slices(kspace: KSpace) -> str | None:

@@ -37,7 +37,7 @@ PROGRAM = 500 * 2**20
 
 
 @dataclass(frozen=True)
-class Plan:
+class SlicePlan:
     """How a scan will be gone through: its slices first:last, so many a step, with so many bytes at most."""
 
     first: int
@@ -57,7 +57,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class State:
+class Progress:
     """How far the work is: slices done, slices in all, and how many of them an earlier run had done."""
 
     done: int
@@ -81,7 +81,7 @@ def load(path: Path, options: ReadOptions, device: torch.device) -> KSpace:
     return scan if options.simulate_mask is None else undersample(scan, options.simulate_mask)
 
 
-def plan(path: Path, options: ReadOptions, at_once: int | None = None) -> Plan:
+def plan(path: Path, options: ReadOptions, at_once: int | None = None) -> SlicePlan:
     """Slices per step such that a step takes at most a quarter of the free memory.
 
     Parameters
@@ -98,15 +98,15 @@ def plan(path: Path, options: ReadOptions, at_once: int | None = None) -> Plan:
     if at_once is not None and at_once < 1:
         raise DataError(f"{at_once} slices at once were asked for", do="give 1 or more")
     if last - first <= (at_once or 1):
-        return Plan(first, last, last - first, 0)
+        return SlicePlan(first, last, last - first, 0)
     one = read(path, replace(options, slices=(first, first + 1)))
     if isinstance(one, Image):
-        return Plan(first, last, last - first, 0)
+        return SlicePlan(first, last, last - first, 0)
     samples = one.samples.numel() * 8
     per_step = at_once or max(1, min(AT_ONCE, int(free_memory() / 4 / (WORKING_SET * samples))))
     pixels = samples // (8 * one.n_coils)
     peak = PROGRAM + min(per_step, last - first) * WORKING_SET * samples + 3 * 8 * pixels * (last - first)
-    return Plan(first, last, min(per_step, last - first), peak)
+    return SlicePlan(first, last, min(per_step, last - first), peak)
 
 
 def stream(
@@ -115,9 +115,9 @@ def stream(
     method: str,
     settings: dict[str, Any],
     folder: Path,
-    how: Plan,
+    how: SlicePlan,
     device: torch.device,
-) -> Iterator[State]:
+) -> Iterator[Progress]:
     """Reconstruct step by step; finished slices are kept in `folder`, those of an interrupted run are used.
 
     Parameters
@@ -144,7 +144,7 @@ def stream(
     steps = [(i, min(i + per_step, how.last)) for i in range(how.first, how.last, per_step)]
     resumed = sum(stop - start for start, stop in steps if finished.has(start, stop))
     done = resumed
-    yield State(done, how.n_slices, resumed)
+    yield Progress(done, how.n_slices, resumed)
     usual = _usual(path, options, how, device) if per_step < _MAJORITY <= how.n_slices else None
     failed: list[tuple[int, int, DataError]] = []
     for start, stop in steps:
@@ -160,7 +160,7 @@ def stream(
             continue
         finished.put(start, _placed(image, scan, start, how), target)
         done += stop - start
-        yield State(done, how.n_slices, resumed)
+        yield Progress(done, how.n_slices, resumed)
     if failed and not done:
         raise failed[0][2]
     for start, stop, error in failed:  # bad slices do not spoil the others' work
@@ -169,7 +169,7 @@ def stream(
         header = image.header.warned(f"{error.found}; auto was taken there, the other slices are unharmed")
         finished.put(start, _placed(replace(image, header=header), scan, start, how), target)
         done += stop - start
-        yield State(done, how.n_slices, resumed)
+        yield Progress(done, how.n_slices, resumed)
 
 
 def _reconstructed(scan: KSpace, method: str, settings: dict[str, Any]) -> tuple[Image, Tensor | None]:
@@ -177,7 +177,9 @@ def _reconstructed(scan: KSpace, method: str, settings: dict[str, Any]) -> tuple
     return image, None if scan.target is None else scan.target.cpu()
 
 
-def _usual(path: Path, options: ReadOptions, how: Plan, device: torch.device) -> tuple[tuple[int, ...], float] | None:
+def _usual(
+    path: Path, options: ReadOptions, how: SlicePlan, device: torch.device
+) -> tuple[tuple[int, ...], float] | None:
     """Centre of k-space and share of it that was measured, of most of three slices; None for trajectories.
 
     Where steps have fewer than three slices, a bad one has no neighbours in its step to be compared with.
@@ -202,7 +204,7 @@ def _as_usual(scan: KSpace, usual: tuple[tuple[int, ...], float] | None) -> KSpa
     return replace(scan, header=scan.header.warned(f"{100 * share:.0f} % of the others' samples"))
 
 
-def _placed(image: Image, scan: KSpace, start: int, how: Plan) -> Image:
+def _placed(image: Image, scan: KSpace, start: int, how: SlicePlan) -> Image:
     """The image of a step with its warnings told as of the whole scan: slice 2 of a step that begins with 8 is 10."""
 
     def whole(match: re.Match[str]) -> str:
@@ -224,6 +226,6 @@ def _placed(image: Image, scan: KSpace, start: int, how: Plan) -> Image:
     return replace(image, header=replace(image.header, history=tuple(history)))
 
 
-def collect(folder: Path, how: Plan) -> tuple[Image, Tensor | None]:
+def collect(folder: Path, how: SlicePlan) -> tuple[Image, Tensor | None]:
     """All finished slices as one image, and the truth where the scan has one."""
     return Finished(folder, how.last).image(how.first, how.last)

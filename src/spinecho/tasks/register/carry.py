@@ -54,11 +54,11 @@ def read_labels(path: Path) -> Image:
     if not (values.is_complex() or values.is_floating_point()):
         return image
     if values.is_complex() or not bool((values == values.round()).all()):
-        found = "its values are no whole numbers, as labels are"
-        raise DataError(found, do="carry probabilities along as an image (spinecho apply)", file=path)
+        problem = "its values are no whole numbers, as labels are"
+        raise DataError(problem, do="carry probabilities along as an image (spinecho apply)", file=path)
     if float(values.abs().amax()) > _LARGEST_LABEL:
-        found = f"it has labels over {_LARGEST_LABEL} as float32, which rounds them"
-        raise DataError(found, do="write it with an integer type, or number them anew, smaller", file=path)
+        problem = f"it has labels over {_LARGEST_LABEL} as float32, which rounds them"
+        raise DataError(problem, do="write it with an integer type, or number them anew, smaller", file=path)
     return image
 
 

@@ -146,7 +146,7 @@ def growth_of(
     return there, torch.where(inside, (-seen).exp(), there)
 
 
-def region_changes(found: Change, labels: Image) -> list[RegionChange]:
+def region_changes(volume_change: Change, labels: Image) -> list[RegionChange]:
     """Each label's change of volume.
 
     Parameters
@@ -159,20 +159,20 @@ def region_changes(found: Change, labels: Image) -> list[RegionChange]:
     DataError
         If no label lies in the baseline image.
     """
-    onto = found.geometry
+    onto = volume_change.geometry
     placed = Rigid(np.eye(4)).warp(labels.volume(), onto, mode="nearest").values.reshape(onto.shape).round().long()
     names, counts = torch.unique(placed, return_counts=True)
     kept = [(int(i), int(n)) for i, n in zip(names, counts, strict=True) if i != 0 and n >= _SMALLEST]
     if not kept:
         raise DataError(f"no label has {_SMALLEST} voxels in the baseline image", do="give labels in its world")
     voxel = float(np.prod(onto.voxel_mm))
-    return [_region(found, placed == label, label, n * voxel) for label, n in kept]
+    return [_region(volume_change, placed == label, label, n * voxel) for label, n in kept]
 
 
-def _region(found: Change, inside: Tensor, label: int, before_mm3: float) -> RegionChange:
-    values = [100 * (float(g[inside].double().mean()) - 1) for g in found.runs]
+def _region(volume_change: Change, inside: Tensor, label: int, before_mm3: float) -> RegionChange:
+    values = [100 * (float(g[inside].double().mean()) - 1) for g in volume_change.runs]
     low, high = repeat_interval(values)
-    centre = 100 * (float(found.growth[inside].double().mean()) - 1)
+    centre = 100 * (float(volume_change.growth[inside].double().mean()) - 1)
     middle = sum(values) / len(values)
     return RegionChange(
         label=label, before_mm3=before_mm3, percent=centre, low=centre + low - middle, high=centre + high - middle

@@ -110,21 +110,21 @@ def spread(
     """
     how = restarts or Restarts()
     if how.n < _ENOUGH or how.voxels < 1000 or how.smoothness <= 0:
-        found = f"{how.n} restarts of {how.voxels} voxels with a smoothness of {how.smoothness:g}"
-        raise DataError(found, do="give at least 2 restarts, 1000 voxels and a smoothness over 0")
+        problem = f"{how.n} restarts of {how.voxels} voxels with a smoothness of {how.smoothness:g}"
+        raise DataError(problem, do="give at least 2 restarts, 1000 voxels and a smoothness over 0")
     one, other = comparable(fixed, "fixed", mask), comparable(moving, "moving")
     generator = torch.Generator().manual_seed(how.seed)
     grid = working_grid(one, how.voxels)
     coarse = scaled(grid, 2)
-    found = split(transform, grid)
+    estimate = split(transform, grid)
     given = transform.displacement(coarse)
     total = torch.zeros(coarse.shape)
     with torch.inference_mode():
-        similarity = comparison(matched(one, other, Affine(found.matrix), grid), how.similarity).similarity
+        similarity = comparison(matched(one, other, Affine(estimate.matrix), grid), how.similarity).similarity
         how = replace(how, similarity=similarity)
         factor = ALIKE if similarity == "lncc" else UNLIKE
         for i in range(how.n):
-            again = _restart(one, other, found, grid, how, generator)
+            again = _restart(one, other, estimate, grid, how, generator)
             total += (factor * (again.displacement(coarse) - given)).square().sum(0)
             if tell is not None:
                 tell(i + 1, how.n)
@@ -135,10 +135,10 @@ def spread(
 
 
 def _restart(
-    fixed: Image, moving: Image, found: Split, grid: Geometry, how: Restarts, generator: torch.Generator
+    fixed: Image, moving: Image, estimate: Split, grid: Geometry, how: Restarts, generator: torch.Generator
 ) -> Transform:
     """One registration from a start of its own."""
-    start = Affine(found.matrix @ _nudge(grid, how, generator))
+    start = Affine(estimate.matrix @ _nudge(grid, how, generator))
     pair = matched(fixed, moving, start, grid)
     compare = comparison(pair, how.similarity)
     noisy = [v + how.noise * torch.randn(v.shape, generator=generator).to(v) for v in (pair.fixed, pair.moving)]
@@ -147,7 +147,7 @@ def _restart(
     shares = [_between(0.7, 1.4, generator) for _ in range(2)]
     cell = float(_LEVELS[0][0] * _LEVELS[0][1])
     velocity = _first_flow(scaled(grid, cell), how.start_mm, generator).to(pair.fixed) + _flow_of(
-        found, scaled(grid, cell)
+        estimate, scaled(grid, cell)
     )
     for size, coarseness, n, fluid in _LEVELS:
         ratio = round(cell / (size * coarseness))
@@ -162,11 +162,11 @@ def _restart(
     return start @ Velocity(in_mm(tapered(velocity), geometry.affine), geometry)
 
 
-def _flow_of(found: Split, grid: Geometry) -> Float[Tensor, "3 z y x"]:
+def _flow_of(estimate: Split, grid: Geometry) -> Float[Tensor, "3 z y x"]:
     """What was found, as a velocity in voxels of a grid; a field of displacements is taken for one: it only begins."""
-    if found.bend is None:
+    if estimate.bend is None:
         return torch.zeros(3, *grid.shape)
-    return in_voxels(sampled(found.bend.field.cpu(), found.bend.geometry, grid), grid.affine)
+    return in_voxels(sampled(estimate.bend.field.cpu(), estimate.bend.geometry, grid), grid.affine)
 
 
 def _nudge(grid: Geometry, how: Restarts, generator: torch.Generator) -> Array:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spinecho.core.image import Image
     from spinecho.core.kspace import KSpace
     from spinecho.tasks.recon.judge.case import Result
-    from spinecho.tasks.recon.stream import Plan
+    from spinecho.tasks.recon.stream import SlicePlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ def check(args: Arguments, job: Job) -> None:
     WORKER.start()  # it starts while torch is imported
 
 
-def in_one_step(args: Arguments, job: Job, how: Plan, device: Any) -> Image:
+def in_one_step(args: Arguments, job: Job, how: SlicePlan, device: Any) -> Image:
     """All slices together."""
 
     from spinecho.tasks.recon.run import recon
@@ -123,7 +123,7 @@ def in_one_step(args: Arguments, job: Job, how: Plan, device: Any) -> Image:
     return image
 
 
-def slice_by_slice(args: Arguments, job: Job, how: Plan, device: Any) -> Image:
+def slice_by_slice(args: Arguments, job: Job, how: SlicePlan, device: Any) -> Image:
     """Some slices at once; finished ones wait on the disk until all outputs are written."""
     import torch
 

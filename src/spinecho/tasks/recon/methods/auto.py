@@ -86,13 +86,13 @@ def _attempt(name: str, kspace: KSpace) -> tuple[Image, str | None, str]:
         if not is_out_of_memory(error):
             raise
         raise DataError("there is not enough memory for it") from None
-    found, verdict = compared(image, kspace)
+    checked, verdict = compared(image, kspace)
     if verdict.unexplained.any() and not verdict.unexplained.all():
         return image, verdict.contradiction, ""  # `recon` compares again, and rescues some slices
     told = verdict.sentences(image.axes)
     if runner.learned or not told:
-        return found, verdict.contradiction if runner.learned else None, ""
-    return found, told[0], told[0]
+        return checked, verdict.contradiction if runner.learned else None, ""
+    return checked, told[0], told[0]
 
 
 def choices(kspace: KSpace) -> tuple[tuple[str, ...], str]:
@@ -100,15 +100,15 @@ def choices(kspace: KSpace) -> tuple[tuple[str, ...], str]:
     coils = f"{kspace.n_coils} coil{'s' * (kspace.n_coils > 1)}"
     if not kspace.is_cartesian:
         return ("nufft_cg", "gridding"), f"{kspace.encoding.trajectory} trajectory, {coils}"
-    found = patterns(kspace)
-    names, sampling = _for_pattern(found[0])
-    if names == ("zero_filled",) and any(_for_pattern(p)[0] != names for p in found):
+    sampled = patterns(kspace)
+    names, sampling = _for_pattern(sampled[0])
+    if names == ("zero_filled",) and any(_for_pattern(p)[0] != names for p in sampled):
         names, sampling = _UNDERSAMPLED, "some frames or slices undersampled"
     if names is not _UNDERSAMPLED:
         return names, f"{sampling}, {coils}"
     series = [kspace.samples.shape[i] for i, a in enumerate(kspace.axes) if a in _SERIES]
     frames = max(series, default=1)
-    lines = " x ".join(str(n) for n in found[0].calibration_size if n > 1) or "no"
+    lines = " x ".join(str(n) for n in sampled[0].calibration_size if n > 1) or "no"
     if kspace.calib is not None:
         lines = "separate"
     assert kspace.mask is not None

@@ -51,15 +51,15 @@ class Method(Recon):
             return "its samples lie along a trajectory, not on a grid"
         if kspace.n_coils == 1:
             return "it has one coil, and GRAPPA fills gaps from the differences between coils"
-        found = patterns(kspace)
-        if any(p.lattice is None for p in found):
+        sampled = patterns(kspace)
+        if any(p.lattice is None for p in sampled):
             return "its phase encodes are not sampled regularly (l1_wavelet takes any mask)"
-        if all(p.lattice is not None and p.lattice.acceleration == 1 for p in found):
+        if all(p.lattice is not None and p.lattice.acceleration == 1 for p in sampled):
             return "no phase encode is missing between measured ones (zero_filled, or pocs for partial Fourier)"
-        for i, p in enumerate(found):
+        for i, p in enumerate(sampled):
             if p.lattice is None or p.lattice.acceleration == 1:
                 continue
-            _, known = calibration_samples(kspace, found, i)
+            _, known = calibration_samples(kspace, sampled, i)
             stencil = Stencil(p.lattice, _SMALLEST, kspace.samples.shape[-3] == 1)
             if not len(calibration_points(stencil, known)):
                 lines = " x ".join(str(n) for n in p.calibration_size)
@@ -67,14 +67,14 @@ class Method(Recon):
         return None
 
     def forward(self, kspace: KSpace) -> Image:
-        found = patterns(kspace)
+        sampled = patterns(kspace)
         batch = kspace.samples.shape[:-4]
         items = kspace.samples.flatten(0, -5) if batch else kspace.samples.unsqueeze(0)
         csm = estimate_csm(kspace) if self.config.combine == "csm" else None
         maps = [None] * len(items) if csm is None else csm.expand(*batch, *csm.shape[-5:]).reshape(-1, *csm.shape[-5:])
         images, gains = [], []
-        for i, (samples, pattern, csm_i) in enumerate(zip(items, found, maps, strict=True)):
-            calib, known = calibration_samples(kspace, found, i)
+        for i, (samples, pattern, csm_i) in enumerate(zip(items, sampled, maps, strict=True)):
+            calib, known = calibration_samples(kspace, sampled, i)
             image, gain = self._reconstruct(samples, pattern, calib, known, csm_i)
             images.append(image)
             gains.append(gain)

@@ -88,8 +88,8 @@ class Method(Recon):
 
 def frame_axis(kspace: KSpace) -> int | None:
     """The longest batch axis along which the same object is seen again, if any."""
-    found = [a for a, name in enumerate(kspace.axes) if name in ("time", "repetition")]
-    return max(found, key=lambda a: kspace.samples.shape[a], default=None)
+    repeated = [a for a, name in enumerate(kspace.axes) if name in ("time", "repetition")]
+    return max(repeated, key=lambda a: kspace.samples.shape[a], default=None)
 
 
 def automatic_threshold(kspace: KSpace, block: int) -> float:

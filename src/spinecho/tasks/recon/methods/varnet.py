@@ -110,8 +110,8 @@ class Method(Recon):
         def consistent(z: Tensor, weight: Tensor) -> Tensor:
             return equations.consistent(z, weight, scale, self.config.cg_iters)
 
-        found = [v * scale for v in unrolled(x / scale, self.cascades, noise, support, consistent)]
-        return [*found[:-1], torch.lerp(found[-1], x, self.share(kspace, noise).to(x.dtype))]
+        images = [v * scale for v in unrolled(x / scale, self.cascades, noise, support, consistent)]
+        return [*images[:-1], torch.lerp(images[-1], x, self.share(kspace, noise).to(x.dtype))]
 
     def share(self, kspace: KSpace, noise: Tensor) -> Tensor:
         """How much of the start the last image keeps: less where much was left out, or much is noise."""
@@ -135,8 +135,8 @@ class Method(Recon):
             return self.end_to_end.loss(kspace)
         with full_precision(kspace.samples), torch.no_grad():
             csm = estimate_csm(kspace)
-        found = self.images(kspace, csm, self.drawn_start(kspace))
-        return deep_loss(found[1:], kspace.target, csm)
+        images = self.images(kspace, csm, self.drawn_start(kspace))
+        return deep_loss(images[1:], kspace.target, csm)
 
     def drawn_start(self, kspace: KSpace) -> int:
         """In training starts differ, so that one set of weights serves all: from CG-SENSE to half more iterations.

@@ -23,10 +23,10 @@ def refusal(kspace: KSpace) -> str | None:
     """Why this is no scan whose only gap is one end of k-space."""
     if not kspace.is_cartesian:
         return "its samples lie along a trajectory, not on a grid"
-    found = patterns(kspace)
-    if len({id(p) for p in found}) > 1:
+    sampled = patterns(kspace)
+    if len({id(p) for p in sampled}) > 1:
         return "its frames or slices are sampled differently"
-    pattern = found[0]
+    pattern = sampled[0]
     if not pattern.is_box:
         return "samples are missing between measured ones (l1_wavelet takes any mask)"
     if not pattern.one_sided:

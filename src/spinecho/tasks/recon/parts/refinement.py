@@ -77,11 +77,11 @@ class Support:
         return F.pad(box, (left, self.shape[1] - right, top, self.shape[0] - bottom)) * self.where
 
 
-def _widened(found: Tensor, n: int) -> tuple[int, int]:
+def _widened(indices: Tensor, n: int) -> tuple[int, int]:
     """The stretch that holds all indices found, its ends at multiples of _COARSEST; all of n if there is none."""
-    if len(found) == 0:
+    if len(indices) == 0:
         return 0, n
-    first, last = int(found[0]) // _COARSEST, int(found[-1]) // _COARSEST + 1
+    first, last = int(indices[0]) // _COARSEST, int(indices[-1]) // _COARSEST + 1
     return first * _COARSEST, min(last * _COARSEST, n)
 
 
@@ -102,7 +102,7 @@ def unrolled(
     steps
         `Refinement`s, all different or one and the same.
     """
-    x, before, found = start, start, [start]
+    x, before, images = start, start, [start]
     for step in steps:
         assert isinstance(step, Refinement)
         inputs = [support.cut(v) for v in (x, before, start)]
@@ -110,8 +110,8 @@ def unrolled(
         with full_precision(start):
             before = x + support.put_back(change)
             x = consistent(before, step.weight(noise))
-        found.append(x)
-    return found
+        images.append(x)
+    return images
 
 
 def deep_loss(images: Sequence[Tensor], target: Tensor, csm: Tensor) -> Tensor:

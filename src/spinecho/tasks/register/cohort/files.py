@@ -52,7 +52,7 @@ class CohortFiles:
         """The image that a round registers to; that of the round after the last is the result."""
         return self._round(number) / f"template{_VOLUME}"
 
-    def found(self, number: int, subject: int) -> Path:
+    def transform(self, number: int, subject: int) -> Path:
         """A subject's transform from the template of that round."""
         return self._round(number) / f"{subject:04d}.npz"
 

@@ -49,7 +49,7 @@ _COARSE_MM = 6.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class TemplatePlan:
     """How a template is made.
 
     Parameters
@@ -129,7 +129,7 @@ class Cohort:
 def groupwise(
     subjects: Sequence[Path | Image],
     folder: Path,
-    plan: Plan | None = None,
+    plan: TemplatePlan | None = None,
     *,
     crew: Crew | None = None,
     tell: Callable[[int, int], None] | None = None,
@@ -155,7 +155,7 @@ def groupwise(
     DataError
         If an image cannot be used (it names the file), or the folder belongs to another run.
     """
-    plan, crew, files = plan or Plan(), crew or Alone(), CohortFiles(folder)
+    plan, crew, files = plan or TemplatePlan(), crew or Alone(), CohortFiles(folder)
     if len(subjects) < 2 or plan.rounds < 1:
         raise DataError(f"{len(subjects)} images and {plan.rounds} rounds", do="give at least two images and one round")
     if not 0 <= plan.spacing_mm < math.inf:
@@ -189,15 +189,16 @@ class _Count:
             self.tell(self.done, self.total)
 
 
-def _round(files: CohortFiles, paths: list[Path], plan: Plan, number: int, crew: Crew, count: _Count) -> Round:
+def _round(files: CohortFiles, paths: list[Path], plan: TemplatePlan, number: int, crew: Crew, count: _Count) -> Round:
     """Register, find the middle, warp, average."""
     n = len(paths)
     if not files.told(number).exists():
         method, settings = plan.of_round(number)
-        missing = [i for i in range(n) if not files.found(number, i).exists()]
+        missing = [i for i in range(n) if not files.transform(number, i).exists()]
         count.add(number, n - len(missing))
         calls = [
-            (paths[i], files.template(number), files.found(number, i), method, settings, plan.device) for i in missing
+            (paths[i], files.template(number), files.transform(number, i), method, settings, plan.device)
+            for i in missing
         ]
         for _ in crew.each(register_one, calls):
             count.add(number)
@@ -205,7 +206,7 @@ def _round(files: CohortFiles, paths: list[Path], plan: Plan, number: int, crew:
         grid = _grid(files, paths, plan) if number == 0 else read_volume(files.template(number)).geometry
         unwarped = [i for i in range(n) if not files.warped(number, i).exists()]
         calls = [
-            (paths[i], files.found(number, i), files.mean(number), grid, files.warped(number, i)) for i in unwarped
+            (paths[i], files.transform(number, i), files.mean(number), grid, files.warped(number, i)) for i in unwarped
         ]
         for _ in crew.each(warp_one, calls):
             pass
@@ -223,8 +224,8 @@ def _middle(files: CohortFiles, number: int, n: int) -> float:
     """Find and keep the mean of the round's transforms; root mean square of its displacement, mm."""
     template = read_volume(files.template(number))
     grid = _coarse(template.geometry)
-    found = [read_split(files.found(number, i))[0] for i in range(n)]
-    mean = Split(mean_matrix([f.matrix for f in found]), mean_bend([f.bend for f in found], grid))
+    splits = [read_split(files.transform(number, i))[0] for i in range(n)]
+    mean = Split(mean_matrix([f.matrix for f in splits]), mean_bend([f.bend for f in splits], grid))
     write_split(files.mean(number), mean)
     coarse = isotropic(template, _COARSE_MM)
     moved = mean.transform.displacement(coarse.geometry)[:, foreground(coarse.values)[0]]
@@ -239,8 +240,8 @@ def _coarse(template: Geometry) -> Geometry:
 
 def _centred(files: CohortFiles, number: int, subject: int) -> Transform:
     """From the middle back to the round's template, and on to the subject."""
-    found, mean = read_split(files.found(number, subject))[0], read_split(files.mean(number))[0]
-    return found.transform @ mean.transform.inverse()
+    onto_subject, mean = read_split(files.transform(number, subject))[0], read_split(files.mean(number))[0]
+    return onto_subject.transform @ mean.transform.inverse()
 
 
 def _first(files: CohortFiles, paths: list[Path]) -> None:
@@ -253,7 +254,7 @@ def _first(files: CohortFiles, paths: list[Path]) -> None:
     keep_volume(files.template(0), replace(image, extras={}))
 
 
-def _grid(files: CohortFiles, paths: list[Path], plan: Plan) -> Geometry:
+def _grid(files: CohortFiles, paths: list[Path], plan: TemplatePlan) -> Geometry:
     """Along LPS, around every subject's object where the linear round puts it."""
     facts = [read_json(files.about(i)) for i in range(len(paths))]
     spacing = plan.spacing_mm or float(np.median([f["finest_mm"] for f in facts]))
@@ -264,14 +265,14 @@ def _grid(files: CohortFiles, paths: list[Path], plan: Plan) -> Geometry:
     low, high = np.min(corners, axis=(0, 1)), np.max(corners, axis=(0, 1))
     shape = [math.ceil(float(n)) + 1 for n in (high - low) / spacing]
     if not 0 < spacing < float("inf") or max(shape) > _LARGEST_TEMPLATE:
-        found = f"the template would have {shape[2]} x {shape[1]} x {shape[0]} voxels of {spacing:g} mm (z, y, x)"
-        raise DataError(found, do=f"give another --spacing-mm: at most {_LARGEST_TEMPLATE} voxels along each axis")
+        problem = f"the template would have {shape[2]} x {shape[1]} x {shape[0]} voxels of {spacing:g} mm (z, y, x)"
+        raise DataError(problem, do=f"give another --spacing-mm: at most {_LARGEST_TEMPLATE} voxels along each axis")
     affine = np.diag([spacing, spacing, spacing, 1.0])
     affine[:3, 3] = low
     return Geometry((shape[2], shape[1], shape[0]), affine, any(f["oriented"] for f in facts))
 
 
-def _marks(subjects: Sequence[Path | Image], plan: Plan) -> dict[str, Any]:
+def _marks(subjects: Sequence[Path | Image], plan: TemplatePlan) -> dict[str, Any]:
     """What must be the same for finished work to be used."""
     return {
         "version": __version__,
@@ -295,4 +296,4 @@ def _placed(files: CohortFiles, i: int, subject: Path | Image) -> Path:
 
 
 def _warnings(files: CohortFiles, number: int, n: int) -> tuple[tuple[int, str], ...]:
-    return tuple((i, told) for i in range(n) for told in read_split(files.found(number, i))[1])
+    return tuple((i, told) for i in range(n) for told in read_split(files.transform(number, i))[1])

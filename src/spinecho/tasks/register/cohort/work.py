@@ -56,17 +56,17 @@ def register_one(
     where = devices.choose(device)
     onto = read_volume(template)
     try:
-        found = run(onto.to(where), volume_of(path).to(where), method, settings=settings)
+        registration = run(onto.to(where), volume_of(path).to(where), method, settings=settings)
     except DataError as error:
         raise error.within(path) from error
-    transform = found.transform.to("cpu")
-    write_split(target, split(transform, onto.geometry), found.warnings)
+    transform = registration.transform.to("cpu")
+    write_split(target, split(transform, onto.geometry), registration.warnings)
 
 
-def warp_one(path: Path, found: Path, mean: Path, grid: Geometry, target: Path) -> None:
+def warp_one(path: Path, onto_subject: Path, mean: Path, grid: Geometry, target: Path) -> None:
     """A subject, 0 to 1, on the next template's grid; NaN where it was not measured."""
     image = _subject(path)
-    transform = read_split(found)[0].transform @ read_split(mean)[0].transform.inverse()
+    transform = read_split(onto_subject)[0].transform @ read_split(mean)[0].transform.inverse()
     lifted = Image(values=image.values + 1, geometries=image.geometries)  # so that 0 says: outside
     with torch.inference_mode():
         values = transform.warp(lifted, onto=grid).values[0]

@@ -116,8 +116,8 @@ def check(args: Arguments, job: Job) -> None:
     if args.transform is not None:
         check_transform_output(args.transform, linear=True)
         if checked_suffix(args.transform) in FIELD and (args.subject is None or args.is_points):
-            found = "a NIfTI field needs a grid, that of --onto, and its inverse that of the image that is carried"
-            raise DataError(found, do="write .h5, or give that image and -o, too", file=args.transform)
+            problem = "a NIfTI field needs a grid, that of --onto, and its inverse that of the image that is carried"
+            raise DataError(problem, do="write .h5, or give that image and -o, too", file=args.transform)
         outputs.append(inverse_path(args.transform))
     check_outputs(outputs, [*args.files, *([args.onto] if args.onto else [])])
 

@@ -71,25 +71,25 @@ def run(args: Arguments, job: Job) -> None:
         check_image_output(path, baseline.geometry.oriented, WriteOptions())
     generator = torch.Generator().manual_seed(args.seed)
     with job.console.progress(args.method) as bar:
-        found = change(
+        volume_change = change(
             baseline, followup, generator, args.method, settings=job.settings, restarts=args.restarts, tell=bar
         )
-    for warning in found.forward.warnings:
+    for warning in volume_change.forward.warnings:
         job.console.warn(warning)
     header = baseline.header.anew(f"percent of volume gained until {args.followup.name}, by {args.method}")
-    percent = replace(found.percent, header=header)
+    percent = replace(volume_change.percent, header=header)
     for path in args.output:
         write(percent, path, on_grid(WriteOptions(), args.baseline, percent))
         job.console.say(
             f"wrote {path}: percent, {float(percent.values.min()):.1f} to {float(percent.values.max()):.1f}"
         )
-    regions = [] if labels is None else region_changes(found, labels)
+    regions = [] if labels is None else region_changes(volume_change, labels)
     tell(regions, job)
     if args.table is not None:
         write_table(args.table, regions)
         job.console.say(f"wrote {args.table}")
     if args.report is not None:
-        _report(args, found, baseline, followup, regions, job)
+        _report(args, volume_change, baseline, followup, regions, job)
 
 
 def check(args: Arguments, job: Job) -> None:
@@ -144,12 +144,12 @@ def write_table(path: Path, regions: Sequence[RegionChange]) -> None:
 
 
 def _report(
-    args: Arguments, found: Change, baseline: Any, followup: Any, regions: Sequence[RegionChange], job: Job
+    args: Arguments, volume_change: Change, baseline: Any, followup: Any, regions: Sequence[RegionChange], job: Job
 ) -> None:
     from spinecho.tasks.register.change import MEANS
     from spinecho.tasks.register.judge.report import write_report
 
     assert args.report is not None
     rows = [(str(r.label), f"{r.percent:+.2f} %", f"{r.low:+.2f} to {r.high:+.2f}") for r in regions]
-    write_report(args.report, baseline, followup, found.forward, job.command, regions=rows, regions_note=MEANS)
+    write_report(args.report, baseline, followup, volume_change.forward, job.command, regions=rows, regions_note=MEANS)
     job.console.say(f"wrote {args.report}")

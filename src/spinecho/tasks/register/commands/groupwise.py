@@ -17,7 +17,7 @@ from spinecho.io.outputs import check_inputs, check_outputs, check_series, stem_
 
 if TYPE_CHECKING:
     from spinecho.core.image import Image
-    from spinecho.tasks.register.cohort.groupwise import Cohort, Plan, Round
+    from spinecho.tasks.register.cohort.groupwise import Cohort, Round, TemplatePlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,12 +103,12 @@ def names_of(images: Sequence[Path]) -> list[str]:
     return ["_".join(p.parts[shared:]) for p in places]  # head.nii.gz beside head.mgz
 
 
-def plan_of(args: Arguments, job: Job) -> Plan:
+def plan_of(args: Arguments, job: Job) -> TemplatePlan:
     """What the library needs to know."""
-    from spinecho.tasks.register.cohort.groupwise import Plan
+    from spinecho.tasks.register.cohort.groupwise import TemplatePlan
 
     said = {name: getattr(args, name) for name in ("method", "rounds", "average", "device")}
-    return Plan(settings=job.settings, spacing_mm=0.0 if args.spacing_mm is None else args.spacing_mm, **said)
+    return TemplatePlan(settings=job.settings, spacing_mm=0.0 if args.spacing_mm is None else args.spacing_mm, **said)
 
 
 def run(args: Arguments, job: Job) -> None:

@@ -129,8 +129,8 @@ def check(args: Arguments, job: Job) -> None:
         check_suffix(path, "image")
     kind = job.settings.get("kind", job.method)
     if args.uncertainty is not None and kind in ("rigid", "affine"):
-        found = "--uncertainty means nothing to a rigid or affine transform"
-        raise DataError(found, do="leave it out, or register with a deformable method")
+        problem = "--uncertainty means nothing to a rigid or affine transform"
+        raise DataError(problem, do="leave it out, or register with a deformable method")
     if args.report is not None:
         check_name(args.report, "report", ".html", ".htm")
     if args.transform is not None:
@@ -221,10 +221,10 @@ def _write_uncertainty(
     settings = registration.settings if registration.method == "hybrid" else {}
     said = {name: settings[name] for name in ("similarity", "smoothness", "voxels") if name in settings}
     with job.console.progress("uncertainty") as bar:
-        found = spread(fixed, moving, registration.transform, mask=mask, restarts=Restarts(**said), tell=bar)
+        deviation = spread(fixed, moving, registration.transform, mask=mask, restarts=Restarts(**said), tell=bar)
     header = fixed.header.anew("standard deviation of the registration in mm, from restarts")
-    found = replace(found, header=header)
-    job.console.say(written(write(found, path, on_grid(WriteOptions(like=args.like), args.fixed, found))))
+    deviation = replace(deviation, header=header)
+    job.console.say(written(write(deviation, path, on_grid(WriteOptions(like=args.like), args.fixed, deviation))))
 
 
 def _inputs(args: Arguments, job: Job) -> list[Image]:
