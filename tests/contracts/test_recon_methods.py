@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
 from dataclasses import replace
 from functools import cache
 
@@ -13,11 +11,9 @@ import torch
 
 from spinecho import KSpace, recon
 from spinecho.calib.prepare import prepare
-from spinecho.core.errors import DataError
 from spinecho.methods import registry
 from spinecho.methods.pretrained import load_learned
 from spinecho.sim.scan import Scan, simulate_phantom
-from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.run import refusal
 
 FILES = registry.names("recon")
@@ -58,32 +54,6 @@ def taken(method: str) -> list[str]:
 
 def nrmse(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(torch.linalg.vector_norm(a - b) / torch.linalg.vector_norm(b))
-
-
-@pytest.mark.parametrize("method", FILES)
-def test_file_has_its_parts(method):
-    module = registry.load("recon", method)
-    assert issubclass(module.Method, Recon) and module.Method.__mro__[1] is Recon
-    assert dataclasses.is_dataclass(module.Config) and module.Config.__dataclass_params__.frozen
-    assert "Source: " in module.__doc__ and registry.summary("recon", method).endswith(".")
-    text = (registry._FOLDER / "recon" / f"{method}.py").read_text()
-    for field in dataclasses.fields(module.Config):
-        assert re.search(rf'\n    {field.name}: .*\n    """\S', text), f"{field.name} has no docstring"
-    assert module.Method(module.Config()).config == module.Config()
-
-
-@pytest.mark.parametrize("method", FILES)
-def test_learned_methods_keep_their_promises(method):
-    module = registry.load("recon", method)
-    assert module.Method.learned == registry.is_learned("recon", method)
-    assert set(module.Method.tunable) <= {f.name for f in dataclasses.fields(module.Config)}
-    if not module.Method.learned:
-        assert not list(module.Method(module.Config()).parameters()) and not module.Method.tunable
-        return
-    assert list(module.Method(module.Config()).parameters()) and callable(module.Method.loss)
-    if registry.offer("recon", method).weights is None:
-        with pytest.raises(DataError, match=f"{method} is a learned method, .*no trained weights.*spinecho train"):
-            recon(scan("random"), method)
 
 
 @pytest.mark.parametrize("name", registry.weights_names("recon"))
