@@ -64,7 +64,7 @@ def with_method(kind: type, task: str, method: str, weights: str, given: dict[st
     if not registry.has_settings(task, offer.method):
         return kind
     module = registry.load(task, offer.method)
-    file = weights or (offer.weights if offer.learned else None)
+    file = (weights or offer.weights) if offer.learned else None
     if file:
         from spinecho.methods.pretrained import trained_config
 

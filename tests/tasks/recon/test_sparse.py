@@ -174,6 +174,6 @@ def test_more_weight_is_smoother():
 
 def test_every_setting_is_explained():
     for name in METHODS:
-        source = (registry._FOLDER / "recon" / f"{name}.py").read_text()
+        source = (registry.TASKS / "recon" / "methods" / f"{name}.py").read_text()
         for field in METHODS[name].Config.__dataclass_fields__:
             assert f"    {field}: " in source
