@@ -53,7 +53,7 @@ def _fitting(series: list[list[Any]], said: str) -> list[list[Any]]:
     low = said.lower()
     ways = (
         lambda s: str(s[0].get("SeriesInstanceUID", "")) == said,
-        lambda s: _number(s) is not None and _number(s) == said.lstrip("0"),
+        lambda s: _number(s) is not None and _number(s) == _plain(said),
         lambda s: _title(s).lower() == low,
         lambda s: low in _title(s).lower(),
     )
@@ -71,8 +71,12 @@ def _names(series: list[list[Any]]) -> list[str]:
 
 
 def _number(series: list[Any]) -> str | None:
-    text = str(series[0].get("SeriesNumber") or "").strip().lstrip("0")
-    return text if text.isascii() and text.isdigit() else None
+    return _plain(str(series[0].get("SeriesNumber", "")).strip())
+
+
+def _plain(text: str) -> str | None:
+    """A number without zeros in front; None if it is none."""
+    return (text.lstrip("0") or "0") if text.isascii() and text.isdigit() else None
 
 
 def _title(series: list[Any]) -> str:
