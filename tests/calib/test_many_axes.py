@@ -150,6 +150,12 @@ def test_a_point_has_its_centre_in_the_middle():
     assert find_centre(cartesian(fft(point), mask)) == (0, 12, 10)
 
 
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), 0.0])
+def test_samples_that_are_no_numbers_have_some_centre(odd):
+    y = torch.full((1, 24, 20, 1), odd, dtype=torch.complex64).movedim(-1, 1)
+    assert find_centre(cartesian(y)) == (0, 12, 10)
+
+
 @pytest.mark.parametrize("how", [lambda c: espirit(c, GRID), lambda c: walsh(low_resolution(c, GRID), crop=0.1)])
 def test_blocks_with_two_batch_axes_are_calibrated_one_by_one(samples, how):
     calib = samples[:, 0, :, :, :, 10:30, 8:28]
