@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spinecho.core.errors import DataError
+from spinecho.core.names import told_apart
 
 _MOST = 40
 
@@ -85,12 +86,12 @@ def _title(series: list[Any]) -> str:
 
 
 def _listed(series: list[list[Any]], names: list[str]) -> str:
-    lines = []
-    for s, name in zip(series[:_MOST], names, strict=False):
+    lines, files = [], told_apart([Path(s[0].filename) for s in series])
+    for s, name, file in zip(series[:_MOST], names, files, strict=False):
         first, n_frames = s[0], sum(int(ds.get("NumberOfFrames") or 1) for ds in s)
         frames = f", {n_frames} images of" if n_frames != len(s) else ","
         kind = "" if first.get("Modality") == "MR" else f", {first.get('Modality') or 'of unknown kind'}"
         size = f"{first.get('Rows')} x {first.get('Columns')}"
-        lines.append(f"{name} {_title(s)}: {len(s)} files like {Path(first.filename).name}{frames} {size}{kind}")
+        lines.append(f"{name} {_title(s)}: {len(s)} files like {file}{frames} {size}{kind}")
     more = f"; and {len(series) - _MOST} more" if len(series) > _MOST else ""
     return "; ".join(lines) + more
