@@ -106,7 +106,7 @@ def test_settings_stand_beside_the_other_options(capsys):
         (["--method", "tv"], "tv"),
         (["--method=tv", "-o", "x"], "tv"),
         (["--method"], "none"),
-        (["scan", "--method", "tv", "--method", "llr"], "tv"),
+        (["scan", "--method", "tv", "--method", "llr"], "llr"),
         (["--methods", "tv"], "none"),
         (["--method=a=b"], "a=b"),
     ],

@@ -129,7 +129,7 @@ def test_voxels_without_a_size_are_refused(voxel: tuple[float, ...]) -> None:
 
 @pytest.mark.parametrize("option", [f.name for f in fields(ReadOptions) if f.name not in ("slices", "simulate_mask")])
 def test_every_option_that_would_do_nothing_is_named(option: str) -> None:
-    values = {"axes": "k1 k0", "domain": "coil-images", "readout": "y", "key": "a", "oversampling": 2.0}
+    values = {"axes": "k1 k0", "domain": "coil-images", "readout": "y", "key": "a", "oversampling": 2.0, "series": "3"}
     given_value = values.get(option, (1.0, 1.0, 1.0) if option == "voxel_mm" else Path("a"))
     options = ReadOptions(**{option: given_value})
     flag = "--" + option.replace("_", "-")

@@ -276,7 +276,7 @@ def _folders(series: Path) -> list[Path]:
         ({"PixelSpacing": [9, 9]}, r"f1/0\.dcm has pixels of .* mm, f0/0\.dcm of"),
         ({"ImageOrientationPatient": [0, 1, 0, 0, 0, 1]}, r"f0/0\.dcm and f1/0\.dcm are tilted"),
         ({"ImagePositionPatient": None}, r"there 2 times \(f0/0\.dcm, f1/0\.dcm\)"),
-        ({"SeriesInstanceUID": "1.2.3"}, r"files like f0/0\.dcm; .* files like f1/0\.dcm"),
+        ({"SeriesInstanceUID": "1.2.3"}, r"files like f0/0\.dcm, .* files like f1/0\.dcm"),
     ],
 )
 def test_files_of_one_name_are_told_apart(series, values, said):

@@ -29,6 +29,9 @@ _NARROW = 8
 _ENTRIES = 16
 """Batch entries, about, that are looked at for the centre."""
 
+_EQUAL = 0.999
+"""Share of the largest energy from which two samples are peaks alike."""
+
 _NO_LINES = "scan calibration lines, give coil maps from another scan, or use zero_filled"
 
 
@@ -36,9 +39,9 @@ def find_centre(kspace: KSpace) -> tuple[int, int, int]:
     """Index (k2, k1, k0) of k = 0: where the file says, else the Cartesian sample with the most energy.
 
     Real files are off by one or more. Each batch entry has its peak, over the coils, in the inner half of the grid
-    along each axis (no echo is further off; with partial Fourier the full grid counts). The median of the entries is
-    taken, those that stand out of their noise more counting more, so that an empty slice, or one that lost its centre,
-    does not decide for the others.
+    along each axis (no echo is further off; with partial Fourier the full grid counts); of equals, as all samples of a
+    point are, the nearest to the middle. The median of the entries is taken, those that stand out of their noise more
+    counting more, so that an empty slice, or one that lost its centre, does not decide for the others.
     """
     if kspace.encoding.centre is not None:
         return kspace.encoding.centre
@@ -47,13 +50,20 @@ def find_centre(kspace: KSpace) -> tuple[int, int, int]:
     inner = [n // 2 - n // 4 for n in entries.shape[-3:]]
     box = tuple(slice(start, n // 2 + n // 4 + 1) for start, n in zip(inner, entries.shape[-3:], strict=True))
     energy = torch.stack([torch.view_as_real(y[(slice(None), *box)]).square().sum((0, -1)) for y in entries])
-    peak, at = energy.flatten(1).max(1)
-    mean = energy.flatten(1).mean(1)
-    height = torch.where(mean > 0, peak / torch.where(mean > 0, mean, 1), 1).log().cpu().numpy()
+    energy = energy.cpu().numpy()
+    peak, mean = energy.max((1, 2, 3)), energy.mean((1, 2, 3))
+    with np.errstate(invalid="ignore"):  # samples that are no numbers are refused elsewhere
+        height = np.log(np.divide(peak, mean, out=np.ones_like(peak), where=mean > 0))
     weight = np.where(height >= height.max() / 2, height, 0)
-    places = np.stack(np.unravel_index(at.cpu().numpy(), energy.shape[1:]), 1)
+    places = np.stack([_peak(e) for e in energy])
     k2, k1, k0 = (_weighted_median(places[:, axis], weight) + inner[axis] for axis in range(3))
     return k2, k1, k0
+
+
+def _peak(energy: np.ndarray) -> np.ndarray:
+    """Index of the largest; of those that equal it to a thousandth, of the nearest to the middle."""
+    places = np.argwhere(~(energy < _EQUAL * energy.max()))  # also where one is no number
+    return places[np.abs(places - [n // 2 for n in energy.shape]).sum(1).argmin()]
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> int:

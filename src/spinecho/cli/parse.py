@@ -115,10 +115,11 @@ def with_settings(
 
 
 def value_of(option: str, arguments: Sequence[str], default: str) -> str:
-    """What stands behind an option, before the arguments are parsed."""
+    """What stands behind an option, the last time it is given, before the arguments are parsed."""
+    value = default
     for i, argument in enumerate(arguments):
         if argument == option and i + 1 < len(arguments):
-            return arguments[i + 1]
-        if argument.startswith(f"{option}="):
-            return argument.partition("=")[2]
-    return default
+            value = arguments[i + 1]
+        elif argument.startswith(f"{option}="):
+            value = argument.partition("=")[2]
+    return value

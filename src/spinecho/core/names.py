@@ -24,5 +24,5 @@ def listed(paths: Sequence[Path], most: int = 6) -> str:
 def _name(path: Path, alike: set[Path]) -> str:
     for n in range(1, len(path.parts) + 1):
         if len({p.parts[-n:] for p in alike}) == len(alike):
-            return "/".join(path.parts[-n:])
+            return Path(*path.parts[-n:]).as_posix()
     return path.as_posix()

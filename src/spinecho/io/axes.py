@@ -23,7 +23,7 @@ import numpy as np
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
-from spinecho.io.guess import completed
+from spinecho.io.guess import TOO_MANY, completed
 
 BATCH = ("slice", "time", "contrast", "average", "repetition")
 KSPACE = ("k2", "k1", "k0")
@@ -51,7 +51,8 @@ def parse_axes(text: str, shape: Sequence[int]) -> tuple[str, ...]:
         raise DataError(f"--axes {text!r} names neither a k-space nor an image axis", do=known)
     if len(names) != len(shape):
         problem = f"--axes {text!r} names {len(names)} axes, the array has {len(shape)}: {tuple(shape)}"
-        do = f'name them in the array\'s order; a guess: --axes "{completed(names, shape)}"'
+        guess = completed(names, shape)
+        do = f'name them in the array\'s order; a guess: --axes "{guess}"' if guess else TOO_MANY
         raise DataError(problem, do=do)
     return names
 

@@ -44,6 +44,10 @@ _PICTURES = (
 )
 
 
+TOO_MANY = "leave out those of length 1: numpy.squeeze, or squeeze in MATLAB"
+"""What to do about more axes than there are names."""
+
+
 @dataclass(frozen=True)
 class Guess:
     """Names of axes, and what speaks for them."""
@@ -61,7 +65,7 @@ def guesses(
     named: str = "",
     plain_hdf5: bool = False,
 ) -> list[Guess]:
-    """One to three readings of a shape, the likeliest first.
+    """One to three readings of a shape, the likeliest first; none where there are more axes than names.
 
     Parameters
     ----------
@@ -80,7 +84,7 @@ def guesses(
         return [Guess(" ".join(plane[2 - n :]), "the only reading")]
     scored: list[tuple[float, Guess]] = []
     like_fastmri = plain_hdf5 and named.strip("/") == "kspace" and n in (3, 4) and not (image or coil_images)
-    for layout, why, weight, rows_first in _layouts(n, image):
+    for layout, why, weight, rows_first in _layouts(n, image, coil_images):
         names = layout.split()
         total = weight + _likelihood(names, shape) + 1.5 * (rows_first != column_major)
         plane = "y x" if image or coil_images else "k1 k0" if rows_first else "k0 k1"
@@ -91,21 +95,21 @@ def guesses(
             continue
         scored.append((total, Guess(layout.replace("P", p).replace("Q", q), why)))
     scored.sort(key=lambda pair: -pair[0])
-    best = scored[0][0]
+    best = max((total for total, _ in scored), default=0.0)
     return [guess for total, guess in scored if total > best - _FAR][:_MOST]
 
 
 def completed(given: Sequence[str], shape: Sequence[int]) -> str:
-    """The likeliest names for a shape that keep those given, in their order, where that can be."""
+    """The likeliest names for a shape that keep those given, in their order, where that can be; "": there are none."""
     of_image = not set(given) & {"k0", "k1", "k2"}
     readings = guesses(shape, coil_images=of_image)
     if of_image and "coil" not in given:
         readings += guesses(shape, image=True)
     ways = [axes for g in readings for axes in (g.axes, swapped(g.axes))]
-    return next((w for w in ways if [n for n in w.split() if n in given] == list(given)), ways[0])
+    return next((w for w in ways if [n for n in w.split() if n in given] == list(given)), "".join(ways[:1]))
 
 
-def _layouts(n: int, image: bool) -> list[tuple[str, str, float, bool]]:
+def _layouts(n: int, image: bool, coil_images: bool) -> list[tuple[str, str, float, bool]]:
     if image:
         known = [(*entry, entry[0].endswith("P Q")) for entry in _PICTURES]
     else:
@@ -114,7 +118,9 @@ def _layouts(n: int, image: bool) -> list[tuple[str, str, float, bool]]:
     if fitting:
         return fitting
     coil = [] if image else ["coil"]
-    extra = [*_EXTRA[: n - 2 - len(coil)], *(["k2"] if n - 2 - len(coil) > len(_EXTRA) else [])]
+    extra = [*_EXTRA, "z" if image or coil_images else "k2"][: n - 2 - len(coil)]
+    if len(extra) < n - 2 - len(coil):
+        return []
     why = "one of many readings of so many axes"
     return [
         (" ".join([*extra[::-1], *coil, "P", "Q"]), why, 0.0, True),

@@ -50,10 +50,10 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
     for path in outputs:
         if any(path.exists() and other.exists() and path.samefile(other) for other in inputs):
             raise DataError("it is an input", do="choose another name for the output", file=path)
-        if path.absolute() in seen:
+        target = check_place(path)
+        if target in seen:
             raise DataError("two outputs have this name", do="give each a name of its own", file=path)
-        seen.add(path.absolute())
-        check_place(path)
+        seen.add(target)
 
 
 def check_name(path: Path, what: str, *suffixes: str) -> None:

@@ -72,9 +72,12 @@ def read_state(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        state = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        raise DataError(f"{STATE} in it is damaged", do=f"start anew: rm -r '{folder}'", file=folder) from None
+        state = None
+    if not isinstance(state, dict) or not isinstance(state.get("marks", {}), dict):
+        raise DataError(f"{STATE} in it is damaged", do=f"start anew: rm -r '{folder}'", file=folder)
+    return state
 
 
 def write_state(folder: Path, state: Mapping[str, Any]) -> None:

@@ -51,7 +51,7 @@ class HybridSamples(nn.Module):
         alike = all(n == 1 for n in each.shape[:-1])
         self.register_buffer("index", index, persistent=False)
         self.register_buffer("phase", phase[index], persistent=False)
-        self.register_buffer("measured", None if alike else each[..., None, index], persistent=False)
+        self.register_buffer("measured", None if alike else each[..., index], persistent=False)
 
     def rows(self, y: Tensor) -> Tensor:
         """Measured samples, transformed along the fully sampled axes and with the phases that `plain_ifft` needs."""
@@ -77,4 +77,4 @@ class HybridSamples(nn.Module):
         """Zeros where an entry of the batch did not measure what another one did."""
         if self.measured is None:
             return rows
-        return rows * self.measured.reshape(*self.measured.shape[:-1], *[1] * (self._n_full - 1), -1)
+        return rows * self.measured.reshape(*self.measured.shape[:-1], *[1] * self._n_full, -1)

@@ -11,7 +11,7 @@ from pathlib import Path
 from spinecho.core.errors import DataError
 from spinecho.io.array.traj import laid_out
 from spinecho.io.array.variable import Variable
-from spinecho.io.guess import Guess, guesses, phase_encode, run_outwards, swapped
+from spinecho.io.guess import TOO_MANY, Guess, guesses, phase_encode, run_outwards, swapped
 from spinecho.io.hdf5 import is_hdf5
 from spinecho.io.options import ReadOptions
 
@@ -44,6 +44,8 @@ def question(
         named=variable.name,
         plain_hdf5=plain_hdf5,
     )
+    if not found:
+        return DataError(f"an array of {len(shape)} axes, {variable.shape}: more than have names", do=TOO_MANY)
     is_small = math.prod(variable.shape) * 8 <= _LOOKED_AT
     if traj is not None and math.prod(traj.shape) * 8 <= _LOOKED_AT:
         readings = _by_trajectory(readings, traj, shape)

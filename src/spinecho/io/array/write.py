@@ -73,12 +73,13 @@ def named_array(item: KSpace | Image, input_axes: str | None = None) -> tuple[np
         length 1 are left out (2-D for one slice) and an image's slices are ordered by position.
     """
     if isinstance(item, KSpace):
-        return _ordered(item.samples, (*item.axes, "coil", *KSPACE), (input_axes or "").replace(",", " ").split())
+        wanted = (input_axes or "").replace(",", " ").split()
+        return _ordered(item.samples, (*item.axes, "coil", *KSPACE), wanted, wanted)
     order = _picture_order((input_axes or "").replace(",", " ").split())
     image = item.as_stored()
     if not order and "slice" in image.axes and len(image.geometries) > 1:
         image = replace(image, extras={}).volume()
-    array, names = _ordered(image.values, (*image.axes, "coil", *IMAGE), order)
+    array, names = _ordered(image.values, (*image.axes, "coil", *IMAGE), order, [n for n in order if n != "coil"])
     was = restored(array, item.header.kept)
     return (array if was is None or was[1:] != (1, 0) else was[0]), names
 
@@ -92,10 +93,12 @@ def _picture_order(names: Sequence[str]) -> list[str]:
     return [turned.get(n, n) for n in names]
 
 
-def _ordered(values: Tensor, names: tuple[str, ...], wanted: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Axes in the wanted order; others stand before them in the house's order, or go if their length is 1."""
+def _ordered(
+    values: Tensor, names: tuple[str, ...], wanted: Sequence[str], stay: Sequence[str]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Axes in the wanted order, others before them in the house's; those of length 1 go, but for those that stay."""
     array = values.detach().cpu().resolve_conj().numpy()
-    kept = [n for n, size in zip(names, array.shape, strict=True) if size > 1 or (n in wanted and n != "coil")]
+    kept = [n for n, size in zip(names, array.shape, strict=True) if size > 1 or n in stay]
     others = sorted((n for n in kept if n not in wanted), key=NAMES.index)
     order = [*others, *(n for n in wanted if n in kept)]
     gone = tuple(i for i, n in enumerate(names) if n not in kept)

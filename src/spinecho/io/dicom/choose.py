@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spinecho.core.errors import DataError
+from spinecho.core.names import told_apart
 
 _MOST = 40
 
@@ -53,7 +54,7 @@ def _fitting(series: list[list[Any]], said: str) -> list[list[Any]]:
     low = said.lower()
     ways = (
         lambda s: str(s[0].get("SeriesInstanceUID", "")) == said,
-        lambda s: _number(s) is not None and _number(s) == said.lstrip("0"),
+        lambda s: _number(s) is not None and _number(s) == _plain(said),
         lambda s: _title(s).lower() == low,
         lambda s: low in _title(s).lower(),
     )
@@ -71,8 +72,12 @@ def _names(series: list[list[Any]]) -> list[str]:
 
 
 def _number(series: list[Any]) -> str | None:
-    text = str(series[0].get("SeriesNumber") or "").strip().lstrip("0")
-    return text if text.isascii() and text.isdigit() else None
+    return _plain(str(series[0].get("SeriesNumber", "")).strip())
+
+
+def _plain(text: str) -> str | None:
+    """A number without zeros in front; None if it is none."""
+    return (text.lstrip("0") or "0") if text.isascii() and text.isdigit() else None
 
 
 def _title(series: list[Any]) -> str:
@@ -81,12 +86,12 @@ def _title(series: list[Any]) -> str:
 
 
 def _listed(series: list[list[Any]], names: list[str]) -> str:
-    lines = []
-    for s, name in zip(series[:_MOST], names, strict=False):
+    lines, files = [], told_apart([Path(s[0].filename) for s in series])
+    for s, name, file in zip(series[:_MOST], names, files, strict=False):
         first, n_frames = s[0], sum(int(ds.get("NumberOfFrames") or 1) for ds in s)
         frames = f", {n_frames} images of" if n_frames != len(s) else ","
         kind = "" if first.get("Modality") == "MR" else f", {first.get('Modality') or 'of unknown kind'}"
         size = f"{first.get('Rows')} x {first.get('Columns')}"
-        lines.append(f"{name} {_title(s)}: {len(s)} files like {Path(first.filename).name}{frames} {size}{kind}")
+        lines.append(f"{name} {_title(s)}: {len(s)} files like {file}{frames} {size}{kind}")
     more = f"; and {len(series) - _MOST} more" if len(series) > _MOST else ""
     return "; ".join(lines) + more

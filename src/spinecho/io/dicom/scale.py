@@ -97,8 +97,11 @@ def _kept(volumes: list[Volume]) -> tuple[float, float, bool] | None:
     kept = [restored(v.values, v.header.kept) for v in volumes]
     if any(f is None or f[0].dtype.kind not in "iu" or f[0].dtype.itemsize > 2 or f[1:] == (1, 0) for f in kept):
         return None
-    numbers, slope, intercept = kept[0] or (np.zeros(1), 1.0, 0.0)
-    return float(decimal(slope)), float(decimal(intercept)), numbers.dtype.kind == "i"
+    scales = {(slope, intercept, numbers.dtype.kind) for numbers, slope, intercept in filter(None, kept)}
+    if len(scales) > 1:
+        return None
+    slope, intercept, kind = scales.pop()
+    return float(decimal(slope)), float(decimal(intercept)), kind == "i"
 
 
 def _spread(low: float, high: float) -> tuple[float, float, bool]:

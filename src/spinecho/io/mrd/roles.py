@@ -38,13 +38,13 @@ class Roles:
 
 def roles(lines: Lines, header: ScanHeader) -> Roles:
     """Sort lines by their flags, and by the header's calibrationMode."""
-    skipped, notes = np.zeros(len(lines), bool), []
+    skipped, notes, noise = np.zeros(len(lines), bool), [], lines.flagged("noise")
     for name in SKIPPED:
-        mask = lines.flagged(name) & ~skipped
+        mask = lines.flagged(name) & ~skipped & ~noise
         if mask.any():
             notes.append(f"{int(mask.sum())} {name} lines skipped")
         skipped |= mask
-    noise, empty = lines.flagged("noise"), lines.heads["number_of_samples"] == 0
+    empty = lines.heads["number_of_samples"] == 0
     measured = ~(skipped | noise | empty)
     alone = measured & lines.flagged("calibration") & ~lines.flagged("calibration and imaging")
     image = measured & ~alone

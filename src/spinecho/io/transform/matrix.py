@@ -56,6 +56,8 @@ def linear_part(kind: str, p: Numbers, fixed: Numbers) -> tuple[Numbers, Numbers
     if kind == "Euler3DTransform":
         return _euler(p[0], p[1], p[2], zyx=len(fixed) > 3 and bool(fixed[3])), shift
     if kind == "QuaternionRigidTransform":
+        if not p[:4].any():
+            raise DataError("its quaternion is zero", do="the file is damaged: write it again")
         return _turn(p[:4] / np.linalg.norm(p[:4])), shift
     turn = _versor(p[:3])
     if kind == "Similarity3DTransform":
