@@ -213,7 +213,7 @@ def test_kill_minus_nine_then_the_same_command(tmp_path, capsys):
     assert not (tmp_path / "killed.npy").exists()
     n_finished = len(list(folder.glob("[0-9]*.values.npy")))
     assert 3 <= n_finished < 40
-    assert json.loads((folder / "state.json").read_text())["n_slices"] == 40
+    assert json.loads((folder / "state.json").read_text())["marks"]["number of slices"] == 40
     capsys.readouterr()
     assert main(killed) == 0
     assert f"continued: {n_finished} of 40 slices were finished before" in capsys.readouterr().out
