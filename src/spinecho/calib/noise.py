@@ -76,7 +76,8 @@ def with_noise_power(x: Tensor, level: float | Tensor) -> Tensor:
     shown = (magnitude.square() + level**2).sqrt()
     if not x.is_complex():
         return shown
-    return torch.where(magnitude > 0, x * (shown / magnitude.clamp_min(torch.finfo(magnitude.dtype).tiny)), shown)
+    tiny = torch.finfo(magnitude.dtype).tiny  # below it there is no phase
+    return torch.where(magnitude >= tiny, x / magnitude.clamp_min(tiny), 1) * shown
 
 
 def largest(samples: Tensor) -> float:

@@ -38,6 +38,11 @@ class ReadOptions:
     """read only the slices start:stop"""
 
 
+def named_files(read: ReadOptions, write: WriteOptions) -> list[Path]:
+    """The files that the options name, none of which may be written over."""
+    return [path for path in (read.mask, read.traj, write.affine) if path is not None]
+
+
 def refuse_idle(options: ReadOptions, what: str, *taken: str) -> None:
     """Refuse options that a reader would leave unused: a wish that nothing happens to must not pass in silence.
 

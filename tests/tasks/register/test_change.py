@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 
 import nibabel
@@ -155,11 +154,11 @@ def test_wishes_that_cannot_be_met_are_told(tmp_path: Path, capsys: pytest.Captu
         (["-o", str(tmp_path / "c.nii.gz"), "--restarts", "-1"], "restarts"),
         (["-o", str(tmp_path / "c.nii.gz"), "--method", "rigid"], "changes no volume"),
         (["-o", str(tmp_path / "c.nii.gz"), "--method", "ants", "--kind", "rigid"], "changes no volume"),
-        (["--report", str(tmp_path / "r.pdf")], r"give a name that ends in \.html"),
+        (["--report", str(tmp_path / "r.pdf")], "give a name that ends in .html"),
         (["--report", str(tmp_path)], "it is a folder"),
     ):
         assert main(["change", *both, *words]) == 2
-        assert re.search(why, capsys.readouterr().err)
+        assert why in capsys.readouterr().err
     assert main(["change", both[0], both[0], "-o", str(tmp_path / "c.nii.gz")]) == 2
     assert "both visits are the same file" in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nii.gz", "b.nii.gz"]

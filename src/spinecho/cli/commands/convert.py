@@ -12,7 +12,8 @@ from spinecho.cli.parse import parse
 from spinecho.core.errors import DataError
 from spinecho.core.option import INLINE, POSITIONAL
 from spinecho.io.atomic import check_place
-from spinecho.io.options import ReadOptions, WriteOptions
+from spinecho.io.options import ReadOptions, WriteOptions, named_files
+from spinecho.io.outputs import check_outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ def run(arguments: Sequence[str]) -> int:
     source, target = full_name(args.source), full_name(args.target)
     if target.exists() and source.exists() and target.samefile(source):
         raise DataError("it is the input itself", do="choose another name for the output", file=args.target)
-    check_place(args.target)
+    check_outputs([args.target], named_files(args.read, args.write))
     from spinecho.core.image import Image
     from spinecho.core.kspace import KSpace
     from spinecho.io.catalogue import check_suffix, labelled

@@ -44,7 +44,7 @@ def question(
         named=variable.name,
         plain_hdf5=plain_hdf5,
     )
-    if not found:
+    if not readings:
         return DataError(f"an array of {len(shape)} axes, {variable.shape}: more than have names", do=TOO_MANY)
     is_small = math.prod(variable.shape) * 8 <= _LOOKED_AT
     if traj is not None and math.prod(traj.shape) * 8 <= _LOOKED_AT:

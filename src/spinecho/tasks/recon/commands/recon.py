@@ -12,11 +12,11 @@ from spinecho.core.door import check_present
 from spinecho.core.errors import DataError, DoubtfulResult
 from spinecho.core.job import Job
 from spinecho.core.option import INLINE, OUTPUTS, POSITIONAL
-from spinecho.io.atomic import check_place
 from spinecho.io.catalogue import check_suffix
 from spinecho.io.guard import WORKER
 from spinecho.io.limits import human, peak_memory
-from spinecho.io.options import ReadOptions, WriteOptions
+from spinecho.io.options import ReadOptions, WriteOptions, named_files
+from spinecho.io.outputs import check_outputs
 
 if TYPE_CHECKING:
     from spinecho.core.image import Image
@@ -99,10 +99,11 @@ def check(args: Arguments, job: Job) -> None:
     check_present(scan)
     for path in args.output:
         check_suffix(path, "image")
-    for path in (*args.output, *([args.report] if args.report else [])):
+    outputs = [*args.output, *([args.report] if args.report else [])]
+    for path in outputs:
         if path.exists() and full_name(path).samefile(scan):
             raise DataError("it is the input itself", do="choose another name for the output", file=path)
-        check_place(path)
+    check_outputs(outputs, named_files(args.read, args.write))
     WORKER.start()  # it starts while torch is imported
 
 

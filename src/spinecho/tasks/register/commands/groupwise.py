@@ -89,18 +89,21 @@ def _check_folder(path: Path, series: str | None) -> None:
 
 
 def names_of(images: Sequence[Path]) -> list[str]:
-    """A name for each subject: its file's, with the folders' in front where that would not tell them apart."""
-    stems = [stem_of(path) for path in images]
-    if len(set(stems)) == len(stems):
-        return stems
-    places = [path.resolve() for path in images]
+    """A name for each subject: its file's, with the folders' in front where that would not tell its transforms apart,
+    and else with its number."""
+    places, stems = [path.resolve() for path in images], [stem_of(path) for path in images]
     shared = min(len(p.parts) for p in places) - 1
     while any(p.parts[:shared] != places[0].parts[:shared] for p in places):
         shared -= 1
-    names = ["_".join((*p.parts[shared:-1], stem)) for p, stem in zip(places, stems, strict=True)]
-    if len(set(names)) == len(names):
-        return names
-    return ["_".join(p.parts[shared:]) for p in places]  # head.nii.gz beside head.mgz
+    with_folders = ["_".join((*p.parts[shared:-1], stem)) for p, stem in zip(places, stems, strict=True)]
+    whole = ["_".join(p.parts[shared:]) for p in places]  # head.nii.gz beside head.mgz
+    numbered = [f"{i}_{stem}" for i, stem in enumerate(stems, 1)]  # a_b/c.mgz beside a/b_c.mgz
+    return next((names for names in (stems, with_folders, whole) if _files_differ(names)), numbered)
+
+
+def _files_differ(names: Sequence[str]) -> bool:
+    """Whether NAME.h5 and NAME_inverse.h5 are different files for all."""
+    return len({f"{name}{end}" for name in names for end in ("", "_inverse")}) == 2 * len(names)
 
 
 def plan_of(args: Arguments, job: Job) -> TemplatePlan:
