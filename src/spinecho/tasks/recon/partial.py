@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from spinecho.methods.pretrained import identity, weights_used
 from spinecho.methods.unfinished import file_marks
 
 
-def fingerprint(path: Path, options: ReadOptions, method: str, settings: dict[str, Any], device: str) -> dict[str, Any]:
+def fingerprint(
+    path: Path, options: ReadOptions, method: str, settings: Mapping[str, Any], device: str
+) -> dict[str, Any]:
     """What must be the same for finished slices to be used: files, options, method, weights, version."""
     files = [path, *(p for p in (options.mask, options.traj) if p is not None)]
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def stream(
     path: Path,
     options: ReadOptions,
     method: str,
-    settings: dict[str, Any],
+    settings: Mapping[str, Any],
     folder: Path,
     how: SlicePlan,
     device: torch.device,
@@ -172,7 +172,7 @@ def stream(
         yield Progress(done, how.n_slices, resumed)
 
 
-def _reconstructed(scan: KSpace, method: str, settings: dict[str, Any]) -> tuple[Image, Tensor | None]:
+def _reconstructed(scan: KSpace, method: str, settings: Mapping[str, Any]) -> tuple[Image, Tensor | None]:
     image = recon(scan, method, **settings).to("cpu")
     return image, None if scan.target is None else scan.target.cpu()
 
