@@ -19,7 +19,7 @@ from spinecho.evaluate.methods import contenders
 from spinecho.evaluate.page import write_page
 from spinecho.evaluate.pictures import Column, grey
 from spinecho.evaluate.rows import Kept, write_csv
-from spinecho.evaluate.run import Plan, evaluate
+from spinecho.evaluate.run import Evaluation, evaluate
 from spinecho.evaluate.tables import breakdowns, tables
 
 NUMBERS = (1, 2, 13, 7, 10, -3)
@@ -30,14 +30,14 @@ def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     return add_task(monkeypatch, tmp_path / "tasks")
 
 
-def plan(judge: Judge, *words: str) -> Plan:
+def evaluation(judge: Judge, *words: str) -> Evaluation:
     cases = judge.cases(Options(numbers=NUMBERS), torch.device("cpu"))
-    return Plan(judge=judge, cases=cases, contenders=contenders(judge, words))
+    return Evaluation(judge=judge, cases=cases, contenders=contenders(judge, words))
 
 
 def test_two_methods_through_the_engine(loaded: list[int], tmp_path: Path) -> None:
     judge = judge_of("toy")
-    states = list(evaluate(plan(judge, "near", "far"), Kept(tmp_path / "r.csv")))
+    states = list(evaluate(evaluation(judge, "near", "far"), Kept(tmp_path / "r.csv")))
     rows = [s.row for s in states if s.row]
     assert [s.left_out.why for s in states if s.left_out] == ["13: bad luck"]
     assert (states[-1].done, states[-1].total) == (10, 10), "what is left out is not to be done"
@@ -62,31 +62,31 @@ def test_two_methods_through_the_engine(loaded: list[int], tmp_path: Path) -> No
 
 def test_rows_of_an_earlier_run_are_taken_and_nothing_is_loaded(loaded: list[int], tmp_path: Path) -> None:
     judge, kept = judge_of("toy"), tmp_path / "r.csv"
-    first = [s.row for s in evaluate(plan(judge, "near"), Kept(kept)) if s.row]
+    first = [s.row for s in evaluate(evaluation(judge, "near"), Kept(kept)) if s.row]
     loaded.clear()
-    again = [s for s in evaluate(plan(judge, "near"), Kept(kept)) if s.row]
+    again = [s for s in evaluate(evaluation(judge, "near"), Kept(kept)) if s.row]
     assert not loaded and all(s.resumed for s in again)
     assert [s.row.figures for s in again if s.row] == [r.figures for r in first]
-    more = [s.resumed for s in evaluate(plan(judge, "near", "far"), Kept(kept)) if s.row]
+    more = [s.resumed for s in evaluate(evaluation(judge, "near", "far"), Kept(kept)) if s.row]
     assert more == [True, False] * 5
 
 
 def test_cases_of_one_name_stay_apart(loaded: list[int], tmp_path: Path) -> None:
     judge = judge_of("toy")
     cases = judge.cases(Options(numbers=(1, 1)), torch.device("cpu"))
-    twice = Plan(judge=judge, cases=cases, contenders=contenders(judge, ["near"]))
+    twice = Evaluation(judge=judge, cases=cases, contenders=contenders(judge, ["near"]))
     assert [s.row.case for s in evaluate(twice, Kept(tmp_path / "r.csv")) if s.row] == ["n1", "n1 (2)"]
 
 
 def test_the_cost_that_somebody_else_measured(loaded: list[int], tmp_path: Path) -> None:
     judge = judge_of("toy")
-    row = next(s.row for s in evaluate(plan(judge, "knows"), Kept(tmp_path / "r.csv")) if s.row)
+    row = next(s.row for s in evaluate(evaluation(judge, "knows"), Kept(tmp_path / "r.csv")) if s.row)
     assert (row.wall_s, row.cpu_s, row.peak_gb, row.calls) == (2.5, 2.0, 0.1, "oracle --please")
 
 
 def test_facts_and_figures_are_columns_of_the_csv(loaded: list[int], tmp_path: Path) -> None:
     judge = judge_of("toy")
-    rows = [s.row for s in evaluate(plan(judge, "near"), Kept(tmp_path / "r.csv")) if s.row]
+    rows = [s.row for s in evaluate(evaluation(judge, "near"), Kept(tmp_path / "r.csv")) if s.row]
     write_csv(tmp_path / "r.csv", rows)
     with (tmp_path / "r.csv").open() as f:
         table = list(csv.DictReader(f))
@@ -104,7 +104,7 @@ def test_the_page_shows_the_worst_cases_but_no_oracle(loaded: list[int], tmp_pat
         return [Column(name=n, image=grey(torch.eye(4), 1.0, "a guess")) for n in outcomes]
 
     judge.picture = picture  # type: ignore[method-assign]
-    ours = plan(judge, "near", "far", "knows")
+    ours = evaluation(judge, "near", "far", "knows")
     states = list(evaluate(ours, Kept(tmp_path / "r.html")))
     rows, cases = [s.row for s in states if s.row], {s.case.name: s.case for s in states if s.case}
     write_page(tmp_path / "r.html", rows, judge, cases, ours.contenders, "far", "spinecho evaluate toy")
@@ -117,7 +117,7 @@ def test_the_page_shows_the_worst_cases_but_no_oracle(loaded: list[int], tmp_pat
 
 def test_a_case_that_is_gone_by_now_has_no_picture_but_the_page_is_written(loaded, tmp_path) -> None:
     judge = judge_of("toy")
-    ours = plan(judge, "near")
+    ours = evaluation(judge, "near")
     states = list(evaluate(ours, Kept(tmp_path / "r.html")))
 
     def absent() -> int:
@@ -166,13 +166,13 @@ def test_memory_that_was_short_leaves_no_row(loaded, tmp_path, monkeypatch) -> N
     monkeypatch.setattr("guessing.Guess.run", run)
     kept = Kept(tmp_path / "r.csv")
     with pytest.raises(DataError, match="not enough memory"):
-        list(evaluate(plan(judge, "near"), kept))
+        list(evaluate(evaluation(judge, "near"), kept))
     assert not kept.path.exists()
 
 
 def test_what_cannot_be_loaded_is_refused_and_tried_again(loaded, tmp_path) -> None:
     judge = judge_of("toy")
-    ours = plan(judge, "near")
+    ours = evaluation(judge, "near")
     (first, *_) = ours.cases.each
 
     def absent() -> int:

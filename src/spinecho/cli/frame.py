@@ -34,9 +34,9 @@ def run(module: ModuleType, task: str, name: str, words: Sequence[str]) -> int:
     kind: Any = module.Arguments
     method = ""
     if "method" in (own := {f.name for f in fields(kind)}):
-        default = next(f.default for f in fields(kind) if f.name == "method")
         named = method_named(task, words)
-        method, given = module.chosen(words, named) if hasattr(module, "chosen") else (named or default, {})
+        usual = (named or getattr(kind, "method", ""), {})
+        method, given = module.chosen(words, named) if hasattr(module, "chosen") else usual
         kind = with_method(kind, task, method, value_of("--weights", words, "") if "weights" in own else "", given)
     args = parse(kind, name, module.__doc__ or "", words)
     command = shlex.join(["spinecho", name, *words])

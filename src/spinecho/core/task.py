@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 if TYPE_CHECKING:
     from spinecho.core.method import Method
@@ -31,9 +31,12 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def _is_list(value: Any) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, (list, tuple))
+
+
 def _is_range(value: Any) -> bool:
-    pair = isinstance(value, (list, tuple)) and len(value) == 2 and all(map(is_number, value))
-    return pair and value[0] <= value[1]
+    return _is_list(value) and len(value) == 2 and all(map(is_number, value)) and value[0] <= value[1]
 
 
 RANGE = Limit("[smallest, largest]", _is_range)
@@ -50,7 +53,7 @@ def some_of(*known: str) -> Limit:
     """A list of known words."""
     return Limit(
         f"a list of some of: {', '.join(known)}",
-        lambda value: isinstance(value, (list, tuple)) and all(v in known for v in value),
+        lambda value: _is_list(value) and all(v in known for v in value),
     )
 
 

@@ -18,7 +18,7 @@ from spinecho.io.limits import out_of_memory
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class Evaluation:
     """What an evaluation goes through: cases x contenders."""
 
     judge: Judge
@@ -27,7 +27,7 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class Progress:
     """How far it is: rows done of all, and what has just happened.
 
     Parameters
@@ -48,41 +48,41 @@ class State:
     left_out: LeftOut | None = None
 
 
-def evaluate(plan: Plan, kept: Kept) -> Iterator[State]:
+def evaluate(evaluation: Evaluation, kept: Kept) -> Iterator[Progress]:
     """Run and judge; all contenders do the first case, then all the second, so that their times are comparable.
 
     Yields
     ------
-    A state for each case reached, for each row (which is kept by then), and for what is left out.
+    Progress for each case reached, for each row (which is kept by then), and for what is left out.
 
     Raises
     ------
     DataError
         Where memory does not suffice: that is of this machine, now, and no row is kept of it.
     """
-    n = len(plan.contenders)
-    total, done = plan.cases.total * n, 0
+    n = len(evaluation.contenders)
+    total, done = evaluation.cases.total * n, 0
     seen: Counter[str] = Counter()
-    for case in plan.cases.each:
+    for case in evaluation.cases.each:
         if isinstance(case, LeftOut):
             total -= case.n * n
-            yield State(done=done, total=total, left_out=case)
+            yield Progress(done=done, total=total, left_out=case)
             continue
         seen[case.name] += 1
         name = f"{case.name} ({seen[case.name]})" if seen[case.name] > 1 else case.name
-        yield State(done=done, total=total, case=replace(case, name=name))
-        for row, resumed in _rows(case, name, plan, kept):
+        yield Progress(done=done, total=total, case=replace(case, name=name))
+        for row, resumed in _rows(case, name, evaluation, kept):
             done += 1
-            yield State(done=done, total=total, row=row, resumed=resumed)
+            yield Progress(done=done, total=total, row=row, resumed=resumed)
 
 
-def _rows(case: Case, name: str, plan: Plan, kept: Kept) -> Iterator[tuple[Row, bool]]:
+def _rows(case: Case, name: str, evaluation: Evaluation, kept: Kept) -> Iterator[tuple[Row, bool]]:
     """The rows of a case under a name that no other has, and whether each was there already."""
     load = cache(case.load)
-    for one in plan.contenders:
+    for one in evaluation.contenders:
         named: dict[str, Any] = {
-            "key": f"{plan.judge.TASK}:{case.digest}:{one.version(case)}",
-            "task": plan.judge.TASK,
+            "key": f"{evaluation.judge.TASK}:{case.digest}:{one.version(case)}",
+            "task": evaluation.judge.TASK,
             "case": name,
             "scan": case.scan,
             "group": case.group,
@@ -98,7 +98,7 @@ def _rows(case: Case, name: str, plan: Plan, kept: Kept) -> Iterator[tuple[Row, 
         except DataError as error:
             yield Row(**named, refused=error.found), False
             continue
-        row = Row(**named, **measured(plan.judge, one, inputs))
+        row = Row(**named, **measured(evaluation.judge, one, inputs))
         kept.add(row)
         yield row, False
 

@@ -30,8 +30,8 @@ def chosen(images: Sequence[Image], files: Sequence[Path], number: int | None) -
         raise DataError(f"--volume {number}", do="count from 0, the first volume")
     if number and all(n_volumes(image) == 1 for image in images):
         names = " and ".join(file.name for file in files)
-        found = f"--volume {number} is asked for, and there is 1 volume in {names}"
-        raise DataError(found, do="leave --volume out, it is for series")
+        problem = f"--volume {number} is asked for, and there is 1 volume in {names}"
+        raise DataError(problem, do="leave --volume out, it is for series")
     return [_taken(image, file, number) for image, file in zip(images, files, strict=True)]
 
 

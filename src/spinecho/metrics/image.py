@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Real
+from jaxtyping import Float64, Real
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d
 

@@ -15,7 +15,7 @@ from spinecho.train.draw import Example, Examples
 from spinecho.train.gradient import Gradient, wrapped
 from spinecho.train.held_out import HeldOut
 from spinecho.train.prefetch import batches
-from spinecho.train.run import Run, State, begin, journal, save
+from spinecho.train.run import Run, TrainingState, begin, journal, save
 from spinecho.train.schedule import ema_decay, rate
 
 _PATIENCE = 20
@@ -89,7 +89,9 @@ def train(run: Run, draw: Examples, validation: HeldOut | None = None) -> Iterat
             clock = time.perf_counter()
 
 
-def advance(run: Run, state: State, gradient: Gradient, step: int, examples: list[Example]) -> tuple[float, float]:
+def advance(
+    run: Run, state: TrainingState, gradient: Gradient, step: int, examples: list[Example]
+) -> tuple[float, float]:
     """One step of the optimiser and of the average; left out where the gradient is not finite. Loss and its norm."""
     state.optimiser.param_groups[0]["lr"] = rate(step, run.settings)
     state.optimiser.zero_grad()
@@ -101,7 +103,7 @@ def advance(run: Run, state: State, gradient: Gradient, step: int, examples: lis
     return loss, norm
 
 
-def validated(run: Run, state: State, validation: HeldOut, step: int) -> dict[str, float]:
+def validated(run: Run, state: TrainingState, validation: HeldOut, step: int) -> dict[str, float]:
     """Scores of the averaged weights; leaves a picture."""
     with state.average.within(run.method):
         if run.team.leads:

@@ -71,14 +71,14 @@ class Run:
 
 
 @dataclass(frozen=True, eq=False)
-class State:
+class TrainingState:
     """What changes from step to step, beside the method's own parameters."""
 
     average: Average
     optimiser: torch.optim.Optimizer
 
 
-def begin(run: Run) -> tuple[State, int]:
+def begin(run: Run) -> tuple[TrainingState, int]:
     """The state after the last checkpoint in `run.out`, or a new one; and the number of steps done.
 
     Raises
@@ -90,7 +90,7 @@ def begin(run: Run) -> tuple[State, int]:
     if not parameters:
         raise DataError(f"{run.name} has nothing to train", do="take a learned method (spinecho list)")
     optimiser = torch.optim.AdamW(parameters, run.settings.rate, weight_decay=run.settings.weight_decay)
-    state = State(Average(run.method), optimiser)
+    state = TrainingState(Average(run.method), optimiser)
     if run.team.leads:
         run.checkpoints.mkdir(parents=True, exist_ok=True)
         checkpoint.tidy(run.checkpoints)
@@ -103,7 +103,7 @@ def begin(run: Run) -> tuple[State, int]:
     return state, last.step
 
 
-def save(run: Run, state: State, step: int) -> None:
+def save(run: Run, state: TrainingState, step: int) -> None:
     """Write a checkpoint and the weights; only the leading process does.
 
     Raises

@@ -18,7 +18,7 @@ from spinecho.evaluate.markdown import section_text
 from spinecho.evaluate.methods import contenders
 from spinecho.evaluate.page import write_page
 from spinecho.evaluate.rows import Kept, Row
-from spinecho.evaluate.run import Plan, evaluate
+from spinecho.evaluate.run import Evaluation, evaluate
 from spinecho.evaluate.tables import breakdowns, tables
 from spinecho.evaluate.worst import worst
 from spinecho.io.options import ReadOptions
@@ -48,26 +48,26 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def plan_of(data, methods=("zero_filled", "cg_sense"), specs=SPECS, more=()) -> Plan:
+def evaluation_of(data, methods=("zero_filled", "cg_sense"), specs=SPECS, more=()) -> Evaluation:
     sim = SimOptions(matrix=(48, 48), coils=(2,))
     scans = sources([str(d) for d in data], ReadOptions(axes="coil k1 k0"), sim) if data else ()
     cases = cases_of([*scans, *more], specs, torch.device("cpu"))
-    return Plan(judge=JUDGE, cases=cases, contenders=contenders(JUDGE, methods))
+    return Evaluation(judge=JUDGE, cases=cases, contenders=contenders(JUDGE, methods))
 
 
-def rows_of(plan: Plan, report: Path) -> list[Row]:
-    return [s.row for s in evaluate(plan, Kept(report)) if s.row]
+def rows_of(evaluation: Evaluation, report: Path) -> list[Row]:
+    return [s.row for s in evaluate(evaluation, Kept(report)) if s.row]
 
 
 @pytest.fixture(scope="module")
-def mixed(measured, tmp_path_factory) -> tuple[Plan, list[Row], dict]:
-    plan = plan_of([measured, "sim:2"], more=sources([str(SAMPLE)], ReadOptions()))
-    states = list(evaluate(plan, Kept(tmp_path_factory.mktemp("mixed") / "r.html")))
-    return plan, [s.row for s in states if s.row], {s.case.name: s.case for s in states if s.case}
+def mixed(measured, tmp_path_factory) -> tuple[Evaluation, list[Row], dict]:
+    evaluation = evaluation_of([measured, "sim:2"], more=sources([str(SAMPLE)], ReadOptions()))
+    states = list(evaluate(evaluation, Kept(tmp_path_factory.mktemp("mixed") / "r.html")))
+    return evaluation, [s.row for s in states if s.row], {s.case.name: s.case for s in states if s.case}
 
 
 def test_scores_are_those_of_the_protocol(measured, tmp_path):
-    row = next(r for r in rows_of(plan_of([measured]), tmp_path / "r.html") if r.method == "cg_sense")
+    row = next(r for r in rows_of(evaluation_of([measured]), tmp_path / "r.html") if r.method == "cg_sense")
     kspace = read(measured, ReadOptions(axes="coil k1 k0"))
     mask = SPECS[0].draw((1, 48, 48))
     x = recon(replace(kspace, samples=kspace.samples * mask, mask=mask), "cg_sense").values.abs()[0].double()
@@ -149,7 +149,7 @@ def test_gains_are_paired_with_the_baseline(mixed):
 
 def test_an_interrupted_run_continues(measured, tmp_path, monkeypatch):
     report = tmp_path / "r.html"
-    states = evaluate(plan_of([measured]), Kept(report))
+    states = evaluate(evaluation_of([measured]), Kept(report))
     while True:
         state = next(states)
         if state.row and state.done == 3:
@@ -159,24 +159,24 @@ def test_an_interrupted_run_continues(measured, tmp_path, monkeypatch):
     assert len(kept.read_text().splitlines()) == 3
     with kept.open("a") as f:
         f.write('{"key": "cut by a ki')
-    again = list(evaluate(plan_of([measured]), Kept(report)))
+    again = list(evaluate(evaluation_of([measured]), Kept(report)))
     assert [s.resumed for s in again if s.row] == [True, True, True, False], "only the fourth was still to do"
-    third = [s for s in evaluate(plan_of([measured]), Kept(report)) if s.row]
+    third = [s for s in evaluate(evaluation_of([measured]), Kept(report)) if s.row]
     assert [s.row for s in third] == [s.row for s in again if s.row] and all(s.resumed for s in third)
 
 
 def test_rows_are_not_taken_for_another_scan_or_mask(measured, tmp_path):
     report = tmp_path / "r.html"
-    first = rows_of(plan_of([measured], specs=SPECS[:1]), report)
+    first = rows_of(evaluation_of([measured], specs=SPECS[:1]), report)
     other = tmp_path / "scan.npy"
     np.save(other, 2 * np.load(measured) + 1e-3)
-    states = list(evaluate(plan_of([other], specs=SPECS[:1]), Kept(report)))
+    states = list(evaluate(evaluation_of([other], specs=SPECS[:1]), Kept(report)))
     assert not any(s.resumed for s in states)
     assert {s.row.key for s in states if s.row}.isdisjoint({r.key for r in first})
 
 
 def test_a_method_that_cannot_take_a_scan_is_told(measured, tmp_path):
-    rows = rows_of(plan_of([measured], methods=("zero_filled", "nufft_cg"), specs=SPECS[:1]), tmp_path / "r.html")
+    rows = rows_of(evaluation_of([measured], methods=("zero_filled", "nufft_cg"), specs=SPECS[:1]), tmp_path / "r.html")
     refused = next(r for r in rows if r.method == "nufft_cg")
     assert refused.refused and math.isnan(refused.figure("psnr"))
     assert "not run: `nufft_cg`" in section_text(rows, JUDGE, "zero_filled", "")
@@ -188,16 +188,16 @@ def test_scans_without_a_truth_are_left_out(tmp_path):
     cut = replace(cut, mask=SPECS[0].draw((1, 48, 48)))
     write(cut, tmp_path / "cut.h5")
     scans = sources([str(tmp_path / "cut.h5")], ReadOptions())
-    states = list(evaluate(plan_of([], ["zero_filled"], more=scans), Kept(tmp_path / "r.html")))
+    states = list(evaluate(evaluation_of([], ["zero_filled"], more=scans), Kept(tmp_path / "r.html")))
     assert [s.row for s in states if s.row] == []
     left_out = states[-1].left_out
     assert left_out and "no truth" in left_out.why and "cut.h5" in left_out.why and states[-1].total == 0
 
 
 def test_the_page(mixed, tmp_path):
-    plan, rows, cases = mixed
+    evaluation, rows, cases = mixed
     page = tmp_path / "r.html"
-    write_page(page, rows, JUDGE, cases, plan.contenders, "zero_filled", "spinecho evaluate --data <x>")
+    write_page(page, rows, JUDGE, cases, evaluation.contenders, "zero_filled", "spinecho evaluate --data <x>")
     text = page.read_text()
     assert not re.findall(r'(?:src|href)="(?!data:)', text) and "&lt;x&gt;" in text
     assert "Real scans" in text and "Simulated scans" in text and "least gain of cg_sense" in text
@@ -250,7 +250,7 @@ def test_simulated_scans_are_test_subjects_only(shared_data, tmp_path):
 
 def test_plus_floor_adds_the_noise_of_all_coils_to_a_classical_method_of_a_real_scan(measured, tmp_path):
     words = ("l1_wavelet", "l1_wavelet+floor")
-    real, simulated = (rows_of(plan_of([d], words, SPECS[:1]), tmp_path / "r.html") for d in (measured, "sim:1"))
+    real, simulated = (rows_of(evaluation_of([d], words, SPECS[:1]), tmp_path / "r.html") for d in (measured, "sim:1"))
     assert real[0].method == "l1_wavelet" and real[1].method == "l1_wavelet+floor"
     assert real[1].figure("psnr") > real[0].figure("psnr") + 0.2, "the truth has the floor, too"
     assert simulated[1].figure("psnr") == simulated[0].figure("psnr")
@@ -261,5 +261,5 @@ def test_plus_floor_adds_the_noise_of_all_coils_to_a_classical_method_of_a_real_
 
 
 def test_settings_are_taken_as_in_every_task(measured, tmp_path):
-    one, many = rows_of(plan_of([measured], ("cg_sense:n_iters=1", "cg_sense"), SPECS[:1]), tmp_path / "r.html")
+    one, many = rows_of(evaluation_of([measured], ("cg_sense:n_iters=1", "cg_sense"), SPECS[:1]), tmp_path / "r.html")
     assert one.method == "cg_sense:n_iters=1" and one.figure("psnr") < many.figure("psnr")

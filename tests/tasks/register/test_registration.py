@@ -17,13 +17,13 @@ from spinecho.core.transform import identity
 from spinecho.evaluate.judge import judge_of
 from spinecho.evaluate.methods import Named, contenders
 from spinecho.evaluate.rows import Kept
-from spinecho.evaluate.run import Plan, evaluate
+from spinecho.evaluate.run import Evaluation, evaluate
 from spinecho.io.read import read_image
 from spinecho.io.write import write
 from spinecho.sim.splits import PARTS, split
 from spinecho.tasks.register.judge.contenders import External, Unmoved
 from spinecho.tasks.register.judge.measure import measures
-from spinecho.tasks.register.judge.pairs import Inputs, Pair, cases, pairs
+from spinecho.tasks.register.judge.pairs import Inputs, JudgedPair, cases, pairs
 
 JUDGE = judge_of("register")
 SHAPE = (14, 16, 18)
@@ -48,13 +48,13 @@ def make(place: Path, *, labels: bool = True, truth: bool = True) -> None:
         np.save(place / "truth.npy", right())
 
 
-def inputs_of(pair: Pair) -> Inputs:
+def inputs_of(pair: JudgedPair) -> Inputs:
     return Inputs(pair=pair, fixed=read_image(pair.fixed), moving=read_image(pair.moving), device=torch.device("cpu"))
 
 
-def plan(folder: Path, *words: str) -> Plan:
+def evaluation(folder: Path, *words: str) -> Evaluation:
     all_pairs = cases([str(folder)], None, torch.device("cpu"))
-    return Plan(judge=JUDGE, cases=all_pairs, contenders=contenders(JUDGE, words))
+    return Evaluation(judge=JUDGE, cases=all_pairs, contenders=contenders(JUDGE, words))
 
 
 def right() -> np.ndarray:
@@ -198,16 +198,16 @@ def test_fields_that_do_not_fit_are_told(folder: Path, fields: Path) -> None:
 
 def test_rows_are_kept_and_an_interrupted_evaluation_continues(folder: Path, fields: Path, tmp_path: Path) -> None:
     words, out = ("identity", f"external:SyN={fields}"), tmp_path / "rows.csv"
-    begun = evaluate(plan(folder, *words), Kept(out))
+    begun = evaluate(evaluation(folder, *words), Kept(out))
     first = next(s for s in begun if s.row)
     begun.close()
     assert (first.done, first.total, first.resumed) == (1, 4, False)
-    states = [s for s in evaluate(plan(folder, *words), Kept(out)) if s.row]
+    states = [s for s in evaluate(evaluation(folder, *words), Kept(out)) if s.row]
     assert [s.resumed for s in states] == [True, False, False, False]
     assert [s.row.refused for s in states if s.row] == ["", "", "", "killed"]
-    assert all(s.resumed for s in evaluate(plan(folder, *words), Kept(out)) if s.row)
+    assert all(s.resumed for s in evaluate(evaluation(folder, *words), Kept(out)) if s.row)
     np.savez(fields / "b.npz", field=np.zeros((3, *SHAPE), np.float32))
-    new = [s for s in evaluate(plan(folder, *words), Kept(out)) if s.row]
+    new = [s for s in evaluate(evaluation(folder, *words), Kept(out)) if s.row]
     assert [s.resumed for s in new] == [True, True, True, False]  # a new field is a new row
 
 
@@ -218,7 +218,7 @@ def test_no_row_is_kept_of_memory_that_was_short(folder: Path, tmp_path: Path, m
     monkeypatch.setattr("spinecho.tasks.register.methods.affine.linear_stages", full)
     kept = Kept(tmp_path / "rows.csv")
     with pytest.raises(DataError, match="not enough memory for affine"):
-        list(evaluate(plan(folder, "affine"), kept))
+        list(evaluate(evaluation(folder, "affine"), kept))
     assert not kept.path.exists()
 
 
@@ -255,6 +255,6 @@ def test_the_page_shows_the_moved_images(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_pair_needs_images(tmp_path: Path) -> None:
-    pair = Pair(name="x", group="y", fixed=tmp_path / "no.nii.gz", moving=tmp_path / "no.nii.gz")
+    pair = JudgedPair(name="x", group="y", fixed=tmp_path / "no.nii.gz", moving=tmp_path / "no.nii.gz")
     with pytest.raises(DataError, match="no such file"):
         read_image(pair.fixed)

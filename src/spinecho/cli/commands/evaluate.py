@@ -19,7 +19,7 @@ from spinecho.methods import registry
 if TYPE_CHECKING:
     from spinecho.evaluate.judge import Contender
     from spinecho.evaluate.rows import Row
-    from spinecho.evaluate.run import Plan, State
+    from spinecho.evaluate.run import Evaluation, Progress
 
 DEFAULT = "recon"
 
@@ -59,11 +59,11 @@ def run(arguments: Sequence[str]) -> int:
     command = "evaluate" + f" {task}" * named
     args = parse(kind, command, described(judge, task), arguments[1:] if named else arguments)
     table = place(args)
-    plan, baseline = planned(args, judge)
+    evaluation, baseline = planned(args, judge)
     from spinecho.evaluate.rows import Kept, write_csv
 
     kept = Kept(args.out or args.report)
-    rows, cases = collected(plan, kept)
+    rows, cases = collected(evaluation, kept)
     if all(r.refused for r in rows):
         raise DataError("no method gave a result", do="see the lines above")
     write_csv(table, rows)
@@ -73,7 +73,7 @@ def run(arguments: Sequence[str]) -> int:
         from spinecho.evaluate.page import write_page
 
         print("drawing the worst cases", flush=True)
-        write_page(args.report, rows, judge, cases, plan.contenders, baseline, typed)
+        write_page(args.report, rows, judge, cases, evaluation.contenders, baseline, typed)
         print(f"wrote {args.report}")
     print(f"wrote {table}")
     return 0
@@ -102,7 +102,7 @@ def place(args: Arguments) -> Path:
     return args.report.with_suffix(".cases.csv")
 
 
-def planned(args: Any, judge: Judge) -> tuple[Plan, str]:
+def planned(args: Any, judge: Judge) -> tuple[Evaluation, str]:
     """Cases and contenders, and who is the baseline; wrong options and unknown methods are refused here."""
     if not args.methods:
         raise DataError("an option has no values", do="give at least one to --methods")
@@ -110,14 +110,14 @@ def planned(args: Any, judge: Judge) -> tuple[Plan, str]:
 
     from spinecho.core.device import choose
     from spinecho.evaluate.methods import contenders
-    from spinecho.evaluate.run import Plan
+    from spinecho.evaluate.run import Evaluation
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     taking_part = contenders(judge, args.methods)
     baseline = baseline_of(args, judge, taking_part)
     cases = judge.cases(args, choose(args.device))
-    return Plan(judge=judge, cases=cases, contenders=taking_part), baseline
+    return Evaluation(judge=judge, cases=cases, contenders=taking_part), baseline
 
 
 def baseline_of(args: Arguments, judge: Judge, contenders: Sequence[Contender]) -> str:
@@ -129,8 +129,8 @@ def baseline_of(args: Arguments, judge: Judge, contenders: Sequence[Contender]) 
     return wanted
 
 
-def collected(plan: Plan, kept: Any) -> tuple[list[Row], dict[str, Case]]:
-    """All rows of the plan and its cases by name, with a line for each as it comes."""
+def collected(evaluation: Evaluation, kept: Any) -> tuple[list[Row], dict[str, Case]]:
+    """All rows of an evaluation and its cases by name, with a line for each as it comes."""
     from spinecho.evaluate.run import evaluate
 
     rows: list[Row] = []
@@ -138,18 +138,18 @@ def collected(plan: Plan, kept: Any) -> tuple[list[Row], dict[str, Case]]:
     resumed = 0
     said: set[str] = set()
     try:
-        with progress(f"{len(plan.contenders)} methods") as tell:
-            for state in evaluate(plan, kept):
-                if state.case is not None:
-                    cases[state.case.name] = state.case
-                if state.row is not None:
-                    rows.append(state.row)
-                    resumed += state.resumed
-                line = line_of(state, plan.judge)
+        with progress(f"{len(evaluation.contenders)} methods") as tell:
+            for reached in evaluate(evaluation, kept):
+                if reached.case is not None:
+                    cases[reached.case.name] = reached.case
+                if reached.row is not None:
+                    rows.append(reached.row)
+                    resumed += reached.resumed
+                line = line_of(reached, evaluation.judge)
                 if line and line not in said:
                     said.add(line)
                     print(line, flush=True)
-                tell(state.done, state.total)
+                tell(reached.done, reached.total)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{len(rows)} rows are kept in {kept.path}; the same command continues") from None
     if resumed:
@@ -157,20 +157,21 @@ def collected(plan: Plan, kept: Any) -> tuple[list[Row], dict[str, Case]]:
     return rows, cases
 
 
-def line_of(state: State, judge: Judge) -> str:
+def line_of(reached: Progress, judge: Judge) -> str:
     """What is said of a case that is reached or left out, and of a row that was not there before."""
     from spinecho.evaluate.worst import told
 
-    if state.left_out is not None:
-        return f"left out: {state.left_out.why}" if state.left_out.why else ""
-    if state.case is not None:
-        return state.case.about
-    assert state.row is not None
-    if state.row.refused:
-        return f"not run: {state.row.method} on {state.row.scan}: {state.row.refused}"
-    if state.resumed:
+    if reached.left_out is not None:
+        return f"left out: {reached.left_out.why}" if reached.left_out.why else ""
+    if reached.case is not None:
+        return reached.case.about
+    row = reached.row
+    assert row is not None
+    if row.refused:
+        return f"not run: {row.method} on {row.scan}: {row.refused}"
+    if reached.resumed:
         return ""
-    return f"{state.row.case} {state.row.method}: {told(state.row, judge.MEASURES, 3)}, {state.row.cpu_s:.1f} CPU s"
+    return f"{row.case} {row.method}: {told(row, judge.MEASURES, 3)}, {row.cpu_s:.1f} CPU s"
 
 
 def told(args: Arguments, judge: Judge, rows: Sequence[Row], baseline: str, command: str) -> None:

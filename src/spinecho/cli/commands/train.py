@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from spinecho.cli.parse import parse, with_settings
 from spinecho.cli.progress import progress
 from spinecho.core.errors import DataError
-from spinecho.core.option import INLINE, POSITIONAL
+from spinecho.core.option import INLINE, POSITIONAL, Option
 from spinecho.io.atomic import check_place
 from spinecho.methods import registry
 from spinecho.train.settings import Settings
@@ -33,7 +33,7 @@ class Arguments:
     method: Annotated[str, POSITIONAL]
     """what to train, as TASK/NAME (spinecho list); more options, of its task and its own: spinecho train TASK/NAME
     --help"""
-    data: tuple[Path, ...]
+    paths: Annotated[tuple[Path, ...], Option(name="data")]
     """files and folders, mixed: what the task learns from (docs/training.md)"""
     out: Path
     """folder of the run; a run that was stopped there goes on"""
@@ -94,7 +94,7 @@ def work(args: Any, team: Team, device: torch.device, command: str) -> None:
     )
     package = examples_of(task)
     options = package.Options(**{f.name: getattr(args.options, f.name) for f in fields(package.Options)})
-    supply = package.gather(args.data, options, context)
+    supply = package.gather(args.paths, options, context)
     args.out.mkdir(parents=True, exist_ok=True)
     job = Run(
         method=method,
@@ -102,7 +102,7 @@ def work(args: Any, team: Team, device: torch.device, command: str) -> None:
         name=name,
         settings=args.loop,
         out=args.out,
-        facts={"data": [str(p) for p in args.data], "init": args.init or "", **supply.facts},
+        facts={"data": [str(p) for p in args.paths], "init": args.init or "", **supply.facts},
         notes={"command": command, "processes": team.size, "threads": threads, "device": device.type},
         team=team,
     )

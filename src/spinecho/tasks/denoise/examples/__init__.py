@@ -35,8 +35,8 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
     from spinecho.train.supply import Supply
 
     if options.patch < 16 or options.patches < 1:
-        found = f"--patch {options.patch} and --patches {options.patches}"
-        raise DataError(found, do="give at least 16 pixels and 1 patch")
+        problem = f"--patch {options.patch} and --patches {options.patches}"
+        raise DataError(problem, do="give at least 16 pixels and 1 patch")
     train, validate = (_stacks(paths, part, context) for part in ("train", "validate"))
     if not train:
         raise DataError("there is nothing to train on", do="give --data images: NIfTI, .npz or .npy stacks of slices")

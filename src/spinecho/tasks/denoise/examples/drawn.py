@@ -98,7 +98,8 @@ def _turned(pieces: Tensor, rng: torch.Generator) -> Tensor:
 
 def _phase(n: int, size: int, rng: torch.Generator) -> Tensor:
     """Smooth, with ramps half of the time, and with patches of jumps a third of the time (fat, vessels, sinuses)."""
-    waves, strength = (options[_integer(rng, len(options))] for options in (_WAVES, _STRENGTHS))
+    waves = _WAVES[_integer(rng, len(_WAVES))]
+    strength = _STRENGTHS[_integer(rng, len(_STRENGTHS))]
     phase = _smooth(n, waves, size, rng) * strength
     y, x = torch.meshgrid(*[torch.linspace(0, 1, size)] * 2, indexing="ij")
     ramp = 4 * torch.randn(2, n, 1, 1, generator=rng) * (torch.rand(n, 1, 1, generator=rng) < 0.5)

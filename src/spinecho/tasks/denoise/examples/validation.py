@@ -41,7 +41,7 @@ class Validation:
         noisy = self.clean + 0.1 * self.noise
         shown = [noisy, self._estimate(method, 0.1), self.clean]
         rows = [torch.cat(list(x[:4].abs().cpu()), 0) for x in shown]
-        panels = dict(zip(("noise 0.1", "denoised", "truth"), rows, strict=True))
+        panels: dict[str, Tensor] = dict(zip(("noise 0.1", "denoised", "truth"), rows, strict=True))
         panels["|error| x 5"] = 5 * (rows[1] - rows[2]).abs()
         with replacing(path) as temporary:
             temporary.write_bytes(side_by_side(panels))

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from types import EllipsisType
 from typing import Literal
 
 import torch
@@ -60,7 +61,7 @@ class Method(Denoise):
         return shrink(w, threshold)
 
 
-def subbands(W: Wavelet) -> Iterator[tuple[object, ...]]:
+def subbands(W: Wavelet) -> Iterator[tuple[EllipsisType | slice, ...]]:
     """Index of each subband of details in the coefficients' last axes, finest first."""
     for size, coarser in zip(W.levels, [*W.levels[1:], W.coarse], strict=True):
         for halves in product(*(_halves(n, m) for n, m in zip(size, coarser, strict=True))):

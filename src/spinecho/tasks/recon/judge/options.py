@@ -39,7 +39,7 @@ class Simulation:
 class Options:
     """Which scans, and how they are undersampled."""
 
-    data: tuple[str, ...]
+    scans: Annotated[tuple[str, ...], Option(name="data")]
     """full scans: files, folders, case lists (.json), or sim or sim:N for N simulated test scans"""
     accel: tuple[float, ...] = (4.0,)
     """acceleration factors"""

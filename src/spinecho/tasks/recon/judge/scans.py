@@ -43,15 +43,15 @@ def cases(options: Options, device: torch.device) -> Cases:
     """
     specs = masks(options)
     s = options.simulation
-    if asdict(s) != asdict(Simulation()) and not any(d.partition(":")[0] == "sim" for d in options.data):
+    if asdict(s) != asdict(Simulation()) and not any(d.partition(":")[0] == "sim" for d in options.scans):
         raise DataError("--labels and --sim-... are for simulated scans", do="add sim to --data, or leave them out")
     sim = SimOptions(labels=s.labels, coils=s.sim_coils, matrix=s.sim_matrix, noise=s.sim_noise, seed=s.sim_seed)
-    return cases_of(sources(options.data, options.read, sim), specs, device)
+    return cases_of(sources(options.scans, options.read, sim), specs, device)
 
 
 def masks(options: Options) -> tuple[MaskSpec, ...]:
     """Kinds x factors x seeds."""
-    if not (options.accel and options.data and options.seeds and options.mask):
+    if not (options.accel and options.scans and options.seeds and options.mask):
         raise DataError("an option has no values", do="give at least one to each of --data --mask --accel --seeds")
     if options.centre and len(options.centre) != len(options.accel):
         wrong = f"{len(options.accel)} acceleration factors and {len(options.centre)} centres"

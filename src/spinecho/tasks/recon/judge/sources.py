@@ -53,12 +53,12 @@ class SimOptions:
     seed: int = 0
 
 
-def sources(data: Sequence[str], options: ReadOptions, sim: SimOptions = SimOptions()) -> tuple[Source, ...]:
+def sources(named: Sequence[str], options: ReadOptions, sim: SimOptions = SimOptions()) -> tuple[Source, ...]:
     """All scans that the command line names.
 
     Parameters
     ----------
-    data
+    named
         Files of any raw format, folders of them (what is no raw data in there is passed over), case lists (.json), or
         `sim` or `sim:N` for N simulated test scans.
     options
@@ -71,7 +71,7 @@ def sources(data: Sequence[str], options: ReadOptions, sim: SimOptions = SimOpti
     """
     scans: list[Source] = []
     files: dict[int, Path] = {}
-    for item in data:
+    for item in named:
         name, _, number = item.partition(":")
         path = Path(item)
         if name == "sim" and not path.exists():
@@ -88,7 +88,7 @@ def sources(data: Sequence[str], options: ReadOptions, sim: SimOptions = SimOpti
     for i, name in zip(files, told_apart(list(files.values())), strict=True):
         scans[i] = replace(scans[i], name=name)
     if not scans:
-        raise DataError(f"there is no raw data in {' '.join(data)}", do="give files, or folders that hold some")
+        raise DataError(f"there is no raw data in {' '.join(named)}", do="give files, or folders that hold some")
     return tuple(scans)
 
 

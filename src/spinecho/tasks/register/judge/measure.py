@@ -16,10 +16,10 @@ from spinecho.metrics.overlap import dice_per_label, mean_over
 from spinecho.metrics.similarity import foreground10, ncc_foreground, nmi_foreground64
 from spinecho.metrics.surface import hd95_per_label
 from spinecho.metrics.warp_error import inverse_error_mm
-from spinecho.tasks.register.judge.pairs import Pair
+from spinecho.tasks.register.judge.pairs import JudgedPair
 
 
-def measures(pair: Pair, fixed: Image, moving: Image, transform: Transform) -> dict[str, float]:
+def measures(pair: JudgedPair, fixed: Image, moving: Image, transform: Transform) -> dict[str, float]:
     """How good a transform is, by name.
 
     `n_regions` and `n_lost` count the regions scored and those of them that the moved label map lacks; `dice` and
@@ -70,7 +70,7 @@ def _regions(fixed: Image, moving: Image, transform: Transform) -> dict[str, flo
     }
 
 
-def _errors(displacement: Tensor, pair: Pair, onto: Geometry) -> dict[str, float]:
+def _errors(displacement: Tensor, pair: JudgedPair, onto: Geometry) -> dict[str, float]:
     assert pair.truth is not None
     truth = torch.from_numpy(np.load(pair.truth))
     if truth.shape != displacement.shape:

@@ -25,7 +25,7 @@ _FIELDS = ("fixed", "moving", "fixed_labels", "moving_labels", "truth")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class JudgedPair:
     """Two images and the truth about them.
 
     Parameters
@@ -58,7 +58,7 @@ class Pair:
 class Inputs:
     """A pair with its images, and where a method shall work on them."""
 
-    pair: Pair
+    pair: JudgedPair
     fixed: Image
     moving: Image
     device: torch.device
@@ -85,7 +85,7 @@ def cases(words: Sequence[str], first: int | None, device: torch.device) -> Case
     return Cases(total=len(wanted), each=each())
 
 
-def _case(pair: Pair, device: torch.device) -> Case:
+def _case(pair: JudgedPair, device: torch.device) -> Case:
     def load() -> Inputs:
         return Inputs(pair=pair, fixed=read_image(pair.fixed), moving=read_image(pair.moving), device=device)
 
@@ -95,7 +95,7 @@ def _case(pair: Pair, device: torch.device) -> Case:
     return Case(name=pair.name, digest=digest, scan=scan, group=pair.group, load=load)
 
 
-def pairs(where: str) -> list[Pair]:
+def pairs(where: str) -> list[JudgedPair]:
     """The pairs that a word on the command line names.
 
     Parameters
@@ -138,10 +138,10 @@ def pairs(where: str) -> list[Pair]:
     return named
 
 
-def _ixi(folder: Path, group: str) -> list[Pair]:
+def _ixi(folder: Path, group: str) -> list[JudgedPair]:
     subjects = [s for s in split("ixi_2mm", IXI[group]) if (folder / "t1" / f"{s}.nii.gz").exists()]
     return [
-        Pair(
+        JudgedPair(
             name=f"{fixed}-{moving}",
             group=group,
             fixed=folder / "t1" / f"{fixed}.nii.gz",
@@ -153,7 +153,7 @@ def _ixi(folder: Path, group: str) -> list[Pair]:
     ]
 
 
-def _made(folder: Path) -> list[Pair]:
+def _made(folder: Path) -> list[JudgedPair]:
     folder = folder.resolve()
     group = folder.parent.name if folder.name == "pairs" else folder.name
     made = []
@@ -161,11 +161,11 @@ def _made(folder: Path) -> list[Pair]:
         place = fixed.parent
         known = {n: place / f"{n}{'.npy' if n == 'truth' else '.nii.gz'}" for n in _FIELDS}
         known = {n: p for n, p in known.items() if n in ("fixed", "moving") or p.exists()}
-        made.append(Pair(name=place.name, group=group, **known))
+        made.append(JudgedPair(name=place.name, group=group, **known))
     return made
 
 
-def _listed(path: Path) -> list[Pair]:
+def _listed(path: Path) -> list[JudgedPair]:
     with path.open(encoding="utf-8", newline="") as f:
         try:
             entries = json.load(f) if path.suffix.lower() == ".json" else list(csv.DictReader(f))
@@ -175,12 +175,12 @@ def _listed(path: Path) -> list[Pair]:
             raise DataError(f"this is no list of pairs ({error})", do=do, file=path) from None
 
 
-def _entries(entries: Iterable[dict[str, str]], path: Path) -> Iterable[Pair]:
+def _entries(entries: Iterable[dict[str, str]], path: Path) -> Iterable[JudgedPair]:
     for entry in entries:
         given = {k: v for k, v in entry.items() if v}
         files = {k: path.parent / v for k, v in given.items() if k != "name"}
         name = given.get("name") or f"{_stem(files['fixed'])}-{_stem(files['moving'])}"
-        yield Pair(name=name, group=path.stem, **files)
+        yield JudgedPair(name=name, group=path.stem, **files)
 
 
 def _stem(path: Path) -> str:

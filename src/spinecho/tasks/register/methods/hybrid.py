@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -133,8 +134,8 @@ class Method(Register):
         until = begin + 0.9 * self.config.time_budget if self.config.time_budget else float("inf")
         velocity = torch.zeros(3, *scaled(grid, 4).shape)
         if self.config.search:
-            velocity, found = _started(pair, velocity, compare)
-            told = f"{told}; {found}"
+            velocity, words = _started(pair, velocity, compare)
+            told = f"{told}; {words}"
         search = _Search(affine, grid, velocity, 4.0, until)
         yield Stage("start", search.transform(), _START, note=told)
         levels = self._levels(fixed, moving, grid, compare)
@@ -172,22 +173,22 @@ def _started(pair: Pair, zero: Tensor, compare: Comparison) -> tuple[Tensor, str
     """The velocity of a discrete search if it lowers the objective, else the one given."""
     features = [block_mean(image, 2) for image in compare.features(pair)]
     reach = max(1, round(_REACH_MM / (2 * pair.geometry.voxel_mm[0])))
-    found = searched(features[0], features[1], reach, 2)
+    displaced = searched(features[0], features[1], reach, 2)
     terms = compare.terms(pair, 2, zero, 4)
     weight = _coarse(pair.weight, 2)
-    before, after = (cost_of(terms, velocity, 2, weight) for velocity in (zero, found))
+    before, after = (cost_of(terms, velocity, 2, weight) for velocity in (zero, displaced))
     told = f"searched displacements: objective {before:.4f} to {after:.4f}"
-    return (found, told) if after < before else (zero, f"{told}, not kept")
+    return (displaced, told) if after < before else (zero, f"{told}, not kept")
 
 
 def _simplest_linear(fixed: Image, moving: Image, affine: Transform) -> tuple[Transform, str]:
     """The header's position, a rigid or the affine transform: the first that explains as much as any."""
     *_, rigid = linear_stages(fixed, moving, "rigid")
     grid = working_grid(fixed, _JUDGED_VOXELS)
-    found = {"header's position": Affine(np.eye(4)), "rigid": rigid.transform, "affine": affine}
-    shares = {name: explained(matched(fixed, moving, transform, grid)) for name, transform in found.items()}
+    transforms = {"header's position": Affine(np.eye(4)), "rigid": rigid.transform, "affine": affine}
+    shares = {name: explained(matched(fixed, moving, transform, grid)) for name, transform in transforms.items()}
     taken = simplest(shares)
-    return found[taken], f"explained: {', '.join(f'{n} {s:.3f}' for n, s in shares.items())}: {taken} taken"
+    return transforms[taken], f"explained: {', '.join(f'{n} {s:.3f}' for n, s in shares.items())}: {taken} taken"
 
 
 def _worth(search: _Search, pair: Pair) -> tuple[bool, str]:
@@ -212,16 +213,16 @@ def _descended(
     factor = max(1, round(level.size))
     search.refine(level.cell)
     terms, weight = compare.terms(pair, level.size, search.velocity, level.cell), _coarse(pair.weight, factor)
-    first, n, found = 0.0, 0, search.velocity
+    first, n, latest = 0.0, 0, search.velocity
     for reached in descend(terms, search.velocity, level.steps, weight):
-        first, found, n = (first if n else reached.cost), reached.velocity, n + 1
+        first, latest, n = (first if n else reached.cost), reached.velocity, n + 1
         if n % _TOLD_EVERY == 0:
             yield Stage(name, search.transform(), done + share * n / level.steps.n_iters, ended=False)
         if time.monotonic() > search.until:
             break
-    last = cost_of(terms, found, level.steps.coarseness, weight)
+    last = cost_of(terms, latest, level.steps.coarseness, weight)
     if last < first:
-        search.velocity = found
+        search.velocity = latest
     note = f"{n} steps, objective {first:.4f} to {last:.4f}{'' if last < first else ', not kept'}"
     yield Stage(name, search.transform(), done + share, note=note)
 

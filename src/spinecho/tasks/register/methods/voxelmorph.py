@@ -83,9 +83,9 @@ class Method(Register):
         super().__init__(config)
         counts = {name: getattr(config, name) for name in ("passes", "train_passes", "goal_steps")}
         if min(counts.values()) < 1 or not config.spacing_mm > 0:
-            found = ", ".join(f"{name} {n}" for name, n in counts.items())
+            counted = ", ".join(f"{name} {n}" for name, n in counts.items())
             do = "give at least one pass and step, and a spacing over 0"
-            raise DataError(f"{found}, spacing_mm {config.spacing_mm:g}", do=do)
+            raise DataError(f"{counted}, spacing_mm {config.spacing_mm:g}", do=do)
         self.unet = UNet3d(2 * _BLOCK**3 + 6, config.channels)
         self.leave = nn.Conv3d(config.channels[0], 3, 3, padding=1)
         for p in self.leave.parameters():  # it begins with the pulls alone
@@ -114,8 +114,8 @@ class Method(Register):
         velocity = unfolded(tapered(enlarged(velocity, _BLOCK) * _BLOCK, 2 * _BLOCK))
         mm = grid.voxel_mm[0]
         told = f"seen at {mm:.3g} mm, passes: {self.config.passes}"
-        found = affine @ Velocity(in_mm(velocity, grid.affine), grid)
-        yield Stage(f"flow at {_BLOCK * mm:.3g} mm", found, 1.0, note=told)
+        warp = affine @ Velocity(in_mm(velocity, grid.affine), grid)
+        yield Stage(f"flow at {_BLOCK * mm:.3g} mm", warp, 1.0, note=told)
 
     def velocity(
         self, fixed: Float[Tensor, "1 z y x"], moving: Float[Tensor, "1 z y x"], passes: int, learning: bool = False
@@ -130,12 +130,12 @@ class Method(Register):
             Whether the last pass can be differentiated; those before it are what it is given, and all count fully.
         """
         shape = [n // _BLOCK for n in fixed.shape[1:]]
-        found = fixed.new_zeros(3, *shape)
+        velocity = fixed.new_zeros(3, *shape)
         for k in range(passes):
             with torch.set_grad_enabled(learning and k == passes - 1):
                 share = 1.0 if learning else share_of_pass(k, passes)
-                found = found + share * self._look(*(midway(fixed, moving, found) if k else (fixed, moving)))
-        return found
+                velocity = velocity + share * self._look(*(midway(fixed, moving, velocity) if k else (fixed, moving)))
+        return velocity
 
     def loss(self, example: Example) -> Float[Tensor, ""]:
         """What a step of training lowers: of 1 to `train_passes` passes (torch's global generator decides) the last."""
@@ -191,15 +191,15 @@ def pulls(fixed: Tensor, moving: Tensor) -> tuple[Tensor, Tensor]:
     """Where local correlation pulls at 2 and at 4 voxels of the images: forces on the grid of blocks, smoothed, of unit
     size (the root mean square, each voxel weighted by its own square)."""
     compare = lncc(_RADIUS)
-    found: list[Tensor] = []
+    forces: list[Tensor] = []
     for factor in (_BLOCK, 2 * _BLOCK):
         _, force = compare(block_mean(fixed, factor), block_mean(moving, factor), None)
         force = gaussian(force, _PULL_SMOOTH)
         size = force.square().sum(0).sqrt()
         tiny = torch.finfo(size.dtype).tiny
         typical = (size.pow(4).sum() / size.square().sum().clamp_min(tiny)).sqrt().clamp_min(tiny)
-        found.append(enlarged(force / typical, factor // _BLOCK))
-    return found[0], found[1]
+        forces.append(enlarged(force / typical, factor // _BLOCK))
+    return forces[0], forces[1]
 
 
 def _blocks(x: Float[Tensor, "c z y x"]) -> Float[Tensor, "c8 z2 y2 x2"]:

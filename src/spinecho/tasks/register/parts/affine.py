@@ -113,10 +113,10 @@ def _check_thick(what: str, image: Image, box: Box, least_mm: float, grows: bool
             continue
         if grows:  # lengths go with the cube root of the thickness
             least_mm = min(least_mm * (least_mm / thick) ** 0.5, _LEAST_SPACINGS * _COARSE_MM)
-        found = f"the {what} image is too thin: {end - first} slices of {mm:.3g} mm {way}"
+        problem = f"the {what} image is too thin: {end - first} slices of {mm:.3g} mm {way}"
         n = math.ceil(least_mm / mm * (1 - 1e-6))
         do = f"give at least {least_mm:.3g} mm ({n} such slices) along every axis, or check its header"
-        raise DataError(found, do=do)
+        raise DataError(problem, do=do)
 
 
 def _extent_mm(image: Image, box: Box) -> float:

@@ -52,12 +52,12 @@ class Comparison:
     def terms(self, pair: Pair, size: float, velocity: Tensor, cell: float) -> list[Term]:
         """The objective on voxels of `size` working voxels, from a velocity on cells of `cell` of them."""
         if self.similarity == "lncc":
-            found = [Term(pair.fixed, pair.moving, lncc(_RADIUS))]
+            terms = [Term(pair.fixed, pair.moving, lncc(_RADIUS))]
         elif self.similarity == "mind" or size > 1:
-            found = [Term(*self.features(pair), ssd)]
+            terms = [Term(*self.features(pair), ssd)]
         else:
-            found = _in_each_others_contrast(pair, velocity, round(cell / min(size, 1)))
-        return [term.coarser(max(1, round(size))) for term in found]
+            terms = _in_each_others_contrast(pair, velocity, round(cell / min(size, 1)))
+        return [term.coarser(max(1, round(size))) for term in terms]
 
 
 def comparison(pair: Pair, similarity: Similarity) -> Comparison:

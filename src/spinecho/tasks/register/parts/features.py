@@ -37,8 +37,8 @@ def mind(image: Float[Tensor, "1 z y x"], radius: int = 1, distance: int = 2) ->
         padded[:, z : z + size[0], y : y + size[1], x : x + size[2]]
         for z, y, x in ((distance * (1 + s)).tolist() for s in sides)
     ]
-    found = torch.cat([box_sum((at[i] - at[j]).square(), radius) for i, j in pairs])
-    found -= found.amin(0)
-    variance = found.mean(0)
+    differences = torch.cat([box_sum((at[i] - at[j]).square(), radius) for i, j in pairs])
+    differences -= differences.amin(0)
+    variance = differences.mean(0)
     middle = variance.mean().clamp_min(torch.finfo(variance.dtype).tiny)
-    return found.div_(variance.clamp(middle * 1e-3, middle * 1e3)).neg_().exp_()
+    return differences.div_(variance.clamp(middle * 1e-3, middle * 1e3)).neg_().exp_()

@@ -151,15 +151,15 @@ def _folding(velocity: Tensor, grid: Tensor, least: float) -> Tensor:
 
 def least_corner(field: Float[Tensor, "3 z y x"]) -> Float[Tensor, "z y x"]:
     """The smallest determinant of id + d at the eight corners of each voxel, for a field in voxels."""
-    found = field.new_full(field.shape[1:], float("inf"))
+    least = field.new_full(field.shape[1:], float("inf"))
     unit = torch.eye(3, dtype=field.dtype, device=field.device)[..., None, None, None]
     x, y, z = ([d + unit[k] for d in _one_sided(field, 3 - k)] for k in range(3))
     for a in x:
         for b in y:
             across = torch.linalg.cross(a, b, dim=0)
             for c in z:
-                found = torch.minimum(found, (across * c).sum(0))
-    return found
+                least = torch.minimum(least, (across * c).sum(0))
+    return least
 
 
 def _one_sided(field: Tensor, dim: int) -> tuple[Tensor, Tensor]:

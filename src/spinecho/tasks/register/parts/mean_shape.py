@@ -112,10 +112,10 @@ def sampled(field: Float[Tensor, "3 z y x"], geometry: Geometry, onto: Geometry)
 
 
 def _logarithm(matrix: Array) -> Array:
-    found = np.asarray(logm(matrix), dtype=np.complex128)
-    if not np.isfinite(found).all() or np.abs(np.imag(found)).max() > _ROUNDING:
+    logarithm = np.asarray(logm(matrix), dtype=np.complex128)
+    if not np.isfinite(logarithm).all() or np.abs(np.imag(logarithm)).max() > _ROUNDING:
         raise DataError(
             "a subject lies turned by half a turn (or mirrored) against the others: their mean is not defined",
             do="check its header's orientation, or bring it near to the others first (spinecho register --rigid)",
         )
-    return np.array(np.real(found), dtype=np.float64)
+    return np.array(np.real(logarithm), dtype=np.float64)

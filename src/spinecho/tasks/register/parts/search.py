@@ -60,12 +60,12 @@ def _costs(fixed: Tensor, moving: Tensor, reach: int, block: int) -> Float[Tenso
     z, y, x = fixed.shape[-3:]
     padded = F.pad(moving[None], [reach] * 6, mode="replicate")[0]
     side = 2 * reach + 1
-    found = fixed.new_empty(side**3, z // block, y // block, x // block)
+    costs = fixed.new_empty(side**3, z // block, y // block, x // block)
     for i in range(side**3):
         a, b, c = i // side**2, i // side % side, i % side
         away = (padded[:, a : a + z, b : b + y, c : c + x] - fixed).square_().sum(0, keepdim=True)
-        found[i] = block_mean(away, block)[0]
-    return found
+        costs[i] = block_mean(away, block)[0]
+    return costs
 
 
 def _softened(field: Tensor) -> Tensor:

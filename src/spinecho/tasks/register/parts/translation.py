@@ -50,11 +50,11 @@ def translated(
     ridge = _RIDGE * normal.diagonal().mean() * torch.eye(len(normal), dtype=normal.dtype, device=normal.device)
     weights = torch.linalg.solve(normal + ridge, basis.T @ (y - y.mean()))
     own, *around = _features(source).mul_(2).sub_(1)
-    found = torch.full_like(source, float(y.mean()))
+    mapped = torch.full_like(source, float(y.mean()))
     for mean, table in zip(around, weights.view(len(_WIDTHS), 1, 1, *_KNOTS), strict=True):
         at = torch.stack([mean, own], -1).view(1, 1, -1, 2)
-        found += F.grid_sample(table, at, padding_mode="border", align_corners=True).view(source.shape)
-    return (found * (source > 0)).clamp_(0, 1)
+        mapped += F.grid_sample(table, at, padding_mode="border", align_corners=True).view(source.shape)
+    return (mapped * (source > 0)).clamp_(0, 1)
 
 
 def _features(image: Tensor) -> Float[Tensor, "3 z y x"]:

@@ -191,11 +191,11 @@ def _range(values: Tensor, what: str) -> tuple[float, float, float]:
     least, most = float(values.min()), float(values.max())
     if not most > least:
         raise DataError(f"the {what} image is empty: every voxel is {least:g}", do="check how it was made")
-    found, counts = sample.unique(return_counts=True)
-    if len(found) == 1:
+    intensities, counts = sample.unique(return_counts=True)
+    if len(intensities) == 1:
         return least, most, math.nan
     if int(counts.max()) > _FILLED * sample.numel():
-        filling = float(found[counts.argmax()])
+        filling = float(intensities[counts.argmax()])
         low, high = _percentiles(sample[sample != filling])
         low = filling if filling < low else low
     else:

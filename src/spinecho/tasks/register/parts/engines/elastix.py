@@ -31,19 +31,19 @@ def register(job: dict[str, Any], stage: Callable[[str], Any]) -> dict[str, Any]
     method.SetLogToConsole(False)
     with stage(job["kind"]):
         method.Update()
-    found = method.GetTransformParameterObject()
+    transforms = method.GetTransformParameterObject()
     version = importlib.import_module("importlib.metadata").version("itk-elastix")
-    result: dict[str, Any] = {"matrix": _matrix(found, numpy), "calls": calls, "version": f"itk-elastix {version}"}
+    result: dict[str, Any] = {"matrix": _matrix(transforms, numpy), "calls": calls, "version": f"itk-elastix {version}"}
     if job["kind"] == "deformable":
         with stage("field"):
-            field = itk.transformix_deformation_field(moving, found)
+            field = itk.transformix_deformation_field(moving, transforms)
             result["field"] = itk.array_view_from_image(field).transpose(3, 0, 1, 2)
     return result
 
 
-def _matrix(found: Any, numpy: Any) -> list[list[float]]:
+def _matrix(transforms: Any, numpy: Any) -> list[list[float]]:
     """4x4 of the first stage, y = A (x - centre) + centre + translation."""
-    first = found.GetParameterMap(0)
+    first = transforms.GetParameterMap(0)
     numbers = numpy.array([float(v) for v in first["TransformParameters"]])
     centre = numpy.array([float(v) for v in first["CenterOfRotationPoint"]])
     linear = numbers[:9].reshape(3, 3) if len(numbers) == 12 else _euler(*numbers[:3], numpy=numpy)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from spinecho.core.geometry import Array
 from spinecho.tasks.register.parts.linear.similarity import (
-    Found,
+    SlopedSimilarity,
     local_correlation,
     mutual_information,
     mutual_information_slopes,
@@ -98,21 +98,21 @@ class Objective:
         """One direction: own's voxels, read from other; d(other's voxel) = by_voxel D (unit voxel)."""
         voxels = self._voxels[side]
         layers, inside = other.read(voxels, matrix @ own.affine)
-        found = self._compare(own, side, layers[0], inside)
+        similarity = self._compare(own, side, layers[0], inside)
         places = torch.from_numpy(unit).to(voxels) @ voxels
-        first = (layers[1:] * found.slope) @ places.T
-        rows = ((layers[1:] * found.curvature.sqrt())[:, None] * places).flatten(0, 1)
+        first = (layers[1:] * similarity.slope) @ places.T
+        rows = ((layers[1:] * similarity.curvature.sqrt())[:, None] * places).flatten(0, 1)
         second = rows @ rows.T
         chain = np.kron(by_voxel, np.eye(4)).astype(np.float64)
         gradient, curvature = (t.double().cpu().numpy() for t in (first.flatten(), second))
-        return Slope(found.value, chain.T @ gradient, chain.T @ curvature @ chain)
+        return Slope(similarity.value, chain.T @ gradient, chain.T @ curvature @ chain)
 
-    def _compare(self, own: View, side: int, values: Tensor, inside: Tensor) -> Found:
+    def _compare(self, own: View, side: int, values: Tensor, inside: Tensor) -> SlopedSimilarity:
         if self.measure == "mi":
             return mutual_information_slopes(*self._own[side], values, inside)
-        grid = own.shape
-        found = local_correlation(own.layers[0], values.reshape(grid), inside.reshape(grid), own.weight, self.window)
-        return Found(found.value, found.slope.flatten(), found.curvature.flatten())
+        there, seen = values.reshape(own.shape), inside.reshape(own.shape)
+        similarity = local_correlation(own.layers[0], there, seen, own.weight, self.window)
+        return SlopedSimilarity(similarity.value, similarity.slope.flatten(), similarity.curvature.flatten())
 
 
 def climb(objective: Objective, matrix: Array, kind: Kind, n_iters: int = 30) -> tuple[Array, float]:

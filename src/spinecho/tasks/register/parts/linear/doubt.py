@@ -31,9 +31,9 @@ def doubts(
     fixed: Image, moving: Image, views: tuple[View, View], matrix: Array, centre: Array, radius: float
 ) -> list[str]:
     """What to warn with, in one sentence; none where all is well. The views are coarse ones."""
-    found = []
+    reasons = []
     if not _meet(fixed.geometry, moving.geometry):
-        found.append("the two images' worlds do not overlap: they were brought together by their content alone")
+        reasons.append("the two images' worlds do not overlap: they were brought together by their content alone")
     for name, own, other, m in (
         ("fixed", views[0], views[1], matrix),
         ("moving", views[1], views[0], inverted(matrix)),
@@ -41,18 +41,18 @@ def doubts(
         inside = other.read(own.voxels(only_weighted=True), m @ own.affine, layers=1)[1]
         share = float(inside.float().mean())
         if share < _OVERLAP:
-            found.append(f"only {share:.0%} of the {name} image's object lies in the other's field of view")
+            reasons.append(f"only {share:.0%} of the {name} image's object lies in the other's field of view")
     objective = Objective(*views, centre, radius)
     peak = peakedness(objective, matrix, centre, radius)
     if peak < _PEAK:
-        found.append(f"the images hardly agree better aligned than displaced ({peak:.1f} times{_SUSPECT}")
+        reasons.append(f"the images hardly agree better aligned than displaced ({peak:.1f} times{_SUSPECT}")
     elif (rival := rivalry(objective, matrix, centre)) < _RIVAL:
-        found.append(f"the images hardly agree better aligned than turned half round ({rival:.2f} times{_SUSPECT}")
+        reasons.append(f"the images hardly agree better aligned than turned half round ({rival:.2f} times{_SUSPECT}")
     stretch = np.linalg.svd(matrix[:3, :3])[1]
     if stretch.max() > _STRETCH or stretch.min() < 1 / _STRETCH:
         listed = ", ".join(f"{s:.2f}" for s in stretch)
-        found.append(f"the transform stretches by {listed} along its axes: check both images' voxel sizes")
-    return ["; ".join(found)] if found else []
+        reasons.append(f"the transform stretches by {listed} along its axes: check both images' voxel sizes")
+    return ["; ".join(reasons)] if reasons else []
 
 
 def peakedness(objective: Objective, matrix: Array, centre: Array, radius: float) -> float:

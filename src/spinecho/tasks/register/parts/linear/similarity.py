@@ -21,7 +21,7 @@ _NOISE = 0.01
 """Standard deviation below which a window counts as flat, as a share of the intensities' range"""
 
 
-class Found(NamedTuple):
+class SlopedSimilarity(NamedTuple):
     """A similarity and its derivatives."""
 
     value: float
@@ -39,7 +39,7 @@ def mutual_information(
 
 def mutual_information_slopes(
     own: Float[Tensor, " n"], weight: Float[Tensor, " n"], other: Float[Tensor, " n"], inside: Bool[Tensor, " n"]
-) -> Found:
+) -> SlopedSimilarity:
     """The same for one reading, with derivatives; the curvature is the score's square, as in Fisher's information.
 
     Intensities are 0 to 1. The joint histogram has a linear window along the other image and a Gaussian one along
@@ -53,7 +53,7 @@ def mutual_information_slopes(
     per_point = steps.flatten()[flat[0]]
     share_of_each = weight * inside / weight.sum()
     value = float((density[0] * ratio[0]).sum() * share[0])
-    return Found(value, per_point * share_of_each, per_point.square() * share_of_each)
+    return SlopedSimilarity(value, per_point * share_of_each, per_point.square() * share_of_each)
 
 
 def local_correlation(
@@ -62,7 +62,7 @@ def local_correlation(
     inside: Bool[Tensor, "z y x"],
     weight: Float[Tensor, "z y x"],
     radius: int,
-) -> Found:
+) -> SlopedSimilarity:
     """Squared correlation in cubes of 2 radius + 1 voxels, mean over the weighted voxels.
 
     Voxels out of the other's view are left out. Source: Avants et al. 2008, doi:10.1016/j.media.2007.06.004, section
@@ -84,7 +84,7 @@ def local_correlation(
     a_sum, af_sum, b_sum, bm_sum = box_sum(terms, radius)
     slope = (f * a_sum - af_sum - m * b_sum + bm_sum) * seen
     value = float((b * m_var).sum() / 2)
-    return Found(value, slope, b_sum * seen)
+    return SlopedSimilarity(value, slope, b_sum * seen)
 
 
 def _joint(

@@ -45,7 +45,7 @@ def best_start(objective: Objective, starts: list[Array], n_climbs: int = _CLIMB
         scores += objective.values(starts[i : i + _AT_ONCE])
     order = sorted(range(len(starts)), key=lambda i: -scores[i])[:n_climbs]
     climbed = [climb(objective, starts[i], "rigid", n_iters=20) for i in order]
-    return sorted(((value, matrix) for matrix, value in climbed), key=lambda found: -found[0])
+    return sorted(((value, matrix) for matrix, value in climbed), key=lambda start: -start[0])
 
 
 def _about(turn: Array, fixed_centre: Array, moving_centre: Array) -> Array:
@@ -62,9 +62,9 @@ def _turn(vector: Array) -> Array:
 
 def _cube_turns() -> list[Array]:
     """The 24 rotations that bring the axes onto axes, nothing turned first."""
-    found = [
+    turns = [
         np.eye(3)[list(order)] * np.array(signs)[:, None]
         for order in permutations(range(3))
         for signs in product((1, -1), repeat=3)
     ]
-    return [m for m in found if np.linalg.det(m) > 0]
+    return [m for m in turns if np.linalg.det(m) > 0]

@@ -71,10 +71,10 @@ class View:
         near = places.abs() <= edge
         inside = near[0] & near[1] & near[2]
         grid = places.T.contiguous()[None, None, None]
-        found = F.grid_sample(self.layers[None, :layers], grid, padding_mode="border", align_corners=True)
+        values = F.grid_sample(self.layers[None, :layers], grid, padding_mode="border", align_corners=True)
         if self.mask is not None:
             inside = inside & (F.grid_sample(self.mask[None, None], grid, align_corners=True)[0, 0, 0, 0] > 0.5)
-        return found[0, :, 0, 0], inside
+        return values[0, :, 0, 0], inside
 
     def centre(self) -> Array:
         """Centre of mass of the object, LPS mm."""
