@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from functools import cache
+from inspect import signature
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import torch
 
+import spinecho
 from spinecho.core.errors import DataError
 from spinecho.core.method import Method
 from spinecho.core.state import load_state, save_state
@@ -58,6 +60,7 @@ def test_a_task_says_what_it_is(task):
     assert module.WHAT and module.DEFAULT in registry.names(task) and issubclass(module.base(), Method)
     assert (module.__doc__ or "").partition("\n")[0].endswith(".") and scenes(task)
     check_card({}, module.limits())
+    assert signature(getattr(spinecho, task)).parameters["method"].default == module.DEFAULT
 
 
 @every

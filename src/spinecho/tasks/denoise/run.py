@@ -13,10 +13,9 @@ from spinecho.core.image import Image
 from spinecho.methods.pretrained import built
 from spinecho.tasks.denoise.base import Denoise
 from spinecho.tasks.denoise.parts.level import noise_level
-from spinecho.tasks.denoise.task import DEFAULT
 
 
-def denoise(image: Image, method: str = DEFAULT, *, sigma: float | None = None, **settings: Any) -> Image:
+def denoise(image: Image, method: str = "wavelet", *, sigma: float | None = None, **settings: Any) -> Image:
     """Take noise away.
 
     Parameters
