@@ -88,8 +88,8 @@ def test_trains_goes_on_and_is_fine_tuned(images, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["varnet"], "'varnet' names no task -> give TASK/NAME, here recon/varnet"),
-        (["recon/zero_filled"], "'recon/zero_filled' is no learned method -> what can be trained is recon/"),
+        (["varnet"], "'varnet' names no task -> give TASK/NAME, here"),
+        (["recon/zero_filled"], "'recon/zero_filled' is no learned method -> what can be trained is denoise/"),
         (["recon/varnet", "--batch", "0"], "--batch is 0 -> give at least 1"),
         (["recon/varnet", "--init", "absent.safetensors"], "there are no such weights"),
         (["recon/varnet", "--threads", "0"], "--threads 0 -> give 1 or more"),
