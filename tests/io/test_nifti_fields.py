@@ -138,6 +138,6 @@ def test_options_that_an_image_does_not_need(tmp_path, option):
 @pytest.mark.parametrize("slices", [(0, 4), (2, 2), (-1, 2), (2, 1)])
 def test_slices_that_are_not_there(tmp_path, slices):
     nibabel.save(nibabel.Nifti1Image(np.zeros(SHAPE, np.float32), np.eye(4)), tmp_path / "a.nii")
-    said = rf"--slices {slices[0]} {slices[1]} is asked for, there are 3 slices -> choose from 0 to 3"
+    said = rf"slices=\({slices[0]}, {slices[1]}\) is asked for, there are 3 slices -> choose from 0 to 3"
     with pytest.raises(DataError, match=said):
         read(tmp_path / "a.nii", ReadOptions(slices=slices))

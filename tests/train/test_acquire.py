@@ -67,7 +67,7 @@ def test_shares_that_cannot_be(given, radial, told):
 
 
 def test_a_method_is_asked():
-    with pytest.raises(DataError, match=r"unet cannot train on radial scans: .* -> leave out --acquire radial"):
+    with pytest.raises(DataError, match=r"unet cannot train on radial scans: .* -> leave out acquire=\('radial',\)"):
         chosen(("radial:0.1", "cartesian"), 0.0, unet.Method(unet.Config()), "unet")
 
 
