@@ -71,7 +71,7 @@ def test_a_mat_file_with_both(tmp_path: Path) -> None:
     samples = np.random.default_rng(0).standard_normal((32, 7, 4)) + 1j
     points = spokes()[0].swapaxes(0, 1) / 32
     savemat(tmp_path / "s.mat", {"rawdata": samples, "k": points[..., 0] + 1j * points[..., 1]})
-    with pytest.raises(DataError, match="axes='k0 k1 coil'"):
+    with pytest.raises(DataError, match='--axes "k0 k1 coil"'):
         arrays.read(tmp_path / "s.mat", ReadOptions())
     kspace = arrays.read(tmp_path / "s.mat", ReadOptions(axes="k0 k1 coil", oversampling=2))
     assert isinstance(kspace, KSpace) and kspace.traj is not None and kspace.mask is None

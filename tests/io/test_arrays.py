@@ -219,7 +219,7 @@ def test_oversampling_is_cropped_in_image_space(tmp_path: Path) -> None:
         (noise(64, 60, 8), {}, r'--axes "k0 k1 coil"'),
         (noise(20, 8, 64, 60), {}, r'--axes "slice coil k1 k0"'),
         (noise(64, 60, 8), {"domain": "coil-images"}, r'--axes "y x coil" --domain coil-images'),
-        (noise(8, 64, 60), {"axes": "k1 k0"}, r"names 2 axes, the array has 3: \(8, 64, 60\).*\"coil k1 k0\""),
+        (noise(8, 64, 60), {"axes": "k1 k0"}, r"names 2 axes, the array has 3: \(8, 64, 60\).*'coil k1 k0'"),
         (noise(8, 64, 60), {"axes": "coil kx ky"}, "unknown name 'kx'"),
         (noise(8, 64, 60), {"axes": "coil k1 k1"}, "k1 twice"),
         (noise(8, 64, 60), {"axes": "coil k1 x"}, "mixes"),

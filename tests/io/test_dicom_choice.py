@@ -46,8 +46,8 @@ def test_a_series_is_taken_by_number_uid_or_description(study, said, n):
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ("T2", r"--series T2 fits 2 series \(4 T2 tse tra: .*; 11 T2 tse cor: .* -> say more of it, or its number"),
-        ("7", r"--series 7 fits none of its 3 series \(3 T1 mprage: .* -> say which: series='3'"),
+        ("T2", r"series='T2' fits 2 series \(4 T2 tse tra: .*; 11 T2 tse cor: .* -> say more of it, or its number"),
+        ("7", r"series='7' fits none of its 3 series \(3 T1 mprage: .* -> say which: series='3'"),
         ("", r"fits none of its 3 series"),
     ],
 )

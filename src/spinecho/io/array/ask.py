@@ -54,7 +54,7 @@ def question(
     domain = typed(f" {setting('domain', 'coil-images')}") if coil_images else ""
     command = "info" if image and not coil_images else "recon"
     first, *others = readings
-    said = "".join(f"; or {setting('axes', g.axes)} ({g.why})" for g in others)
+    said = "".join(f"; or {typed(setting('axes', g.axes))} ({g.why})" for g in others)
     return DataError(
         f"an array of shape {variable.shape} {variable.dtype} can be read in several ways",
         do=f'name its axes: spinecho {command} {shlex.quote(path.name)}{key}{along} --axes "{first.axes}"{domain} '
