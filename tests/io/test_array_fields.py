@@ -91,7 +91,7 @@ def test_a_field_by_its_name(tmp_path: Path, maker: Maker) -> None:
     path = maker(tmp_path, content)
     for key, factor in (("data.kspace", 1), ("data/kspace", 1), ("data.deep.er.kspace", 2), ("er.kspace", 2)):
         np.testing.assert_array_equal(scan(path, key).samples[:, 0], factor * K.transpose(2, 1, 0))
-    with pytest.raises(DataError, match=r"'kspace' fits several arrays: data.*deep.er.kspace .*--key data.kspace$"):
+    with pytest.raises(DataError, match=r"'kspace' fits several arrays: data.*deep.er.kspace .*key='data.kspace'$"):
         scan(path, "kspace")
     with pytest.raises(DataError, match=r"holds 3 arrays: .*data.kspace \(16, 12, 4\) complex.*--key data.kspace$"):
         scan(path)
@@ -109,7 +109,7 @@ def test_the_only_field_that_fits(tmp_path: Path, maker: Maker) -> None:
         with pytest.raises(DataError, match=found) as error:
             scan(path, key)
         assert (
-            "--key data.kspace" in error.value.do.replace("/", ".")
+            "key='data.kspace'" in error.value.do.replace("/", ".")
             and "kspace (16, 12, 4) complex" in error.value.found
         )
 

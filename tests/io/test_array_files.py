@@ -144,7 +144,7 @@ def test_what_a_pair_may_not_say(tmp_path: Path) -> None:
     cfl_file.save(tmp_path / "t", noise(2, 6, 5))
     with pytest.raises(DataError, match=r"t\.cfl has 2 entries along dimension 0 -> kx, ky, kz are wanted"):
         scan_of_pair(tmp_path / "s.cfl", traj=tmp_path / "t.cfl")
-    with pytest.raises(DataError, match="--key means nothing to cfl files"):
+    with pytest.raises(DataError, match="key means nothing to cfl files"):
         scan_of_pair(tmp_path / "s.cfl", key="a")
     (tmp_path / "s.hdr").write_text("# Command\nfft\n# Dimensions\n6 5 1 2 " + "1 " * 13)
     with pytest.raises(DataError, match="up to 16 numbers over 0 are wanted"):

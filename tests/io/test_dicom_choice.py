@@ -30,7 +30,7 @@ def study(tmp_path: Path) -> Path:
 
 def test_the_series_are_listed(study):
     listed = r"3 T1 mprage: 3 files like .*, 6 x 5; 4 T2 tse tra: 4 files .*; 11 T2 tse cor: 5 files"
-    with pytest.raises(DataError, match=rf"the folder holds 3 series \({listed}.*-> say which: --series 3\b"):
+    with pytest.raises(DataError, match=rf"the folder holds 3 series \({listed}.*-> say which: series='3'"):
         read(study)
 
 
@@ -46,8 +46,8 @@ def test_a_series_is_taken_by_number_uid_or_description(study, said, n):
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ("T2", r"--series T2 fits 2 series \(4 T2 tse tra: .*; 11 T2 tse cor: .* -> say more of it, or its number"),
-        ("7", r"--series 7 fits none of its 3 series \(3 T1 mprage: .* -> say which: --series 3\b"),
+        ("T2", r"series='T2' fits 2 series \(4 T2 tse tra: .*; 11 T2 tse cor: .* -> say more of it, or its number"),
+        ("7", r"series='7' fits none of its 3 series \(3 T1 mprage: .* -> say which: series='3'"),
         ("", r"fits none of its 3 series"),
     ],
 )
@@ -59,9 +59,9 @@ def test_what_fits_several_or_none_is_refused(study, said, message):
 def test_series_of_one_number_or_none_are_listed_by_uid(tmp_path):
     for uid, number in (("1.2.7", 5), ("1.2.8", 5), ("1.2.9", None)):
         save(tmp_path / f"{uid}.dcm", 1, SeriesInstanceUID=uid, SeriesNumber=number)
-    with pytest.raises(DataError, match=r"1\.2\.7 unnamed: .*1\.2\.8 unnamed: .*1\.2\.9 unnamed: .*--series 1\.2\.7"):
+    with pytest.raises(DataError, match=r"1\.2\.7 unnamed: .*1\.2\.8 unnamed: .*1\.2\.9 unnamed: .*series='1\.2\.7'"):
         read(tmp_path)
-    with pytest.raises(DataError, match="--series 5 fits 2 series"):
+    with pytest.raises(DataError, match="series='5' fits 2 series"):
         read(tmp_path, ReadOptions(series="5"))
     np.testing.assert_array_equal(read(tmp_path, ReadOptions(series="1.2.9")).values[0, 0].numpy(), picture(1))
 
@@ -85,16 +85,16 @@ def test_series_of_other_kinds_do_not_disturb(study):
 def test_the_only_series_must_fit_too(tmp_path):
     stack_of(tmp_path, SeriesNumber=2)
     assert read(tmp_path, ReadOptions(series="2")).values.shape[1] == 4
-    with pytest.raises(DataError, match="--series 3 fits none of its 1 series"):
+    with pytest.raises(DataError, match="series='3' fits none of its 1 series"):
         read(tmp_path, ReadOptions(series="3"))
 
 
 def test_other_formats_have_no_series(tmp_path):
     nib.nifti1.save(nib.nifti1.Nifti1Image(np.ones((3, 4, 5), np.float32), np.eye(4)), tmp_path / "a.nii")
-    with pytest.raises(DataError, match="--series means nothing to NIfTI files"):
+    with pytest.raises(DataError, match="series means nothing to NIfTI files"):
         read(tmp_path / "a.nii", ReadOptions(series="3"))
     np.save(tmp_path / "a.npy", np.ones((4, 5), np.complex64))
-    with pytest.raises(DataError, match="--series means nothing to arrays"):
+    with pytest.raises(DataError, match="series means nothing to arrays"):
         read(tmp_path / "a.npy", ReadOptions(axes="k1 k0", series="3"))
     assert read_image(tmp_path / "a.nii", "3").geometry.shape == (5, 4, 3)
 

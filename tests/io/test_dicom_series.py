@@ -206,7 +206,7 @@ def test_like_needs_a_series_that_says_where_it_lies(tmp_path):
     for lent in (series_geometry, series_patient):
         with pytest.raises(DataError, match=r"empty: none of its 0 DICOM files is an image -> give one magnetic"):
             lent(tmp_path / "empty")
-        with pytest.raises(DataError, match=r"there is no such series \(--like\) -> give the folder of a DICOM series"):
+        with pytest.raises(DataError, match=r"there is no such series \(like\) -> give the folder of a DICOM series"):
             lent(tmp_path / "absent")
     np.testing.assert_allclose(series_geometry(tmp_path / "a_dicom").affine, grid("oblique").affine, atol=1e-4)
 

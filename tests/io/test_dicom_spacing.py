@@ -14,7 +14,7 @@ from spinecho.io.read import read
 def test_a_pixel_size_that_nobody_records_is_told(tmp_path, capsys):
     image = read(stack_of(tmp_path / "s", PixelSpacing=None))
     assert image.geometry.voxel_mm == (1, 1, 4) and "voxel size=assumed" in image.header.flags
-    assert any("pixel size" in w and "1 mm was assumed" in w and "--voxel-mm" in w for w in image.header.warnings)
+    assert any("pixel size" in w and "1 mm was assumed" in w and "voxel_mm" in w for w in image.header.warnings)
     assert main(["convert", str(tmp_path / "s"), str(tmp_path / "o.nii.gz")]) == 0
     assert "1 mm was assumed" in capsys.readouterr().err
 
@@ -36,7 +36,7 @@ def test_a_person_gives_the_voxel_size_that_is_absent(tmp_path):
     image = read(stack_of(tmp_path, PixelSpacing=None), options)
     assert image.geometry.voxel_mm == (0.5, 0.75, 4) and not image.header.warnings and not image.header.flags
     assert any("0.5 x 0.75 mm as given" in step for step in image.header.history)
-    with pytest.raises(DataError, match=r"--voxel-mm says .*0\.5.* the series has .*1\.25 .*leave out --voxel-mm"):
+    with pytest.raises(DataError, match=r"voxel_mm says .*0\.5.* the series has .*1\.25 .*leave out voxel_mm"):
         read(stack_of(tmp_path), options)
 
 

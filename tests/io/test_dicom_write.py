@@ -148,13 +148,13 @@ def test_unknown_orientation_is_refused_with_the_way_out(tmp_path):
     with pytest.raises(DataError) as error:
         write(phantom(Geometry.unknown(SHAPE)), tmp_path / "dicom")
     assert "orientation=unknown" in str(error.value)
-    assert "DICOM is then written only with --like SERIES or --affine FILE" in str(error.value)
+    assert "DICOM is then written only with like (a series) or affine (a file)" in str(error.value)
     assert not (tmp_path / "dicom").exists()
 
 
 def test_what_cannot_be_written_is_refused_before_the_work(tmp_path):
     none, target = WriteOptions(), tmp_path / "dicom"
-    with pytest.raises(DataError, match="only with --like SERIES or --affine FILE"):
+    with pytest.raises(DataError, match=r"only with like \(a series\) or affine \(a file\)"):
         check_image_output(target, False, none)
     check_image_output(target, True, none)
     check_image_output(tmp_path / "a.nii.gz", False, none)
@@ -227,7 +227,7 @@ def test_an_affine_file_places_the_scan(tmp_path, suffix):
     options = WriteOptions(affine=tmp_path / "affine.txt")
     write(phantom(Geometry.unknown(SHAPE)), tmp_path / f"a.{suffix}", options)
     assert read(tmp_path / f"a.{suffix}").geometry.matches(grid("oblique"))
-    with pytest.raises(DataError, match="records its orientation -> leave out --affine"):
+    with pytest.raises(DataError, match="records its orientation -> leave out affine"):
         write(phantom(grid("axial")), tmp_path / f"b.{suffix}", options)
 
 

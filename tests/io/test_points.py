@@ -34,7 +34,7 @@ def test_what_is_written_keeps_order_and_columns(tmp_path):
     np.testing.assert_array_equal(again.places, points.places + 1)
     write_points(again, again.places, "fixed", tmp_path / "back.csv")
     assert (tmp_path / "back.csv").read_text().splitlines()[0] == "label,x,y,z,t,world"
-    with pytest.raises(DataError, match="leave out --points-ras"):
+    with pytest.raises(DataError, match="leave out points_ras"):
         read_points(tmp_path / "out.csv", ras=True)
 
 
@@ -43,7 +43,7 @@ def test_ras_is_turned_and_turned_back(tmp_path):
     assert points.places.tolist() == [[-1.0, -2.0, 3.0]]
     write_points(points, points.places, "fixed", tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text() == "x,y,z,world\n1.000000,2.000000,3.000000,fixed RAS mm\n"
-    with pytest.raises(DataError, match="add --points-ras"):
+    with pytest.raises(DataError, match="add points_ras=True"):
         read_points(tmp_path / "out.csv")
 
 

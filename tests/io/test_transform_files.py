@@ -236,7 +236,7 @@ def test_what_cannot_be_written_is_told_before(tmp_path):
     for suffix in (".tfm", ".mat", ".csv", ".txt"):
         with pytest.raises(DataError, match="rigid and affine transforms only"):
             write_transform(bend, tmp_path / f"t{suffix}")
-        with pytest.raises(DataError, match=r"write \.h5, or add --affine"):
+        with pytest.raises(DataError, match=r"write \.h5, or take method='affine' or method='rigid'"):
             check_transform_output(tmp_path / f"t{suffix}", linear=False)
         check_transform_output(tmp_path / f"t{suffix}", linear=True)
     with pytest.raises(DataError, match=r"no writer for transforms called '\.zip'"):

@@ -53,8 +53,8 @@ def test_shares(given, radial, shares):
     ("given", "radial", "told"),
     [
         (("spiral",), 0.0, "no acquisition 'spiral' -> known are cartesian, radial"),
-        (("radial:2",), 0.0, "--acquire radial:2 -> give NAME or NAME:SHARE"),
-        (("radial:much",), 0.0, "--acquire radial:much -> give NAME"),
+        (("radial:2",), 0.0, r"acquire=\('radial:2',\) -> give NAME or NAME:SHARE"),
+        (("radial:much",), 0.0, r"acquire=\('radial:much',\) -> give NAME"),
         (("radial:0.4", "cartesian:0.4"), 0.0, "add up to 0.8"),
         (("radial:0.4", "radial"), 0.0, "names radial twice"),
         ((), 0.0, "add up to 0"),
@@ -67,7 +67,7 @@ def test_shares_that_cannot_be(given, radial, told):
 
 
 def test_a_method_is_asked():
-    with pytest.raises(DataError, match=r"unet cannot train on radial scans: .* -> leave out --acquire radial"):
+    with pytest.raises(DataError, match=r"unet cannot train on radial scans: .* -> leave out acquire=\('radial',\)"):
         chosen(("radial:0.1", "cartesian"), 0.0, unet.Method(unet.Config()), "unet")
 
 

@@ -216,10 +216,10 @@ def test_only_networks_are_compiled():
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"steps": 0}, "--steps is 0"),
-        ({"rate": 0.0}, "--rate is 0"),
+        ({"steps": 0}, "steps is 0"),
+        ({"rate": 0.0}, "rate is 0"),
         ({"warmup": 0.7, "decay": 0.5}, "sum is at most 1"),
-        ({"ema": 1.0}, "--ema is 1"),
+        ({"ema": 1.0}, "ema is 1"),
         ({"clip": -1.0}, "below 0"),
     ],
 )

@@ -163,7 +163,7 @@ def test_still_pictures_are_told_to_be_still(tmp_path):
 
 
 def test_no_frames_are_refused(tmp_path):
-    with pytest.raises(DataError, match="--frames is 0 -> give at least 1"):
+    with pytest.raises(DataError, match="frames is 0 -> give at least 1"):
         supply(series(tmp_path / "beat.h5"), Dynamic(toy.Config()), Options(frames=0))
 
 

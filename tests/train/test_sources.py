@@ -114,7 +114,7 @@ def test_a_broken_file_is_named_and_stops_or_is_left_out(tmp_path, broken, told)
         raw(path, "equispaced:2:12")
     else:
         path.write_bytes(b"noise")
-    with pytest.raises(DataError, match=rf"{broken}: .*{told}.*--on-broken skip") as error:
+    with pytest.raises(DataError, match=rf"{broken}: .*{told}.*on_broken='skip'") as error:
         found([tmp_path])
     assert error.value.file == str(path)
     source, said = found([tmp_path], "skip")

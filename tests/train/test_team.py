@@ -62,9 +62,7 @@ def test_shares_cover_all_and_come_back_in_order():
 
 def test_a_batch_that_cannot_be_dealt_out_is_refused(tmp_path):
     run = toy.run(tmp_path, batch=3)
-    with pytest.raises(
-        DataError, match="batch of 3 cannot be dealt out to 2 processes -> give --batch a multiple of 2"
-    ):
+    with pytest.raises(DataError, match="batch of 3 cannot be dealt out to 2 processes -> give batch a multiple of 2"):
         wrapped(run.method, run.settings, Team(0, 2))
 
 

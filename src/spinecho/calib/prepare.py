@@ -9,7 +9,7 @@ import torch
 
 from spinecho.calib.compress import compress
 from spinecho.calib.noise import largest
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.kspace import KSpace
 from spinecho.ops.coils import mix_coils, whitening
 
@@ -27,7 +27,8 @@ def check(kspace: KSpace) -> None:
         )
     if peak == 0:
         raise DataError(
-            "all samples are zero", do="check the reader's options (--key, --axes) or export the scan again"
+            "all samples are zero",
+            do=f"check the reader's options ({setting('key')}, {setting('axes')}) or export the scan again",
         )
 
 

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         told = _as_data_error(error, arguments[0] if arguments else "")
         if told is not None:
-            print(f"error: {told}", file=sys.stderr)
+            print(f"error: {told.typed()}", file=sys.stderr)
             return BAD_INPUT
         kind = type(error).__name__
         print(f"error: spinecho has a defect ({kind}: {error}); run again with --debug and report it", file=sys.stderr)

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 
@@ -20,5 +20,7 @@ def choose(name: DeviceName) -> torch.device:
         If `cuda` is wanted and absent.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise DataError("no CUDA device is usable here", do="use --device cpu, or check the driver with nvidia-smi")
+        raise DataError(
+            "no CUDA device is usable here", do=f"use {setting('device', 'cpu')}, or check the driver with nvidia-smi"
+        )
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")

@@ -8,6 +8,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from spinecho.core.errors import plain as worded
+
 WARNING = "warning: "
 """How steps of the history begin that a person must not overlook."""
 GRID = "grid."
@@ -64,8 +66,8 @@ class Header:
         return replace(self, flags=(*self.flags, *(f for f in dict.fromkeys(flags) if f not in self.flags)))
 
     def noted(self, *steps: str) -> Header:
-        """The header with these steps added to the history."""
-        return replace(self, history=(*self.history, *steps))
+        """The header with these steps added to the history, settings as Python has them."""
+        return replace(self, history=(*self.history, *map(worded, steps)))
 
     def warned(self, *steps: str) -> Header:
         """The header with these steps added to the history as warnings."""

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.io.guess import TOO_MANY, completed
 
@@ -42,17 +42,17 @@ def parse_axes(text: str, shape: Sequence[int]) -> tuple[str, ...]:
     names = tuple(n for n in re.split(r"[\s,]+", text.strip()) if n)
     known = f"the names are {' '.join(NAMES)}"
     if unknown := [n for n in names if n not in NAMES]:
-        raise DataError(f"--axes {text!r} has the unknown name {unknown[0]!r}", do=known)
+        raise DataError(f"{setting('axes', text)} has the unknown name {unknown[0]!r}", do=known)
     if doubled := [n for n in NAMES if names.count(n) > 1]:
-        raise DataError(f"--axes {text!r} has {doubled[0]} twice", do="name each axis once")
+        raise DataError(f"{setting('axes', text)} has {doubled[0]} twice", do="name each axis once")
     if set(names) & set(KSPACE) and set(names) & set(IMAGE):
-        raise DataError(f"--axes {text!r} mixes k-space and image axes", do="use one kind; " + known)
+        raise DataError(f"{setting('axes', text)} mixes k-space and image axes", do="use one kind; " + known)
     if not set(names) & {*KSPACE, *IMAGE}:
-        raise DataError(f"--axes {text!r} names neither a k-space nor an image axis", do=known)
+        raise DataError(f"{setting('axes', text)} names neither a k-space nor an image axis", do=known)
     if len(names) != len(shape):
-        problem = f"--axes {text!r} names {len(names)} axes, the array has {len(shape)}: {tuple(shape)}"
+        problem = f"{setting('axes', text)} names {len(names)} axes, the array has {len(shape)}: {tuple(shape)}"
         guess = completed(names, shape)
-        do = f'name them in the array\'s order; a guess: --axes "{guess}"' if guess else TOO_MANY
+        do = f"name them in the array's order; a guess: {setting('axes', guess)}" if guess else TOO_MANY
         raise DataError(problem, do=do)
     return names
 
@@ -102,7 +102,9 @@ def picture_geometry(
     stored = (nz, nx, ny) if transposed else (nz, ny, nx)
     voxel = tuple(voxel_mm or (1.0, 1.0, 1.0))
     if min(voxel) <= 0 or not np.isfinite(voxel).all():
-        raise DataError(f"voxel sizes must be over 0 mm, got {voxel}", do="give three, e.g. --voxel-mm 1 1 3")
+        raise DataError(
+            f"voxel sizes must be over 0 mm, got {voxel}", do=f"give three, e.g. {setting('voxel_mm', (1, 1, 3))}"
+        )
     whole = Geometry.unknown(stored, voxel)
     swap = (0, 2, 1)
     if n_slices is None:

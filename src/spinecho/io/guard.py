@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SILENCE_S = 60.0
@@ -172,7 +172,7 @@ def one_error(path: Path) -> Iterator[None]:
     except DataError as error:
         raise error.within(path) from error
     except MemoryError as error:
-        do = "read a part of it (--slices START STOP, where the command has it), or use a machine with more memory"
+        do = f"read a part of it ({setting('slices')}, where the command has it), or use a machine with more memory"
         raise DataError("there is not enough memory to read it", do=do, file=path) from error
     except Exception as error:
         text = " ".join(str(error).split())[:300] or "no reason given"

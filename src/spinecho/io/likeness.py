@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 
 _MARGIN = 0.1
 _ENOUGH = 0.5
@@ -41,7 +41,7 @@ def check_likeness(image: npt.NDArray[Any], series: npt.NDArray[Any]) -> str:
         fault = (
             f"the image looks like the series with {_words(best)} (correlation {likeness[best]:.2f}, now {as_is:.2f})"
         )
-        raise DataError(fault, do="turn the array as the series lies, or say where it lies with --affine FILE")
+        raise DataError(fault, do=f"turn the array as the series lies, or say where it lies with {setting('affine')}")
     unclear = [_words(way) for way, value in likeness.items() if value > as_is - _MARGIN]
     doubt = f"; not told apart from {' or '.join(unclear)}" if unclear else ""
     return f"correlation with that series {as_is:.2f}{doubt}"

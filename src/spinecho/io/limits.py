@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 
 HARMLESS = 128 * 2**20
 """Bytes that any file may expand to."""
@@ -52,7 +52,7 @@ def check_memory(n_bytes: int, what: str, path: str | Path = "") -> None:
     if n_bytes > max(HARMLESS, SHARE * free):
         raise DataError(
             f"{what} needs {human(n_bytes)} of memory, {human(free)} are free",
-            do="read a part of it (--slices START STOP, where the command has it), or use a machine with more memory",
+            do=f"read a part of it ({setting('slices')}, where the command has it), or use a machine with more memory",
             file=path,
         )
 

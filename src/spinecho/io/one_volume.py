@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 
 
@@ -27,11 +27,11 @@ def chosen(images: Sequence[Image], files: Sequence[Path], number: int | None) -
     if number is None:
         return list(images)
     if number < 0:
-        raise DataError(f"--volume {number}", do="count from 0, the first volume")
+        raise DataError(setting("volume", number), do="count from 0, the first volume")
     if number and all(n_volumes(image) == 1 for image in images):
         names = " and ".join(file.name for file in files)
-        problem = f"--volume {number} is asked for, and there is 1 volume in {names}"
-        raise DataError(problem, do="leave --volume out, it is for series")
+        problem = f"{setting('volume', number)} is asked for, and there is 1 volume in {names}"
+        raise DataError(problem, do=f"leave {setting('volume')} out, it is for series")
     return [_taken(image, file, number) for image, file in zip(images, files, strict=True)]
 
 
@@ -40,8 +40,8 @@ def _taken(image: Image, file: Path, number: int) -> Image:
     if n == 1:
         return image
     if number >= n:
-        do = f"give --volume 0 to --volume {n - 1}"
-        raise DataError(f"--volume {number} is asked for, and there are {n} volumes", do=do, file=file)
+        do = f"give {setting('volume', 0)} to {setting('volume', n - 1)}"
+        raise DataError(f"{setting('volume', number)} is asked for, and there are {n} volumes", do=do, file=file)
     image = image.volume()
     n_batch = len(image.axes)
     values = image.values.flatten(0, n_batch - 1)[number] if n_batch else image.values

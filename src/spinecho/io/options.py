@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.option import HIDDEN
 
 
@@ -61,7 +61,7 @@ def refuse_idle(options: ReadOptions, what: str, *taken: str) -> None:
     for option in fields(options):
         if option.name in ("slices", "simulate_mask", *taken) or getattr(options, option.name) == option.default:
             continue
-        name = "--" + option.name.replace("_", "-")
+        name = setting(option.name)
         raise DataError(f"{name} means nothing to {what} files, which record that themselves", do=f"leave out {name}")
 
 
@@ -75,8 +75,8 @@ def refuse_along_trajectory(options: ReadOptions) -> None:
     """
     for name in ("readout", "domain", "mask"):
         if getattr(options, name) != getattr(ReadOptions(), name):
-            problem = f"--{name} means nothing along a trajectory: samples lie where the trajectory says"
-            raise DataError(problem, do=f"leave out --{name}, or the trajectory")
+            problem = f"{setting(name)} means nothing along a trajectory: samples lie where the trajectory says"
+            raise DataError(problem, do=f"leave out {setting(name)}, or the trajectory")
 
 
 @dataclass(frozen=True, kw_only=True)

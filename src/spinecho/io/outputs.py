@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spinecho.core.door import check_present
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.io.atomic import check_place
 from spinecho.io.options import WriteOptions
 
@@ -81,7 +81,7 @@ def check_inputs(paths: Sequence[Path]) -> None:
 def check_series(paths: Sequence[Path], *series: str | None) -> None:
     """Refuse the choice of a series where no input is a folder that could hold several."""
     if any(s is not None for s in series) and not any(path.is_dir() for path in paths):
-        raise DataError("--series means nothing: no input is a DICOM folder", do="leave it out")
+        raise DataError(f"{setting('series')} means nothing: no input is a DICOM folder", do="leave it out")
 
 
 def on_grid(write: WriteOptions, file: Path, image: Image) -> WriteOptions:

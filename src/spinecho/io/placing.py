@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.io.likeness import check_likeness
@@ -39,7 +39,9 @@ def placed(image: Image, options: WriteOptions) -> Image:
             problem = (
                 f"the image has shape {image.geometry.shape} (z, y, x), the series {options.like} {geometry.shape}"
             )
-            raise DataError(problem, do="give the series of the same scan, or the orientation with --affine FILE")
+            raise DataError(
+                problem, do=f"give the series of the same scan, or the orientation with {setting('affine')}"
+            )
         magnitude = image.magnitude().values
         mean = magnitude.reshape(-1, *geometry.shape).float().mean(0)
         source += f"; {check_likeness(mean.cpu().numpy(), series_magnitude(options.like))}"
@@ -60,7 +62,10 @@ def check_lent(oriented: bool, options: WriteOptions) -> None:
     """
     if options.affine is not None:
         if oriented:
-            raise DataError("--affine is given, but the scan records its orientation", do="leave out --affine")
+            raise DataError(
+                f"{setting('affine')} is given, but the scan records its orientation",
+                do=f"leave out {setting('affine')}",
+            )
         read_affine(options.affine)
     elif options.like is not None:
         from spinecho.io.dicom.like import series_geometry

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spinecho.core.door import check_present
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.io.atomic import replacing
 
 _LARGEST = 2**28
@@ -118,5 +118,5 @@ def _check_world(points: Points, path: Path) -> None:
         return
     index, other = lower.index(_WORLD), "LPS" if points.ras else "RAS"
     if any(other in row[index] for row in points.rows if index < len(row)):
-        do = "leave out --points-ras" if points.ras else "add --points-ras"
+        do = f"leave out {setting('points_ras')}" if points.ras else f"add {setting('points_ras', True)}"
         raise DataError(f"its column {_WORLD!r} says that the points are {other}", do=do, file=path)

@@ -33,7 +33,7 @@ def main() -> None:
         try:
             answer: dict[str, Any] = {"largest": probe(Path(json.loads(line)), _progress)}
         except DataError as error:
-            answer = {"found": error.found, "do": error.do}
+            answer = dict(zip(("found", "do"), error.marked, strict=True))
         except MemoryError:
             fault = f"one of its parts cannot be read within {human(MEMORY)}"
             answer = {"found": fault, "do": "it is damaged; if you trust it, rewrite it with h5repack"}

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 
 from spinecho.core.door import check_present
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.io import formats
@@ -112,7 +112,7 @@ def _check(path: Path, options: ReadOptions, module: ModuleType) -> None:
     """Content that fits into memory, and a series named only where a format has series."""
     name = module.__name__.rpartition(".")[2]
     if options.series is not None and name in ("arrays", "cfl"):
-        raise DataError(f"--series means nothing to {name}", do="leave out --series")
+        raise DataError(f"{setting('series')} means nothing to {name}", do=f"leave out {setting('series')}")
     if options.slices is None:
         check_memory(vet(path), "the largest dataset in it")
 

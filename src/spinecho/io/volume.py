@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.core.image import Image
@@ -108,7 +108,8 @@ def only_slices(image: Image, slices: tuple[int, int] | None) -> Image:
         return image
     (start, stop), (nz, ny, nx) = slices, image.geometry.shape
     if not 0 <= start < stop <= nz:
-        raise DataError(f"--slices {start} {stop} is asked for, there are {nz} slices", do=f"choose from 0 to {nz}")
+        problem = f"{setting('slices', (start, stop))} is asked for, there are {nz} slices"
+        raise DataError(problem, do=f"choose from 0 to {nz}")
     geometry = image.geometry.cropped((start, 0, 0), (stop - start, ny, nx))
     values = image.values[..., start:stop, :, :]
     return replace(image, values=values, geometries=(geometry,), header=image.header.regridded())

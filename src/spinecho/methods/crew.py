@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 
 _AT_ONCE = 2
 """Pieces of work handed out per worker: one to do, one to go on with"""
@@ -81,7 +81,7 @@ def crew(workers: int = 0, scheduler: str = "") -> Iterator[Crew]:
         If Dask is wanted and not installed, or the scheduler does not answer.
     """
     if workers < 0 or (workers and scheduler):
-        problem = f"--workers {workers}" + (" and --scheduler are both given" if scheduler else "")
+        problem = setting("workers", workers) + (f" and {setting('scheduler')} are both given" if scheduler else "")
         raise DataError(problem, do="give a number of processes, or the address of a scheduler that runs already")
     if workers < 2 and not scheduler:
         yield Alone()
@@ -89,7 +89,8 @@ def crew(workers: int = 0, scheduler: str = "") -> Iterator[Crew]:
     try:
         from distributed import Client, LocalCluster
     except ImportError:
-        do = "pip install 'spinecho[scale]', or leave --workers and --scheduler out: then one process does the work"
+        both = f"{setting('workers')} and {setting('scheduler')}"
+        do = f"pip install 'spinecho[scale]', or leave {both} out: then one process does the work"
         raise DataError("many subjects at once need Dask, which is not installed", do=do) from None
     if scheduler:
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.state_header import read_metadata
 
 TASKS = Path(__file__).parents[1] / "tasks"
@@ -67,7 +67,7 @@ class Offer:
         """
         if self.weights is None:
             command = f"spinecho train {self.task}/{self.method} --data FOLDER --out runs/{self.method}"
-            raise DataError(self.missing, do=f"train them ({command}), then give them with --weights FILE")
+            raise DataError(self.missing, do=f"train them ({command}), then give them with {setting('weights')}")
         return self.weights
 
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.ops.fourier import padded_convolve, spectrum
 from spinecho.ops.linop import LinearOperator
 
@@ -164,7 +164,7 @@ def _make_plan(
     except ImportError:
         raise DataError(
             f"non-Cartesian samples on {device} need cufinufft, which is not installed",
-            do="pip install cufinufft, or run with --device cpu",
+            do=f"pip install cufinufft, or run with {setting('device', 'cpu')}",
         ) from None
     plan = cufinufft.Plan(kind, modes, n_trans, eps, sign, name, gpu_device_id=device.index or 0)
     plan.setpts(*radians)

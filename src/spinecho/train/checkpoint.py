@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.state import load_state, save_state
 from spinecho.train.ema import Average
 
@@ -63,7 +63,7 @@ def save(
         save_state(path, tensors, {**facts, "step": step})
     except DataError as error:
         do = "make room and start the same command again: it goes on from the last checkpoint"
-        raise DataError(error.found, do=do, file=error.file) from error
+        raise error.but(do=do) from error
     for old in _files(folder)[:-_KEPT]:
         old.unlink(missing_ok=True)
     return path
@@ -86,7 +86,8 @@ def newest(folder: Path) -> Checkpoint | None:
             continue
         return Checkpoint(int(facts["step"]), tensors, facts, path)
     if refused is not None:
-        raise DataError(f"no checkpoint is whole: {refused.found}", do="start in another --out", file=refused.file)
+        problem = f"no checkpoint is whole: {refused.marked[0]}"
+        raise refused.but(found=problem, do=f"start in another {setting('out')}")
     return None
 
 
@@ -98,7 +99,7 @@ def restore(checkpoint: Checkpoint, model: nn.Module, average: Average, optimise
     DataError
         If they do not fit the model: another version of the method wrote them.
     """
-    do = "use the version of spinecho that began this run, or start in another --out"
+    do = f"use the version of spinecho that began this run, or start in another {setting('out')}"
     try:
         model.load_state_dict(checkpoint.part("model"))
         average.load(checkpoint.part("ema"))

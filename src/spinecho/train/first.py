@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.method import Method
 from spinecho.methods import registry
 from spinecho.methods.pretrained import method_of, open_learned
@@ -42,7 +42,8 @@ def first(task: str, name: str, config: Any, init: str | None, seed: int) -> Met
     other = [k for k, v in chosen.items() if k not in trained.tunable and v != getattr(trained.config, k)]
     if other:
         told = ", ".join(f"{k} {getattr(trained.config, k)} (asked for: {chosen[k]})" for k in other)
-        raise DataError(f"the weights were trained with {told}", do="leave these options out with --init", file=init)
+        do = f"leave these options out with {setting('init')}"
+        raise DataError(f"the weights were trained with {told}", do=do, file=init)
     method = open_learned(task, init, {k: v for k, v in chosen.items() if k in trained.tunable})
     method.card, method.weights = {}, ""
     return method.requires_grad_(True)

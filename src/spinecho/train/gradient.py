@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.method import Method
 from spinecho.train.draw import Example, generator
 from spinecho.train.settings import Settings
@@ -95,12 +95,12 @@ def wrapped(method: Method, settings: Settings, team: Team) -> Gradient:
         If the batch cannot be dealt out evenly, or the method has no activation checkpointing.
     """
     if settings.batch % team.size:
-        do = f"give --batch a multiple of {team.size}"
+        do = f"give {setting('batch')} a multiple of {team.size}"
         raise DataError(f"a batch of {settings.batch} cannot be dealt out to {team.size} processes", do=do)
     if settings.checkpointing:
         networks = [m for m in method.modules() if isinstance(m, Recomputes)]
         if not networks:
-            raise DataError("this method has no activation checkpointing", do="leave out --checkpointing")
+            raise DataError("this method has no activation checkpointing", do=f"leave out {setting('checkpointing')}")
         for network in networks:
             network.checkpointing = True
     if settings.compiled:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 
 
 class Journal:
@@ -99,7 +99,7 @@ def _lock(file: TextIO) -> None:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         told = "another process is training in this folder"
-        raise DataError(told, do="wait for it, or choose another --out", file=file.name) from None
+        raise DataError(told, do=f"wait for it, or choose another {setting('out')}", file=file.name) from None
     except OSError:  # a file system without locks
         return
 

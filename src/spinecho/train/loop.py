@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.train.draw import Example, Examples
 from spinecho.train.gradient import Gradient, wrapped
 from spinecho.train.held_out import HeldOut
@@ -75,7 +75,8 @@ def train(run: Run, draw: Examples, validation: HeldOut | None = None) -> Iterat
             loss, norm = advance(run, state, gradient, step, examples)
             idle = 0 if math.isfinite(norm) else idle + 1
             if idle > _PATIENCE:
-                do = "start anew in another --out with a lower --rate, a longer --warmup or --precision float32"
+                do = f"start anew in another {setting('out')} with a lower {setting('rate')}, a longer "
+                do += f"{setting('warmup')} or {setting('precision', 'float32')}"
                 raise DataError(f"{idle} steps up to step {step} had no finite gradient", do=do, file=run.out)
             due = settings.validate_every and step % settings.validate_every == 0
             scores = validated(run, state, validation, step) if validation is not None and due else {}

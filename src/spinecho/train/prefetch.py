@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.train.draw import Example, Examples
 
 
@@ -75,7 +75,7 @@ def _opened(drawn: Iterator[bytes]) -> Example:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        do = "give fewer --workers (0: draw in the training process), or a machine with more memory"
+        do = f"give fewer {setting('workers')} (0: draw in the training process), or a machine with more memory"
         raise DataError(f"a worker ended: {str(error).partition('.')[0]}", do=do) from error
     if isinstance(item, DataError):
         raise item

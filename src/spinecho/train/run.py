@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.method import Method
 from spinecho.core.state import save_state
 from spinecho.train import checkpoint
@@ -135,6 +135,7 @@ def _check_same(run: Run, before: Mapping[str, Any]) -> None:
     before = {"task": now["task"], **before}  # older checkpoints do not name it
     for key in ("task", "method", "config", "facts"):
         if before[key] != now[key]:
-            do = "give the same options to go on, or start anew in another --out (from these weights with --init)"
+            do = f"give the same options to go on, or start anew in another {setting('out')} (from these weights with "
+            do += f"{setting('init')})"
             told = f"the run there has the {key} {before[key]}, this one {now[key]}"
             raise DataError(told, do=do, file=run.out)

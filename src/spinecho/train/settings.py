@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 
 _FREE = ("workers", "save_every", "validate_every", "validation_examples", "steps")
 """What may change when a run goes on: nothing of it changes a step, except that `steps` moves the schedule's end."""
@@ -55,11 +55,14 @@ class Settings:
         if not self.rate > 0:
             _refuse("rate", self.rate, "give one over 0")
         if min(self.warmup, self.decay) < 0 or self.warmup + self.decay > 1:
-            _refuse("warmup", f"{self.warmup:g} and --decay {self.decay:g}", "give shares whose sum is at most 1")
+            _refuse(
+                "warmup", f"{self.warmup:g} and {setting('decay')} {self.decay:g}", "give shares whose sum is at most 1"
+            )
         if not 0 <= self.ema < 1:
             _refuse("ema", self.ema, "give a share from 0 to below 1")
         if min(self.clip, self.weight_decay, self.validation_examples) < 0:
-            raise DataError("--clip, --weight-decay or --validation-examples is below 0", do="give 0 or more")
+            each = f"{setting('clip')}, {setting('weight_decay')} or {setting('validation_examples')}"
+            raise DataError(f"{each} is below 0", do="give 0 or more")
 
 
 def check_same(before: dict[str, Any], now: Settings, place: object) -> None:
@@ -74,9 +77,10 @@ def check_same(before: dict[str, Any], now: Settings, place: object) -> None:
     changed = [n for n in wanted if n not in _FREE and before.get(n) != wanted[n]]
     if changed:
         told = ", ".join(f"{n} {before.get(n)} (now {wanted[n]})" for n in changed)
-        do = "give the same settings to go on, or start anew in another --out (from these weights with --init)"
+        anew = f"start anew in another {setting('out')} (from these weights with {setting('init')})"
+        do = f"give the same settings to go on, or {anew}"
         raise DataError(f"the run there was begun with {told}", do=do, file=place)
 
 
 def _refuse(name: str, value: object, do: str) -> None:
-    raise DataError(f"--{name.replace('_', '-')} is {value}", do=do)
+    raise DataError(f"{setting(name)} is {value}", do=do)

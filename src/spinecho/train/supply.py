@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.methods import registry
 from spinecho.train.settings import Settings
 
@@ -54,7 +54,7 @@ class Context:
     def refuse(self, told: DataError) -> None:
         """Say that a file is left out, or end the work with how to have it left out."""
         if self.on_broken == "stop":
-            raise DataError(told.found, do=f"{told.do}; or --on-broken skip", file=told.file) from told
+            raise told.but(do=f"{told.marked[1]}; or {setting('on_broken', 'skip')}") from told
         self.say(f"left out: {told}")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.state_header import read_metadata
 
 _IDLE = 0.3
@@ -34,7 +34,7 @@ def choose(wanted: int | None, checkpoints: Path, workers: int) -> int:
     """
     if wanted is not None:
         if wanted < 1:
-            raise DataError(f"--threads is {wanted}", do="give at least 1")
+            raise DataError(f"{setting('threads')} is {wanted}", do="give at least 1")
         return wanted
     for path in sorted(checkpoints.glob("step_*.safetensors"), reverse=True):
         try:

@@ -37,9 +37,9 @@ TORCH = RuntimeError(
 @pytest.mark.parametrize(
     ("config", "do"),
     [
-        ((hybrid, {}), "--voxels 375000"),
-        ((hybrid, {"voxels": 2000}), "--voxels 1000"),
-        ((affine, {}), "--finest-mm 4.8"),
+        ((hybrid, {}), "voxels=375000"),
+        ((hybrid, {"voxels": 2000}), "voxels=1000"),
+        ((affine, {}), "finest_mm=4.8"),
         ((voxelmorph, {}), "coarser grid"),
     ],
 )
@@ -49,7 +49,7 @@ def test_out_of_memory_names_the_setting_that_needs_less(error, config, do, monk
     with pytest.raises(DataError, match="there is not enough memory for this") as told:
         align.run(head(), head(), "this")
     assert do in told.value.do
-    assert "--slices" not in told.value.do
+    assert "slices" not in told.value.do
 
 
 def test_other_failures_stay_what_they_are(monkeypatch):

@@ -163,7 +163,7 @@ def test_negative_labels_are_no_labels(folder, tmp_path):
 
 def test_files_that_are_no_heads(folder, tmp_path):
     np.save(tmp_path / "stack.npy", np.ones((3, 8, 8)))
-    with pytest.raises(DataError, match=r"stack\.npy: pairs are made of NIfTI images.*--on-broken skip"):
+    with pytest.raises(DataError, match=r"stack\.npy: pairs are made of NIfTI images.*on_broken='skip'"):
         gather_heads([tmp_path], Gathering(4.0, None, toy.context()))
     said: list[str] = []
     with pytest.raises(DataError, match="nothing to train on"):

@@ -53,8 +53,8 @@ def run(arguments: Sequence[str]) -> int:
         check_suffix(args.target, "kspace" if isinstance(item, KSpace) else "image")
     except DataError as error:
         if isinstance(item, KSpace):
-            do = f"{error.do}; to make an image of it: spinecho recon '{args.source}' -o '{args.target}'"
-            raise DataError(error.found, do=do, file=args.target) from None
+            do = f"{error.marked[1]}; to make an image of it: spinecho recon '{args.source}' -o '{args.target}'"
+            raise error.but(do=do, file=args.target) from None
         raise
     for target in targets.values():
         check_place(target)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting, typed
 from spinecho.io.array.traj import laid_out
 from spinecho.io.array.variable import Variable
 from spinecho.io.guess import TOO_MANY, Guess, guesses, phase_encode, run_outwards, swapped
@@ -51,12 +51,12 @@ def question(
         readings = _by_trajectory(readings, traj, shape)
     elif not (image or coil_images) and is_small:
         readings = [_by_zeros(guess, variable) for guess in readings]
-    key = f" --key {shlex.quote(options.key)}" if options.key else ""
-    along = f" --traj {shlex.quote(str(options.traj))}" if options.traj else ""
-    domain = " --domain coil-images" if coil_images else ""
+    key = typed(f" {setting('key', options.key)}") if options.key else ""
+    along = typed(f" {setting('traj', options.traj)}") if options.traj else ""
+    domain = typed(f" {setting('domain', 'coil-images')}") if coil_images else ""
     command = "info" if image and not coil_images else "recon"
     first, *others = readings
-    said = "".join(f'; or --axes "{g.axes}" ({g.why})' for g in others)
+    said = "".join(f"; or {typed(setting('axes', g.axes))} ({g.why})" for g in others)
     return DataError(
         f"an array of shape {variable.shape} {variable.dtype} can be read in several ways",
         do=f'name its axes: spinecho {command} {shlex.quote(path.name)}{key}{along} --axes "{first.axes}"{domain} '

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spinecho.core.encoding import Encoding
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.core.kspace import KSpace
@@ -155,5 +155,5 @@ def mask_tensor(mask: np.ndarray, names: Sequence[str], sizes: Sequence[int]) ->
 def cropped_size(n: int, oversampling: float) -> int:
     """Samples left of n once readout oversampling is cropped."""
     if not 1 <= oversampling <= n:
-        raise DataError(f"--oversampling {oversampling} is out of range", do="2 is usual; 1 is none")
+        raise DataError(f"{setting('oversampling', oversampling)} is out of range", do="2 is usual; 1 is none")
     return max(1, round(n / oversampling))

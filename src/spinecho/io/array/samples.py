@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.io.axes import BATCH, KSPACE
 
 _FILLED = 0.9
@@ -113,7 +113,9 @@ def truth_values(mask: np.ndarray) -> np.ndarray:
         )
     values = mask != 0
     if not values.any():
-        raise DataError("the mask is zero everywhere: nothing would be measured", do="check the file given with --mask")
+        raise DataError(
+            "the mask is zero everywhere: nothing would be measured", do=f"check the file given with {setting('mask')}"
+        )
     return values
 
 
@@ -135,7 +137,8 @@ def agree(samples: Tensor, mask: Tensor) -> bool:
     if points.any() and empty > (1 - _FILLED) * n:
         raise DataError(
             f"the mask and the samples disagree: {empty} of {n} samples that it calls measured are zero in all coils",
-            do="check the mask's orientation (it follows the array's axes), or leave --mask out: zeros are unmeasured",
+            do=f"check the mask's orientation (it follows the array's axes), or leave {setting('mask')} out: "
+            "zeros are unmeasured",
         )
     return bool((points & ~claimed).any())
 

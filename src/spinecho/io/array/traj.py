@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.io.axes import KSPACE, arranged
 
 
@@ -108,7 +108,7 @@ def in_cycles_per_fov(points: np.ndarray) -> tuple[np.ndarray, tuple[int, int, i
         raise DataError("the trajectory has points that are NaN or infinite", do="export it again")
     largest = float(np.abs(points).max())
     if largest == 0:
-        raise DataError("all trajectory points are zero", do="check the file given with --traj")
+        raise DataError("all trajectory points are zero", do=f"check the file given with {setting('traj')}")
     n_readout = points.shape[-2]
     if largest <= 0.505:
         unit, per_pixel = "cycles per pixel", points

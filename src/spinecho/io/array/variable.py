@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting, typed
 from spinecho.io.limits import check_expansion, check_memory
 
 Index = tuple[slice, ...]
@@ -81,7 +80,7 @@ def pick(variables: Sequence[Variable], key: str | None, path: Path) -> Variable
         raise DataError(f"no array of at least two axes inside; the file holds {_listed(variables)}", do=do)
     raise DataError(
         f"the file holds {len(likely)} arrays: {_listed(likely)}",
-        do=f"say which one is meant: spinecho recon {path.name} {_option(likely)}",
+        do=f"say which one is meant: spinecho recon {path.name} {typed(_option(likely))}",
     )
 
 
@@ -107,7 +106,7 @@ def _named(variables: Sequence[Variable], key: str) -> Variable:
         raise DataError(f"{key!r} is no array but holds some: {_listed(inside)}", do=do)
     alike = get_close_matches(key, [v.name for v in variables if not v.closed], 1, 0.7)
     likely = [v for v in variables if v.name in alike] or _likely(variables)
-    do = f"name one of them with --key, e.g. {_option(likely)}" if likely else "name one of them with --key"
+    do = f"name one of them with {setting('key')}" + (f", e.g. {_option(likely)}" if likely else "")
     raise DataError(f"there is no variable {key!r}; the file holds {_listed(variables)}", do=do)
 
 
@@ -119,9 +118,9 @@ def _likely(variables: Sequence[Variable]) -> list[Variable]:
 
 
 def _option(variables: Sequence[Variable]) -> str:
-    """The --key of the largest likely array, of equals the one with the shortest name."""
+    """The key, as a setting, of the largest likely array, of equals the one with the shortest name."""
     best = max(_likely(variables) or variables, key=lambda v: (math.prod(v.shape), -len(v.parts)))
-    return f"--key {shlex.quote(best.name.strip('/'))}"
+    return setting("key", best.name.strip("/"))
 
 
 def _listed(variables: Sequence[Variable]) -> str:

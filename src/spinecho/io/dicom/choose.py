@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.names import told_apart
 
 _MOST = 40
@@ -36,16 +36,20 @@ def chosen(headers: Sequence[Any], said: str | None, do: str = "") -> list[Any]:
     if said is None:
         if len(series) == 1:
             return series[0]
-        how = do or f"say which: --series {names[0]}"
+        how = do or f"say which: {setting('series', names[0])}"
         raise DataError(f"the folder holds {len(series)} series ({_listed(series, names)})", do=how)
     fitting = _fitting(series, said)
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
         listed = _listed(fitting, [names[series.index(s)] for s in fitting])
-        raise DataError(f"--series {said} fits {len(fitting)} series ({listed})", do="say more of it, or its number")
-    how = f"say which: --series {names[0]}"
-    raise DataError(f"--series {said} fits none of its {len(series)} series ({_listed(series, names)})", do=how)
+        raise DataError(
+            f"{setting('series', said)} fits {len(fitting)} series ({listed})", do="say more of it, or its number"
+        )
+    how = f"say which: {setting('series', names[0])}"
+    raise DataError(
+        f"{setting('series', said)} fits none of its {len(series)} series ({_listed(series, names)})", do=how
+    )
 
 
 def _fitting(series: list[list[Any]], said: str) -> list[list[Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.io.dicom.facts import patient_facts
 from spinecho.io.dicom.files import quiet, series_headers
@@ -70,4 +70,6 @@ def series_patient(path: Path) -> Mapping[str, str]:
 
 def _check_there(path: Path) -> None:
     if not path.exists():
-        raise DataError("there is no such series (--like)", do="give the folder of a DICOM series", file=path)
+        raise DataError(
+            f"there is no such series ({setting('like')})", do="give the folder of a DICOM series", file=path
+        )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, plain, setting
 from spinecho.core.header import WARNING
 from spinecho.core.names import listed
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PIXELS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 """(row, column) mm in the patient; at a detector or a film scanner, which is that of the patient where nothing
 magnifies, as in magnetic resonance."""
-_SAY = "convert takes --voxel-mm X Y Z"
+_SAY = plain(f"say it with {setting('voxel_mm')}")
 _SLICES = ("SpacingBetweenSlices", "SliceThickness")
 Voxel = tuple[float, float, float]
 
@@ -116,5 +116,6 @@ def thickness(frame: Frame, voxel_mm: Voxel | None) -> tuple[float, list[str]]:
 
 def _check_said(voxel_mm: Voxel | None, recorded: tuple[float, float]) -> None:
     if voxel_mm is not None and not np.allclose(voxel_mm[:2], recorded, rtol=0.01):
-        said = f"--voxel-mm says {voxel_mm[0]:g} x {voxel_mm[1]:g} mm, the series has {recorded[0]:g} x {recorded[1]:g}"
-        raise DataError(said, do="leave out --voxel-mm")
+        own = f"{recorded[0]:g} x {recorded[1]:g}"
+        said = f"{setting('voxel_mm')} says {voxel_mm[0]:g} x {voxel_mm[1]:g} mm, the series has {own}"
+        raise DataError(said, do=f"leave out {setting('voxel_mm')}")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.version import __version__
 from spinecho.io.dicom.describe import equipment, image_text, patient_and_study, sequence
@@ -67,7 +67,7 @@ def unplaced() -> DataError:
     """The refusal of a scan without orientation."""
     return DataError(
         "orientation=unknown: the scan does not record how the patient lay",
-        do="DICOM is then written only with --like SERIES or --affine FILE",
+        do=f"DICOM is then written only with {setting('like')} (a series) or {setting('affine')} (a file)",
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.header import Header
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
@@ -148,10 +148,13 @@ def _names(variable: Variable, traj: Variable | None, options: ReadOptions, path
         at = None if variable.is_complex else array_samples.pair(shape, n_given)
         names = parse_axes(options.axes, shape if at is None else shape[:-1] if at == -1 else shape[1:])
         if "map" in names:
-            raise DataError("--axes names a map axis, which only coil maps have", do="take one map, or call it coil")
+            raise DataError(
+                f"{setting('axes')} names a map axis, which only coil maps have", do="take one map, or call it coil"
+            )
         if options.domain == "coil-images" and set(names) & set(KSPACE):
             raise DataError(
-                f"--domain coil-images wants image axes, --axes names {options.axes!r}", do='e.g. --axes "y x coil"'
+                f"{setting('domain', 'coil-images')} wants image axes, {setting('axes')} names {options.axes!r}",
+                do=f"e.g. {setting('axes', 'y x coil')}",
             )
         return names
     if traj is None and len(shape) == 2:
@@ -195,7 +198,7 @@ def _only_array(path: Path) -> np.ndarray:
 def _image(array: np.ndarray, names: tuple[str, ...], picture: array_kspace.Picture, header: Header) -> Image:
     """An array with image axes as an Image, its own values kept."""
     if "coil" in names:
-        raise DataError("coil images have axes coil and y x", do="add --domain coil-images")
+        raise DataError("coil images have axes coil and y x", do=f"add {setting('domain', 'coil-images')}")
     if array.dtype.names or array.dtype.kind == "c" or array.ndim > len(names):
         array = array_samples.to_complex(array, names)
     elif array.dtype.kind not in "fiub":

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.header import Header
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
@@ -97,8 +97,8 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
 def _is_image(options: ReadOptions) -> bool:
     names = set((options.axes or "").replace(",", " ").split())
     if names and (not names <= set(IMAGE) or options.domain == "coil-images"):
-        problem = f"--axes {options.axes!r}: a cfl file's dimensions have fixed meanings"
-        raise DataError(problem, do='leave it out, or say --axes "z y x" for an image')
+        problem = f"{setting('axes', options.axes)}: a cfl file's dimensions have fixed meanings"
+        raise DataError(problem, do=f"leave it out, or say {setting('axes', 'z y x')} for an image")
     return bool(names)
 
 

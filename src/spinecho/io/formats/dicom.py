@@ -61,7 +61,7 @@ def read_parts(path: Path, options: ReadOptions) -> dict[str, Image]:
             parts["" if main else kind] = _said(_image(headers, frames, options), kind)
         except DataError as error:
             whose = f"its {kind} images: " if len(by_kind) > 1 else ""
-            raise DataError(whose + error.found, do=error.do) from error
+            raise error.but(found=whose + error.marked[0]) from error
     if _is_complex(by_kind):
         return {"": _complex(parts["real"], parts["imaginary"]), **parts}
     return parts

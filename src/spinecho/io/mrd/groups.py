@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import h5py
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 
 
 def is_scan(group: h5py.Group) -> bool:
@@ -44,13 +44,15 @@ def choose(file: h5py.File, key: str | None) -> h5py.Group:
     names = [str(g.name).strip("/") for g in (*scans, *series)]
     if key is not None:
         if key.strip("/") not in names:
-            raise DataError(f"there is no {key!r}; the file holds {', '.join(names)}", do="name one of them with --key")
+            raise DataError(
+                f"there is no {key!r}; the file holds {', '.join(names)}", do=f"name one of them with {setting('key')}"
+            )
         return [*scans, *series][names.index(key.strip("/"))]
     candidates = scans or series
     if len(candidates) != 1:
         what = "scans" if scans else "image series"
         raise DataError(
-            f"the file holds {len(candidates)} {what}: {', '.join(names)}", do="name one of them with --key"
+            f"the file holds {len(candidates)} {what}: {', '.join(names)}", do=f"name one of them with {setting('key')}"
         )
     return candidates[0]
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from spinecho.core.encoding import Encoding
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.io.mrd.fov import mended, slice_spacing
 from spinecho.io.mrd.geometry import UNKNOWN, geometries, head_frame
@@ -42,7 +42,9 @@ def read_images(group: h5py.Group, header: ScanHeader, path: Path) -> Image:
         problem = f"the series has {heads.shape} headers and values of shape {values.shape}"
         raise DataError(problem, do="wanted are (image, channel, z, y, x) values and as many headers: export it again")
     if values.dtype.kind not in "fciu" or int(heads["image_type"][0]) == _COLOUR:
-        raise DataError(f"{group.name} holds colour pictures, not measured values", do="name another series with --key")
+        raise DataError(
+            f"{group.name} holds colour pictures, not measured values", do=f"name another series with {setting('key')}"
+        )
     axes, shape, order = _arrange(heads, own.axes if own else ())
     values = values[order].reshape(*shape, *values.shape[1:])
     slices = _per_slice(heads[order], axes, shape)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.io.atomic import check_place
 
 HDF5 = (".h5", ".hdf5")
@@ -44,7 +44,8 @@ def check_transform_output(path: Path, linear: bool) -> None:
     suffix = checked_suffix(path)
     if suffix in LINEAR and not linear:
         fault = f"a {suffix} file holds rigid and affine transforms only"
-        raise DataError(fault, do="write .h5, or add --affine or --rigid", file=path)
+        do = f"write .h5, or take {setting('method', 'affine')} or {setting('method', 'rigid')}"
+        raise DataError(fault, do=do, file=path)
     for target in (path, inverse_path(path)):
         check_place(target)
         if target.is_dir():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.header import Header
 from spinecho.io.twix.epi import Ramp
 
@@ -67,7 +67,7 @@ def read_protocol(sections: dict[str, Any], path: Path) -> Protocol:
         kind = _TRAJECTORIES.get(trajectory, f"of code {trajectory}")
         raise DataError(
             f"the readouts are {kind}, and the file does not record where in k-space they run",
-            do="convert it to MRD with its trajectory, or give arrays with --traj",
+            do=f"convert it to MRD with its trajectory, or give arrays with {setting('traj')}",
         )
     slices = [s for s in yaps["sSliceArray"].get("asSlice", []) if isinstance(s, dict) and s.get("dReadoutFOV")]
     if not slices:

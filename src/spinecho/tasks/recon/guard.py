@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 
 from spinecho.calib.noise import noise_sigma
+from spinecho.core.errors import plain, setting
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.ops.linop import norms
@@ -50,7 +51,7 @@ class Verdict:
         return [
             f"{entry(axes, self.unexplained.shape, place)}the image does not explain the measured samples: it leaves "
             f"{100 * self.relative[tuple(place)]:.0f} % of their norm, far above the noise; compare with "
-            "--method zero_filled"
+            + plain(setting("method", "zero_filled"))
             for place in np.argwhere(self.unexplained)
         ]
 
@@ -75,7 +76,7 @@ def guarded(image: Image, verdict: Verdict, kspace: KSpace, runner: Recon) -> Im
     if verdict.contradiction is None:
         header = header.noted("the residual on the measured samples is not known: no complex image with coil maps")
     elif verdict.contradiction:
-        header = header.warned(f"{verdict.contradiction}; compare with --method l1_wavelet")
+        header = header.warned(f"{verdict.contradiction}; compare with {setting('method', 'l1_wavelet')}")
     return replace(image, header=header)
 
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.kspace import KSpace
 from spinecho.sim.mask_spec import MaskSpec, parse
 from spinecho.tasks.recon.run import recon
@@ -39,7 +39,8 @@ def undersample(kspace: KSpace, spec: str | MaskSpec) -> KSpace:
     """
     drawn = parse(spec) if isinstance(spec, str) else spec
     if kspace.mask is None:
-        raise DataError("--simulate-mask needs Cartesian samples, these lie along a trajectory", do="leave it out")
+        problem = f"{setting('simulate_mask')} needs Cartesian samples, these lie along a trajectory"
+        raise DataError(problem, do="leave it out")
     check_full(kspace.mask, kspace.encoding.matrix)
     if drawn.kind in ("kt", "kt-random") and "time" not in kspace.axes:
         do = "use random, equispaced, gaussian or poisson"
@@ -71,8 +72,8 @@ def check_full(mask: Bool[Tensor, "*batch 1 k2 k1 k0"], matrix: tuple[int, int, 
     if not block.all():
         share = 100 * float(block.float().mean())
         raise DataError(
-            f"--simulate-mask needs a full scan, this one has {share:.0f} % of its lines",
-            do="leave --simulate-mask out: the scan is undersampled already",
+            f"{setting('simulate_mask')} needs a full scan, this one has {share:.0f} % of its lines",
+            do=f"leave {setting('simulate_mask')} out: the scan is undersampled already",
         )
 
 

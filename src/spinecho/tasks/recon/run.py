@@ -11,7 +11,7 @@ import torch
 
 from spinecho.calib.noise import with_noise_power
 from spinecho.calib.prepare import prepare
-from spinecho.core.errors import DataError, DoubtfulResult
+from spinecho.core.errors import DataError, DoubtfulResult, setting
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.methods import pretrained
@@ -57,7 +57,8 @@ def recon(kspace: KSpace, method: str = "auto", **settings: Any) -> Image:
     def run(scan: KSpace) -> Image:
         if reason := runner.refusal(scan):
             raise DataError(
-                f"{method} cannot take this scan: {reason}", do="see `spinecho list`, or leave out --method"
+                f"{method} cannot take this scan: {reason}",
+                do=f"see `spinecho list`, or leave out {setting('method')}",
             )
         return runner(scan)
 

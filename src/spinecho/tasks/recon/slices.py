@@ -19,7 +19,7 @@ from spinecho.calib.centre import find_centre
 from spinecho.calib.noise import noise_sigma
 from spinecho.calib.prepare import rescale
 from spinecho.core.encoding import Encoding
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.kspace import KSpace
 from spinecho.io.limits import free_memory
 from spinecho.ops.fourier import ifft
@@ -191,9 +191,10 @@ def _in_parts(kspace: KSpace, one: Callable[[KSpace], Tensor | tuple[Tensor, ...
                 raise
             if step == 1:
                 grid = " x ".join(str(m) for m in kspace.samples.shape[-2:])
+                less = f"{setting('method', 'zero_filled')}, {setting('device', 'cpu')}"
                 raise DataError(
                     f"one slice of {grid} samples with {kspace.n_coils} coils is too large for the memory",
-                    do="use --method zero_filled, --device cpu, or a machine with more memory",
+                    do=f"use {less}, or a machine with more memory",
                 ) from None
         if kspace.samples.is_cuda:
             torch.cuda.empty_cache()

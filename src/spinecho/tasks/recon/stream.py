@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spinecho.calib.centre import find_centre
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.header import WARNING
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
@@ -75,7 +75,8 @@ def load(path: Path, options: ReadOptions, device: torch.device) -> KSpace:
     """
     scan = read(path, options)
     if isinstance(scan, Image):
-        do = f"convert it with: spinecho convert '{path}' OUT; for complex coil images give --domain coil-images"
+        coil_images = f"for complex coil images give {setting('domain', 'coil-images')}"
+        do = f"convert it with: spinecho convert '{path}' OUT; {coil_images}"
         raise DataError("it holds an image, not k-space", do=do, file=path)
     scan = scan.to(device)
     return scan if options.simulate_mask is None else undersample(scan, options.simulate_mask)

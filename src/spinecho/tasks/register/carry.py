@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +33,7 @@ def carried(image: Image, transform: Transform, onto: Geometry, step: str, label
 def tell_values(image: Image, keep_complex: bool, console: Console) -> None:
     """Say what a transform and the writing of its result leave of complex values and of vectors."""
     if image.values.is_complex() and not keep_complex:
-        console.say("complex values: their magnitude is written; --keep-complex keeps them")
+        console.say(f"complex values: their magnitude is written; {setting('keep_complex', True)} keeps them")
     elif image.values.shape[-4] > 1 and not image.values.is_complex():
         n = image.values.shape[-4]
         console.warn(f"{n} values at each voxel: interpolated one by one, vectors are not turned")

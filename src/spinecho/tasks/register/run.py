@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.header import WARNING
 from spinecho.core.image import Image
 from spinecho.core.transform import Transform
@@ -120,7 +120,7 @@ def _enough_memory(method: str, runner: Register) -> Iterator[None]:
             raise
         do = "take another method (affine needs least), or give images on a coarser grid"
         if less := runner.coarser(4):
-            do = "work on a coarser grid: " + " ".join(f"--{n.replace('_', '-')} {v:g}" for n, v in less.items())
+            do = "work on a coarser grid: " + " ".join(setting(n, float(f"{v:g}")) for n, v in less.items())
         raise DataError(f"there is not enough memory for {method}", do=do) from error
 
 

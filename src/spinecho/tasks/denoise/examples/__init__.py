@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,11 +35,12 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
     from spinecho.train.supply import Supply
 
     if options.patch < 16 or options.patches < 1:
-        problem = f"--patch {options.patch} and --patches {options.patches}"
+        problem = f"{setting('patch', options.patch)} and {setting('patches', options.patches)}"
         raise DataError(problem, do="give at least 16 pixels and 1 patch")
     train, validate = (_stacks(paths, part, context) for part in ("train", "validate"))
     if not train:
-        raise DataError("there is nothing to train on", do="give --data images: NIfTI, .npz or .npy stacks of slices")
+        do = f"give {setting('data')} images: NIfTI, .npz or .npy stacks of slices"
+        raise DataError("there is nothing to train on", do=do)
     if not validate:
         context.say("too few people to hold any out: validation sees other patches of the same ones")
     seed = context.settings.seed

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.evaluate.judge import Case, Cases, LeftOut, Outcome
@@ -61,7 +61,8 @@ def cases(options: Options, device: torch.device) -> Cases:
         If there are no files, or a level is no share.
     """
     if not all(0 < level < 1 for level in options.levels):
-        raise DataError(f"--levels are {options.levels}", do="give shares of the brightest voxel, over 0 and below 1")
+        do = "give shares of the brightest voxel, over 0 and below 1"
+        raise DataError(f"{setting('levels')} are {options.levels}", do=do)
     files = [f for path in options.images for f in _files(path)]
     if not files:
         raise DataError("there are no images", do="give files, or folders that hold some")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 
 if TYPE_CHECKING:
     from spinecho.tasks.recon.base import Recon
@@ -61,7 +61,7 @@ def _frames(wanted: int | None, method: Recon) -> int | None:
     if wanted is None:
         return None if method.whole_series else 1
     if wanted < 1:
-        raise DataError(f"--frames is {wanted}", do="give at least 1")
+        raise DataError(f"{setting('frames')} is {wanted}", do="give at least 1")
     return wanted
 
 
@@ -70,7 +70,7 @@ def _taught(draw: Draw, options: Options) -> Draw:
     if options.teacher is None:
         return draw
     if not 0 <= options.teacher_share <= 1:
-        raise DataError(f"--teacher-share is {options.teacher_share:g}", do="give a share from 0 to 1")
+        raise DataError(f"{setting('teacher_share')} is {options.teacher_share:g}", do="give a share from 0 to 1")
     from spinecho.methods.pretrained import load_learned
     from spinecho.tasks.recon.base import Recon
     from spinecho.tasks.recon.examples.distill import Taught

@@ -13,7 +13,7 @@ from typing import Protocol, cast, runtime_checkable
 
 import torch
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.kspace import KSpace
 from spinecho.sim.draws import Draws
 from spinecho.tasks.recon.base import Recon
@@ -77,14 +77,15 @@ def chosen(given: Sequence[str], radial: float, method: Recon, name: str) -> Sha
     """
     if radial:
         if tuple(given) not in ((), ("cartesian",)):
-            raise DataError("--radial and --acquire are both given", do="say it with --acquire radial:SHARE alone")
+            do = f"say it with {setting('acquire', ('radial:SHARE',))} alone"
+            raise DataError(f"{setting('radial')} and {setting('acquire')} are both given", do=do)
         if not 0 < radial <= 1:
-            raise DataError(f"--radial is {radial:g}", do="give a share from 0 to 1")
+            raise DataError(f"{setting('radial')} is {radial:g}", do="give a share from 0 to 1")
         given = (f"radial:{radial!r}", f"cartesian:{1 - radial!r}")
     shares = _shares(given)
     for one, share in shares:
         if share and (reason := acquisition(one).refusal(method)):
-            option = "--radial" if radial else f"--acquire {one}"
+            option = setting("radial") if radial else setting("acquire", (one,))
             raise DataError(f"{name} cannot train on {one} scans: {reason}", do=f"leave out {option}")
     return shares
 
@@ -96,13 +97,14 @@ def _shares(given: Sequence[str]) -> Shares:
         if name not in acquisition_names():
             raise DataError(f"there is no acquisition {name!r}", do=f"known are {', '.join(acquisition_names())}")
         if name in told:
-            raise DataError(f"--acquire names {name} twice", do="name it once")
+            raise DataError(f"{setting('acquire')} names {name} twice", do="name it once")
         told[name] = _share(text, number) if colon else None
     total = sum(share for share in told.values() if share is not None)
     open_ones = sum(share is None for share in told.values())
     if not told or total > 1 + 1e-9 or (not open_ones and total < 1 - 1e-9):
         raise DataError(
-            f"the shares of --acquire add up to {total:g}", do="give shares that add up to 1, or leave one out"
+            f"the shares of {setting('acquire')} add up to {total:g}",
+            do="give shares that add up to 1, or leave one out",
         )
     rest = (1 - total) / max(open_ones, 1)
     return tuple((name, rest if share is None else share) for name, share in told.items())
@@ -114,5 +116,7 @@ def _share(text: str, number: str) -> float:
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise DataError(f"--acquire {text}", do="give NAME or NAME:SHARE with a share from 0 to 1, as radial:0.3")
+        raise DataError(
+            setting("acquire", (text,)), do="give NAME or NAME:SHARE with a share from 0 to 1, as radial:0.3"
+        )
     return share

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.io.limits import check_memory
 from spinecho.io.read import find_format, read
@@ -84,7 +84,9 @@ def sources(paths: Sequence[Path], ways: Ways, context: Context) -> tuple[Source
     """
     train, held_out = (_mixed(paths, part, ways, context) for part in ("train", "validate"))
     if train is None:
-        raise DataError("there is nothing to train on", do="give --data full raw scans, images or label maps")
+        raise DataError(
+            "there is nothing to train on", do=f"give {setting('data')} full raw scans, images or label maps"
+        )
     if held_out is None:
         context.say("too few subjects to hold any out: validation sees other scans of the same ones")
     if ways.frames != 1 and any(isinstance(source, Simulated) for source in train.sources):

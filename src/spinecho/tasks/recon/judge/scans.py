@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import torch
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.kspace import KSpace
 from spinecho.evaluate import versions
 from spinecho.evaluate.judge import Case, Cases, Fact, LeftOut
@@ -44,7 +44,9 @@ def cases(options: Options, device: torch.device) -> Cases:
     specs = masks(options)
     s = options.simulation
     if asdict(s) != asdict(Simulation()) and not any(d.partition(":")[0] == "sim" for d in options.scans):
-        raise DataError("--labels and --sim-... are for simulated scans", do="add sim to --data, or leave them out")
+        both = f"{setting('labels')} and {setting('sim_...')}"
+        do = f"add sim to {setting('data')}, or leave them out"
+        raise DataError(f"{both} are for simulated scans", do=do)
     sim = SimOptions(labels=s.labels, coils=s.sim_coils, matrix=s.sim_matrix, noise=s.sim_noise, seed=s.sim_seed)
     return cases_of(sources(options.scans, options.read, sim), specs, device)
 
@@ -52,10 +54,11 @@ def cases(options: Options, device: torch.device) -> Cases:
 def masks(options: Options) -> tuple[MaskSpec, ...]:
     """Kinds x factors x seeds."""
     if not (options.accel and options.scans and options.seeds and options.mask):
-        raise DataError("an option has no values", do="give at least one to each of --data --mask --accel --seeds")
+        each = " ".join(map(setting, ("data", "mask", "accel", "seeds")))
+        raise DataError("an option has no values", do=f"give at least one to each of {each}")
     if options.centre and len(options.centre) != len(options.accel):
         wrong = f"{len(options.accel)} acceleration factors and {len(options.centre)} centres"
-        raise DataError(wrong, do="give one --centre for each --accel, or none")
+        raise DataError(wrong, do=f"give one {setting('centre')} for each {setting('accel')}, or none")
     centres = options.centre or tuple(round(0.32 / accel, 4) for accel in options.accel)
     return tuple(
         MaskSpec(kind, accel, centre, seed)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from spinecho.core.door import check_present
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.core.names import told_apart
@@ -103,7 +103,7 @@ def from_file(path: Path, options: ReadOptions, **described: Any) -> Source:
         part = options if n_slices == 1 else replace(options, slices=(first + i, first + i + 1))
         scan = read(path, part)
         if isinstance(scan, Image):
-            do = "give raw data; for complex coil images --domain coil-images"
+            do = f"give raw data; for complex coil images {setting('domain', 'coil-images')}"
             raise DataError("it holds an image, not k-space", do=do, file=path)
         return scan
 

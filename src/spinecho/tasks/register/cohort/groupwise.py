@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Transform
@@ -266,7 +266,8 @@ def _grid(files: CohortFiles, paths: list[Path], plan: TemplatePlan) -> Geometry
     shape = [math.ceil(float(n)) + 1 for n in (high - low) / spacing]
     if not 0 < spacing < float("inf") or max(shape) > _LARGEST_TEMPLATE:
         problem = f"the template would have {shape[2]} x {shape[1]} x {shape[0]} voxels of {spacing:g} mm (z, y, x)"
-        raise DataError(problem, do=f"give another --spacing-mm: at most {_LARGEST_TEMPLATE} voxels along each axis")
+        do = f"give another {setting('spacing_mm')}: at most {_LARGEST_TEMPLATE} voxels along each axis"
+        raise DataError(problem, do=do)
     affine = np.diag([spacing, spacing, spacing, 1.0])
     affine[:3, 3] = low
     return Geometry((shape[2], shape[1], shape[0]), affine, any(f["oriented"] for f in facts))

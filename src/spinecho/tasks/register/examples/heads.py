@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Transform, identity
@@ -147,7 +147,7 @@ def gather_heads(paths: Sequence[Path], gathering: Gathering) -> tuple[list[Head
     """
     train = [h for path in paths if (h := gathering.heads(path, "train")).images or h.maps]
     if not train:
-        raise DataError("there is nothing to train on", do="give --data NIfTI images or label maps")
+        raise DataError("there is nothing to train on", do=f"give {setting('data')} NIfTI images or label maps")
     held_out = [h for path in paths if (h := gathering.heads(path, "validate")).images or h.maps]
     return train, held_out
 

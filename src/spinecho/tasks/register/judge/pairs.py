@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.evaluate.judge import Case, Cases
 from spinecho.io.read import read_image
@@ -73,9 +73,9 @@ def cases(words: Sequence[str], first: int | None, device: torch.device) -> Case
         As `pairs`; for no words, and less than one pair.
     """
     if not words:
-        raise DataError("an option has no values", do="give at least one to --pairs")
+        raise DataError("an option has no values", do=f"give at least one to {setting('pairs')}")
     if first is not None and first < 1:
-        raise DataError(f"--first {first}", do="give 1 or more, or leave it out")
+        raise DataError(setting("first", first), do="give 1 or more, or leave it out")
     wanted = [pair for where in words for pair in pairs(where)[:first]]
 
     def each() -> Iterator[Case]:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine, Displacement, Transform, identity, left_after
@@ -112,7 +112,7 @@ def _written(program: Program, image: Image, name: str, out: Path) -> str:
     if np.abs(turn.T @ turn - np.eye(3)).max() > _SHEAR:
         raise DataError(
             f"the {name} image's axes are not at right angles, and {program.name} reads no sheared grid",
-            do="take another --method, or resample it onto an upright grid first",
+            do=f"take another {setting('method')}, or resample it onto an upright grid first",
         )
     oriented = replace(image.geometry, oriented=True)
     write(replace(image, values=image.values.cpu(), geometries=(oriented,)), out / f"{name}.nii")
@@ -127,7 +127,8 @@ def _running(program: Program, job: Path, out: Path) -> Iterator[Stage]:
         try:
             process = subprocess.Popen([python, str(_WORK), str(job)], stdout=stream, stderr=subprocess.STDOUT)
         except OSError as error:
-            raise DataError(f"{python} cannot be run: {error.strerror}", do="give --python the path of one") from error
+            do = f"give {setting('python')} the path of one"
+            raise DataError(f"{python} cannot be run: {error.strerror}", do=do) from error
         try:
             running = True
             while running:
@@ -157,11 +158,12 @@ def _failure(program: Program, python: str, status: int, log: Path) -> DataError
     if status == _MISSING and lines:
         return DataError(
             f"{program.name} needs the package {lines[-1]}, which {python} does not have",
-            do=f"pip install 'spinecho[{program.name}]', or give --python an interpreter that has it",
+            do=f"pip install 'spinecho[{program.name}]', or give {setting('python')} an interpreter that has it",
         )
     how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"failed with status {status}"
     told = "\n".join(lines[-_LAST_LINES:])
-    return DataError(f"{program.name} {how}:\n{told}", do="see its last lines above, or take another --method")
+    do = f"see its last lines above, or take another {setting('method')}"
+    return DataError(f"{program.name} {how}:\n{told}", do=do)
 
 
 def _transform(program: Program, told: Mapping[str, Any], field: Path, onto: Geometry) -> Transform:
@@ -174,6 +176,6 @@ def _transform(program: Program, told: Mapping[str, Any], field: Path, onto: Geo
         raise DataError(
             f"{program.name} gave back a field of shape {tuple(total.shape)} for a grid {onto.shape} (z, y, x)"
             + ("" if bool(total.isfinite().all()) else " with values that are not finite"),
-            do="take another --method",
+            do=f"take another {setting('method')}",
         )
     return linear @ left_after(linear, Displacement(total, onto), onto)

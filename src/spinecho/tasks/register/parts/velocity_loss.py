@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.field import flow, moved, sampling_grid
 from spinecho.ops.windows import block_mean, box_sum, enlarged
 from spinecho.tasks.register.parts.example import Example
@@ -94,7 +94,7 @@ def _terms(example: Example, label_weight: float) -> list[Term]:
 
 def _check(example: Example, labels: object) -> None:
     if labels is None and example.clean is None:
-        do = "give a --label-weight over 0, or images"
+        do = f"give a {setting('label_weight')} over 0, or images"
         raise DataError("a pair rendered from label maps can only be compared by its labels", do=do)
 
 

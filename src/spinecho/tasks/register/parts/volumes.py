@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import identity
@@ -147,7 +147,8 @@ def _single(image: Image, what: str) -> Image:
         listed = " x ".join(f"{n} ({a})" for n, a in zip(sizes, image.axes, strict=True))
         raise DataError(
             f"the {what} image is a series of {listed} volumes",
-            do=f"register one of them, --volume 0 to --volume {math.prod(sizes) - 1} (in Python image.values[i]), and "
+            do=f"register one of them, {setting('volume', 0)} to {setting('volume', math.prod(sizes) - 1)} (in Python "
+            "image.values[i]), and "
             "carry the others along with its transform (spinecho apply)",
         )
     if min(image.geometry.shape) < 2:
