@@ -20,7 +20,7 @@ from spinecho.ops.fourier import fft
 from spinecho.tasks.recon import stream
 from spinecho.tasks.recon.apart import in_groups, select
 from spinecho.tasks.recon.guard import CONTRADICTION, compared, entry
-from spinecho.tasks.recon.stream import Plan
+from spinecho.tasks.recon.stream import SlicePlan
 
 N, SIDE = 5, 24
 
@@ -198,12 +198,12 @@ def test_warnings_of_a_step_count_in_the_whole_scan(told, wanted):
     """The step holds slices 9 to 11 of 20, counted from 1."""
     kspace = scan(n=3)
     image = replace(kspace.image(torch.zeros(3, 1, 1, SIDE, SIDE)), header=Header().warned(told).noted("done"))
-    placed = stream._placed(image, kspace, 12, Plan(4, 24, 3, 0))
+    placed = stream._placed(image, kspace, 12, SlicePlan(4, 24, 3, 0))
     assert placed.header.warnings == (wanted,) and placed.header.history[-1] == "done"
 
 
 def test_warnings_that_the_file_came_with_stay_as_they_are():
     kspace = replace(scan(n=1), header=Header().warned("odd file"))
     image = replace(kspace.image(torch.zeros(1, 1, 1, SIDE, SIDE)), header=kspace.header.warned("a doubt"))
-    placed = stream._placed(image, kspace, 7, Plan(0, 9, 1, 0))
+    placed = stream._placed(image, kspace, 7, SlicePlan(0, 9, 1, 0))
     assert placed.header.warnings == ("odd file", "slice 8 of 9: a doubt")

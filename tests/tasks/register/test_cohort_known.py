@@ -22,7 +22,7 @@ from spinecho.methods.crew import Alone
 from spinecho.tasks.register.cohort import average as averages
 from spinecho.tasks.register.cohort.average import average, combined
 from spinecho.tasks.register.cohort.files import read_split, read_volume, write_split
-from spinecho.tasks.register.cohort.groupwise import Cohort, Plan, Round, groupwise
+from spinecho.tasks.register.cohort.groupwise import Cohort, Round, TemplatePlan, groupwise
 from spinecho.tasks.register.cohort.work import register_one
 from spinecho.tasks.register.parts.mean_shape import Split, mean_matrix
 
@@ -67,13 +67,13 @@ class Knowing(Alone):
         return from_first[subject] if number == 0 else from_first[subject] @ np.linalg.inv(mean_matrix(from_first))
 
 
-def made(folder: Path, crew: Knowing, plan: Plan, **more: Any) -> Cohort:
+def made(folder: Path, crew: Knowing, plan: TemplatePlan, **more: Any) -> Cohort:
     return groupwise([moved(head(geometry=GRID), p) for p in crew.places], folder, plan, crew=crew, **more)
 
 
 def test_the_template_lies_in_the_middle_of_shifted_subjects_after_the_linear_round(tmp_path):
     crew = Knowing([shifted(s) for s in SHIFTS])
-    cohort = made(tmp_path, crew, Plan(method="affine", rounds=2))
+    cohort = made(tmp_path, crew, TemplatePlan(method="affine", rounds=2))
     first = min(np.linalg.norm(SHIFTS - SHIFTS.mean(0), axis=1), key=lambda d: abs(d - cohort.rounds[0].moved_mm))
     assert cohort.rounds[0].moved_mm == pytest.approx(first, abs=1e-3)
     assert [r.moved_mm for r in cohort.rounds[1:]] == pytest.approx([0, 0], abs=1e-4)
@@ -87,7 +87,7 @@ def test_the_template_lies_in_the_middle_of_shifted_subjects_after_the_linear_ro
 def test_sizes_meet_at_their_geometric_mean(tmp_path):
     """Heads half as large again and smaller by as much: the template has the size between, not the mean of lengths."""
     crew = Knowing([np.diag([s, s, s, 1.0]) for s in (1.2, 1 / 1.2)])
-    cohort = made(tmp_path, crew, Plan(method="affine", rounds=1))
+    cohort = made(tmp_path, crew, TemplatePlan(method="affine", rounds=1))
     points = torch.tensor([[10.0, -20, 30]], dtype=torch.float64)
     ends = [cohort.transform(i)(points) / points for i in range(2)]
     torch.testing.assert_close(ends[0], torch.full_like(points, 1.2), atol=1e-6, rtol=0)
@@ -95,7 +95,7 @@ def test_sizes_meet_at_their_geometric_mean(tmp_path):
 
 
 def test_opposite_bends_leave_no_move_and_equal_ones_move_the_template_by_their_size(tmp_path):
-    there, plan = bend(4.0, geometry=GRID), Plan(rounds=1, settings={"voxels": 4000})
+    there, plan = bend(4.0, geometry=GRID), TemplatePlan(rounds=1, settings={"voxels": 4000})
     places = [np.eye(4), np.eye(4)]
     opposite = made(tmp_path / "a", Knowing(places, [there, there.inverse()]), plan)
     equal = made(tmp_path / "b", Knowing(places, [there, there]), plan)
@@ -108,7 +108,7 @@ def test_opposite_bends_leave_no_move_and_equal_ones_move_the_template_by_their_
 
 def test_rounds_are_asked_what_the_plan_says_and_progress_counts_all_of_it(tmp_path):
     crew, progress, told = Knowing([shifted(s) for s in SHIFTS]), list[tuple[int, int]](), list[Round]()
-    plan = Plan(rounds=3, settings={"voxels": 8000, "smoothness": 2.0})
+    plan = TemplatePlan(rounds=3, settings={"voxels": 8000, "smoothness": 2.0})
     made(tmp_path, crew, plan, tell=lambda *n: progress.append(n), told=told.append)
     assert [(n, i) for n, i, _, _ in crew.asked] == [(n, i) for n in range(4) for i in range(3)]
     by_round = {n: (method, how) for n, _, method, how in crew.asked}
@@ -125,12 +125,12 @@ def test_rounds_are_asked_what_the_plan_says_and_progress_counts_all_of_it(tmp_p
 
 @pytest.mark.parametrize(("method", "first"), [("rigid", "rigid"), ("affine", "affine"), ("hybrid", "affine")])
 def test_the_linear_round_allows_no_more_than_the_method(method, first):
-    assert Plan(method=method).of_round(0) == (first, {})
-    assert Plan(method=method, rounds=1).of_round(1) == (method, {})
+    assert TemplatePlan(method=method).of_round(0) == (first, {})
+    assert TemplatePlan(method=method, rounds=1).of_round(1) == (method, {})
 
 
 def test_what_is_lost_of_a_folder_is_done_again_and_nothing_else(tmp_path):
-    places, plan = [shifted(s) for s in SHIFTS], Plan(method="affine", rounds=2)
+    places, plan = [shifted(s) for s in SHIFTS], TemplatePlan(method="affine", rounds=2)
     whole = made(tmp_path, Knowing(places), plan)
     for lost in ("round_02/round.json", "round_02/0001.npz", "round_03/template.volume.npz"):
         (tmp_path / lost).unlink()
@@ -145,14 +145,14 @@ def test_what_is_lost_of_a_folder_is_done_again_and_nothing_else(tmp_path):
     "change", [{"rounds": 3}, {"average": "mean"}, {"spacing_mm": 9.5}, {"settings": {"finest_mm": 4.0}}]
 )
 def test_another_plan_does_not_go_on_with_the_folder(tmp_path, change):
-    places, plan = [shifted(s) for s in SHIFTS[:2]], Plan(method="affine", rounds=1)
+    places, plan = [shifted(s) for s in SHIFTS[:2]], TemplatePlan(method="affine", rounds=1)
     made(tmp_path, Knowing(places), plan)
     with pytest.raises(DataError, match="another plan left finished work here"):
         made(tmp_path, Knowing(places), replace(plan, **change))
 
 
 def test_a_subject_that_moved_by_a_millimetre_is_another_subject(tmp_path):
-    places, plan = [shifted(s) for s in SHIFTS[:2]], Plan(method="affine", rounds=1)
+    places, plan = [shifted(s) for s in SHIFTS[:2]], TemplatePlan(method="affine", rounds=1)
     made(tmp_path, Knowing(places), plan)
     with pytest.raises(DataError, match="another images left finished work here"):
         made(tmp_path, Knowing([places[0], shifted(SHIFTS[1] + [1, 0, 0])]), plan)
@@ -161,7 +161,7 @@ def test_a_subject_that_moved_by_a_millimetre_is_another_subject(tmp_path):
 @pytest.mark.parametrize("spacing", [0.0, 6.0])
 def test_the_templates_grid_lies_along_lps_holds_every_subject_and_has_the_spacing(tmp_path, spacing):
     crew = Knowing([shifted(s) for s in SHIFTS])
-    cohort = made(tmp_path, crew, Plan(method="affine", rounds=1, spacing_mm=spacing))
+    cohort = made(tmp_path, crew, TemplatePlan(method="affine", rounds=1, spacing_mm=spacing))
     g = cohort.template.geometry
     np.testing.assert_allclose(g.affine[:3, :3], np.eye(3) * (spacing or 9.0))
     inside = head(geometry=GRID).values[0] > 20
@@ -174,11 +174,15 @@ def test_the_templates_grid_lies_along_lps_holds_every_subject_and_has_the_spaci
 
 def test_a_template_of_too_many_voxels_is_refused_with_its_size(tmp_path):
     with pytest.raises(DataError, match=r"voxels of 0\.1 mm .* give another --spacing-mm"):
-        made(tmp_path, Knowing([shifted(s) for s in SHIFTS[:2]]), Plan(method="affine", rounds=1, spacing_mm=0.1))
+        made(
+            tmp_path, Knowing([shifted(s) for s in SHIFTS[:2]]), TemplatePlan(method="affine", rounds=1, spacing_mm=0.1)
+        )
 
 
 def test_warnings_of_the_last_round_are_told_with_their_subject(tmp_path):
-    cohort = made(tmp_path, Knowing([shifted(s) for s in SHIFTS], notes=["look"]), Plan(method="affine", rounds=1))
+    cohort = made(
+        tmp_path, Knowing([shifted(s) for s in SHIFTS], notes=["look"]), TemplatePlan(method="affine", rounds=1)
+    )
     assert cohort.warnings == ((0, "look"), (1, "look"), (2, "look"))
     cohort.files.remove()
     assert not tmp_path.exists()
@@ -229,7 +233,7 @@ def test_a_subject_from_a_grid_of_its_own_says_where_it_was_measured(tmp_path):
     )
     crew = Knowing([np.eye(4), np.eye(4)])
     crew.answer = lambda number, subject, template: np.eye(4)  # type: ignore[method-assign]
-    cohort = groupwise([whole, half], tmp_path, Plan(method="affine", rounds=1, average="mean"), crew=crew)
+    cohort = groupwise([whole, half], tmp_path, TemplatePlan(method="affine", rounds=1, average="mean"), crew=crew)
     seen = Affine(np.eye(4)).warp(cohort.template, onto=GRID).values[0]
     reference = whole.values[0] / whole.values.quantile(0.995)
     right = (slice(None), slice(None), slice(n // 2 + 4, n - 4))
