@@ -100,7 +100,7 @@ def test_opposite_bends_leave_no_move_and_equal_ones_move_the_template_by_their_
     opposite = made(tmp_path / "a", Knowing(places, [there, there.inverse()]), plan)
     equal = made(tmp_path / "b", Knowing(places, [there, there]), plan)
     assert opposite.rounds[-1].moved_mm < 1e-4 < 2 < equal.rounds[-1].moved_mm < 8
-    found, mean = (read_split(equal.files.found(1, 0))[0], read_split(equal.files.mean(1))[0])
+    found, mean = (read_split(equal.files.transform(1, 0))[0], read_split(equal.files.mean(1))[0])
     points = 20 * torch.randn(20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     back = equal.transform(0)(mean.transform(points))
     assert float((back - found.transform(points)).norm(dim=1).max()) < 0.6  # its grid is of 18 mm
@@ -173,7 +173,7 @@ def test_the_templates_grid_lies_along_lps_holds_every_subject_and_has_the_spaci
 
 
 def test_a_template_of_too_many_voxels_is_refused_with_its_size(tmp_path):
-    with pytest.raises(DataError, match=r"voxels of 0\.1 mm .* give another --spacing-mm"):
+    with pytest.raises(DataError, match=r"voxels of 0\.1 mm .* give another spacing_mm"):
         made(
             tmp_path, Knowing([shifted(s) for s in SHIFTS[:2]]), TemplatePlan(method="affine", rounds=1, spacing_mm=0.1)
         )
