@@ -114,7 +114,7 @@ def test_the_program_gets_what_it_was_promised() -> None:
 @pytest.mark.parametrize(
     ("play", "changed", "words"),
     [
-        ("absent", {}, ["there_is_no_such_program", "pip install 'spinecho[fake]'", "--python"]),
+        ("absent", {}, ["there_is_no_such_program", "pip install 'spinecho[fake]'", "give python an"]),
         ("crash", {}, ["SIGSEGV", "iteration 7"]),
         ("raise", {}, ["status 1", "images do not overlap"]),
         ("well", {"python": "/nowhere/python"}, ["/nowhere/python", "No such file"]),

@@ -238,7 +238,7 @@ def test_the_command_writes_tables_and_continues(
     for bad, why in (
         (["--out", "x.html"], "ends in .csv"),
         (["--baseline", "nobody"], "not among --methods"),
-        (["--first", "0"], "--first 0 -> give 1 or more"),
+        (["--first", "0"], "first=0 -> give 1 or more"),
     ):
         with pytest.raises(DataError, match=why):
             command.run([*words, *bad])
