@@ -25,16 +25,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from spinecho.evaluate.overlap import dice_fixed100
-from spinecho.sim.head_pairs import pairs, place, render_pair
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.head_pairs import pairs, place, render_pair
 from benchmarks.register_pairs import brain_of
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Transform
 from spinecho.io.read import read_image
+from spinecho.metrics.overlap import dice_fixed100
 from spinecho.sim.splits import Part, split
 from spinecho.sim.warps import degrade, sample_warp
 from spinecho.tasks.register.parts.volumes import isotropic
