@@ -38,9 +38,6 @@ _JUDGED_VOXELS = 300_000
 """About so many voxels decide which linear transform is taken"""
 _ONE_HEAD = 1.05
 """An affine that scales by more along an axis joins two people, and is taken where the contrasts agree"""
-_LOST = 0.99
-"""Share that a coarse flow within a contrast must keep of what no flow explains: of T1 and T1 with contrast agent that
-lie on each other it kept .981; where a ball of 2 cm grew in T1 by 15 % .998, by half 1.002; in a warp of 1 mm 1.038"""
 _HALF_RESOLUTION = 0.75
 """Images whose voxels are smaller than this share of a working voxel have more to show"""
 
@@ -57,6 +54,8 @@ class Config:
     across contrasts a fifth of the second at 1 with a coarse flow"""
     search: bool = True
     """look for a global start within 16 mm"""
+    sensitive: bool = False
+    """where the contrasts agree, keep a flow though its coarse part explains no more than none (`change` does)"""
     voxels: int = 1_500_000
     """working voxels, about (up to twice as many where they are the fixed image's own): what time and memory follow"""
     time_budget: float = 0.0
@@ -132,7 +131,8 @@ class Method(Register):
         pair = matched(fixed, moving, affine, grid)
         compare = comparison(pair, self.config.similarity)
         told = compare.words
-        if compare.similarity == "translated" or (compare.similarity == "lncc" and _may_be_one_head(affine)):
+        judged = compare.similarity == "translated" or (compare.similarity == "lncc" and not self.config.sensitive)
+        if judged and (compare.similarity == "translated" or _may_be_one_head(affine)):
             affine, word = _simplest_linear(fixed, moving, affine)
             pair, told = matched(fixed, moving, affine, grid), f"{told}; {word}"
         until = begin + 0.9 * self.config.time_budget if self.config.time_budget else float("inf")
@@ -143,7 +143,7 @@ class Method(Register):
         search = _Search(affine, grid, velocity, 4.0, until)
         yield Stage("start", search.transform(), _START, note=told)
         levels = self._levels(fixed, moving, grid, compare)
-        doubtful = _doubtful(compare, levels, self.config.search)
+        doubtful = judged and _doubtful(compare, levels, self.config.search)
         for i, level in enumerate(levels):
             if doubtful and level.size <= 1:
                 doubtful, worth, told = False, *_worth(search, pair, compare)
@@ -209,14 +209,13 @@ def _doubtful(compare: Comparison, levels: list[Level], searched: bool) -> bool:
 
 
 def _worth(search: _Search, pair: Pair, compare: Comparison) -> tuple[bool, str]:
-    """Whether the coarse deformation is worth it, none is taken if not; in words.
+    """Whether the coarse deformation explains more than none, which is taken if not; in words.
 
-    Across contrasts it must explain more than none, within one it may not explain clearly less (`_LOST`): what changes
-    in a small part of the head hardly changes the mean.
+    Within a contrast any rise will do: what changes in a small part of the head hardly changes the mean.
     """
     shares = {"undeformed": explained(pair), "deformed": explained(pair, search.velocity, round(search.cell))}
     if compare.similarity == "lncc":
-        taken = "deformed" if shares["deformed"] > _LOST * shares["undeformed"] else "undeformed"
+        taken = "deformed" if shares["deformed"] > shares["undeformed"] else "undeformed"
     else:
         taken = simplest(shares)
     if taken == "undeformed":
