@@ -70,7 +70,7 @@ class Material:
 
     def heads(self, part: Part) -> list[str]:
         """Subjects of IXI."""
-        return split("ixi_2mm", part, [p.name.removesuffix(".nii.gz") for p in (self.data / "ixi_2mm/t1").glob("*.gz")])
+        return split("ixi_2mm", part)
 
     def head(self, subject: str) -> tuple[Image, Image]:
         """The brain of an IXI head, cut out a voxel beyond its regions, and these."""

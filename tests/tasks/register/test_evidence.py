@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
+from spinecho.core.transform import Affine, Velocity
 from spinecho.ops.windows import gaussian
 from spinecho.sim.warps import degrade
+from spinecho.tasks.register.base import Stage
+from spinecho.tasks.register.methods import hybrid
+from spinecho.tasks.register.parts.compare import comparison
 from spinecho.tasks.register.parts.evidence import explained, simplest
 from spinecho.tasks.register.parts.pair import Pair
 from spinecho.tasks.register.run import run
@@ -100,3 +104,45 @@ def test_a_small_turn_between_contrasts_stays_rigid(contrast):
     points = torch.tensor([[0.0, 0, 0], [30, 0, 0], [0, 40, 0], [0, 0, 30]], dtype=torch.float64)
     true = points @ torch.from_numpy(turn[:3, :3].T) + torch.from_numpy(turn[:3, 3])
     assert float((found.transform(points) - true).norm(dim=-1).mean()) < 1.0
+
+
+def test_within_a_contrast_the_headers_position_is_taken_where_it_explains_as_much():
+    """Before and after a little contrast agent: brighter tissue must not pull a rigid or an affine transform."""
+    where = gaussian(torch.randn(1, *GRID.shape, generator=torch.Generator().manual_seed(7)), 1.2)
+    brighter = seen("", 1) * (1 + 0.1 * (where / where.std()).clamp(0, 2))
+    fixed, moving = (Image(values=v / v.max(), geometries=(GRID,)) for v in (seen(), brighter))
+    stages: list[Stage] = []
+    run(fixed, moving, tell=stages.append)
+    start = next(s for s in stages if s.name == "start")
+    assert "local correlation" in start.note and "header's position taken" in start.note
+    assert float(start.transform.displacement(GRID).abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize(("by", "kept"), [(1.0, True), (-1.0, False)])
+def test_within_a_contrast_a_flow_must_explain_more_than_none(by, kept):
+    pair = Pair(seen(), seen("", 1).roll(1, -1), None, GRID)
+    search = hybrid._Search(Affine(np.eye(4)), GRID, still(by), 2.0, float("inf"))
+    worth, words = hybrid._worth(search, pair, comparison(pair, "lncc"))
+    assert worth == kept == bool(search.velocity.any())
+    assert ("left undeformed" in words) != kept
+
+
+def test_what_scales_much_joins_two_people():
+    assert hybrid._may_be_one_head(Affine(np.diag([1.02, 0.98, 1, 1])))
+    assert not hybrid._may_be_one_head(Affine(np.diag([1.1, 1, 1, 1])))
+    assert not hybrid._may_be_one_head(Affine(np.diag([0.9, 1, 1, 1])))
+
+
+def test_a_small_growth_within_a_contrast_is_kept_where_that_is_asked_for():
+    """What changes in a part of the head hardly changes how much is explained of all of it."""
+    z, y, x = torch.meshgrid(*[torch.arange(36.0) - 18] * 3, indexing="ij")
+    from_centre = torch.stack([x - 3, y, z + 2]) * 5.0
+    grown = Velocity(0.25 * from_centre * torch.exp(-from_centre.square().sum(0) / (2 * 25.0**2)), GRID)
+    sharp = Image(values=seen(), geometries=(GRID,))
+    seen_grown = grown.warp(sharp, onto=GRID)
+    moving = Image(values=seen_grown.values, geometries=(GRID,))
+    found = run(sharp, moving, settings={"sensitive": True}).transform
+    inside = from_centre.square().sum(0) < 30.0**2
+    true = grown.inverse()
+    errors = [float((t - true.displacement(GRID)).norm(dim=0)[inside].mean()) for t in (found.displacement(GRID), 0.0)]
+    assert errors[0] < 0.6 * errors[1]

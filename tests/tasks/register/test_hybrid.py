@@ -184,7 +184,7 @@ def test_flows_that_make_it_worse_are_not_kept(monkeypatch):
     descend = hybrid.descend
     monkeypatch.setattr(hybrid, "descend", uphill)
     told: list[Stage] = []
-    last = run(seen(), moving(), settings={"search": False, **QUICK}, tell=told.append).transform
+    last = run(seen(), moving(), settings={"search": False, "sensitive": True, **QUICK}, tell=told.append).transform
     flows = [s for s in told if s.ended and s.name.startswith("flow")]
     assert len(flows) == 3 and all(s.note.endswith("not kept") for s in flows)
     assert apart(last, next(s for s in told if s.name == "start").transform) == 0

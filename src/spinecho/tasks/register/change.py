@@ -116,6 +116,8 @@ def change(
         As the registration.
     """
     baseline, followup = baseline.volume(), followup.volume()
+    if method == "hybrid":  # what changes in a small part is worth nothing on the whole
+        settings = {"sensitive": True, **(settings or {})}
     total = 2 * (1 + restarts)
     growths: list[Tensor] = []
     first: Registration | None = None

@@ -36,7 +36,9 @@ _AFFINE, _START, _CHECK = 0.15, 0.25, 0.95
 _REACH_MM = 16.0
 _TOLD_EVERY = 5
 _JUDGED_VOXELS = 300_000
-"""About so many voxels decide which linear transform is taken where the contrasts differ"""
+"""About so many voxels decide which linear transform is taken"""
+_ONE_HEAD = 1.05
+"""An affine that scales by more along an axis joins two people, and is taken where the contrasts agree"""
 _HALF_RESOLUTION = 0.75
 """Images whose voxels are smaller than this share of a working voxel have more to show"""
 
@@ -53,6 +55,8 @@ class Config:
     across contrasts a fifth of the second at 1 with a coarse flow"""
     search: bool = True
     """look for a global start within 16 mm"""
+    sensitive: bool = False
+    """where the contrasts agree, keep a flow though its coarse part explains no more than none (`change` does)"""
     voxels: int = 1_500_000
     """working voxels, about (up to twice as many where they are the fixed image's own): what time and memory follow"""
     time_budget: float = 0.0
@@ -128,7 +132,8 @@ class Method(Register):
         pair = matched(fixed, moving, affine, grid)
         compare = comparison(pair, self.config.similarity)
         told = compare.words
-        if compare.similarity == "translated":
+        judged = compare.similarity == "translated" or (compare.similarity == "lncc" and not self.config.sensitive)
+        if judged and (compare.similarity == "translated" or _may_be_one_head(affine)):
             affine, word = _simplest_linear(fixed, moving, affine)
             pair, told = matched(fixed, moving, affine, grid), f"{told}; {word}"
         until = begin + 0.9 * self.config.time_budget if self.config.time_budget else float("inf")
@@ -139,10 +144,10 @@ class Method(Register):
         search = _Search(affine, grid, velocity, 4.0, until)
         yield Stage("start", search.transform(), _START, note=told)
         levels = self._levels(fixed, moving, grid, compare)
-        doubtful = compare.similarity == "translated" and (self.config.search or any(v.size > 1 for v in levels))
+        doubtful = judged and _doubtful(compare, levels, self.config.search)
         for i, level in enumerate(levels):
             if doubtful and level.size <= 1:
-                doubtful, worth, told = False, *_worth(search, pair)
+                doubtful, worth, told = False, *_worth(search, pair, compare)
                 yield Stage("check", search.transform(), _START + i * (_CHECK - _START) / len(levels), note=told)
                 if not worth:
                     break
@@ -191,10 +196,29 @@ def _simplest_linear(fixed: Image, moving: Image, affine: Transform) -> tuple[Tr
     return transforms[taken], f"explained: {', '.join(f'{n} {s:.3f}' for n, s in shares.items())}: {taken} taken"
 
 
-def _worth(search: _Search, pair: Pair) -> tuple[bool, str]:
-    """Whether what was found by other features explains more than no deformation, which is taken if not; in words."""
+def _may_be_one_head(affine: Transform) -> bool:
+    """Whether an affine transform scales by little enough that the images may be of one person."""
+    assert isinstance(affine, Affine)
+    scales = np.linalg.svd(affine.matrix[:3, :3], compute_uv=False)
+    return bool(max(scales.max(), 1 / scales.min()) < _ONE_HEAD)
+
+
+def _doubtful(compare: Comparison, levels: list[Level], searched: bool) -> bool:
+    """Whether a coarse deformation must prove its worth; within a contrast the search alone is too rough for that."""
+    coarse = any(level.size > 1 for level in levels)
+    return (compare.similarity == "lncc" and coarse) or (compare.similarity == "translated" and (searched or coarse))
+
+
+def _worth(search: _Search, pair: Pair, compare: Comparison) -> tuple[bool, str]:
+    """Whether the coarse deformation explains more than none, which is taken if not; in words.
+
+    Within a contrast any rise will do: what changes in a small part of the head hardly changes the mean.
+    """
     shares = {"undeformed": explained(pair), "deformed": explained(pair, search.velocity, round(search.cell))}
-    taken = simplest(shares)
+    if compare.similarity == "lncc":
+        taken = "deformed" if shares["deformed"] > shares["undeformed"] else "undeformed"
+    else:
+        taken = simplest(shares)
     if taken == "undeformed":
         search.velocity = torch.zeros_like(search.velocity)
     words = f"explained: {', '.join(f'{n} {s:.3f}' for n, s in shares.items())}"
