@@ -142,7 +142,7 @@ def test_silent_frames_take_the_pixels_of_the_others():
     silent = frame("b", spacing_mm=(0.0, 0.0, 4.0), pixel_size_from="")
     filled, told = with_pixel_sizes([frame("a"), silent], None)
     assert filled[1].spacing_mm == (1.25, 1.5, 4.0) and "1 of 2 images (b) record no pixel size" in told[0]
-    with pytest.raises(DataError, match=r"--voxel-mm says 2 x 2 mm, the series has 1\.25 x 1\.5"):
+    with pytest.raises(DataError, match=r"voxel_mm says 2 x 2 mm, the series has 1\.25 x 1\.5"):
         with_pixel_sizes([frame("a")], (2.0, 2.0, 4.0))
     filled, told = with_pixel_sizes([silent], (2.0, 3.0, 4.0))
     assert filled[0].spacing_mm[:2] == (2.0, 3.0) and "as given" in told[0]

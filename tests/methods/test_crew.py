@@ -115,7 +115,7 @@ def test_dask_that_is_absent_is_named_with_what_installs_it(monkeypatch):
 
 @pytest.mark.parametrize(("workers", "scheduler"), [(-1, ""), (2, "tcp://host:1")])
 def test_workers_and_a_scheduler_exclude_each_other(workers, scheduler):
-    with pytest.raises(DataError, match=f"--workers {workers}"), crew(workers, scheduler):
+    with pytest.raises(DataError, match=f"workers={workers}"), crew(workers, scheduler):
         pass
 
 
