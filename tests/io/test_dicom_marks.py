@@ -132,7 +132,7 @@ def test_the_whole_description_comes_before_a_part_of_one():
     assert chosen(there, "t1")[0].SeriesInstanceUID == "1.1"
     with pytest.raises(DataError, match=r"series='t' fits 2 series \(1 t1: 2 files like 1\.1-0\.dcm, 6 x 5; 2 t1 post"):
         chosen(there, "t")
-    with pytest.raises(DataError, match=r"holds 2 series .* -> say which: series=1"):
+    with pytest.raises(DataError, match=r"holds 2 series .* -> say which: series='1'"):
         chosen(there, None)
 
 
