@@ -26,7 +26,8 @@ def main(flair: Path, lesions: Path, template: Path, out: Path) -> dict[str, flo
     out.mkdir(parents=True, exist_ok=True)
     fixed, moving, mask = (read_image(path) for path in (template, flair, lesions))
     found = run(fixed, moving, tell=lambda stage: print(f"{stage.done:4.0%}  {stage.name}") if stage.ended else None)
-    for line in (*found.notes, *(f"warning: {w}" for w in found.warnings)):
+    told = [f"{stage}: {note}" for stage, notes in found.told.items() for note in notes]
+    for line in (*told, *(f"warning: {w}" for w in found.warnings)):
         print("     ", line)
     moved = found.transform.warp(moving, onto=fixed.geometry)
     carried = found.transform.warp(mask, onto=fixed.geometry, mode="nearest")

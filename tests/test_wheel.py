@@ -28,8 +28,9 @@ def wheel(tmp_path_factory) -> zipfile.ZipFile:
 
 def test_weights_and_cards_are_inside(wheel):
     inside = set(wheel.namelist())
-    for name in registry.weights_names("recon"):
-        assert {f"spinecho/weights/{name}.safetensors", f"spinecho/weights/{name}.md"} <= inside
+    for task in registry.tasks():
+        for name in registry.weights_names(task):
+            assert {f"spinecho/weights/{task}/{name}.{suffix}" for suffix in ("safetensors", "md")} <= inside
     assert "spinecho/weights/__init__.py" in inside and "spinecho/methods/pretrained.py" in inside
 
 

@@ -114,7 +114,7 @@ def test_the_page_is_whole(tmp_path: Path) -> None:
     labels = Image(values=(moving.values > 0.5).float() * 7, geometries=moving.geometries)
     transform = shifted((2.0, 0.0, 0.0)) @ bent(geometry)
     seconds = {"affine": 1.5, "velocity at 4 mm": 2.25}
-    notes, warnings = ("affine: kept",), ("the images <hardly> overlap",)
+    notes, warnings = {"affine": ("kept",)}, ("the images <hardly> overlap",)
     registration = Registration(transform, "hybrid", {"smoothness": 1.0}, seconds, notes, warnings)
     out = tmp_path / "r.html"
     write_report(out, fixed, moving, registration, "spinecho register a b", labels)
