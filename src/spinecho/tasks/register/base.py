@@ -46,6 +46,10 @@ class Register(Method):
         """Settings with which the method works on `factor` times fewer voxels; empty where it has none."""
         return {}
 
+    def watchful(self) -> dict[str, Any]:
+        """Settings with which changes of a small part are not left out, though they are worth little on the whole."""
+        return {}
+
     @abstractmethod
     def stages(self, fixed: Image, moving: Image) -> Iterator[Stage]:
         """Register, telling each stage; the last one told has the result."""

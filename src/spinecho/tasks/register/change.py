@@ -30,7 +30,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Rigid, Transform
 from spinecho.sim.warps import sample_affine
-from spinecho.tasks.register.run import Registration, run
+from spinecho.tasks.register.run import Registration, build, run
 
 LEVEL = 0.95
 MEANS = (
@@ -116,8 +116,8 @@ def change(
         As the registration.
     """
     baseline, followup = baseline.volume(), followup.volume()
-    if method == "hybrid":  # what changes in a small part is worth nothing on the whole
-        settings = {"sensitive": True, **(settings or {})}
+    given = settings or {}
+    settings = {**build(method, given).watchful(), **given}
     total = 2 * (1 + restarts)
     growths: list[Tensor] = []
     first: Registration | None = None

@@ -121,6 +121,9 @@ class Method(Register):
     def coarser(self, factor: int) -> dict[str, Any]:
         return {"voxels": max(1000, self.config.voxels // factor)}
 
+    def watchful(self) -> dict[str, Any]:
+        return {"sensitive": True}
+
     def stages(self, fixed: Image, moving: Image) -> Iterator[Stage]:
         begin = time.monotonic()
         affine: Transform | None = None
