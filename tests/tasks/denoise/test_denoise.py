@@ -11,6 +11,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.ops.wavelet import Wavelet
+from spinecho.tasks.denoise import run
 from spinecho.tasks.denoise.methods import unet
 from spinecho.tasks.denoise.methods.wavelet import subbands
 from spinecho.tasks.denoise.parts.level import noise_level
@@ -132,3 +133,12 @@ def test_the_network_knows_no_scale_and_no_phase_reference():
     odd = image[..., :37, :41]
     with torch.no_grad():
         assert method(odd, sigma).shape == odd.shape and not method(odd.real.contiguous(), sigma).is_complex()
+
+
+def test_noise_outside_the_card_is_warned_of(monkeypatch):
+    method = unet.Method(unet.Config(channels=(4,), blocks=(1,)))
+    method.weights, method.card = "mine", {"noise": [0.1, 0.5]}
+    monkeypatch.setattr(run, "built", lambda *_: method)
+    assert spinecho.denoise(noisy(0.3), "unet").header.warnings == ()
+    (warning,) = spinecho.denoise(noisy(0.02), "unet").header.warnings
+    assert warning.startswith("outside the card of mine: noise 0.0") and warning.endswith("(card: 0.1 to 0.5)")

@@ -12,6 +12,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.methods.pretrained import built
 from spinecho.tasks.denoise.base import Denoise
+from spinecho.tasks.denoise.limits import outside
 from spinecho.tasks.denoise.parts.level import noise_level
 
 
@@ -33,7 +34,8 @@ def denoise(image: Image, method: str = "wavelet", *, sigma: float | None = None
 
     Returns
     -------
-    The image on the same grid; its history says by which method and from which noise level.
+    The image on the same grid; its history says by which method and from which noise level, and warns where that lies
+    outside what trained weights are for.
 
     Raises
     ------
@@ -50,20 +52,22 @@ def denoise(image: Image, method: str = "wavelet", *, sigma: float | None = None
     flat = values.reshape(-1, 1, *values.shape[-3:])
     with torch.inference_mode():
         done = [_one(volume, runner, method, sigma) for volume in flat]
-    clean = torch.stack([volume for volume, _ in done]).reshape(values.shape)
-    levels = [level for _, level in done]
+    clean = torch.stack([volume for volume, _, _ in done]).reshape(values.shape)
+    levels = [level for _, level, _ in done]
+    breaches = dict.fromkeys(f"outside the card of {runner.weights}: {way}" for *_, ways in done for way in ways)
     told = f"{min(levels):.3g}" if max(levels) <= 1.001 * min(levels) else f"{min(levels):.3g} to {max(levels):.3g}"
     header = image.header.noted(f"denoised by {method}, noise {'given as' if sigma is not None else 'found'} {told}")
-    return replace(image, values=clean, header=header)
+    return replace(image, values=clean, header=header.warned(*breaches))
 
 
-def _one(volume: Tensor, runner: Denoise, method: str, sigma: float | None) -> tuple[Tensor, float]:
-    """A volume (1, z, y, x) with less noise, and the level, in its own units."""
+def _one(volume: Tensor, runner: Denoise, method: str, sigma: float | None) -> tuple[Tensor, float, list[str]]:
+    """A volume (1, z, y, x) with less noise, the level, in its own units, and how it lies outside the weights' card."""
     peak = float(volume.abs().max())
     if peak == 0:
-        return volume, 0.0
+        return volume, 0.0, []
     scaled = volume / peak
     level = noise_level(scaled) if sigma is None else torch.tensor(sigma / peak, device=volume.device)
     if reason := runner.refusal(scaled, level):
         raise DataError(f"{method} cannot take this image: {reason}", do="see `spinecho list` for other methods")
-    return (runner(scaled, level) if level > 0 else scaled) * peak, float(level) * peak
+    clean = (runner(scaled, level) if level > 0 else scaled) * peak
+    return clean, float(level) * peak, outside(runner.card, scaled, level)

@@ -42,16 +42,16 @@ def base() -> type[Denoise]:
 
 def limits() -> Mapping[str, Limit]:
     """The noise relative to the brightest voxel."""
-    from spinecho.core.task import RANGE
+    from spinecho.tasks.denoise.limits import LIMITS
 
-    return {"noise": RANGE}
+    return LIMITS
 
 
 def outside(card: Mapping[str, Any], values: Tensor, sigma: Tensor) -> list[str]:
     """Whether the noise is stronger or weaker than what the weights were trained on."""
-    low, high = card.get("noise", (0.0, float("inf")))
-    noise = float(sigma / values.abs().max()) if values.any() else 0.0
-    return [] if low <= noise <= high else [f"noise {noise:.2g} of the brightest voxel (card: {low:g} to {high:g})"]
+    from spinecho.tasks.denoise import limits
+
+    return limits.outside(card, values, sigma)
 
 
 def scenes() -> dict[str, tuple[Tensor, Tensor]]:

@@ -1,0 +1,20 @@
+"""What a card of denoising weights limits, and in which ways a volume lies outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from spinecho.core.task import RANGE
+
+LIMITS = {"noise": RANGE}
+"""Standard deviation of the noise relative to the brightest voxel."""
+
+
+def outside(card: Mapping[str, Any], values: Tensor, sigma: Tensor) -> list[str]:
+    """Whether the noise is stronger or weaker than what the weights were trained on."""
+    low, high = card.get("noise", (0.0, float("inf")))
+    noise = float(sigma / values.abs().max()) if values.any() else 0.0
+    return [] if low <= noise <= high else [f"noise {noise:.2g} of the brightest voxel (card: {low:g} to {high:g})"]
