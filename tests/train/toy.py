@@ -45,7 +45,15 @@ class Method(Recon):
         return kspace.image(x + change * (1 + self.many if kspace.n_coils > 1 else 1))
 
     def loss(self, kspace: KSpace):
-        return (self(kspace).values - kspace.target).square().mean() / kspace.target.square().mean()
+        return relative_error(self(kspace).values, kspace)
+
+
+def relative_error(values: torch.Tensor, kspace: KSpace) -> torch.Tensor:
+    """Mean squared error over mean squared truth of each scan, mean over the scans."""
+    assert kspace.target is not None
+    n = len(values) if "example" in kspace.axes else 1
+    error, size = ((v.square().reshape(n, -1)).mean(-1) for v in (values - kspace.target, kspace.target))
+    return (error / size).mean()
 
 
 def disc(shape: tuple[int, ...]) -> torch.Tensor:
