@@ -119,7 +119,9 @@ def main() -> None:
     method = module.Method(module.Config())
     examples = scans(args.batch, args.side, args.coils)
     columns = ["at once", "operations", "whole", *PARTS, "backward and loss"]
-    print(f"{args.method}, {args.batch} scans, {args.coils} coils, {args.side} x {args.side}, seconds of a step; ", end="")
+    print(
+        f"{args.method}, {args.batch} scans, {args.coils} coils, {args.side} x {args.side}, seconds of a step; ", end=""
+    )
     print(f"{torch.get_num_threads()} thread(s), torch {torch.__version__}, medians of {args.repeats}\n")
     print("| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
     for at_once in (1, 0):

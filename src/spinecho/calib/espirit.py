@@ -136,7 +136,9 @@ def pixel_kernel(
         for a1 in range(w1):
             for a0 in range(w0):
                 # the offset d = b - a runs over the whole window of b
-                K[..., w2 - 1 - a2 :, w1 - 1 - a1 :, w0 - 1 - a0 :][..., :w2, :w1, :w0] += W[..., a2, a1, a0, :, :, :, :]
+                K[..., w2 - 1 - a2 :, w1 - 1 - a1 :, w0 - 1 - a0 :][..., :w2, :w1, :w0] += W[
+                    ..., a2, a1, a0, :, :, :, :
+                ]
     return K / math.prod(widths)
 
 

@@ -92,9 +92,7 @@ def train(run: Run, draw: Examples, validation: HeldOut | None = None) -> Iterat
             clock = time.perf_counter()
 
 
-def advance(
-    run: Run, state: TrainingState, gradient: Gradient, step: int, groups: list[Group]
-) -> tuple[float, float]:
+def advance(run: Run, state: TrainingState, gradient: Gradient, step: int, groups: list[Group]) -> tuple[float, float]:
     """One step of the optimiser and of the average; left out where the gradient is not finite. Loss and its norm."""
     state.optimiser.param_groups[0]["lr"] = rate(step, run.settings)
     state.optimiser.zero_grad()

@@ -51,7 +51,14 @@ class Settings:
     """held-out examples for each validation"""
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("batch", 1), ("at_once", 0), ("workers", 0), ("save_every", 1), ("validate_every", 0)):
+        for name, least in (
+            ("steps", 1),
+            ("batch", 1),
+            ("at_once", 0),
+            ("workers", 0),
+            ("save_every", 1),
+            ("validate_every", 0),
+        ):
             if getattr(self, name) < least:
                 _refuse(name, getattr(self, name), f"give at least {least}")
         if not self.rate > 0:

@@ -107,9 +107,7 @@ class Method(Recon):
         n_iters = self.config.start_iters if kspace.n_coils <= self.config.start_coils else 0
         return self._images(kspace, csm, lambda equations: self.start(kspace, csm, equations, n_iters))
 
-    def _images(
-        self, kspace: KSpace, csm: Tensor, start: Callable[[Normal], Tensor], cut: bool = True
-    ) -> list[Tensor]:
+    def _images(self, kspace: KSpace, csm: Tensor, start: Callable[[Normal], Tensor], cut: bool = True) -> list[Tensor]:
         with full_precision(csm), torch.no_grad():
             equations = normal_equations(kspace, csm, cut=cut)
             support = Support(csm, cut=cut)
