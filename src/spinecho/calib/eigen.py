@@ -44,9 +44,9 @@ def with_zero_phase(
 
 
 def principal_coil(calib: Complex[Tensor, "coil c2 c1 c0"]) -> Complex[Tensor, " coil"]:
-    """The combination of coils with the most energy, a unit vector, in whose data z the sum of |z|^2 z is real, positive.
+    """The combination of coils with the most energy, as a unit vector.
 
-    That phase is decided by the strongest samples together: rounding, which differs between devices, cannot turn it.
+    The sum of |z|^2 z over its data z is real and positive: that phase is decided by the strongest samples together: rounding, which differs between devices, cannot turn it.
     """
     y = calib.flatten(1)
     v = torch.linalg.eigh(y @ y.mH)[1][:, -1]

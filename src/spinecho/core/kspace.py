@@ -126,10 +126,9 @@ class KSpace:
         if axis not in self.axes:
             raise DataError(f"there is no axis {axis!r} among {self.axes}")
         i, own = self.axes.index(axis), {"noise_cov": 2}
-        together = isinstance(entries, range) and entries.step == 1
 
         def cut(t: Tensor) -> Tensor:
-            if together:
+            if isinstance(entries, range) and entries.step == 1:
                 return t.narrow(i, entries.start, len(entries))
             return t.index_select(i, torch.as_tensor(list(entries), device=t.device))
 

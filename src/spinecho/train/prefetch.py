@@ -19,7 +19,6 @@ from spinecho.core.errors import DataError, setting
 from spinecho.train.buckets import Group, grouped, parts
 from spinecho.train.draw import DrawsBatches, Example, Examples
 
-
 Place = tuple[int, tuple[int, ...]]
 """A step, and indices within it."""
 
