@@ -59,15 +59,17 @@ def test_it_trains_without_our_readers_and_goes_on_after_a_kill(method, tmp_path
     """To the same losses, scores and weights as a training from the files themselves, bit for bit."""
     folder, out, plain = bundled(method, tmp_path, "--steps", 5), tmp_path / "out", tmp_path / "plain"
     assert "everything, exactly as it was read" in capsys.readouterr().out
-    child = elsewhere(folder, "--out", out)
-    while child.poll() is None and not any((out / "checkpoints").glob("step_*")):
-        sleep(0.01)
-    os.kill(child.pid, signal.SIGKILL)
-    child.communicate()
+    is_killed = method == "recon/varnet"
+    if is_killed:
+        child = elsewhere(folder, "--out", out)
+        while child.poll() is None and not any((out / "checkpoints").glob("step_*")):
+            sleep(0.01)
+        os.kill(child.pid, signal.SIGKILL)
+        child.communicate()
     child = elsewhere(folder, "--out", out)
     shown, wrong = child.communicate()
     assert child.returncode == 0, wrong
-    assert "goes on after step" in shown or len(lines(out)) == 6
+    assert ("goes on after step" in shown) == is_killed
     assert f"wrote {out}/weights.safetensors; to use it: spinecho " in shown
     given = ["train", method, "--data", tmp_path / "files", "--out", plain, *small.METHODS[method], *small.QUICK]
     assert main([*map(str, given), "--steps", "5"]) == 0
@@ -81,12 +83,13 @@ def test_it_trains_without_our_readers_and_goes_on_after_a_kill(method, tmp_path
 def test_weights_from_a_bundle_reconstruct(tmp_path):
     folder = bundled("recon/varnet", tmp_path, "--steps", 2)
     child = elsewhere(folder, "--validate-every", 0)
-    assert child.wait() == 0
+    _, wrong = child.communicate()
+    assert child.returncode == 0, wrong
     weights, scan = folder / "run" / "weights.safetensors", tmp_path / "scan.h5"
     from spinecho.io.write import write
     from spinecho.sim.scan import Scan, simulate_phantom
 
-    write(simulate_phantom(Scan(matrix=(1, 48, 40), n_coils=4, accel=2.0)).kspace, scan)
+    write(simulate_phantom(Scan(matrix=(1, 48, 40), n_coils=4, sampling="random:2:12:0")).kspace, scan)
     assert main(["recon", str(scan), "-o", str(tmp_path / "image.npy"), "--weights", str(weights)]) == 0
     assert np.isfinite(np.load(tmp_path / "image.npy")).all()
 
@@ -102,9 +105,8 @@ def test_weights_to_start_from_travel_and_what_is_said_there_counts(tmp_path):
     child = elsewhere(folder, "--steps", 2, "--rate", 1e-9, "--batch", 2, "--validate-every", 0)
     _, wrong = child.communicate()
     assert child.returncode == 0, wrong
-    (ours, facts), (before, _) = (
-        load_state(p) for p in (folder / "run/weights.safetensors", tmp_path / "gone.safetensors")
-    )
+    ours, facts = load_state(folder / "run/weights.safetensors")
+    before, _ = load_state(tmp_path / "gone.safetensors")
     assert all(torch.allclose(ours[name], before[name], atol=1e-6) for name in before)
     assert facts["trained"]["settings"]["batch"] == 2 and facts["trained"]["facts"]["init"] == "weights.safetensors"
     order = from_json((folder / "order.json").read_text(), folder)

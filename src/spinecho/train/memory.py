@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from spinecho.core.errors import DataError, setting
+from spinecho.core.errors import DataError, setting, typed
 from spinecho.io.limits import free_memory, human, out_of_memory, peak_memory
 from spinecho.train import checkpoint
 from spinecho.train.gradient import Recomputes
@@ -23,7 +23,7 @@ def told(run: Run) -> str:
     if peak < _TIGHT * whole:
         return ""
     share = f"{human(peak)} of {human(whole)}"
-    return f"the first step took {share} of memory, and examples differ in size: if it runs out, {_less(run)}"
+    return typed(f"the first step took {share} of memory, and examples differ in size: if it runs out, {_less(run)}")
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def _less(run: Run) -> str:
     if not _on_gpu(run) and run.settings.workers:
         ways.append(f"go on with fewer {setting('workers')} than {run.settings.workers}")
     if run.settings.batch > 1:
-        ways.append(f"start anew in another {setting('out')} with a {setting('batch')} below {run.settings.batch}")
+        ways.append(f"start anew in another {setting('out')} with {setting('batch')} below {run.settings.batch}")
     return " or ".join(ways or ["train a smaller network"])
 
 

@@ -1,4 +1,4 @@
-"""Makes a pack: what a task read while it gathered, compressed, thinned out by a said rule where it is too large."""
+"""Makes a pack: what a task read while it gathered, compressed; fewer files by a said rule where it is too large."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ LIMIT = 20_000_000
 """Bytes: with the project's tree beside it (26 MB, half of it weights) a bundle stays under 60 MiB"""
 
 _Item = tuple[Entry, bytes]
+_Packed = Mapping[Part, list[list[_Item]]]
 
 
 @dataclass(eq=False)
@@ -50,8 +51,9 @@ def write(
 ) -> Made:
     """Write a pack.
 
-    Everything exactly where that fits; else images in 256 steps of brightness; else, of each path and part, every k-th
-    file with the smallest k that fits, from the first on. What was done is said.
+    Everything exactly where that fits; else images in 256 steps of brightness; else fewer files, evenly spaced: each
+    path has an equal share of the room, what a small one leaves goes to the others, and validation has a tenth of it.
+    What was done is said.
 
     Raises
     ------
@@ -62,28 +64,55 @@ def write(
         told = f"the examples of {task} are not read by train.stock, so that nothing can be packed"
         raise DataError(told, do="train on this machine")
     folder.mkdir(parents=True, exist_ok=True)
-    packed = {part: [_compressed(g, False, folder) for g in groups] for part, groups in kept.parts.items()}
     rule = "everything, exactly as it was read"
-    if _size(packed) > limit:
-        packed = {part: [_compressed(g, True, folder) for g in groups] for part, groups in kept.parts.items()}
+    if (packed := _compressed(kept, folder, False, limit)) is None:
+        packed = _compressed(kept, folder, True) or {}
         rule = "everything, images in 256 steps of brightness"
     if (whole := _size(packed)) > limit:
-        longest = max(len(group) for groups in packed.values() for group in groups)
-        k = next((k for k in range(2, longest + 1) if _size(_thinned(packed, k)) <= limit), None)
-        if k is None:
-            told = f"one file of each path takes {human(_size(_thinned(packed, longest)))}, {human(limit)} may travel"
-            raise DataError(told, do=f"give fewer or smaller files with {setting('data')}")
-        packed = _thinned(packed, k)
-        rule = f"every {k}th file of each path (all took {human(whole)}), images in 256 steps of brightness"
+        rule = f"fewer files, evenly spaced (all took {human(whole)}), images in 256 steps of brightness"
+        held_out = _thinned(packed.get("validate", []), limit // 10)
+        room = limit - _size({"validate": held_out})
+        packed = {part: held_out if part == "validate" else _thinned(g, room) for part, g in packed.items()}
+    if (least := _size(packed)) > limit:
+        told = f"even one file of each path takes {human(least)}, and {human(limit)} may travel"
+        raise DataError(told, do=f"give fewer or smaller files with {setting('data')}")
     _write(folder, packed, kept, {"task": task, "sources": sources, "facts": kept.facts, "rule": rule})
     for part, groups in packed.items():
-        say(f"packed to {part}: {sum(map(len, groups))} of {sum(len(g.entries) for g in kept.parts[part])} entries")
+        for group, items in zip(kept.parts[part], groups, strict=True):
+            say(f"packed to {part}: {len(items)} of {len(group.entries)} of {group.name}")
     say(f"packed {human(_size(packed))}: {rule}")
     return Made(_size(packed), rule)
 
 
-def _compressed(group: Group, coarse: bool, folder: Path) -> list[_Item]:
-    return [(e, stored(e.arrays, coarse) if e.file is None else _scan(e.file, folder)) for e in group.entries]
+def _compressed(kept: Kept, folder: Path, coarse: bool, limit: int | None = None) -> _Packed | None:
+    """Everything as bytes, by part and path; None as soon as it is over a limit."""
+    packed: dict[Part, list[list[_Item]]] = {}
+    size = 0
+    for part, groups in kept.parts.items():
+        packed[part] = []
+        for group in groups:
+            packed[part].append([])
+            for entry in group.entries:
+                content = stored(entry.arrays, coarse) if entry.file is None else _scan(entry.file, folder)
+                packed[part][-1].append((entry, content))
+                size += len(content)
+                if limit is not None and size > limit:
+                    return None
+    return packed
+
+
+def _thinned(groups: list[list[_Item]], room: int) -> list[list[_Item]]:
+    """Of each path as many files as its share of the room holds, evenly spaced, one at least."""
+    thinned, left = list(groups), room
+    sizes = [_size({"train": [group]}) for group in groups]
+    for done, i in enumerate(sorted(range(len(groups)), key=sizes.__getitem__)):
+        share, group = left // (len(groups) - done), groups[i]
+        for n in range(len(group), 0, -1):
+            thinned[i] = [group[j * len(group) // n] for j in range(n)]
+            if (size := _size({"train": [thinned[i]]})) <= share:
+                break
+        left = max(0, left - size)
+    return thinned
 
 
 def _scan(file: Path, folder: Path) -> bytes:
@@ -97,15 +126,11 @@ def _scan(file: Path, folder: Path) -> bytes:
     return content
 
 
-def _size(packed: Mapping[Part, list[list[_Item]]]) -> int:
+def _size(packed: _Packed) -> int:
     return sum(len(content) for groups in packed.values() for group in groups for _, content in group)
 
 
-def _thinned(packed: Mapping[Part, list[list[_Item]]], k: int) -> dict[Part, list[list[_Item]]]:
-    return {part: [group[::k] for group in groups] for part, groups in packed.items()}
-
-
-def _write(folder: Path, packed: Mapping[Part, list[list[_Item]]], kept: Kept, facts: dict[str, Any]) -> None:
+def _write(folder: Path, packed: _Packed, kept: Kept, facts: dict[str, Any]) -> None:
     digest, numbers = sha256(), count(1)
     parts: dict[str, Any] = {}
     for part, groups in packed.items():
