@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spinecho.core.errors import DataError, setting
 from spinecho.core.job import Bar
@@ -28,6 +28,9 @@ from spinecho.train.duration import seconds
 from spinecho.train.order import Order, from_json, to_json
 from spinecho.train.settings import Settings
 from spinecho.train.supply import examples_of
+
+if TYPE_CHECKING:
+    from spinecho.train.packing import Kept
 
 ORDER, PACK, RUN = "order.json", "pack", "run"
 _WEIGHTS = ".safetensors"
@@ -66,20 +69,31 @@ def write(order: Order, folder: Path, say: Callable[[str], None]) -> None:
     """
     import torch
 
-    from spinecho.train import packing
     from spinecho.train.pack import named
+    from spinecho.train.packing import Kept
     from spinecho.train.team import Team
     from spinecho.train.work import context_of
 
     if folder.exists() and any(folder.iterdir()):
         raise DataError("the folder is not empty", do=f"choose another {setting('bundle')}", file=folder)
-    kept = packing.Kept()
+    kept = Kept()
     few = replace(order.settings, validation_examples=min(1, order.settings.validation_examples))
     context = context_of(replace(order, settings=few), Team(), torch.device("cpu"), say)
-    package = examples_of(order.task)
-    package.gather(order.paths, order.options, replace(context, keep=kept))
-    folder.mkdir(parents=True, exist_ok=True)
+    examples_of(order.task).gather(order.paths, order.options, replace(context, keep=kept))
     sources = [name for path in order.paths for name in named(path, order.task)]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _fill(folder, order, kept, sources, say)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)  # it was empty, and half a bundle is none
+        raise
+    whole = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    say(f"wrote {folder}, {human(whole)}; {folder / 'README.txt'} says how to run it")
+
+
+def _fill(folder: Path, order: Order, kept: Kept, sources: list[str], say: Callable[[str], None]) -> None:
+    from spinecho.train import packing
+
     made = packing.write(folder / PACK, kept, order.task, sources, say)
     names = {f.name: _carried(getattr(order.options, f.name), folder) for f in fields(order.options)}
     there = replace(
@@ -90,11 +104,10 @@ def write(order: Order, folder: Path, say: Callable[[str], None]) -> None:
         out=Path(RUN),
     )
     (folder / ORDER).write_text(to_json(there), encoding="utf-8")
-    about = {"task": order.task, "name": order.name, "folder": folder.name, "use": package.USE}
+    place = folder.name if folder.is_absolute() else folder
+    about = {"task": order.task, "name": order.name, "folder": place, "use": examples_of(order.task).USE}
     readme = _README.format(**about, rule=f"Packed: {made.rule}.", size=human(made.size))
     (folder / "README.txt").write_text(readme, encoding="utf-8")
-    whole = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-    say(f"wrote {folder}, {human(whole)}; {folder / 'README.txt'} says how to run it")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -66,13 +66,12 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     rule = "everything, exactly as it was read"
     if (packed := _compressed(kept, folder, False, limit)) is None:
-        packed = _compressed(kept, folder, True) or {}
+        packed = _compressed(kept, folder, True)
+        assert packed is not None
         rule = "everything, images in 256 steps of brightness"
     if (whole := _size(packed)) > limit:
         rule = f"fewer files, evenly spaced (all took {human(whole)}), images in 256 steps of brightness"
-        held_out = _thinned(packed.get("validate", []), limit // 10)
-        room = limit - _size({"validate": held_out})
-        packed = {part: held_out if part == "validate" else _thinned(g, room) for part, g in packed.items()}
+        packed = _fewer(packed, limit)
     if (least := _size(packed)) > limit:
         told = f"even one file of each path takes {human(least)}, and {human(limit)} may travel"
         raise DataError(told, do=f"give fewer or smaller files with {setting('data')}")
@@ -99,6 +98,12 @@ def _compressed(kept: Kept, folder: Path, coarse: bool, limit: int | None = None
                 if limit is not None and size > limit:
                     return None
     return packed
+
+
+def _fewer(packed: _Packed, limit: int) -> _Packed:
+    held_out = _thinned(packed.get("validate", []), limit // 10)
+    room = limit - _size({"validate": held_out})
+    return {part: held_out if part == "validate" else _thinned(groups, room) for part, groups in packed.items()}
 
 
 def _thinned(groups: list[list[_Item]], room: int) -> list[list[_Item]]:
