@@ -36,6 +36,8 @@ _MEASURE_S, _MEASURE_SHARE = 20.0, 0.1
 _RESERVE = 0.04
 """Of the budget: what is left for examples larger than those measured, and for the process to start and end"""
 _WARM_UP, _MOST_MEASURED = 3, 5000
+_PATIENCE = 3
+"""Times as long as wanted that steps may take, where the first ones are slow (compiling)"""
 _PARTS_SAVED = 5
 """Times the weights that each checkpoint writes: weights, average, two moments of Adam, and the average once more"""
 
@@ -50,7 +52,7 @@ class Pace:
 
     def whole(self, steps: int, settings: Settings) -> float:
         """Seconds for a run of so many steps, with its validations (one before the first step) and checkpoints."""
-        validations = 1 + steps // settings.validate_every if self.validation else 0
+        validations = 1 + (steps // settings.validate_every if settings.validate_every else 0)
         return steps * self.step + validations * self.validation + math.ceil(steps / settings.save_every) * self.saving
 
 
@@ -77,7 +79,8 @@ def within(text: str, run: Run, supply: Supply, spent: float, say: Callable[[str
         left = budget * (1 - _RESERVE) - spent - (perf_counter() - began)
         steps = run.team.gather([fitting(left, pace, run.settings)])[0]
         if not steps:
-            told = f"{text} is too short: a step takes {pace.step:.3g} s and a validation {pace.validation:.3g} s"
+            told = f"{text} is too short: {left:.3g} s of it are left, a step takes {pace.step:.3g} s, a validation "
+            told += f"{pace.validation:.3g} s, a checkpoint {pace.saving:.3g} s"
             do = f"give a longer {setting('budget')}, or fewer {setting('validation_examples')}"
             raise DataError(told, do=do, file=run.out)
         say(f"{text}: {steps:,} steps of {pace.step:.2g} s")
@@ -132,17 +135,19 @@ def _measured(run: Run, supply: Supply, wanted: float) -> Pace:
 
 
 def _step(run: Run, state: TrainingState, supply: Supply, wanted: float) -> float:
-    """Mean seconds for a step, once the first ones and what was drawn ahead of them are gone."""
+    """Mean seconds for a step, over those wanted, once the first ones and what was drawn ahead of them are gone."""
     settings, share = run.settings, run.team.share(run.settings.batch)
+    ahead = _WARM_UP + settings.workers  # each worker draws about a batch ahead
     gradient = wrapped(run.method, settings, run.team)
     steps, ends = range(1, _MOST_MEASURED + 1), [perf_counter()]
     for step, examples in zip(steps, batches(supply.train, steps, share, settings.workers), strict=True):
         advance(run, state, gradient, step, examples)
         ends.append(perf_counter())
-        is_enough = step > 1 and ends[-1] - ends[0] > wanted
+        is_enough = step > ahead and ends[-1] - ends[ahead] > wanted
+        is_enough |= step > 1 and ends[-1] - ends[0] > _PATIENCE * wanted
         if run.team.gather([is_enough])[0]:
             break
-    ahead = min(_WARM_UP + settings.workers, (len(ends) - 1) // 2)  # each worker draws about a batch ahead
+    ahead = min(ahead, (len(ends) - 1) // 2)
     return (ends[-1] - ends[ahead]) / (len(ends) - 1 - ahead)
 
 
