@@ -21,7 +21,7 @@ from spinecho.train import packing
 from spinecho.train.draw import generator
 from spinecho.train.pack import named, opened, read_arrays, stored
 from spinecho.train.packing import Kept
-from spinecho.train.stock import Entry, Group, stocked
+from spinecho.train.stock import Entry, Group, Thin, stocked
 
 RNG = np.random.default_rng(0)
 ARRAYS = {
@@ -72,8 +72,8 @@ def kept(n: int, facts=None) -> Kept:
     [
         (10**6, [0, 1, 2, 3, 4, 5, 6], "everything, exactly as it was read"),
         (140_000, [0, 1, 2, 3, 4, 5, 6], "everything, images in 256 steps of brightness"),
-        (70_000, [0, 1, 3, 5], "fewer files, evenly spaced (all took 110 kB), images in 256 steps"),
-        (45_000, [0, 3], "fewer files, evenly spaced"),
+        (70_000, [0, 1, 3, 5], "a part of it (all took 110 kB), images in 256 steps"),
+        (45_000, [0, 3], "a part of it"),
     ],
 )
 def test_what_is_too_large_is_thinned_out_by_a_said_rule(tmp_path, limit, numbers, rule):
@@ -96,6 +96,40 @@ def test_a_small_path_stays_whole_beside_a_large_one(tmp_path):
     held("train", [Group("small", small_ones), Group("large", large_ones)], {})
     packing.write(tmp_path, held, "toy", [], print, 80_000)
     assert [len(g.entries) for g in opened(tmp_path, "toy").groups("train")] == [5, 5]
+
+
+def test_where_there_is_no_room_a_task_says_what_is_left_of_a_file(tmp_path):
+    """Thinned files of more people are worth more than whole ones of a few; a path with room keeps its own whole."""
+
+    def entry(i: int) -> Entry:
+        x = RNG.random((8, 40, 40)).astype(np.float16)
+        few = Thin("every 4th plane", lambda: [Entry("image", {"x": x[::4]}, {"number": i, "few": True})])
+        return Entry("image", {"x": x}, {"number": i}, thin=few)
+
+    held, said = Kept(), list[str]()
+    held("train", [Group("one", [entry(9)]), Group("many", [entry(i) for i in range(8)])], {})
+    packing.write(tmp_path, held, "toy", [], said.append, 40_000)
+    one, many = opened(tmp_path, "toy").groups("train")
+    assert [e.facts for e in one.entries] == [{"number": 9}]
+    assert len(many.entries) >= 6 and all(e.facts["few"] and e.arrays["x"].shape == (2, 40, 40) for e in many.entries)
+    assert said[0] == "packed to train: 1 of 1 of one"
+    assert said[1] == f"packed to train: {len(many.entries)} of 8 of many (every 4th plane)"
+
+
+def test_planes_stand_in_for_a_volume(tmp_path):
+    """Every 8th plane along each axis that is not dark; they are drawn from as a stack."""
+    small.heads(tmp_path / "heads")
+    held = Kept()
+    gather([tmp_path / "heads"], Options(), toy.context(keep=held, validate_every=0))
+    entry = held.parts["train"][0].entries[0]
+    assert entry.thin is not None and entry.thin.words == "every 8th plane along each axis"
+    stacks = entry.thin.entries()
+    assert [e.facts["axes"] for e in stacks] == [[0]] * 3
+    volume = entry.arrays["volume"]
+    for axis, stack in enumerate(stacks):
+        planes = np.moveaxis(volume, axis, 0)[4::8]
+        assert all(any(np.array_equal(plane, p) for p in planes) for plane in stack.arrays["volume"])
+        assert 1 <= len(stack.arrays["volume"]) <= len(planes)
 
 
 def test_what_does_not_fit_at_all_or_was_not_stocked_is_told(tmp_path):

@@ -33,12 +33,23 @@ class Entry:
         What else the task must know of it; JSON.
     file
         Raw scans stay in their file, and are read when they are drawn; None for everything else.
+    thin
+        What is left of it where a pack has no room for the whole; None: it is whole or not there.
     """
 
     kind: str
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     file: Path | None = None
+    thin: Thin | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Thin:
+    """A smaller stand-in for an entry: how it was made, in words, and the function that makes it."""
+
+    words: str
+    entries: Callable[[], list[Entry]]
 
 
 @dataclass(frozen=True, eq=False)

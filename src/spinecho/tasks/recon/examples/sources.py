@@ -25,7 +25,7 @@ from spinecho.tasks.recon.examples.simulated import Mixed, Simulated
 from spinecho.train.cases import Case
 from spinecho.train.pack import is_pack
 from spinecho.train.stacks import arrays_of, flat_axes
-from spinecho.train.stock import Entry, stocked
+from spinecho.train.stock import Entry, Thin, stocked
 from spinecho.train.supply import Context
 
 _IMAGES = (".nii", ".nii.gz")
@@ -33,6 +33,7 @@ _STACKS = (".npz", ".npy")
 _LEAST_LABELS = 4
 _RAW, _LABELS, _IMAGE = "raw scan", "label map", "image"
 """Kinds of entries"""
+_EVERY = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +152,20 @@ def _of_image(image: Image) -> list[Entry]:
             entries.append(Entry(_LABELS, {"volume": labels}))
         else:
             axes = flat_axes(geometry.voxel_mm[::-1], volume.shape)
-            entries.append(Entry(_IMAGE, {"volume": (volume / volume.max()).astype(np.float16)}, {"axes": list(axes)}))
+            half = (volume / volume.max()).astype(np.float16)
+            thin = Thin(f"every {_EVERY}th plane along each axis", partial(_some_planes, half, axes))
+            entries.append(Entry(_IMAGE, {"volume": half}, {"axes": list(axes)}, thin=thin))
+    return entries
+
+
+def _some_planes(volume: np.ndarray, axes: Sequence[int]) -> list[Entry]:
+    """A stack for each axis, of planes that are not dark: those between are much like them."""
+    entries: list[Entry] = []
+    for axis in axes:
+        planes = np.moveaxis(volume, axis, 0)[_EVERY // 2 :: _EVERY]
+        lit = (planes > 0.15 * volume.max()).mean((1, 2)) > 0.1
+        if lit.any():
+            entries.append(Entry(_IMAGE, {"volume": np.ascontiguousarray(planes[lit])}, {"axes": [0]}))
     return entries
 
 
