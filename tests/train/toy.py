@@ -84,14 +84,18 @@ def run(out: Path, team: Team | None = None, **settings) -> Run:
     return Run(method=Method(Config()), task="recon", name="toy", settings=chosen, out=out, team=team or Team())
 
 
-def context(say: Callable[[str], None] = print, on_broken: str = "stop", method=None, **settings) -> Context:
+def context(
+    say: Callable[[str], None] = print, on_broken: str = "stop", method=None, task="recon", keep=None, **settings
+) -> Context:
     """What a task's `gather` gets from the command."""
     return Context(
         method=method or Method(Config()),
+        task=task,
         name="toy",
         settings=Settings(**settings),
         device=torch.device("cpu"),
         team=Team(),
         on_broken=on_broken,
         say=say,
+        keep=keep,
     )

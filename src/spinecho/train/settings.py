@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from spinecho.core.errors import DataError, setting
 
-_FREE = ("workers", "save_every", "validate_every", "validation_examples", "steps")
+_FREE = ("workers", "save_every", "validate_every", "validation_examples", "steps", "checkpointing")
 """What may change when a run goes on: nothing of it changes a step, except that `steps` moves the schedule's end."""
 
 

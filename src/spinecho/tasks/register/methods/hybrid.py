@@ -140,7 +140,7 @@ class Method(Register):
             affine, word = _simplest_linear(fixed, moving, affine)
             pair, told = matched(fixed, moving, affine, grid), f"{told}; {word}"
         until = begin + 0.9 * self.config.time_budget if self.config.time_budget else float("inf")
-        velocity = torch.zeros(3, *scaled(grid, 4).shape)
+        velocity = pair.fixed.new_zeros(3, *scaled(grid, 4).shape)
         if self.config.search:
             velocity, words = _started(pair, velocity, compare)
             told = f"{told}; {words}"
