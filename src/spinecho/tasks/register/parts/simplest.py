@@ -26,7 +26,7 @@ _OBJECT = 0.05
 """Intensity over which motion is measured"""
 _UNSEEN = 0.5
 """Voxels of a grid that both images share, below which they are left as they lie on it: somebody brought them there"""
-_ACROSS = Settings(similarity="mi", finest_mm=2.0)
+ACROSS = Settings(similarity="mi", finest_mm=2.0)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def simplest_linear(fixed: Image, moving: Image, affine: Transform, across: bool
     freedom by as much, but the rigid one is taken where it explains clearly more than the header's position; on one
     grid only if it moves the object by half a voxel or more, or if that is asked for (`sensitive`).
     """
-    *_, rigid = linear_stages(fixed, moving, "rigid", _ACROSS if across else None)
+    *_, rigid = linear_stages(fixed, moving, "rigid", ACROSS if across else None)
     grid = working_grid(fixed, _JUDGED_VOXELS)
     transforms = {HEADER: Affine(np.eye(4)), "rigid": rigid.transform, "affine": affine}
     pairs = {name: matched(fixed, moving, transform, grid) for name, transform in transforms.items()}
