@@ -46,7 +46,8 @@ def with_zero_phase(
 def principal_coil(calib: Complex[Tensor, "coil c2 c1 c0"]) -> Complex[Tensor, " coil"]:
     """The combination of coils with the most energy, as a unit vector.
 
-    The sum of |z|^2 z over its data z is real and positive: that phase is decided by the strongest samples together: rounding, which differs between devices, cannot turn it.
+    The sum of |z|^2 z over its data z is real and positive: a phase that the strongest samples decide together, which
+    rounding (other devices round differently) cannot turn.
     """
     y = calib.flatten(1)
     v = torch.linalg.eigh(y @ y.mH)[1][:, -1]

@@ -140,8 +140,9 @@ def _step(run: Run, state: TrainingState, supply: Supply, wanted: float) -> floa
     ahead = _WARM_UP + settings.workers  # each worker draws about a batch ahead
     gradient = wrapped(run.method, settings, run.team)
     steps, ends = range(1, _MOST_MEASURED + 1), [perf_counter()]
-    for step, examples in zip(steps, batches(supply.train, steps, share, settings.workers), strict=True):
-        advance(run, state, gradient, step, examples)
+    drawn = batches(supply.train, steps, share, settings.workers, settings.at_once, gradient.device)
+    for step, groups in zip(steps, drawn, strict=True):
+        advance(run, state, gradient, step, groups)
         ends.append(perf_counter())
         is_enough = step > ahead and ends[-1] - ends[ahead] > wanted
         is_enough |= step > 1 and ends[-1] - ends[0] > _PATIENCE * wanted

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from spinecho.cli import main
+from spinecho.methods import registry
 from spinecho.methods.pretrained import open_learned
 from spinecho.tasks.denoise.examples.drawn import Drawn
 
@@ -51,7 +52,7 @@ def test_complex_stacks_keep_their_phase_structure():
     assert torch.isfinite(torch.view_as_real(Drawn((values,), 32, 8, seed=0)(1, 0).noisy)).all()
 
 
-def test_it_trains_resumes_and_its_weights_denoise(folder, tmp_path, capsys):
+def test_it_trains_resumes_and_its_weights_denoise(folder, tmp_path, capsys, monkeypatch):
     out = tmp_path / "run"
     command = ["train", "denoise/unet", "--data", str(folder), "--out", str(out), "--patch", "32", "--patches", "4"]
     command += ["--batch", "1", "--channels", "4", "6", "--blocks", "1", "1", "--validate-every", "2", "--threads", "1"]
@@ -66,6 +67,7 @@ def test_it_trains_resumes_and_its_weights_denoise(folder, tmp_path, capsys):
     assert main([*arguments, "--weights", str(out / "weights.safetensors")]) == 0
     assert "denoised by unet, noise found" in capsys.readouterr().out
     assert nib.load(tmp_path / "out.nii.gz").shape == image.shape
+    monkeypatch.setattr(registry, "WEIGHTS", tmp_path)  # as if the package had none
     assert main([*arguments, "--method", "unet"]) == 2
     assert "spinecho train denoise/unet" in capsys.readouterr().err
 

@@ -47,7 +47,7 @@ class Pairs:
         rng = generator(self.seed, self.part, step, index)
         source = self.sources[_integer(rng, len(self.sources))]
         n = len(source.images)
-        chance = _uniform(generator(self.seed, self.part, step, "chance"))
+        chance = _uniform(generator(self.seed, self.part, step, "chance"), 0.0, 1.0)
         drawn_image = _integer(rng, n + len(source.maps)) < n
         pair = _of_images(_two(source.images, rng), rng) if drawn_image else _of_maps(_two(source.maps, rng), rng)
         return replace(pair, chance=chance)
