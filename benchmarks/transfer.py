@@ -41,8 +41,8 @@ PROTOCOL = f"""R = {ACCEL:g}, random lines, {100 * CENTRE:g} % of the centre, ma
 mean over the masks; behind a method its gain over `{{start}}`, and the least one over the masks. {INSIDE}.
 Each rung keeps what the one before has replaced: the coils' images combined by their own maps (ESPIRiT, 24 lines) and
 seen by these maps again, with fresh noise of the air's covariance; the magnitude in place of that image; maps and
-smooth phase as the simulator draws them; at most 160 x 160 pixels over the same field of view. A real truth has its noise, the
-others have none."""
+smooth phase as the simulator draws them; at most 160 x 160 pixels over the same field of view. A real truth has its
+noise, the others have none."""
 
 
 def sources(only: str, rungs: Sequence[str]) -> Iterator[Source]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from spinecho.calib.noise import noise_sigma
-from spinecho.calib.object_noise import at_object, bright_readouts, object_noise
+from spinecho.calib.object_noise import at_object, bright_readouts, object_noise, outer_half_is_air
 from spinecho.core.encoding import Encoding
 from spinecho.core.geometry import Geometry
 from spinecho.core.kspace import KSpace
@@ -86,3 +86,14 @@ def test_of_the_real_brains_it_is_little_more_than_that_of_air(shared_data):
         images = np.load(shared_data / f"kspace/{name}.npz")["arr_0"].transpose(2, 1, 0)
         kspace = scan(torch.from_numpy(np.ascontiguousarray(images))[:, None])
         assert 1.0 < object_noise(kspace) / noise_sigma(kspace) < 1.4
+
+
+def test_an_oversampled_readout_is_noticed_unless_the_image_is_cut_anyway(rng):
+    kspace = scan(coils(rng, 0.01))
+    assert outer_half_is_air(kspace)
+    assert not outer_half_is_air(at_object(kspace)), "it fills the readout"
+    told = replace(kspace.encoding, recon_matrix=(1, 128, 128))
+    assert not outer_half_is_air(replace(kspace, encoding=told)), "the file records it"
+    shifted = scan(ifft(kspace.samples).roll(40, -1))
+    assert not outer_half_is_air(shifted)
+    assert not outer_half_is_air(scan(coils(rng, 0.01)[..., 100:140]))

@@ -64,6 +64,18 @@ def bright_readouts(kspace: KSpace) -> tuple[int, int] | None:
     return (int(bright[0]), int(bright[-1]) + 1) if len(bright) else None
 
 
+def outer_half_is_air(kspace: KSpace) -> bool:
+    """Whether the object lies in the middle half of the readout, and the image is to be larger than that.
+
+    So looks a readout that was oversampled twofold and whose file does not say so. Noise hides nothing here: where it
+    is as bright as a hundredth of the object's power, all of the readout counts as object.
+    """
+    stretch, n = bright_readouts(kspace), kspace.encoding.matrix[2]
+    if stretch is None or n < 4 * _FEWEST or kspace.encoding.cropped_matrix[2] <= n // 2:
+        return False
+    return n // 4 <= stretch[0] and stretch[1] <= n // 4 + n // 2
+
+
 def at_object(kspace: KSpace) -> KSpace:
     """The samples as of a readout that covers the object alone; as they are where that cannot be told.
 
