@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 SLICES = Path(__file__).parent / "real_multicoil.json"
 SECTION = "From real to simulated"
 CONVERGED = "l1_wavelet:n_iters=480"
-"""Compressed sensing with as many iterations as change its image: see the table's text."""
+"""Compressed sensing converged: twice as many iterations change its score on the real slices by 0.02 to 0.14 dB."""
 ACCEL, CENTRE = 4, 0.08
 
 PROTOCOL = f"""R = {ACCEL:g}, random lines, {100 * CENTRE:g} % of the centre, masks {{masks}}. dB inside the object,
@@ -106,7 +106,9 @@ def text(rows: Sequence[Row], methods: Sequence[str], masks: Sequence[int], how:
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.transfer", description=__doc__)
-    parser.add_argument("--methods", nargs="*", default=["varnet"], help="METHOD, METHOD=FILE, METHOD:key=value")
+    parser.add_argument(
+        "--methods", nargs="*", default=["l1_wavelet", "varnet"], help="METHOD, METHOD=FILE, METHOD:key=value"
+    )
     parser.add_argument("--start", default=CONVERGED, help="what gains are counted from")
     parser.add_argument("--masks", nargs="+", type=int, default=[0])
     parser.add_argument("--only", default="", help="slices whose name holds this")
