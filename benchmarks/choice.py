@@ -37,9 +37,9 @@ NEAR = 0.2
 
 PROTOCOL = f"""Random lines, 0.32/R of them central; every {EVERY}th measured line outside the calibration block is
 left out in one fold. `within`: cases where the candidate with the least error on them, in units of the noise's
-variance, is at most {NEAR:g} dB inside below the best candidate with all lines; `loss`: mean and
-largest distance to it; `order`: pairs of candidates over {NEAR:g} dB apart that stand in the same order; `best`: how often each is the best.
-{INSIDE}."""
+variance, is at most {NEAR:g} dB inside below the best candidate with all lines; `loss`: mean and largest
+distance to it; `order`: pairs of candidates over {NEAR:g} dB apart that stand in the same order; `best`: how often
+each is the best. {INSIDE}."""
 
 
 @dataclass(frozen=True)
