@@ -1,4 +1,4 @@
-"""The automatic weight of sparse methods holds where air lies about the noise."""
+"""What l1_wavelet chooses by itself: a weight that holds where air lies about the noise, iterations by acceleration."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from spinecho.metrics.inside import score_inside
 from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import fft, ifft
 from spinecho.sim.mask_spec import parse
+from spinecho.sim.scan import Scan, simulate_phantom
+from spinecho.tasks.recon.methods.l1_wavelet import iterations
 
 SLICES = ("brain_t1_7coil_images", "brain_t2_4coil_images")
 
@@ -58,3 +60,17 @@ def test_a_real_abdomen_whose_readout_was_filtered(shared_data):
     with np.load(shared_data / "kspace/liver_4coil_echo0.npz") as file:
         samples = torch.from_numpy(file["kspace"])[:, None]
     assert inside(ifft(samples), "l1_wavelet") > inside(ifft(samples), "cg_sense") + 3
+
+
+@pytest.mark.parametrize(
+    ("sampling", "wanted"), [("random:4:16:0", 60), ("random:8:8:0", 120), ("full", 40), ("random:16:4:0", 180)]
+)
+def test_iterations_grow_with_what_was_left_out(sampling, wanted):
+    kspace = simulate_phantom(Scan(matrix=(1, 128, 32), n_coils=2, sampling=sampling, fineness=1)).kspace
+    assert iterations(kspace) == pytest.approx(wanted, abs=1)
+
+
+def test_what_is_chosen_is_what_can_be_asked_for():
+    kspace = simulate_phantom(Scan(matrix=(1, 64, 48), n_coils=2, sampling="random:3:12:0", fineness=1)).kspace
+    own, asked = (spinecho.recon(kspace, "l1_wavelet", n_iters=n).values for n in (None, iterations(kspace)))
+    assert torch.equal(own, asked)

@@ -29,6 +29,7 @@ from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.ops.filter_bank import FILTERS
 from spinecho.ops.psf import CartesianSense
+from spinecho.ops.sampling import acceleration
 from spinecho.ops.wavelet import Wavelet
 from spinecho.solve.cg import solve
 from spinecho.solve.fista import fista
@@ -50,6 +51,13 @@ _SINKING = 0.6
 _SETTLING = 6
 """Last iterations, before which the momentum starts anew: it would carry on what each shift does to the image."""
 
+_PER_FOLD = 15
+"""Iterations for each fold of acceleration: on real slices and simulated heads 60 are as good as 120 at R = 4 or
+better, and at R = 8 fewer than 120 lose some tenths of a decibel."""
+
+_ITERATIONS = (40, 180)
+"""The fewest and the most."""
+
 _SHIFTS = (0.8191725133961645, 0.6710436067037893, 0.5497004779019703)
 """Powers of the root of g^4 = g + 1, whose multiples fill the cube evenly: the shifts along three axes."""
 
@@ -59,8 +67,8 @@ IMAGE = (-4, -3, -2, -1)
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    n_iters: int = 120
-    """FISTA iterations"""
+    n_iters: int | None = None
+    """FISTA iterations; None: 15 for each sample of the grid that one measured sample stands for, 40 to 180"""
     weight: float | None = None
     """threshold of the coefficients, relative to the largest value of A^H y; None: from the noise"""
     power: float = 0.5
@@ -88,9 +96,10 @@ def reconstruct(
         threshold = _FACTOR * laplace_weight(kspace, typical, A)
     else:
         threshold = config.weight * b.abs().amax(IMAGE, keepdim=True)
-    sinking = max(1.0, _SINKING * config.n_iters)
+    n_iters = iterations(kspace) if config.n_iters is None else config.n_iters
+    sinking = max(1.0, _SINKING * n_iters)
 
-    step = iter(range(config.n_iters))
+    step = iter(range(n_iters))
 
     def prox(x: Tensor) -> Tensor:
         i = next(step)
@@ -100,11 +109,18 @@ def reconstruct(
         return W.unshifted(shrink(W.shifted(x, shift), level, power=config.power), shift)
 
     x = x0
-    settling = min(_SETTLING, config.n_iters // 2)
-    for n_iters in (config.n_iters - settling, settling):
-        *_, last = islice(fista(lambda x: A.inner_normal(x) - b, prox, x), n_iters + 1)
+    settling = min(_SETTLING, n_iters // 2)
+    for n in (n_iters - settling, settling):
+        *_, last = islice(fista(lambda x: A.inner_normal(x) - b, prox, x), n + 1)
         x = last.x
     return A.leave(x)
+
+
+def iterations(kspace: KSpace) -> int:
+    """How many a scan needs: the less was measured, the longer gaps take to fill."""
+    assert kspace.mask is not None
+    fewest, most = _ITERATIONS
+    return min(max(round(_PER_FOLD * acceleration(kspace.mask)), fewest), most)
 
 
 def start(A: CartesianSense, b: Tensor, l2: float = 0.01, n_iters: int = 8) -> Tensor:
