@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.ndimage import binary_fill_holes, binary_opening
 
 from spinecho.core.encoding import Encoding
 from spinecho.core.geometry import Geometry
 from spinecho.core.kspace import KSpace
 from spinecho.io.nifti.read import read_volume
+from spinecho.metrics.inside import inside
 from spinecho.ops.coils import mix_coils, root_sum_of_squares, whitening
 from spinecho.ops.fourier import fft, ifft
 from spinecho.sim.mask_spec import parse
@@ -47,8 +47,8 @@ class Case:
 
     @property
     def inside(self) -> np.ndarray:
-        """Pixels of the object: more than a twentieth of the largest, specks dropped, holes filled."""
-        return binary_fill_holes(binary_opening(self.truth > 0.05 * self.truth.max(), iterations=2))
+        """Pixels of the object."""
+        return inside(torch.from_numpy(self.truth)).numpy()
 
     def kspace(self) -> KSpace:
         """As spinecho takes it."""

@@ -28,7 +28,7 @@ class Outcome:
     Parameters
     ----------
     psnr, ssim
-        dB and 1, NaN where there is no image.
+        Inside the object, dB and 1, NaN where there is no image.
     outside
         In which ways the method called the scan outside its card; empty: in none.
     failed

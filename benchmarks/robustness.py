@@ -28,13 +28,13 @@ WORDS = {"64 coils": "coils", "R = 16": "undersampled", "noise x4": "noise"}
 ROUNDING = 0.005
 """dB by which an image may lie below zero-filling and still count as equal to it."""
 
-PROTOCOL = """psnr: truth is the root sum of squares of the noise-free (prewhitened) coil images, the magnitude
-image is scaled to it by least squares, its maximum is the range. `gain`: psnr less that of zero-filling on the same
-case; `below`: by more than 0.005 dB. A case without an image (refused or failed) counts as below zero-filling and not
-in the mean gain. `noise x4`: signal-to-noise ratio {quiet:g}, a fourth of the {snr:g} of the noisiest scans in
-training; `x1`: {snr:g} to 60. At least 4 central lines, 0.32/R of all where that is more (2-D: a block of at most
-24x24 and of a fourth of the points). **All simulated**, of test subjects: label maps in random contrasts, IXI heads,
-an MS patient without skull (gains are large where the background is empty), chest slices."""
+PROTOCOL = """psnr inside the object (`metrics.inside`): truth is the root sum of squares of the noise-free
+(prewhitened) coil images, the magnitude image is scaled to it there, its maximum is the range. `gain`: psnr less that
+of zero-filling on the same case; `below`: by more than 0.005 dB. A case without an image (refused or failed) counts as
+below zero-filling and not in the mean gain. `noise x4`: signal-to-noise ratio {quiet:g}, a fourth of the {snr:g} of the
+noisiest scans in training; `x1`: {snr:g} to 60. At least 4 central lines, 0.32/R of all where that is more (2-D: a
+block of at most 24x24 and of a fourth of the points). **All simulated**, of test subjects: label maps in random
+contrasts, IXI heads, an MS patient without skull (gains are large where the background is empty), chest slices."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +146,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--card-snr", type=float, default=SNR_OF_CARD, help="of the noisiest scans in training")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="folder that holds data/")
-    parser.add_argument("--ledger", type=Path, default=ROOT / "runs/benchmarks/robustness.jsonl")
+    parser.add_argument("--ledger", type=Path, default=ROOT / "runs/benchmarks/robustness-inside.jsonl")
     parser.add_argument("--out", type=Path, default=OUT, help="`-`: print only")
     return parser.parse_args()
 

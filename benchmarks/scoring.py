@@ -7,10 +7,11 @@ import torch
 
 from benchmarks.cases import Case
 from spinecho.metrics.image import Scores, score
+from spinecho.metrics.inside import InsideScores, score_inside
 
 PROTOCOL = (
     "Magnitude images, each scaled to the truth by the factor with the least squared error, over the whole slice, "
-    "maximum of the truth as range; `object dB` is the psnr over the object's pixels only. The truth is the root sum "
+    "maximum of the truth as range; `inside dB` is psnr inside the object, scaled there. The truth is the root sum "
     "of squares of all samples: the measured ones (with their noise) for the real slice, noise-free ones for the "
     "simulated slices."
 )
@@ -28,12 +29,9 @@ def scores(case: Case, image: np.ndarray) -> Scores:
     return score(truth, ours)
 
 
-def against(truth: torch.Tensor, magnitude: torch.Tensor) -> Scores:
-    """All metrics of a magnitude (slice, y, x), scaled to the truth by least squares."""
-    truth, magnitude = truth.double(), magnitude.double()
-    power = magnitude.square().sum()
-    factor = (magnitude * truth).sum() / power if power > 0 else power
-    return score(truth, magnitude * factor)
+def against(truth: torch.Tensor, magnitude: torch.Tensor) -> InsideScores:
+    """psnr and ssim of a magnitude (slice, y, x) inside the object."""
+    return score_inside(truth.double(), magnitude.double())
 
 
 def psnr(case: Case, image: np.ndarray) -> float:
@@ -42,8 +40,8 @@ def psnr(case: Case, image: np.ndarray) -> float:
 
 
 def object_psnr(case: Case, image: np.ndarray) -> float:
-    """The same over the object's pixels."""
-    return decibels(case, (scaled(case, image) - case.truth)[case.inside])
+    """The same inside the object, scaled there."""
+    return against(torch.from_numpy(case.truth), torch.from_numpy(np.abs(image))).psnr
 
 
 def decibels(case: Case, error: np.ndarray) -> float:

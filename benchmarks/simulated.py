@@ -29,9 +29,9 @@ GOALS = {4: 3.0, 8: 4.0, 12: 4.0}
 
 PROTOCOL = """In the simulator only, no raw data. Heads of the test label maps, rendered in the sequences' contrasts and
 in random ones, {n} slices, each at every acceleration; 8 coils, matrices of 256 to 320, SNR 10 to 60, smooth phase;
-random lines, 0.32/R of them central. Truth: root sum of squares of the noise-free (prewhitened) coil images; magnitude
-images scaled to it by least squares; range is its maximum; ssim 7x7. Gains are paired differences, +- the standard
-error of their mean."""
+random lines, 0.32/R of them central. Truth: root sum of squares of the noise-free (prewhitened) coil images; psnr and
+ssim inside the object (`metrics.inside`), magnitude images scaled to the truth there. Gains are paired differences, +-
+the standard error of their mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ def lines(entries: list[Entry], methods: list[str]) -> list[list[str]]:
     return rows
 
 
-HEADINGS = ["R", "method", "psnr dB", "ssim", "psnr gain dB", "least", "ssim gain", "wanted dB"]
+HEADINGS = ["R", "method", "psnr inside dB", "ssim inside", "psnr gain dB", "least", "ssim gain", "wanted dB"]
 
 
 def arguments() -> argparse.Namespace:
@@ -116,7 +116,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--n", type=int, default=20, help="slices")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="folder that holds data/")
-    parser.add_argument("--ledger", type=Path, default=ROOT / "runs/benchmarks/simulated.jsonl")
+    parser.add_argument("--ledger", type=Path, default=ROOT / "runs/benchmarks/simulated-inside.jsonl")
     parser.add_argument("--out", type=Path, default=OUT, help="`-`: print only")
     return parser.parse_args()
 

@@ -1,18 +1,23 @@
 """Draw docs/learned.png: the real 7-coil slice at R = 8 by three methods, beside the truth, errors beneath.
 
+All images have the same noise floor, that of all coils, as the truth has it; scores are inside the object, without.
+
 python tools/readme_picture.py [--shared ../shared] [--weights FILE] [--out docs/learned.png]
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
+from spinecho.calib.noise import with_noise_power
 from spinecho.core.kspace import KSpace
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import read
-from spinecho.tasks.recon.judge.case import Case, run_method
+from spinecho.tasks.recon.judge.case import Case, Result, run_method, shows_floor
 from spinecho.tasks.recon.judge.overview import write_overview
+from spinecho.tasks.recon.judge.protocol import floor_of
 from spinecho.tasks.recon.retrospective import undersample
 
 MASK = "random:8:0.04:0"
@@ -30,13 +35,16 @@ def main() -> None:
     assert isinstance(full, KSpace)
     scan = undersample(full, MASK)
     settings = {"weights": given.weights} if given.weights else {}
-    results = (
-        run_method(scan, "zero_filled"),
-        run_method(scan, "l1_wavelet"),
-        run_method(scan, "varnet", **settings),
-    )
-    title = f"Real T1 slice, 7 coils, every eighth line on average ({MASK})"
+    results = (floored(scan, "zero_filled"), floored(scan, "l1_wavelet"), floored(scan, "varnet", **settings))
+    title = f"Real T1 slice, 7 coils, every eighth line on average ({MASK}); scores inside the head"
     write_overview(given.out, Case(title=title, kspace=scan, results=results))
+
+
+def floored(scan: KSpace, method: str, **settings: object) -> Result:
+    """A result scored without a noise floor, and shown with that of all coils."""
+    made = run_method(scan, method, **settings, **({"noise_floor": False} if shows_floor(method) else {}))
+    values = with_noise_power(made.image.values, floor_of(scan, "real"))
+    return replace(made, image=replace(made.image, values=values))
 
 
 if __name__ == "__main__":

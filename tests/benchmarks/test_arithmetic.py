@@ -47,13 +47,13 @@ def test_the_scale_is_that_of_least_squares(case):
 
 
 def test_holes_belong_to_the_object_and_specks_do_not(case):
-    truth = np.zeros((32, 32), np.float32)
-    truth[4:28, 4:28] = 2
-    truth[14:18, 14:18] = 0
-    truth[0, 0] = truth[30, 3] = 2
+    truth = np.zeros((64, 64), np.float32)
+    truth[20:44, 20:44] = 2
+    truth[30:34, 30:34] = 0
+    truth[6, 8] = truth[55, 56] = 2
     holed = replace(case, truth=truth)
-    assert holed.inside[6:26, 6:26].all()
-    assert not holed.inside[0, 0] and not holed.inside[30, 3]
+    assert holed.inside[22:42, 22:42].all()
+    assert not holed.inside[6, 8] and not holed.inside[55, 56]
 
 
 def test_a_case_as_spinecho_takes_it(case):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from spinecho.core.errors import DataError
 from spinecho.tasks.recon.examples.draw import ready
 from spinecho.tasks.recon.examples.validation import Validation, held_out
+from spinecho.tasks.recon.examples.validation import told as validation_told
 from spinecho.train.buckets import grouped
 from spinecho.train.draw import generator
 from spinecho.train.ema import Average
@@ -165,7 +166,10 @@ def test_validation_scores_the_average_and_leaves_pictures(tmp_path):
     assert isinstance(validation, Validation)
     found = [step.scores for step in train(run, toy.draw(), validation)]
     assert [bool(s) for s in found] == [False, True, False, True]
-    assert set(found[1]) == {f"{z}{m}" for z in ("", "zero_filled_") for m in ("psnr", "ssim", "nmse")}
+    assert set(found[1]) == {
+        f"{z}{m}" for z in ("", "zero_filled_") for m in ("psnr_inside", "ssim_inside", "psnr", "ssim", "nmse")
+    }
+    assert validation_told(found[1]).startswith("psnr inside ") and "zero-filled" in validation_told(found[1])
     assert [line["step"] for line in read(tmp_path / "metrics.jsonl")] == [0, 1, 2, 3, 4]
     names = sorted(p.name for p in (tmp_path / "pictures").iterdir())
     assert names == ["step_000000.png", "step_000002.png", "step_000004.png"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -50,16 +51,20 @@ def noise_sigma(kspace: KSpace) -> float:
 
 def noise_sigmas(kspace: KSpace) -> Float[Tensor, "*#batch 1 1 1 1"]:
     """`noise_sigma` as a tensor that broadcasts against images: one number, or one for each entry of `example`."""
+    if "example" in kspace.axes and kspace.noise_cov is not None:
+        own = kspace.noise_cov.diagonal(dim1=-2, dim2=-1).real.mean(-1).sqrt()
+        return own[..., None, None, None, None]
+    return each_example(kspace, noise_sigma)
+
+
+def each_example(kspace: KSpace, number: Callable[[KSpace], float]) -> Float[Tensor, "*#batch 1 1 1 1"]:
+    """A number of the scan, or of each entry of `example`."""
     like = kspace.samples.real
     if "example" not in kspace.axes:
-        return like.new_full((1, 1, 1, 1), noise_sigma(kspace))
-    if kspace.noise_cov is not None:
-        own = kspace.noise_cov.diagonal(dim1=-2, dim2=-1).real.mean(-1).sqrt()
-    else:
-        n = kspace.samples.shape[kspace.axes.index("example")]
-        own = like.new_tensor([noise_sigma(kspace.part("example", i)) for i in range(n)])
-        own = own.reshape([n if axis == "example" else 1 for axis in kspace.axes])
-    return own[..., None, None, None, None]
+        return like.new_full((1, 1, 1, 1), number(kspace))
+    n = kspace.samples.shape[kspace.axes.index("example")]
+    own = like.new_tensor([number(kspace.part("example", i)) for i in range(n)])
+    return own.reshape([n if axis == "example" else 1 for axis in kspace.axes] + [1] * 4)
 
 
 def with_noise_level(kspace: KSpace) -> KSpace:
@@ -67,7 +72,7 @@ def with_noise_level(kspace: KSpace) -> KSpace:
     if kspace.noise_cov is not None:
         return kspace
     eye = torch.eye(kspace.n_coils, dtype=kspace.samples.dtype, device=kspace.samples.device)
-    return replace(kspace, noise_cov=eye * noise_sigmas(kspace).squeeze((-4, -3)) ** 2)
+    return replace(kspace, noise_cov=eye * noise_sigma(kspace) ** 2)
 
 
 def _sigma(kspace: KSpace) -> float:

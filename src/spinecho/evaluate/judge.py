@@ -23,6 +23,12 @@ Kind = Literal["real", "simulated", ""]
 
 Fact = str | int | float | None
 
+INSIDE = (
+    "Inside: over the pixels of the object, where the truth, smoothed by a Gaussian of 3 pixels, is over 5 % of its "
+    "maximum, holes filled; psnr with the truth's maximum as range, ssim over the 7 x 7 windows that lie inside"
+)
+"""What the scores of `metrics.inside` mean, for judges of images."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from spinecho import KSpace, recon
+from spinecho import Encoding, Geometry, KSpace, recon
+from spinecho.ops.fourier import fft, ifft
 from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.tasks.recon.methods.auto import choices
 
@@ -66,3 +67,16 @@ def test_partial_fourier_with_too_narrow_a_centre():
 def test_plain_call_is_auto():
     kspace = scan("full")
     assert torch.equal(recon(kspace).values, recon(kspace, "auto").values)
+
+
+def test_an_oversampled_readout_that_nobody_recorded_is_told_and_the_image_keeps_its_size():
+    plain = simulate_phantom(Scan(matrix=(1, 48, 96), n_coils=3, sampling="random:2:12:0", snr=40)).kspace
+    images = torch.nn.functional.pad(ifft(plain.samples), (48, 48))
+    matrix = (1, 48, 192)
+    encoding, grid = Encoding.cartesian(matrix), Geometry.unknown(matrix)
+    wide = KSpace(samples=fft(images), mask=plain.mask, encoding=encoding, geometries=(grid,))
+    image = recon(wide)
+    assert image.values.shape[-3:] == matrix
+    assert [step for step in image.header.history if step.startswith("the outer half of the readout is air")]
+    told = recon(replace(wide, encoding=replace(wide.encoding, recon_matrix=(1, 48, 96))))
+    assert told.values.shape[-3:] == (1, 48, 96) and not any("outer half" in step for step in told.header.history)

@@ -10,11 +10,11 @@ import torch
 
 from spinecho import Encoding, Geometry, KSpace
 from spinecho.metrics.image import psnr_fastmri
+from spinecho.metrics.inside import score_inside
 from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import fft
 from spinecho.sim.phantom import phantom
-from spinecho.tasks.recon.judge.ceiling import mean_measured, noise_ceiling, pixel_noise
-from spinecho.tasks.recon.judge.protocol import fitted
+from spinecho.tasks.recon.judge.ceiling import Ceiling, mean_measured, noise_ceiling, pixel_noise
 
 
 def drawn(rng, n_coils, sigma, n=96):
@@ -45,20 +45,19 @@ def test_far_from_zero_the_mean_is_the_signal_and_a_little():
 def test_a_perfect_image_scores_what_the_ceiling_says(rng, n_coils, sigma):
     _, clean, truth = drawn(rng, n_coils, sigma)
     ceiling = noise_ceiling(truth, sigma, n_coils)
-    assert psnr_fastmri(truth, fitted(truth, clean)) == pytest.approx(ceiling.noise_free, abs=0.6)
+    assert score_inside(truth, clean).psnr == pytest.approx(ceiling.inside, abs=0.6)
     floor = torch.from_numpy(mean_measured(clean.numpy(), sigma, n_coils))
-    assert psnr_fastmri(truth, floor) == pytest.approx(ceiling.with_floor, abs=0.4)
-    assert ceiling.with_floor > ceiling.noise_free
+    assert psnr_fastmri(truth, floor) == pytest.approx(ceiling.whole, abs=0.4)
 
 
 def test_the_scale_does_not_matter(rng):
     _, _, truth = drawn(rng, 4, 0.05)
     small, large = (noise_ceiling(truth * s, 0.05 * s, 4) for s in (1e-9, 1e9))
-    assert small.noise_free == pytest.approx(large.noise_free, abs=1e-6)
+    assert (small.inside, small.whole) == pytest.approx((large.inside, large.whole), abs=1e-6)
 
 
 def test_without_noise_there_is_no_ceiling():
-    assert noise_ceiling(torch.rand(1, 16, 16), 0.0, 4).noise_free == math.inf
+    assert noise_ceiling(torch.rand(1, 16, 16), 0.0, 4) == Ceiling(math.inf, math.inf)
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -22,11 +22,11 @@ from spinecho.evaluate.run import Evaluation, evaluate
 from spinecho.evaluate.tables import breakdowns, tables
 from spinecho.evaluate.worst import worst
 from spinecho.io.options import ReadOptions
-from spinecho.metrics.image import psnr_fastmri
+from spinecho.metrics.inside import inside
 from spinecho.sim.mask_spec import MaskSpec
 from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.tasks.recon.judge import demo
-from spinecho.tasks.recon.judge.protocol import fitted, judge, psnr_inside, truth_of
+from spinecho.tasks.recon.judge.protocol import figures, fitted, floor_of, truth_of
 from spinecho.tasks.recon.judge.scans import cases_of
 from spinecho.tasks.recon.judge.sources import SimOptions, case_list, sources
 from spinecho.tasks.recon.judge.truth import OWN_MASK, load_truth
@@ -72,6 +72,11 @@ def test_scores_are_those_of_the_protocol(measured, tmp_path):
     mask = SPECS[0].draw((1, 48, 48))
     x = recon(replace(kspace, samples=kspace.samples * mask, mask=mask), "cg_sense").values.abs()[0].double()
     truth = truth_of(kspace)
+    object_ = inside(truth)
+    factor = (x * truth)[object_].sum() / x[object_].square().sum()
+    own = (factor * x - truth)[object_].square().mean()
+    assert row.figure("psnr_inside") == pytest.approx(float(10 * torch.log10(truth.max() ** 2 / own)), abs=1e-3)
+    x = (x.square() + floor_of(replace(kspace, samples=kspace.samples * mask, mask=mask), "real") ** 2).sqrt()
     factor = (x * truth).sum() / x.square().sum()
     error = (factor * x - truth).square().mean()
     assert row.figure("psnr") == pytest.approx(float(10 * torch.log10(truth.max() ** 2 / error)), abs=1e-3)
@@ -85,16 +90,16 @@ def test_the_fit_is_least_squares_and_scale_does_not_matter(rng):
     f = fitted(truth, x)
     assert float(((f - truth) * x).sum()) == pytest.approx(0, abs=1e-9)
     shape = (1, 1, 20, 20)
-    assert judge(truth, x.view(shape))[0].psnr == pytest.approx(judge(truth, (1e-7 * x).view(shape))[0].psnr)
+    assert figures(truth, x.view(shape)) == pytest.approx(figures(truth, (1e-7 * x).view(shape)))
     assert not fitted(truth, torch.zeros_like(truth)).any()
 
 
-def test_psnr_inside_leaves_out_the_air(rng):
+def test_the_noise_floor_counts_over_the_whole_image_and_not_inside(rng):
     truth = torch.zeros(1, 32, 32, dtype=torch.float64)
     truth[:, 8:24, 8:24] = 1
-    noisy_air = torch.where(truth > 0, truth, 0.1)
-    assert psnr_inside(truth, noisy_air) > 100 > psnr_fastmri(truth, noisy_air)
-    assert math.isnan(psnr_inside(torch.zeros(1, 8, 8).double(), torch.zeros(1, 8, 8).double()))
+    noisy = (truth.square() + 0.1**2).sqrt()
+    plain, floored = (figures(noisy, truth.view(1, 1, 32, 32), floor) for floor in (0.0, 0.1))
+    assert plain["psnr_inside"] == floored["psnr_inside"] and floored["psnr"] > 100 > plain["psnr"]
 
 
 def test_kinds_and_what_is_known_of_the_cases(mixed):
@@ -137,8 +142,9 @@ def test_gains_are_paired_with_the_baseline(mixed):
     _, rows, _ = mixed
     table = tables(rows, JUDGE, "zero_filled")[0]
     lines = {line.method: line for line in table.lines}
-    assert [m.name for m in table.measures] == ["psnr", "ssim", "psnr_inside", "nmse", "hfen"]
-    for name in ("psnr", "ssim"):
+    assert [m.name for m in table.measures] == ["psnr_inside", "ssim_inside", "psnr", "ssim", "nmse", "hfen"]
+    assert table.leading.name == "psnr_inside"
+    for name in ("psnr_inside", "ssim_inside"):
         mine, base = (
             {r.case: r.figure(name) for r in table.rows if r.method == m} for m in ("cg_sense", "zero_filled")
         )
@@ -202,7 +208,12 @@ def test_the_page(mixed, tmp_path):
     assert not re.findall(r'(?:src|href)="(?!data:)', text) and "&lt;x&gt;" in text
     assert "Real scans" in text and "Simulated scans" in text and "least gain of cg_sense" in text
     assert text.count("data:image/png") > 8
-    assert "By source: psnr, dB" in text and "of all samples" in text and "error, 5 x brighter" in text
+    assert (
+        "By source: psnr inside, dB" in text
+        and "lowest psnr inside" in text
+        and "of all samples" in text
+        and "error, 5 x brighter" in text
+    )
 
 
 def test_case_lists(measured, tmp_path):
@@ -248,16 +259,14 @@ def test_simulated_scans_are_test_subjects_only(shared_data, tmp_path):
         sources(["sim"], ReadOptions(), SimOptions(labels=tmp_path))
 
 
-def test_plus_floor_adds_the_noise_of_all_coils_to_a_classical_method_of_a_real_scan(measured, tmp_path):
-    words = ("l1_wavelet", "l1_wavelet+floor")
-    real, simulated = (rows_of(evaluation_of([d], words, SPECS[:1]), tmp_path / "r.html") for d in (measured, "sim:1"))
-    assert real[0].method == "l1_wavelet" and real[1].method == "l1_wavelet+floor"
-    assert real[1].figure("psnr") > real[0].figure("psnr") + 0.2, "the truth has the floor, too"
-    assert simulated[1].figure("psnr") == simulated[0].figure("psnr")
-    assert real[1].key != real[0].key
-    for word, why in (("l1_wavelet+flour", "names no method"), ("varnet+floor", "have the noise floor already")):
-        with pytest.raises(DataError, match=why):
-            contenders(JUDGE, [word])
+def test_no_method_is_judged_with_a_floor_of_its_own(measured, tmp_path):
+    with pytest.raises(DataError, match="names no method"):
+        contenders(JUDGE, ["l1_wavelet+floor"])
+    real, asked = (
+        rows_of(evaluation_of([measured], [word], SPECS[:1]), tmp_path / "r.html")[0]
+        for word in ("unet", "unet:noise_floor=True")
+    )
+    assert real.figure("psnr_inside") > 5 and "without a noise floor" in asked.refused
 
 
 def test_settings_are_taken_as_in_every_task(measured, tmp_path):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from spinecho.evaluate.judge import Cases, Contender, Measure, Outcome
+from spinecho.evaluate.judge import INSIDE, Cases, Contender, Measure, Outcome
 
 if TYPE_CHECKING:
     import torch
@@ -23,9 +23,8 @@ MEASURES = (
 )
 JUDGED = (
     "Each volume with each noise level is a case; the truth has the noise of its own scanner. The noise is simulated: "
-    "Rician noise is the magnitude of the image plus complex Gaussian noise. Inside: over the pixels where the truth, "
-    "smoothed by a Gaussian of 3 pixels, is over 5 % of its maximum, holes filled; ssim over 7 x 7 windows that lie "
-    "inside. Range: the truth's maximum. Methods find the noise level by themselves"
+    "Rician noise is the magnitude of the image plus complex Gaussian noise. "
+    f"{INSIDE}. Methods find the noise level by themselves"
 )
 WORDS = "noisy (what the others have gained)"
 BASELINE = "wavelet"

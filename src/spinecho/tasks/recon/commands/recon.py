@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -186,7 +186,7 @@ def finish(
     scores = score_image(replace(scan, target=target), image) if target is not None else None
     if scores is not None:
         against = "the full scan" if args.read.simulate_mask else "the file's own truth"
-        job.console.say(f"against {against}: {', '.join(f'{k} {v:.4g}' for k, v in asdict(scores).items())}")
+        job.console.say(f"against {against}: {', '.join(f'{k} {v:.4g}' for k, v in scores.named().items())}")
     if args.report is not None:
         made = shown or image
         result = Result(method=job.method, image=made, seconds=seconds, settings=job.settings, scores=scores)

@@ -14,6 +14,7 @@ from spinecho.evaluate.panels import side_by_side
 from spinecho.io.atomic import replacing
 from spinecho.io.display import upright
 from spinecho.metrics.image import score
+from spinecho.metrics.inside import score_inside
 from spinecho.ops.grid import to_recon_grid
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.examples.draw import Seeded, Source
@@ -22,11 +23,11 @@ from spinecho.train.settings import Settings
 from spinecho.train.team import Team
 
 _PART = "validate"
-_METRICS = ("psnr", "ssim", "nmse")
+_METRICS = ("psnr_inside", "ssim_inside", "psnr", "ssim", "nmse")
 
 
 class Validation:
-    """Held-out scans, scored by fastMRI's protocol (`metrics.PROTOCOL`), each scan a volume.
+    """Held-out scans, each a volume, scored inside the object (`metrics.inside`) and as a whole (`metrics.image`).
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ class Validation:
         self.baseline = self._mean([_scores(k, _magnitude(_start(k), k)) for k in scans])
 
     def scores(self, method: Recon) -> dict[str, float]:
-        """Mean psnr (dB), ssim and nmse, and the same of zero-filled."""
+        """Mean psnr (dB) and ssim inside, psnr, ssim and nmse of the whole, and the same of zero-filled."""
         means = self._mean([_scores(k, self.predict(method, k)) for k in self.scans])
         return means | {f"zero_filled_{name}": value for name, value in self.baseline.items()}
 
@@ -78,8 +79,8 @@ def held_out(source: Source, settings: Settings, device: torch.device, team: Tea
 def told(scores: Mapping[str, float]) -> str:
     """The scores of a validation in words."""
     return (
-        f"psnr {scores['psnr']:.2f} dB (zero-filled {scores['zero_filled_psnr']:.2f}), "
-        f"ssim {scores['ssim']:.3f} ({scores['zero_filled_ssim']:.3f})"
+        f"psnr inside {scores['psnr_inside']:.2f} dB (zero-filled {scores['zero_filled_psnr_inside']:.2f}), "
+        f"ssim inside {scores['ssim_inside']:.3f} ({scores['zero_filled_ssim_inside']:.3f})"
     )
 
 
@@ -97,8 +98,9 @@ def _magnitude(method: Recon, kspace: KSpace) -> Tensor:
 def _scores(kspace: KSpace, prediction: Tensor) -> dict[str, float]:
     assert kspace.target is not None
     target, shown = (x.reshape(-1, *x.shape[-2:]) for x in (kspace.target.cpu(), prediction.cpu()))
-    scores = score(target, shown)
-    return {name: getattr(scores, name) for name in _METRICS}
+    inside, whole = score_inside(target, shown), score(target, shown)
+    own = {"psnr_inside": inside.psnr, "ssim_inside": inside.ssim}
+    return own | {"psnr": whole.psnr, "ssim": whole.ssim, "nmse": whole.nmse}
 
 
 def _slice(x: Tensor, kspace: KSpace) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from spinecho.evaluate.judge import Cases, Contender, Measure, Outcome
+from spinecho.evaluate.judge import INSIDE, Cases, Contender, Measure, Outcome
 from spinecho.tasks.recon.judge.options import Options as Options
 
 if TYPE_CHECKING:
@@ -17,27 +17,25 @@ if TYPE_CHECKING:
     from spinecho.tasks.recon.judge.scans import Inputs
 
 MEASURES = (
-    Measure(name="psnr", title="psnr", unit="dB", better=1, headline=True),
-    Measure(name="ssim", title="ssim", digits=3, better=1, headline=True),
-    Measure(name="psnr_inside", title="psnr inside", unit="dB", better=1),
-    Measure(name="nmse", title="nmse", digits=4, better=-1),
-    Measure(name="hfen", title="hfen", digits=3, better=-1),
+    Measure(name="psnr_inside", title="psnr inside", unit="dB", better=1, headline=True),
+    Measure(name="ssim_inside", title="ssim inside", digits=3, better=1, headline=True),
+    Measure(name="psnr", title="whole psnr", unit="dB", better=1),
+    Measure(name="ssim", title="whole ssim", digits=3, better=1),
+    Measure(name="nmse", title="whole nmse", digits=4, better=-1),
+    Measure(name="hfen", title="whole hfen", digits=3, better=-1),
 )
 JUDGED = (
     "Each slice (3-D: each volume) is a case. Truth: root sum of squares over the coils of all samples (real scans: "
-    "with their noise; simulated scans: without). Prediction: magnitude, scaled to the truth by least squares. "
-    "nmse, psnr, ssim: fastMRI's definitions, range = the truth's maximum, ssim with a 7x7 uniform window; "
-    "hfen: 15x15 Laplacian of Gaussian, sigma 1.5. Psnr inside: over the pixels of the object alone, where the noise "
-    "floor of air does not count. Lines are drawn along the phase encode, the centre counts in R. SNR: mean of the "
-    "truth inside the object over the noise of one complex pixel. Learned methods show real scans with the noise power "
-    "of all coils, sqrt(|x|^2 + n sigma^2), as the truth has it, and so do classical ones marked +floor; the others, "
-    "and all methods on simulated scans, do not. Seconds are for each slice, coil maps included; for an oracle they "
-    "are those of its whole search"
+    "with their noise; simulated scans: without). "
+    f"{INSIDE}; the prediction's magnitude is scaled to the truth by least squares over these pixels, and no method "
+    "has a noise floor. Whole: nmse, psnr, ssim by fastMRI's definitions, range = the truth's maximum, ssim with a 7x7 "
+    "uniform window; hfen: 15x15 Laplacian of Gaussian, sigma 1.5; scaled by least squares over all pixels, and on "
+    "real scans every method's image has the noise power of all coils, sqrt(|x|^2 + n sigma^2), as the truth has it. "
+    "Lines are drawn along the phase encode, the centre counts in R. SNR: mean of the truth inside the object over the "
+    "noise of one complex pixel. Oracles choose by psnr inside. Seconds are for each slice, coil maps included; for an "
+    "oracle they are those of its whole search"
 )
-WORDS = (
-    "NAME+floor (a classical method with the noise of all coils as the truth has it), oracle (bart's best), "
-    "oracle_ours, oracle_l1_wavelet"
-)
+WORDS = "oracle (bart's best), oracle_ours, oracle_l1_wavelet"
 BASELINE = "l1_wavelet"
 POOLED = True
 
@@ -50,7 +48,7 @@ def cases(options: Options, device: torch.device) -> Cases:
 
 
 def contender(word: str) -> Contender | None:
-    """Oracles, and METHOD+floor."""
+    """Oracles."""
     from spinecho.tasks.recon.judge import contenders
 
     return contenders.contender(word)
@@ -67,7 +65,8 @@ def judge(inputs: Inputs, outcome: Outcome) -> dict[str, float]:
     """All metrics by the protocol that `JUDGED` tells."""
     from spinecho.tasks.recon.judge import protocol
 
-    return protocol.figures(inputs.truth.values, outcome.result)
+    floor = protocol.floor_of(inputs.kspace, inputs.truth.kind)
+    return protocol.figures(inputs.truth.values, outcome.result, floor)
 
 
 def picture(inputs: Inputs, outcomes: Mapping[str, Outcome]) -> list[Column]:

@@ -13,10 +13,24 @@ from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.methods import registry
 from spinecho.metrics.image import Scores, score
+from spinecho.metrics.inside import score_inside
 from spinecho.tasks.recon.run import build, recon, refusal
 
 SIMPLEST = ("zero_filled", "gridding")
 """Baselines, shown first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """Scores of one image: inside the object, scaled to the truth there, and over the whole image as it is."""
+
+    psnr_inside: float
+    ssim_inside: float
+    whole: Scores
+
+    def named(self) -> dict[str, float]:
+        """All of them, those inside first."""
+        return {"psnr_inside": self.psnr_inside, "ssim_inside": self.ssim_inside, **asdict(self.whole)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +41,7 @@ class Result:
     image: Image
     seconds: float
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
-    scores: Scores | None = None
+    scores: Judged | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +85,13 @@ def shows_floor(name: str) -> bool:
     return offer.learned and "noise_floor" in registry.load("recon", offer.method).Config.__dataclass_fields__
 
 
-def score_image(kspace: KSpace, image: Image) -> Scores | None:
-    """Scores against the scan's own truth, as they are (no scale is fitted); None without one."""
+def score_image(kspace: KSpace, image: Image) -> Judged | None:
+    """Scores against the scan's own truth; None without one. Whole images are taken as they are: no scale is fitted."""
     if kspace.target is None:
         return None
-    return score(flat_slices(kspace.target), flat_slices(image.values))
+    truth, made = flat_slices(kspace.target), flat_slices(image.values)
+    inside = score_inside(truth, made)
+    return Judged(psnr_inside=inside.psnr, ssim_inside=inside.ssim, whole=score(truth, made))
 
 
 def flat_slices(values: Tensor) -> Tensor:

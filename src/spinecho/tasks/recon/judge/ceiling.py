@@ -1,4 +1,4 @@
-"""The noise ceiling: what a perfect, noise-free image would score against a truth that is itself noisy."""
+"""The noise ceiling: what a perfect image would score against a truth that is itself noisy."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch.nn.functional import avg_pool2d, pad
 
 from spinecho.calib.noise import noise_sigma
 from spinecho.core.kspace import KSpace
+from spinecho.metrics.inside import inside
 
 Array = npt.NDArray[np.float64]
 
@@ -38,15 +39,15 @@ class Ceiling:
 
     Parameters
     ----------
-    noise_free
-        The noise-free magnitude, scaled by least squares.
-    with_floor
-        The mean of the truth itself given the noise-free image, noise floor in air included: nothing without the
-        noise's own draw can come higher.
+    inside
+        The noise-free magnitude inside the object, scaled by least squares; nan where there is no object.
+    whole
+        Over the whole image, the mean of the truth itself given the noise-free image, noise floor in air included:
+        nothing without the noise's own draw can come higher.
     """
 
-    noise_free: float
-    with_floor: float
+    inside: float
+    whole: float
 
 
 def noise_ceiling(truth: Tensor, sigma: float, n_coils: int) -> Ceiling:
@@ -54,9 +55,9 @@ def noise_ceiling(truth: Tensor, sigma: float, n_coils: int) -> Ceiling:
 
     With E[t^2] = m^2 + C sigma^2 the expected squared error of m at the best factor is sum(m^2 + C sigma^2) -
     (sum m E[t | m])^2 / sum m^2, that of E[t | m] is sum(m^2 + C sigma^2 - E[t | m]^2). m is not known: m^2 is taken
-    as the 5x5 mean of t^2 less C sigma^2, and as 0 where that is less than 3 of its own deviations. This serves since
-    the error at a pixel depends little on m (noise-free: sigma^2 / 2 in bright tissue, C sigma^2 in air); the blur at
-    edges makes the result some tenths of a decibel too high.
+    as t^2 less C sigma^2, of single pixels inside and of 5x5 means over the whole image, and as 0 where that is less
+    than 3 of its own deviations. This serves since the error at a pixel depends little on m (noise-free: sigma^2 / 2 in
+    bright tissue, C sigma^2 in air); some tenths of a decibel too low inside, and too high for the whole.
 
     Parameters
     ----------
@@ -70,16 +71,24 @@ def noise_ceiling(truth: Tensor, sigma: float, n_coils: int) -> Ceiling:
     if sigma <= 0:
         return Ceiling(math.inf, math.inf)
     t = truth.double().cpu()
-    floor = n_coils * sigma**2
-    excess = local_power(t, 5).numpy() - floor
-    m2 = np.where(excess > _SURE * math.sqrt(n_coils) * sigma**2 / 5, excess, 0)
-    m = np.sqrt(m2)
-    mean = mean_measured(m, sigma, n_coils)
-    total, energy = float((m2 + floor).sum()), float(m2.sum())
-    noise_free = total - float((m * mean).sum()) ** 2 / energy if energy > 0 else total
-    with_floor = total - float((mean**2).sum())
-    peak = float(t.max()) ** 2 * m.size
-    return Ceiling(*(10 * math.log10(peak / error) for error in (noise_free, with_floor)))
+    floor, object_, peak = n_coils * sigma**2, inside(t).numpy(), float(t.max()) ** 2
+    m2, mean = _signal(t, 1, sigma, n_coils)
+    m2, mean = m2[object_], mean[object_]
+    left = (m2 + floor).sum() - (np.sqrt(m2) * mean).sum() ** 2 / m2.sum() if m2.any() else math.nan
+    m2, mean = _signal(t, 5, sigma, n_coils)
+    whole = (m2 + floor - mean**2).sum()
+    return Ceiling(_decibels(peak * object_.sum(), float(left)), _decibels(peak * t.numel(), float(whole)))
+
+
+def _signal(t: Tensor, width: int, sigma: float, n_coils: int) -> tuple[Array, Array]:
+    """m^2 and E[t | m] by the mean of t^2 over width x width pixels."""
+    excess = local_power(t, width).numpy() - n_coils * sigma**2
+    m2 = np.where(excess > _SURE * math.sqrt(n_coils) * sigma**2 / width, excess, 0)
+    return m2, mean_measured(np.sqrt(m2), sigma, n_coils)
+
+
+def _decibels(power: float, error: float) -> float:
+    return 10 * math.log10(power / error) if power > 0 and error > 0 else math.nan
 
 
 def pixel_noise(full: KSpace, truth: Tensor) -> float:

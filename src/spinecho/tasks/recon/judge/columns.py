@@ -54,7 +54,11 @@ def columns(case: Case) -> list[Column]:
 
 def _line(r: Result) -> str:
     seconds = f"{r.seconds:.2f} s"
-    return seconds if r.scores is None else f"{seconds} · {r.scores.psnr:.2f} dB · ssim {r.scores.ssim:.3f}"
+    return (
+        seconds
+        if r.scores is None
+        else f"{seconds} · inside {r.scores.psnr_inside:.2f} dB · ssim {r.scores.ssim_inside:.3f}"
+    )
 
 
 def _error(target: Tensor | None, magnitude: Tensor, image: Image, top: float) -> Picture | None:

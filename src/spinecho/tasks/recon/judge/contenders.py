@@ -1,4 +1,4 @@
-"""Who reconstructs: methods as they are, classical ones with the noise floor of the truth, oracles."""
+"""Who reconstructs: methods, none with a noise floor, and oracles."""
 
 from __future__ import annotations
 
@@ -6,76 +6,50 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from spinecho.calib.noise import rss_noise, with_noise_power
-from spinecho.calib.prepare import prewhiten
 from spinecho.core.errors import DataError
 from spinecho.evaluate import versions
 from spinecho.evaluate.judge import Case, Contender, Outcome
-from spinecho.evaluate.methods import Asked, asked
+from spinecho.evaluate.methods import Asked
 from spinecho.tasks.recon.judge import oracle
 from spinecho.tasks.recon.judge.bart import bart_version
 from spinecho.tasks.recon.judge.case import shows_floor
 from spinecho.tasks.recon.judge.scans import Inputs
-from spinecho.tasks.recon.run import build, recon
+from spinecho.tasks.recon.run import recon
 
-_FLOOR = "+floor"
-_JUDGES = ("metrics/image.py", "tasks/recon/judge/protocol.py")
+_JUDGES = ("metrics/image.py", "metrics/inside.py", "tasks/recon/judge/protocol.py")
 _SEARCHES = ("tasks/recon/judge/oracle.py", "tasks/recon/judge/bart.py")
 
 
 def contender(word: str) -> Contender | None:
-    """An oracle or METHOD+floor; None for the methods themselves.
+    """An oracle; None for the methods themselves.
 
     Raises
     ------
     DataError
-        Where bart is missing, or a method has the noise floor already.
+        Where bart is missing.
     """
-    if word in oracle.NAMES:
-        if word == "oracle":
-            bart_version()
-        return Oracle(word)
-    if not word.endswith(_FLOOR):
+    if word not in oracle.NAMES:
         return None
-    wanted = asked(word.removesuffix(_FLOOR))
-    build(wanted.name, wanted.settings)
-    if shows_floor(wanted.name):
-        do = "write METHOD+floor for a classical method; learned ones have the noise floor already"
-        raise DataError(f"{word} is no method", do=do)
-    return Floored(word, wanted)
+    if word == "oracle":
+        bart_version()
+    return Oracle(word)
 
 
 def run(inputs: Inputs, wanted: Asked) -> Outcome:
-    """The image of a method, on the CPU.
+    """The image of a method, on the CPU, without the noise power of all coils that some methods show.
 
-    A simulated truth is free of noise: there, methods that show the noise power of all coils leave it out.
+    Raises
+    ------
+    DataError
+        If that was asked for: the judge gives it to every whole image itself.
     """
     settings = dict(wanted.settings)
-    if inputs.truth.kind == "simulated" and shows_floor(wanted.name):
-        settings.setdefault("noise_floor", False)
+    if shows_floor(wanted.name):
+        if settings.get("noise_floor"):
+            do = "leave noise_floor out: whole images are judged with it, whatever made them"
+            raise DataError("images are judged inside the object without a noise floor", do=do)
+        settings["noise_floor"] = False
     return _outcome(recon(inputs.kspace, wanted.name, **settings).values)
-
-
-@dataclass(frozen=True)
-class Floored:
-    """A method's image with the noise power of all coils, as learned methods show it: the truth of a real scan has it,
-    so that a comparison without it says more of air than of anatomy."""
-
-    name: str
-    asked: Asked
-    is_oracle: bool = False
-
-    def version(self, case: Case) -> str:
-        """As that of the method."""
-        return versions.joined(_FLOOR, versions.of_method("recon", self.asked.name, self.asked.settings))
-
-    def run(self, inputs: Inputs) -> Outcome:
-        """The method's image, with the noise added where the truth is real."""
-        outcome = run(inputs, self.asked)
-        if inputs.truth.kind != "real":
-            return outcome
-        noise = rss_noise(prewhiten(inputs.kspace))
-        return replace(outcome, result=with_noise_power(outcome.result, noise))
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.evaluate.judge import Outcome
 from spinecho.evaluate.pictures import Column
+from spinecho.metrics.inside import fitted_inside
 from spinecho.tasks.recon.judge.case import Case, Result, flat_slices
 from spinecho.tasks.recon.judge.columns import columns
-from spinecho.tasks.recon.judge.protocol import fitted
 from spinecho.tasks.recon.judge.scans import Inputs
 
 
@@ -25,7 +25,7 @@ def picture(inputs: Inputs, outcomes: Mapping[str, Outcome]) -> list[Column]:
     truth = inputs.truth.values
     results = []
     for name, outcome in outcomes.items():
-        values = fitted(truth, flat_slices(outcome.result)).reshape(outcome.result.shape)
+        values = fitted_inside(truth, flat_slices(outcome.result)).reshape(outcome.result.shape)
         results.append(Result(method=name, image=_on_grid(inputs.kspace, values), seconds=math.nan))
     scan = replace(inputs.kspace, target=truth.reshape(results[0].image.values.shape))
     return [replace(c, line="") for c in columns(Case(title="", kspace=scan, results=tuple(results)))]

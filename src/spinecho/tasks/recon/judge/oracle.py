@@ -1,4 +1,4 @@
-"""Oracles: classical methods whose weight is chosen on the truth, for each case anew; nobody can have them in practice.
+"""Oracles: classical methods whose weight is chosen on the truth, inside the object; nobody can have them in practice.
 
 `oracle` is bart's best of l2, l1-wavelet and total variation, with bart's coil maps, whose calibration it chooses too
 (by the best l2 image); `oracle_ours` is the best of our cg_sense, l1_wavelet and tv; `oracle_NAME` of one of those.
@@ -17,11 +17,11 @@ from torch import Tensor
 
 from spinecho.calib.prepare import prepare
 from spinecho.core.kspace import KSpace
-from spinecho.metrics.image import Volume, psnr_fastmri
+from spinecho.metrics.image import Volume
+from spinecho.metrics.inside import fitted_inside, psnr_inside
 from spinecho.ops.grid import to_recon_grid
 from spinecho.tasks.recon.judge.bart import SOLVERS, Bart
 from spinecho.tasks.recon.judge.case import flat_slices
-from spinecho.tasks.recon.judge.protocol import fitted
 from spinecho.tasks.recon.run import recon
 
 N_WEIGHTS = 12
@@ -76,7 +76,7 @@ def weights(name: str) -> list[float]:
 
 
 def choose(oracle: str, kspace: KSpace, truth: Volume) -> Chosen:
-    """Try all weights of all penalties and keep the image with the highest psnr against the truth.
+    """Try all weights of all penalties and keep the image with the highest psnr inside the object.
 
     Raises
     ------
@@ -85,16 +85,16 @@ def choose(oracle: str, kspace: KSpace, truth: Volume) -> Chosen:
     """
 
     def psnr(values: Tensor) -> float:
-        return psnr_fastmri(truth, fitted(truth, flat_slices(values.cpu())))
+        return psnr_inside(truth, fitted_inside(truth, flat_slices(values.cpu())))
 
     if oracle != "oracle":
         return _sweep(NAMES[oracle], lambda name, weight: recon(kspace, name, **{SETTING[name]: weight}).values, psnr)
-    prepared, _ = prepare(kspace)
+    prepared, scale = prepare(kspace)
     with tempfile.TemporaryDirectory(prefix="spinecho-bart-") as folder:
         bart = Bart(prepared, Path(folder))
 
         def attempt(name: str, weight: float) -> Tensor:
-            x = bart.pics(name, weight).to(kspace.samples.device)
+            x = bart.pics(name, weight).to(kspace.samples.device) * scale
             x = x.reshape(*kspace.samples.shape[:-4], *x.shape)
             return to_recon_grid(kspace.image(x), kspace.encoding).values
 

@@ -1,15 +1,16 @@
-"""How a reconstruction is judged: magnitude, scaled to the truth by least squares, the truth's maximum as range."""
+"""How a reconstruction is judged: inside the object without any noise floor; whole images, all with the same floor."""
 
 from __future__ import annotations
 
 import torch
-from scipy.ndimage import binary_fill_holes, binary_opening
 from torch import Tensor
 
+from spinecho.calib.noise import rss_noise, with_noise_power
 from spinecho.calib.prepare import prewhiten
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
-from spinecho.metrics.image import Scores, Volume, psnr_fastmri, score
+from spinecho.metrics.image import Volume, score
+from spinecho.metrics.inside import score_inside
 from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import ifft
 from spinecho.ops.grid import to_recon_grid
@@ -25,21 +26,24 @@ def truth_of(full: KSpace) -> Volume:
     return flat_slices(to_recon_grid(full.image(root_sum_of_squares(coils)), full.encoding).values)
 
 
+def floor_of(kspace: KSpace, kind: str) -> float:
+    """Noise of all coils together, which whole images are shown with: a real truth has it, a simulated one has not."""
+    return rss_noise(prewhiten(kspace)) if kind == "real" else 0.0
+
+
 def fitted(truth: Volume, prediction: Volume) -> Volume:
     """The prediction times the factor a that minimises |a prediction - truth|^2 (an image of zeros stays)."""
     energy = float(prediction.square().sum())
     return prediction * (float((prediction * truth).sum()) / energy) if energy > 0 else prediction
 
 
-def judge(truth: Volume, values: Tensor) -> tuple[Scores, float]:
-    """All metrics of image values (*batch, channel, z, y, x) by the protocol that the judge's `JUDGED` tells, and psnr
-    inside."""
-    prediction = fitted(truth, flat_slices(values))
-    return score(truth, prediction), psnr_inside(truth, prediction)
+def figures(truth: Volume, values: Tensor, floor: float = 0.0) -> dict[str, float]:
+    """All metrics of image values (*batch, channel, z, y, x) without noise floor, as the judge's `JUDGED` tells.
 
-
-def figures(truth: Volume, values: Tensor) -> dict[str, float]:
-    """The same by name.
+    Parameters
+    ----------
+    floor
+        What whole images get, on the scale of the values: sqrt(|x|^2 + floor^2).
 
     Raises
     ------
@@ -48,21 +52,7 @@ def figures(truth: Volume, values: Tensor) -> dict[str, float]:
     """
     if not bool(torch.isfinite(values).all()):
         raise DataError("its image holds NaN or infinite values")
-    scores, inside = judge(truth, values)
-    return {"psnr": scores.psnr, "ssim": scores.ssim, "psnr_inside": inside, "nmse": scores.nmse, "hfen": scores.hfen}
-
-
-def psnr_inside(truth: Volume, prediction: Volume) -> float:
-    """psnr over the object's pixels only, with the same range; nan where there is no object."""
-    inside = object_pixels(truth)
-    if not inside.any():
-        return float("nan")
-    # One slice of one row holds the pixels; the range is the maximum, which lies inside.
-    return psnr_fastmri(truth[inside][None, None], prediction[inside][None, None])
-
-
-def object_pixels(truth: Volume) -> Tensor:
-    """Pixels over a twentieth of the largest, specks dropped and holes filled, in each slice."""
-    bright = (truth > 0.05 * truth.max()).cpu().numpy()
-    filled = [torch.from_numpy(binary_fill_holes(binary_opening(s, iterations=2))) for s in bright]
-    return torch.stack(filled).to(truth.device)
+    image = flat_slices(values)
+    inside, whole = score_inside(truth, image), score(truth, fitted(truth, with_noise_power(image, floor)))
+    own = {"psnr_inside": inside.psnr, "ssim_inside": inside.ssim}
+    return {**own, "psnr": whole.psnr, "ssim": whole.ssim, "nmse": whole.nmse, "hfen": whole.hfen}

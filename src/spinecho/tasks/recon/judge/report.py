@@ -11,6 +11,7 @@ from torch import Tensor
 from spinecho.core.kspace import KSpace
 from spinecho.core.version import __version__
 from spinecho.evaluate import pictures
+from spinecho.evaluate.judge import INSIDE
 from spinecho.evaluate.pictures import Picture
 from spinecho.evaluate.template import environment
 from spinecho.io.atomic import replacing
@@ -41,7 +42,12 @@ def write_report(path: Path, cases: Sequence[Case], command: str = "") -> None:
     page = (
         environment("spinecho.tasks.recon.judge")
         .get_template("report.html.j2")
-        .render(cases=[_view(case) for case in cases], version=__version__, protocol=PROTOCOL, command=command)
+        .render(
+            cases=[_view(case) for case in cases],
+            version=__version__,
+            protocol=f"{INSIDE}; scaled to the truth there. Whole image, as it is: {PROTOCOL}",
+            command=command,
+        )
     )
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -117,11 +117,11 @@ def remarks(rows: Sequence[Row]) -> list[str]:
     )
     told = [f"{names(list(scans))}."]
     by_case = {r.case: r.facts for r in rows}.values()
-    ceiling, floor = (_mean([f[name] for f in by_case]) for name in ("ceiling", "ceiling_floor"))
+    ceiling, whole = (_mean([f[name] for f in by_case]) for name in ("ceiling", "ceiling_whole"))
     if ceiling is not None:
         told.append(
-            f"Noise ceiling (estimated): a noise-free image would score {number(ceiling)} dB against this noisy "
-            f"truth, one that carries the mean noise floor in air as well {number(floor)} dB."
+            f"Noise ceiling (estimated): a noise-free image would score {number(ceiling)} dB inside against this noisy "
+            f"truth, and with the mean noise floor in air {number(whole)} dB as a whole."
         )
     return told
 
@@ -138,8 +138,8 @@ def _facts(truth: Truth, kind: str, accel: float) -> dict[str, Fact]:
         "mask": kind,
         "matrix": " x ".join(map(str, truth.kspace.encoding.recon_matrix)),
         "snr": truth.snr,
-        "ceiling": truth.ceiling and truth.ceiling.noise_free,
-        "ceiling_floor": truth.ceiling and truth.ceiling.with_floor,
+        "ceiling": truth.ceiling and truth.ceiling.inside,
+        "ceiling_whole": truth.ceiling and truth.ceiling.whole,
     }
 
 
@@ -155,7 +155,7 @@ def _about(t: Truth) -> str:
     line = f"{t.scan}, slice {t.slice}: {t.kind}, {coils}, SNR {t.snr:.3g}"
     if t.ceiling is None:
         return line
-    return f"{line}; noise ceiling {t.ceiling.noise_free:.2f} dB ({t.ceiling.with_floor:.2f} dB with the noise floor)"
+    return f"{line}; noise ceiling {t.ceiling.inside:.2f} dB inside ({t.ceiling.whole:.2f} dB as a whole)"
 
 
 def _snr_bin(snr: float) -> str:

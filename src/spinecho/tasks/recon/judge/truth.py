@@ -13,11 +13,12 @@ from torch import Tensor
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 from spinecho.evaluate.judge import Kind
+from spinecho.metrics.inside import inside
 from spinecho.ops.sampling import acceleration
 from spinecho.sim.mask_spec import MaskSpec
 from spinecho.tasks.recon.judge.case import flat_slices
 from spinecho.tasks.recon.judge.ceiling import Ceiling, noise_ceiling, pixel_noise
-from spinecho.tasks.recon.judge.protocol import object_pixels, truth_of
+from spinecho.tasks.recon.judge.protocol import truth_of
 from spinecho.tasks.recon.retrospective import check_full, undersample
 
 OWN_MASK = "own"
@@ -107,8 +108,8 @@ def load_truth(source: Source, index: int) -> Truth:
     values = flat_slices(kspace.target) if own and kspace.target is not None else truth_of(kspace)
     kspace = kspace if own else replace(kspace, target=None)
     sigma = pixel_noise(kspace, values) if is_full else 0.0
-    inside = object_pixels(values)
-    level = float(values[inside].mean()) if inside.any() else float(values.mean())
+    bright = values[inside(values)]
+    level = float(bright.mean() if len(bright) else values.mean())
     return Truth(
         scan=source.name,
         slice=index,

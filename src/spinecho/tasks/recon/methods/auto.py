@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from spinecho.calib.object_noise import outer_half_is_air
 from spinecho.calib.pattern import Pattern, patterns
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
@@ -66,13 +67,18 @@ class Method(Recon):
                     doubts += [f"{name}: {doubt}"] if doubt else []
                     if not reason or (doubt and name == names[-1]):
                         note = "".join(f"; not {p}" for p in passed)
-                        return replace(
-                            image, header=image.header.warned(*doubts).noted(f"auto took {name}: {why}{note}")
-                        )
+                        header = image.header.warned(*doubts).noted(f"auto took {name}: {why}{note}")
+                        return replace(image, header=header.noted(_AIR) if outer_half_is_air(kspace) else header)
             except DataError as error:
                 reason = error.found
             passed.append(f"{name}, since {reason}")
         raise DataError("no method takes this scan: " + "; ".join(passed), do="see `spinecho info FILE`")
+
+
+_AIR = (
+    "the outer half of the readout is air, as of twofold oversampling that the file does not record; read with an "
+    "oversampling of 2, the image would be cut to the middle half"
+)
 
 
 def _attempt(name: str, kspace: KSpace) -> tuple[Image, str | None, str]:
