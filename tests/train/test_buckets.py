@@ -8,6 +8,7 @@ import pytest
 import torch
 import toy
 
+from spinecho.calib.noise import with_noise_level
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 from spinecho.methods import registry
@@ -34,15 +35,18 @@ LEARNED = {
 """Small forms of learned methods; others are tried as they are."""
 
 
-def scans(n: int, n_coils: int = 4, shape: tuple[int, int] = (40, 36), kind: str = "random") -> list[KSpace]:
-    """Scans of one bucket; each object, noise level, mask and support is its own."""
+def scans(
+    n: int, n_coils: int = 4, shape: tuple[int, int] = (40, 36), kind: str = "random", known: bool = True
+) -> list[KSpace]:
+    """Scans of one bucket; each object, noise level (known or not), mask and support is its own."""
     draws = Draws(coils=(n_coils,), masks=(kind,), accel=(2.2, 2.8), snr=(10, 80), odd=0.0)
     rng = torch.Generator().manual_seed(7)
     out: list[KSpace] = []
     for i in range(n):
         fine = toy.disc(fine_shape(shape)) * (1 if i % 2 else torch.linspace(0, 1, fine_shape(shape)[1]))
         fine[:, : 12 * (i % 3)] = 0
-        out.append(ready(acquire_random(fine, shape, rng, draws)))
+        scan = ready(acquire_random(fine, shape, rng, draws))
+        out.append(with_noise_level(scan) if known else replace(scan, noise_cov=None))
     return out
 
 
@@ -96,18 +100,19 @@ def test_the_gradient_of_a_batch_is_that_of_one_after_another(task, name):
 
 
 @pytest.mark.parametrize("kind", ["equispaced", "points"])
-@pytest.mark.parametrize("n_coils", [1, 5])
-def test_whatever_the_mask_and_the_number_of_coils(kind, n_coils):
+@pytest.mark.parametrize(("n_coils", "known"), [(1, True), (5, False)])
+def test_whatever_the_mask_the_coils_and_whether_the_noise_is_known(kind, n_coils, known):
     torch.manual_seed(3)
     module = load("recon", "varnet")
     method = module.Method(module.Config(**LEARNED["recon", "varnet"]))
     torch.nn.init.normal_(method.cascades[0].unet.leave.weight, std=0.1)
-    alike(method, scans(3, n_coils, kind=kind))
+    alike(method, scans(3, n_coils, kind=kind, known=known))
 
 
 def test_spokes_are_joined_too():
     draws, rng = Draws(coils=(4,), snr=(20, 40), spokes=(20, 20)), torch.Generator().manual_seed(0)
     examples = [ready(acquire_radial(toy.disc(fine_shape((40, 40))), 40, rng, draws)) for _ in range(6)]
+    examples = [with_noise_level(e) for e in examples]
     examples = [e for e in examples if e.bucket == examples[0].bucket]
     assert len(examples) > 1
     torch.manual_seed(3)
