@@ -57,7 +57,7 @@ class KSpace:
     encoding: Encoding
     geometries: tuple[Geometry, ...]
     calib: Complex[Tensor, "*#batch _coil c2 c1 c0"] | None = None
-    noise_cov: Complex[Tensor, "_coil _coil"] | None = None
+    noise_cov: Complex[Tensor, "*#batch _coil _coil"] | None = None
     axes: tuple[str, ...] = ()
     header: Header = field(default_factory=Header)
     target: Tensor | None = None
