@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.io.limits import check_memory
 from spinecho.io.read import find_format, read
+from spinecho.sim.drawn.bucket import Ranges
+from spinecho.sim.drawn.drawing import Drawing
+from spinecho.sim.drawn.store import Kind, Volume, stored
 from spinecho.sim.draws import Draws
 from spinecho.sim.splits import Part
 from spinecho.sim.tissue import TISSUE_OF_LABEL
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.examples.acquire import CARTESIAN, Shares
 from spinecho.tasks.recon.examples.draw import Source
-from spinecho.tasks.recon.examples.objects import Labels, Pictures
 from spinecho.tasks.recon.examples.raw import RawFile, RawScans, open_raw
 from spinecho.tasks.recon.examples.simulated import Mixed, Simulated
 from spinecho.train.cases import Case, cases
@@ -28,6 +32,7 @@ from spinecho.train.supply import Context
 _IMAGES = (".nii", ".nii.gz")
 _STACKS = (".npz", ".npy")
 _LEAST_LABELS = 4
+_MAPS = "coil_maps*.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +41,10 @@ class Ways:
 
     Parameters
     ----------
+    draws
+        Masks for raw scans.
+    ranges
+        Of scans that are simulated.
     shares
         Of the acquisitions that are simulated.
     frames
@@ -43,32 +52,28 @@ class Ways:
     """
 
     draws: Draws = field(default_factory=Draws)
+    ranges: Ranges = field(default_factory=Ranges)
     shares: Shares = CARTESIAN
     frames: int | None = 1
 
 
 @dataclass(eq=False)
 class _Held:
-    """What lies under one path: raw files, label maps, and image volumes by the axes along which to slice."""
+    """What lies under one path: raw files, and volumes to scan."""
 
     raw: list[RawFile] = field(default_factory=list)
-    labels: list[np.ndarray] = field(default_factory=list)
-    images: dict[tuple[int, ...], list[np.ndarray]] = field(default_factory=dict)
+    volumes: list[Volume] = field(default_factory=list)
 
-    def sources(self, ways: Ways, skip: bool) -> list[tuple[Source, float]]:
-        """With the number of files behind each."""
-        made: list[tuple[Source, float]] = []
-        if self.raw:
-            made.append((RawScans(tuple(self.raw), ways.draws, skip, ways.frames), len(self.raw)))
-        if self.labels:
-            made.append((Simulated(Labels(tuple(self.labels)), ways.draws, ways.shares), len(self.labels)))
-        for axes, volumes in self.images.items():
-            made.append((Simulated(Pictures(tuple(volumes), axes), ways.draws, ways.shares), len(volumes)))
-        return made
+    def add(self, values: np.ndarray, kind: Kind, axes: tuple[int, ...] = (0, 1, 2)) -> None:
+        self.volumes.append(Volume(values, kind, axes))
+
+    def __len__(self) -> int:
+        return len(self.raw) + len(self.volumes)
 
     def told(self) -> str:
-        counts = {"raw scans": len(self.raw), "label maps": len(self.labels)}
-        counts["image files"] = sum(map(len, self.images.values()))
+        kinds = [volume.kind for volume in self.volumes]
+        counts = {"raw scans": len(self.raw), "label maps": kinds.count("labels")}
+        counts |= {"image files": kinds.count("pictures"), "complex image files": kinds.count("complex")}
         return ", ".join(f"{n} {what}" for what, n in counts.items() if n)
 
 
@@ -95,8 +100,8 @@ def sources(paths: Sequence[Path], ways: Ways, context: Context) -> tuple[Source
 
 
 def _mixed(paths: Sequence[Path], part: Part, ways: Ways, context: Context) -> Mixed | None:
-    made: list[Source] = []
-    weights: list[float] = []
+    made: list[tuple[Source, float]] = []
+    volumes: list[Volume] = []
     for path in paths:
         held = _Held()
         for case in cases(path, part, "recon", context.say):
@@ -104,20 +109,37 @@ def _mixed(paths: Sequence[Path], part: Part, ways: Ways, context: Context) -> M
                 _load(case, held, context)
             except DataError as error:
                 context.refuse(error.within(case.path))
-        here = held.sources(ways, context.on_broken == "skip")
-        total = sum(weight for _, weight in here)
-        made += [source for source, _ in here]
-        weights += [weight / total for _, weight in here]
-        if here:
-            context.say(f"{path}: {held.told()} to {part}")
-    return Mixed(tuple(made), tuple(weights)) if made else None
+        if not len(held):
+            continue
+        if held.raw:
+            scans = RawScans(tuple(held.raw), ways.draws, context.on_broken == "skip", ways.frames)
+            made.append((scans, len(held.raw) / len(held)))
+        volumes += [replace(volume, weight=1 / len(held)) for volume in held.volumes]
+        context.say(f"{path}: {held.told()} to {part}")
+    if volumes:
+        maps = _measured_maps(paths) if part == "train" else None
+        drawing = Drawing(stored(volumes, maps), ways.ranges)
+        made.append((Simulated(drawing, ways.shares), sum(volume.weight for volume in volumes)))
+    return Mixed(*(tuple(each) for each in zip(*made, strict=True))) if made else None
+
+
+def _measured_maps(paths: Sequence[Path]) -> Tensor | None:
+    """Coil maps (channel, v, u) of a real array: the array `maps` of the first file named so under the paths."""
+    for file in sorted(f for path in paths if path.is_dir() for f in path.rglob(_MAPS)):
+        with np.load(file, allow_pickle=False) as held:
+            maps = held["maps"] if "maps" in held.files else np.zeros(0)
+        if maps.ndim == 3 and maps.dtype.kind == "c":
+            return torch.from_numpy(maps.astype(np.complex64))
+    return None
 
 
 def _load(case: Case, held: _Held, context: Context) -> None:
     """Put a file where it belongs."""
     name = case.path.name
+    if case.path.match(_MAPS):
+        return  # no objects: see _measured_maps
     if name.endswith(_STACKS) and (stack := _stack(case)) is not None:
-        held.images.setdefault((0,), []).append(stack)
+        held.add(stack, "complex" if np.iscomplexobj(stack) else "pictures", (0,))
     elif name.endswith(_IMAGES):
         find_format(case.path)
         image = read(case.path)
@@ -136,10 +158,10 @@ def _add_image(image: Image, held: _Held) -> None:
         if not np.isfinite(volume).all() or not volume.any():
             raise DataError("it is empty, or holds values that are no numbers", do="leave it out")
         if (labels := _as_labels(volume)) is not None:
-            held.labels.append(labels)
+            held.add(labels, "labels")
         else:
             axes = flat_axes(geometry.voxel_mm[::-1], volume.shape)
-            held.images.setdefault(axes, []).append((volume / volume.max()).astype(np.float16))
+            held.add((volume / volume.max()).astype(np.float16), "pictures", axes)
 
 
 def _as_labels(volume: np.ndarray) -> np.ndarray | None:
@@ -156,11 +178,13 @@ def _as_labels(volume: np.ndarray) -> np.ndarray | None:
 
 
 def _stack(case: Case) -> np.ndarray | None:
-    """Real slices (n, y, x) of a numpy file, as 8 bits where they are; None if it holds something else."""
-    stacks = [a for a in arrays_of(case.path) if a.ndim == 3 and a.dtype.kind in "uif"]
+    """Slices (n, y, x) of a numpy file, as they are if of 8 bits or complex; None if it holds something else."""
+    stacks = [a for a in arrays_of(case.path) if a.ndim == 3 and a.dtype.kind in "uifc"]
     if not stacks:
         return None
     slices = stacks[0] if case.slices is None else stacks[0][case.slices.start : case.slices.stop]
     if not np.isfinite(slices).all() or not slices.any():
         raise DataError("it is empty, or holds values that are no numbers", do="leave it out", file=case.path)
-    return slices if slices.dtype == np.uint8 else (np.abs(slices) / np.abs(slices).max()).astype(np.float16)
+    if slices.dtype == np.uint8 or np.iscomplexobj(slices):
+        return slices
+    return (np.abs(slices) / np.abs(slices).max()).astype(np.float16)
