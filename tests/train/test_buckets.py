@@ -156,6 +156,8 @@ def test_joined_scans_keep_what_is_their_own():
 class Many:
     """Draws that come in batches; a batch is the examples one by one, joined."""
 
+    in_batches = True
+
     def __call__(self, step, index):
         return toy.draw()(step, index)
 

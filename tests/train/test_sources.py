@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.io.write import write
+from spinecho.sim.drawn.bucket import Ranges
+from spinecho.sim.drawn.drawing import Drawing
 from spinecho.sim.draws import Draws
 from spinecho.sim.scan import Scan, simulate_phantom
-from spinecho.tasks.recon.examples.draw import ready
-from spinecho.tasks.recon.examples.objects import Labels, Pictures
+from spinecho.tasks.recon.examples.draw import Seeded
 from spinecho.tasks.recon.examples.raw import RawFile, RawScans
 from spinecho.tasks.recon.examples.simulated import Mixed, Simulated
 from spinecho.tasks.recon.examples.sources import Ways, sources
@@ -25,6 +27,8 @@ from spinecho.train.cases import cases
 from spinecho.train.draw import generator
 
 DRAWS = Draws(matrix=(32, 40), coils=(1, 4), masks=("random", "equispaced"), accel=(1.5, 3.0))
+RANGES = Ranges(matrix=(32, 40), coils=(1, 4), accel=(1.5, 3.0))
+CPU = torch.device("cpu")
 
 
 def nifti(path: Path, values: np.ndarray, voxel=(1.0, 1.0, 1.0)) -> Path:
@@ -66,7 +70,7 @@ def folder(tmp_path) -> Path:
 
 def found(paths, on_broken="stop") -> tuple[Mixed, list[str]]:
     told: list[str] = []
-    train, _ = sources(paths, Ways(draws=DRAWS), toy.context(told.append, on_broken))
+    train, _ = sources(paths, Ways(draws=DRAWS, ranges=RANGES), toy.context(told.append, on_broken))
     assert isinstance(train, Mixed)
     return train, told
 
@@ -74,14 +78,28 @@ def found(paths, on_broken="stop") -> tuple[Mixed, list[str]]:
 def test_a_mixed_folder_gives_scans_of_all_kinds(folder):
     source, told = found([folder])
     assert told[0] == f"{folder}: 1 raw scans, 1 label maps, 2 image files to train"
-    kinds = {type(s) if isinstance(s, RawScans) else type(s.objects) for s in source.sources}
-    assert kinds == {RawScans, Labels, Pictures}
-    for i in range(12):
-        kspace = ready(source.scan(generator("test", i)))
+    assert [type(s) for s in source.sources] == [RawScans, Simulated]
+    assert source.weights == (0.25, 0.75)
+    store = source.sources[1].drawing.store
+    assert set(store.values) == {"labels", "pictures"} and len(store.weights.unique()) > 1
+    draw = Seeded(source, 0)
+    flags = set()
+    for step in range(12):
+        kspace = draw(step, 0)
+        flags |= set(kspace.header.flags)
         assert kspace.target is not None and torch.isfinite(kspace.target).all() and kspace.target.any()
         assert kspace.mask is not None and not kspace.mask.all()
-    again = [source.scan(generator("test", 3)).samples for _ in range(2)]
-    assert torch.equal(*again)
+        both = draw.batch(step, [1, 0], "cpu")
+        assert both.axes[0] == "example" and torch.equal(both.samples[1], kspace.samples)
+    assert {"simulated", "retrospectively undersampled"} <= flags
+
+
+def test_complex_stacks_are_objects_with_their_phase(tmp_path):
+    turn = np.exp(1j * np.linspace(0, 2, 40)).astype(np.complex64)
+    np.savez(tmp_path / "hearts.npz", images=toy.disc((3, 40, 40)).numpy() * turn, te_s=np.arange(3))
+    source, told = found([tmp_path])
+    assert told[0] == f"{tmp_path}: 1 complex image files to train"
+    assert set(source.sources[0].drawing.store.values) == {"complex"}
 
 
 def test_paths_weigh_alike(tmp_path, folder):
@@ -90,6 +108,8 @@ def test_paths_weigh_alike(tmp_path, folder):
     picture(other / "a.nii.gz")
     source, _ = found([other, folder / "raw.mrd.h5"])
     assert source.weights == (1.0, 1.0)
+    store = found([other, folder])[0].sources[1].drawing.store
+    assert float(store.weights.sum()) == pytest.approx(1.75), "the image alone as much as all in the folder"
 
 
 @pytest.mark.parametrize(
@@ -165,7 +185,8 @@ def test_raw_scans_of_series_and_refused_kinds(tmp_path, folder):
     source, _ = found([folder / "raw.mrd.h5"])
     (scans,) = source.sources
     assert isinstance(scans, RawScans)
-    kspace = scans.scan(generator(1))
+    kspace = scans.batch(generator(1), [generator(2), generator(3)], CPU)
+    assert kspace.samples.shape[:2] == (2, 4) and not torch.equal(*kspace.samples)
     assert kspace.n_coils == 4 and kspace.target is not None
     assert "retrospectively undersampled" in kspace.header.flags
     volume = simulate_phantom(Scan(matrix=(4, 36, 40), fov_mm=(40.0, 240.0, 240.0), n_coils=2, sampling="full"))
@@ -180,14 +201,28 @@ def test_a_raw_file_that_breaks_during_a_run_stops_it_or_is_left_out(tmp_path):
     bad.write_bytes(good.read_bytes()[:3000])
     seed = next(i for i in range(20) if torch.randint(2, (1,), generator=generator(i)) == 1)
     with pytest.raises(DataError, match=r"bad\.mrd\.h5"):
-        strict.scan(generator(seed))
+        strict.batch(generator(seed), [generator(0)], CPU)
     with pytest.warns(UserWarning, match=r"left out: .*bad\.mrd\.h5"):
-        kspace = lenient.scan(generator(seed))
+        kspace = lenient.batch(generator(seed), [generator(0)], CPU)
     with pytest.warns(UserWarning):
-        assert torch.equal(kspace.samples, lenient.scan(generator(seed)).samples)
+        assert torch.equal(kspace.samples, lenient.batch(generator(seed), [generator(0)], CPU).samples)
 
 
-def test_objects_are_sources_of_their_own():
-    source = Simulated(Pictures((np.random.default_rng(1).random((3, 48, 48)).astype(np.float16),), (0,)), DRAWS)
-    kspace = source.scan(generator(2))
-    assert kspace.samples.shape[-3] == 1 and "simulated" in kspace.header.flags
+def test_measured_coil_maps_are_taken_along(tmp_path):
+    """They are no objects; only what trains sees them."""
+    picture(tmp_path / "a.nii.gz")
+    turn = np.random.default_rng(0).standard_normal((2, 9, 16, 16))
+    np.savez(tmp_path / "coil_maps_9.npz", maps=(turn[0] + 1j * turn[1]).astype(np.complex64))
+    told: list[str] = []
+    train, validate = sources([tmp_path], Ways(draws=DRAWS, ranges=RANGES), toy.context(told.append))
+    assert told[0] == f"{tmp_path}: 1 image files to train" and validate is train
+    maps = train.sources[0].drawing.store.maps
+    assert maps.shape == (9, 16, 16)
+    assert 1 <= steps_that_differ(train.sources[0].drawing) <= 10
+
+
+def steps_that_differ(drawing: Drawing) -> int:
+    """Of 24, from those drawn without measured maps."""
+    plain = Drawing(replace(drawing.store, maps=None), drawing.ranges)
+    scans = [[d.batch(generator(i), [generator(i, 0)], CPU).samples for d in (drawing, plain)] for i in range(24)]
+    return sum(not torch.equal(*both) for both in scans)

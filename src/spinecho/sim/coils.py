@@ -96,13 +96,13 @@ def _receive(loop: Loop, points: Float[Tensor, "*grid 3"]) -> Complex[Tensor, "*
     z = offset @ axis
     radial = offset - z[..., None] * axis
     rho = torch.linalg.vector_norm(radial, dim=-1).clamp_min(1e-3 * loop.radius_mm)
-    b_rho, b_z = _loop_field(rho, z, loop.radius_mm)
+    b_rho, b_z = loop_field(rho, z, loop.radius_mm)
     field = (b_rho / rho)[..., None] * radial + b_z[..., None] * axis
     received = torch.complex(field[..., 0], -field[..., 1])
     return received * complex(math.cos(loop.phase_rad), math.sin(loop.phase_rad))
 
 
-def _loop_field(rho: Tensor, z: Tensor, a: float) -> tuple[Tensor, Tensor]:
+def loop_field(rho: Tensor, z: Tensor, a: float | Tensor) -> tuple[Tensor, Tensor]:
     """Radial and axial field of a loop of radius a about its axis, up to mu0 I / (2 pi)."""
     r2 = rho.square() + z.square()
     near = (a * a + r2 - 2 * a * rho).clamp_min((0.1 * a) ** 2)

@@ -26,8 +26,13 @@ Examples = Callable[[int, int], Example]
 class DrawsBatches(Protocol):
     """Examples that are drawn many at a time: all of a step have one shape."""
 
+    @property
+    def in_batches(self) -> bool:
+        """Whether they are, which may depend on where they come from."""
+        ...
+
     def batch(self, step: int, indices: Sequence[int], device: torch.device) -> Example:
-        """The examples with these indices, joined, drawn on the device; a batch of one is the example alone."""
+        """The examples with these indices, joined, drawn on the device."""
         ...
 
 

@@ -56,7 +56,7 @@ def batches(
     DataError
         What an example's file is refused for; or if a worker is killed, as by a system without memory.
     """
-    many = isinstance(draw, DrawsBatches)
+    many = _in_batches(draw) is not None
     chunks = [tuple(part) for part in parts(indices, at_once if many else 1)]
     drawn = _drawn_ahead(draw, [(s, chunk) for s in steps for chunk in chunks], workers, len(chunks), device)
     for _ in steps:
@@ -69,7 +69,12 @@ def batches(
 
 def _at(draw: Examples, place: Place, device: torch.device) -> Example:
     step, indices = place
-    return draw.batch(step, indices, device) if isinstance(draw, DrawsBatches) else draw(step, indices[0])
+    many = _in_batches(draw)
+    return draw(step, indices[0]) if many is None else many.batch(step, indices, device)
+
+
+def _in_batches(draw: Examples) -> DrawsBatches | None:
+    return draw if isinstance(draw, DrawsBatches) and draw.in_batches else None
 
 
 def _drawn_ahead(

@@ -12,10 +12,13 @@ from spinecho.core.errors import DataError, setting
 if TYPE_CHECKING:
     from spinecho.tasks.recon.base import Recon
     from spinecho.tasks.recon.examples.acquire import Shares
-    from spinecho.tasks.recon.examples.draw import Draw
+    from spinecho.tasks.recon.examples.distill import Taught
+    from spinecho.tasks.recon.examples.draw import Seeded
     from spinecho.train.supply import Context, Supply
 
 USE = "spinecho recon SCAN -o IMAGE"
+_DRAWING = "batches of one shape, 1"
+"""How simulated scans are drawn; runs begun when they were drawn in another way do not go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,7 @@ def _frames(wanted: int | None, method: Recon) -> int | None:
     return wanted
 
 
-def _taught(draw: Draw, options: Options) -> Draw:
+def _taught(draw: Seeded, options: Options) -> Seeded | Taught:
     """With the teacher's images in the targets, where there is one."""
     if options.teacher is None:
         return draw
@@ -81,8 +84,8 @@ def _taught(draw: Draw, options: Options) -> Draw:
 
 
 def _facts(options: Options, shares: Shares) -> dict[str, Any]:
-    """Only what differs from the defaults: a run that was begun before an option existed goes on."""
-    facts: dict[str, Any] = {}
+    """How scans are drawn, and what differs from the defaults: a run from before an option existed goes on."""
+    facts: dict[str, Any] = {"drawing": _DRAWING}
     given = dict(shares)
     if set(given) == {"radial", "cartesian"} and given["radial"]:
         facts["radial"] = given["radial"]

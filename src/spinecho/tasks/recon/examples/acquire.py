@@ -15,10 +15,9 @@ import torch
 
 from spinecho.core.errors import DataError, setting
 from spinecho.core.kspace import KSpace
-from spinecho.sim.draws import Draws
+from spinecho.sim.drawn.drawing import Drawing
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.examples import acquisitions
-from spinecho.tasks.recon.examples.objects import Objects
 
 Shares = tuple[tuple[str, float], ...]
 """Names with their shares, which add up to 1."""
@@ -29,19 +28,15 @@ CARTESIAN: Shares = (("cartesian", 1.0),)
 class Acquisition(Protocol):
     """`acquisitions/NAME.py`."""
 
-    def draw(self, objects: Objects, shape: tuple[int, int], rng: torch.Generator, draws: Draws) -> KSpace:
-        """Scan an object.
+    def draw(
+        self, drawing: Drawing, step: torch.Generator, examples: Sequence[torch.Generator], device: torch.device
+    ) -> KSpace:
+        """Scans of objects, undersampled, prepared, with their truth as `target` (`examples.draw.Source.batch`).
 
         Parameters
         ----------
-        objects
-            To be drawn on a grid finer than the matrix (`sim.draws.fine_shape`).
-        shape
-            A matrix (y, x) from the range of `draws`, to be kept to as far as it fits.
-
-        Returns
-        -------
-        An undersampled scan with its truth as `target`, not yet prepared.
+        drawing
+            Draws objects and coils; what it makes of its bucket and of the samples can be changed.
         """
         ...
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from spinecho.core.kspace import KSpace
 from spinecho.tasks.recon.base import Recon
-from spinecho.tasks.recon.examples.draw import Draw
+from spinecho.tasks.recon.examples.draw import Seeded
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +30,24 @@ class Taught:
         Of the teacher in the target, 0 to 1.
     """
 
-    draw: Draw
+    draw: Seeded
     teacher: Recon
     share: float = 0.5
 
+    @property
+    def in_batches(self) -> bool:
+        """As `Seeded`'s."""
+        return self.draw.in_batches
+
     def __call__(self, step: int, index: int) -> KSpace:
-        kspace = self.draw(step, index)
+        """One scan."""
+        return self._taught(self.draw(step, index))
+
+    def batch(self, step: int, indices: Sequence[int], device: torch.device | str) -> KSpace:
+        """As `Seeded.batch`."""
+        return self._taught(self.draw.batch(step, indices, device))
+
+    def _taught(self, kspace: KSpace) -> KSpace:
         assert kspace.target is not None
         with torch.no_grad():
             shown = self.teacher(kspace).values.abs()

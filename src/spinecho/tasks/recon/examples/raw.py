@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from spinecho.core.kspace import KSpace
 from spinecho.io.array import own
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import read, slice_count
+from spinecho.sim.drawn.stack import stack
 from spinecho.sim.draws import Draws, sample_mask
 from spinecho.sim.draws_masks import sample_series_mask, sample_volume_mask
 from spinecho.tasks.recon.base import Recon
+from spinecho.tasks.recon.examples.draw import ready
 from spinecho.tasks.recon.retrospective import check_full, masked
 
 _FRAMES = ("time", "repetition")
@@ -81,9 +84,16 @@ class RawScans:
     skip: bool = False
     frames: int | None = 1
 
-    def scan(self, rng: torch.Generator) -> KSpace:
-        """A part of a file, its batch axes of length 1 but for the frames kept; the truth is that of all samples."""
-        full = self._slice(rng)
+    def batch(self, step: torch.Generator, examples: Sequence[torch.Generator], device: torch.device) -> KSpace:
+        """Slices of one file: parts with batch axes of length 1 but for the frames kept; the truth is all samples'."""
+        state = step.get_state()
+        scans = []
+        for rng in examples:
+            step.set_state(state)
+            scans.append(ready(self._part(self._slice(step, rng), rng)))
+        return stack(scans).to(device)
+
+    def _part(self, full: KSpace, rng: torch.Generator) -> KSpace:
         moving = _frame_axis(full)
         kept = 1
         for axis in full.axes:
@@ -96,10 +106,10 @@ class RawScans:
         shape = [kept if axis == moving else 1 for axis in full.axes]
         return masked(full, mask.reshape(*shape, *mask.shape[-4:]), "drawn for training")
 
-    def _slice(self, rng: torch.Generator) -> KSpace:
+    def _slice(self, step: torch.Generator, rng: torch.Generator) -> KSpace:
         """Of the first file drawn that can be read."""
         for attempt in range(_ATTEMPTS):
-            file = self.files[_integer(rng, len(self.files))]
+            file = self.files[_integer(step, len(self.files))]
             try:
                 return file.slice(_integer(rng, file.n_slices))
             except DataError as error:

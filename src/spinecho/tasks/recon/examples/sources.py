@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.io.limits import check_memory
 from spinecho.io.read import find_format, read
+from spinecho.sim.drawn.bucket import Ranges
+from spinecho.sim.drawn.drawing import Drawing
+from spinecho.sim.drawn.store import Kind, Volume, stored
 from spinecho.sim.draws import Draws
 from spinecho.sim.splits import Part
 from spinecho.sim.tissue import TISSUE_OF_LABEL
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.examples.acquire import CARTESIAN, Shares
 from spinecho.tasks.recon.examples.draw import Source
-from spinecho.tasks.recon.examples.objects import Labels, Pictures
 from spinecho.tasks.recon.examples.raw import RawFile, RawScans, open_raw
 from spinecho.tasks.recon.examples.simulated import Mixed, Simulated
 from spinecho.train.cases import Case
@@ -31,9 +36,10 @@ from spinecho.train.supply import Context
 _IMAGES = (".nii", ".nii.gz")
 _STACKS = (".npz", ".npy")
 _LEAST_LABELS = 4
-_RAW, _LABELS, _IMAGE = "raw scan", "label map", "image"
-"""Kinds of entries"""
+_RAW, _COIL_MAPS = "raw", "coil maps"
+"""Kinds of entries beside those of volumes"""
 _EVERY = 8
+_MAPS = "coil_maps*.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +48,10 @@ class Ways:
 
     Parameters
     ----------
+    draws
+        Masks for raw scans.
+    ranges
+        Of scans that are simulated.
     shares
         Of the acquisitions that are simulated.
     frames
@@ -49,42 +59,38 @@ class Ways:
     """
 
     draws: Draws = field(default_factory=Draws)
+    ranges: Ranges = field(default_factory=Ranges)
     shares: Shares = CARTESIAN
     frames: int | None = 1
 
 
 @dataclass(eq=False)
 class _Held:
-    """What lies under one path: raw files, label maps, and image volumes by the axes along which to slice."""
+    """What lies under one path: raw files, and volumes to scan."""
 
     raw: list[RawFile] = field(default_factory=list)
-    labels: list[np.ndarray] = field(default_factory=list)
-    images: dict[tuple[int, ...], list[np.ndarray]] = field(default_factory=dict)
+    volumes: list[Volume] = field(default_factory=list)
+
+    maps: Tensor | None = None
 
     def add(self, entry: Entry) -> None:
         """Put what a file gave where it belongs."""
         if entry.kind == _RAW:
             assert entry.file is not None
             self.raw.append(RawFile(entry.file, int(entry.facts["slices"]), is_pack(entry.file.parent)))
-        elif entry.kind == _LABELS:
-            self.labels.append(entry.arrays["volume"])
+        elif entry.kind == _COIL_MAPS:
+            self.maps = torch.from_numpy(entry.arrays["maps"])
         else:
-            self.images.setdefault(tuple(entry.facts["axes"]), []).append(entry.arrays["volume"])
+            kind = cast(Kind, entry.kind)
+            self.volumes.append(Volume(entry.arrays["volume"], kind, tuple(entry.facts.get("axes", (0, 1, 2)))))
 
-    def sources(self, ways: Ways, skip: bool) -> list[tuple[Source, float]]:
-        """With the number of files behind each."""
-        made: list[tuple[Source, float]] = []
-        if self.raw:
-            made.append((RawScans(tuple(self.raw), ways.draws, skip, ways.frames), len(self.raw)))
-        if self.labels:
-            made.append((Simulated(Labels(tuple(self.labels)), ways.draws, ways.shares), len(self.labels)))
-        for axes, volumes in self.images.items():
-            made.append((Simulated(Pictures(tuple(volumes), axes), ways.draws, ways.shares), len(volumes)))
-        return made
+    def __len__(self) -> int:
+        return len(self.raw) + len(self.volumes)
 
     def told(self) -> str:
-        counts = {"raw scans": len(self.raw), "label maps": len(self.labels)}
-        counts["image files"] = sum(map(len, self.images.values()))
+        kinds = [volume.kind for volume in self.volumes]
+        counts = {"raw scans": len(self.raw), "label maps": kinds.count("labels")}
+        counts |= {"image files": kinds.count("pictures"), "complex image files": kinds.count("complex")}
         return ", ".join(f"{n} {what}" for what, n in counts.items() if n)
 
 
@@ -111,25 +117,34 @@ def sources(paths: Sequence[Path], ways: Ways, context: Context) -> tuple[Source
 
 
 def _mixed(paths: Sequence[Path], part: Part, ways: Ways, context: Context) -> Mixed | None:
-    made: list[Source] = []
-    weights: list[float] = []
+    made: list[tuple[Source, float]] = []
+    volumes: list[Volume] = []
+    maps: Tensor | None = None
     for group in stocked(paths, part, partial(_read, context=context), context, splits="recon"):
         held = _Held()
         for entry in group.entries:
             held.add(entry)
-        here = held.sources(ways, context.on_broken == "skip")
-        total = sum(weight for _, weight in here)
-        made += [source for source, _ in here]
-        weights += [weight / total for _, weight in here]
+        maps = maps if held.maps is None else held.maps
+        if not len(held):
+            continue
+        if held.raw:
+            scans = RawScans(tuple(held.raw), ways.draws, context.on_broken == "skip", ways.frames)
+            made.append((scans, len(held.raw) / len(held)))
+        volumes += [replace(volume, weight=1 / len(held)) for volume in held.volumes]
         context.say(f"{group.name}: {held.told()} to {part}")
-    return Mixed(tuple(made), tuple(weights)) if made else None
+    if volumes:
+        drawing = Drawing(stored(volumes, maps), ways.ranges)
+        made.append((Simulated(drawing, ways.shares), sum(volume.weight for volume in volumes)))
+    return Mixed(*(tuple(each) for each in zip(*made, strict=True))) if made else None
 
 
 def _read(case: Case, context: Context) -> list[Entry]:
     """What a file holds."""
     name = case.path.name
+    if case.path.match(_MAPS):
+        return _coil_maps(case.path)
     if name.endswith(_STACKS) and (stack := _stack(case)) is not None:
-        return [Entry(_IMAGE, {"volume": stack}, {"axes": [0]})]
+        return [Entry("complex" if np.iscomplexobj(stack) else "pictures", {"volume": stack}, {"axes": [0]})]
     if name.endswith(_IMAGES):
         find_format(case.path)
         image = read(case.path)
@@ -149,12 +164,12 @@ def _of_image(image: Image) -> list[Entry]:
         if not np.isfinite(volume).all() or not volume.any():
             raise DataError("it is empty, or holds values that are no numbers", do="leave it out")
         if (labels := _as_labels(volume)) is not None:
-            entries.append(Entry(_LABELS, {"volume": labels}))
+            entries.append(Entry("labels", {"volume": labels}))
         else:
             axes = flat_axes(geometry.voxel_mm[::-1], volume.shape)
             half = (volume / volume.max()).astype(np.float16)
             thin = Thin(f"every {_EVERY}th plane along each axis", partial(_some_planes, half, axes))
-            entries.append(Entry(_IMAGE, {"volume": half}, {"axes": list(axes)}, thin=thin))
+            entries.append(Entry("pictures", {"volume": half}, {"axes": list(axes)}, thin=thin))
     return entries
 
 
@@ -165,8 +180,17 @@ def _some_planes(volume: np.ndarray, axes: Sequence[int]) -> list[Entry]:
         planes = np.moveaxis(volume, axis, 0)[_EVERY // 2 :: _EVERY]
         lit = (planes > 0.15 * volume.max()).mean((1, 2)) > 0.1
         if lit.any():
-            entries.append(Entry(_IMAGE, {"volume": np.ascontiguousarray(planes[lit])}, {"axes": [0]}))
+            entries.append(Entry("pictures", {"volume": np.ascontiguousarray(planes[lit])}, {"axes": [0]}))
     return entries
+
+
+def _coil_maps(path: Path) -> list[Entry]:
+    """Coil maps (channel, v, u) of a real array; nothing where the file holds no such `maps`: they are no objects."""
+    with np.load(path, allow_pickle=False) as held:
+        maps = held["maps"] if "maps" in held.files else np.zeros(0)
+    if maps.ndim != 3 or maps.dtype.kind != "c":
+        return []
+    return [Entry(_COIL_MAPS, {"maps": maps.astype(np.complex64)})]
 
 
 def _as_labels(volume: np.ndarray) -> np.ndarray | None:
@@ -183,11 +207,13 @@ def _as_labels(volume: np.ndarray) -> np.ndarray | None:
 
 
 def _stack(case: Case) -> np.ndarray | None:
-    """Real slices (n, y, x) of a numpy file, as 8 bits where they are; None if it holds something else."""
-    stacks = [a for a in arrays_of(case.path) if a.ndim == 3 and a.dtype.kind in "uif"]
+    """Slices (n, y, x) of a numpy file, as they are if of 8 bits or complex; None if it holds something else."""
+    stacks = [a for a in arrays_of(case.path) if a.ndim == 3 and a.dtype.kind in "uifc"]
     if not stacks:
         return None
     slices = stacks[0] if case.slices is None else stacks[0][case.slices.start : case.slices.stop]
     if not np.isfinite(slices).all() or not slices.any():
         raise DataError("it is empty, or holds values that are no numbers", do="leave it out", file=case.path)
-    return slices if slices.dtype == np.uint8 else (np.abs(slices) / np.abs(slices).max()).astype(np.float16)
+    if slices.dtype == np.uint8 or np.iscomplexobj(slices):
+        return slices
+    return (np.abs(slices) / np.abs(slices).max()).astype(np.float16)

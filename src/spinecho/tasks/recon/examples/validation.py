@@ -17,7 +17,7 @@ from spinecho.metrics.image import score
 from spinecho.metrics.inside import score_inside
 from spinecho.ops.grid import to_recon_grid
 from spinecho.tasks.recon.base import Recon
-from spinecho.tasks.recon.examples.draw import Seeded, Source
+from spinecho.tasks.recon.examples.draw import Seeded, Singles, Source
 from spinecho.tasks.recon.methods import gridding, zero_filled
 from spinecho.train.settings import Settings
 from spinecho.train.team import Team
@@ -68,12 +68,13 @@ class Validation:
         return {name: sum(row[name] for row in rows) / len(rows) for name in _METRICS}
 
 
-def held_out(source: Source, settings: Settings, device: torch.device, team: Team) -> Validation | None:
+def held_out(source: Source | Singles, settings: Settings, device: torch.device, team: Team) -> Validation | None:
     """The scans that a run's validations share; None where the settings want no validation."""
     if not settings.validate_every or not settings.validation_examples:
         return None
     draw = Seeded(source, settings.seed, _PART)
-    return Validation([draw(0, index) for index in team.share(settings.validation_examples)], device, team)
+    # each from a step of its own: scans of one step share matrix and coils
+    return Validation([draw(step, 0) for step in team.share(settings.validation_examples)], device, team)
 
 
 def told(scores: Mapping[str, float]) -> str:

@@ -1,18 +1,20 @@
-"""Lines of a grid: random matrix, coils, phase, noise, mask, now and then partial Fourier or a wide field of view."""
+"""Lines and points of a grid: random matrix, coils, phase, noise, mask; some with partial Fourier or a wide readout."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 
 from spinecho.core.kspace import KSpace
+from spinecho.sim.drawn.drawing import Drawing
 from spinecho.sim.draws import Draws, acquire_random, fine_shape
 from spinecho.tasks.recon.base import Recon
-from spinecho.tasks.recon.examples.objects import Objects
 
 
-def draw(objects: Objects, shape: tuple[int, int], rng: torch.Generator, draws: Draws) -> KSpace:
-    """As `sim.draws.acquire_random`."""
-    return acquire_random(objects.draw(rng, fine_shape(shape)), shape, rng, draws)
+def draw(drawing: Drawing, step: torch.Generator, examples: Sequence[torch.Generator], device: torch.device) -> KSpace:
+    """As `sim.drawn.scan.sample`."""
+    return drawing.batch(step, examples, device)
 
 
 def refusal(method: Recon) -> str | None:

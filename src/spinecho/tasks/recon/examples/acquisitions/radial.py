@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from spinecho.core.kspace import KSpace
+from spinecho.sim.drawn.drawing import Drawing
+from spinecho.sim.drawn.radial import sample_spokes, square
 from spinecho.sim.draws import Draws, fine_shape
 from spinecho.sim.draws_radial import acquire_radial
 from spinecho.tasks.recon.base import Recon
-from spinecho.tasks.recon.examples.objects import Objects
 
 
-def draw(objects: Objects, shape: tuple[int, int], rng: torch.Generator, draws: Draws) -> KSpace:
-    """As `sim.draws_radial.acquire_radial`, on the first side of the matrix."""
-    side = shape[0]
-    return acquire_radial(objects.draw(rng, fine_shape((side, side))), side, rng, draws)
+def draw(drawing: Drawing, step: torch.Generator, examples: Sequence[torch.Generator], device: torch.device) -> KSpace:
+    """As `sim.drawn.radial.sample_spokes`, on the first side of the matrix."""
+    return drawing.batch(step, examples, device, sample_spokes, square)
 
 
 def refusal(method: Recon) -> str | None:
