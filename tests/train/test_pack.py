@@ -14,11 +14,10 @@ from spinecho.core.errors import DataError
 from spinecho.io.write import write
 from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.tasks.recon.examples import Options, gather
-from spinecho.tasks.recon.examples.draw import ready
+from spinecho.tasks.recon.examples.draw import Seeded
 from spinecho.tasks.recon.examples.raw import RawScans
 from spinecho.tasks.recon.examples.sources import Ways, sources
 from spinecho.train import packing
-from spinecho.train.draw import generator
 from spinecho.train.pack import named, opened, read_arrays, stored
 from spinecho.train.packing import Kept
 from spinecho.train.stock import Entry, Group, Thin, stocked
@@ -173,7 +172,7 @@ def test_raw_scans_travel_and_are_drawn_as_from_their_files(tmp_path):
     for path in (tmp_path / "raw", tmp_path / "pack"):
         source, _ = sources([path], Ways(), toy.context())
         assert isinstance(source.sources[0], RawScans)
-        drawn.append(ready(source.scan(generator(0, "train", 1, 0))))
+        drawn.append(Seeded(source, 0)(1, 0))
     assert drawn[1].target is not None and torch.equal(drawn[0].samples, drawn[1].samples)
     assert torch.equal(drawn[0].mask, drawn[1].mask) and torch.equal(drawn[0].target, drawn[1].target)
 
