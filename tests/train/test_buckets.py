@@ -8,6 +8,7 @@ import pytest
 import torch
 import toy
 
+from spinecho.calib.csm import estimate_csm
 from spinecho.calib.noise import with_noise_level
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
@@ -17,6 +18,7 @@ from spinecho.sim.draws import Draws, acquire_random, fine_shape
 from spinecho.sim.draws_radial import acquire_radial
 from spinecho.tasks.denoise.parts.patches import Patches
 from spinecho.tasks.recon.examples.draw import ready
+from spinecho.tasks.recon.methods import l1_wavelet
 from spinecho.tasks.register.parts.example import Example
 from spinecho.train.buckets import Group, grouped, parts
 from spinecho.train.gradient import wrapped
@@ -107,6 +109,26 @@ def test_whatever_the_mask_the_coils_and_whether_the_noise_is_known(kind, n_coil
     method = module.Method(module.Config(**LEARNED["recon", "varnet"]))
     torch.nn.init.normal_(method.cascades[0].unet.leave.weight, std=0.1)
     alike(method, scans(3, n_coils, kind=kind, known=known))
+
+
+def test_a_start_of_many_iterations_is_the_same_in_any_batch():
+    """Sparse starts magnify rounding a thousandfold in sixty iterations."""
+    torch.manual_seed(3)
+    module = load("recon", "varnet")
+    method = module.Method(module.Config(n_cascades=1, start_iters=60, **SMALL))
+    torch.nn.init.normal_(method.cascades[0].unet.leave.weight, std=0.1)
+    alike(method, scans(4))
+
+
+def test_examples_leave_one_run_of_sparse_iterations_one_by_one():
+    """As on a GPU; a few iterations magnify little."""
+    whole, counts = KSpace.joined(scans(4)), [3, 7, 0, 3]
+    csm = estimate_csm(whole)
+    together = l1_wavelet.reconstruct_each(whole, csm, l1_wavelet.Config(), counts, cut=False)
+    for i, n_iters in enumerate(counts):
+        part, config = whole.take("example", [i]), l1_wavelet.Config(n_iters=n_iters)
+        alone = l1_wavelet.reconstruct(part, csm[[i]], config, cut=False)
+        torch.testing.assert_close(together[[i]], alone, rtol=1e-4, atol=1e-5)
 
 
 def test_spokes_are_joined_too():

@@ -23,8 +23,10 @@ MapKind = Literal["espirit", "walsh"]
 _WALSH_CROP = 0.1
 """Share of the largest signal below which Walsh's maps are zero: they do not tell air from object by themselves."""
 
-_AT_ONCE = 2**24
-"""Values of maps that are found together: 128 MB in complex64."""
+_AT_ONCE = {"cpu": 0}
+"""Values of maps that are found together: on a CPU those of one scan, which are then the same in any batch ..."""
+_LARGE = 2**24
+"""... and elsewhere 128 MB in complex64."""
 
 
 def estimate_csm(
@@ -80,7 +82,7 @@ def _of_each(
 ) -> Complex[Tensor, "n map coil z y x"]:
     """Maps from calibration blocks (coil, c2, c1, c0), the one or the other way."""
     if kind == "espirit":
-        at_once = max(1, _AT_ONCE // (blocks[0].shape[0] * math.prod(grid)))
+        at_once = _AT_ONCE.get(blocks[0].device.type, _LARGE) // (blocks[0].shape[0] * math.prod(grid)) or 1
         parts = [blocks[i : i + at_once] for i in range(0, len(blocks), at_once)]
         return torch.cat([espirit_of_blocks(part, grid, n_maps=n_maps) for part in parts])
     return torch.stack([walsh(low_resolution(block, grid), crop=_WALSH_CROP) for block in blocks])

@@ -32,10 +32,15 @@ def fista(gradient: Map, prox: Map, x0: Tensor, *, step: float = 1.0) -> Iterato
     Source: Beck and Teboulle 2009, doi:10.1137/080716542, eq. 4.1 to 4.3.
     """
     x = z = x0
-    t, n = 1.0, 0
-    while True:
+    for n, momentum in enumerate(momenta()):
         yield FISTAState(x, n)
         previous, x = x, prox(torch.sub(z, gradient(z), alpha=step))
-        t, momentum = (1 + (1 + 4 * t * t) ** 0.5) / 2, t - 1
-        z = torch.add(x, x - previous, alpha=momentum / t)
-        n += 1
+        z = torch.add(x, x - previous, alpha=momentum)
+
+
+def momenta() -> Iterator[float]:
+    """How far each iteration overshoots, from the first: (t_k - 1) / t_(k+1)."""
+    t = 1.0
+    while True:
+        before, t = t, (1 + (1 + 4 * t * t) ** 0.5) / 2
+        yield (before - 1) / t

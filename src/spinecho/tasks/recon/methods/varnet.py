@@ -162,11 +162,17 @@ class Method(Recon):
 
     def _drawn_start(self, kspace: KSpace, csm: Tensor, equations: Normal) -> Tensor:
         drawn = self.drawn_iters(kspace)
-        if len(set(drawn)) == 1:
+        if "example" not in kspace.axes:
             return self.start(kspace, csm, equations, drawn[0], cut=False)
-        x = torch.zeros_like(csm[..., 0, :, :, :])
-        for n_iters in sorted(set(drawn)):
-            own = [i for i, n in enumerate(drawn) if n == n_iters]
-            part, maps = kspace.take("example", own), csm[own]
-            x[own] = self.start(part, maps, normal_equations(part, maps, cut=False), n_iters, cut=False)
+        if kspace.device.type == "cpu":  # nothing is won by a batch, and one by one each start is the same in any batch
+            parts = [(kspace.take("example", [i]), csm[[i]]) for i in range(len(drawn))]
+            starts = [
+                self.start(part, maps, normal_equations(part, maps, cut=False), n, cut=False)
+                for n, (part, maps) in zip(drawn, parts, strict=True)
+            ]
+            return torch.cat(starts)
+        x = torch.zeros_like(csm[..., 0, :, :, :]) if all(drawn) else equations.start()
+        rows = [i for i, n in enumerate(drawn) if n]
+        part, counts = kspace.take("example", rows), [drawn[i] for i in rows]
+        x[rows] = l1_wavelet.reconstruct_each(part, csm[rows], l1_wavelet.Config(), counts, cut=False)
         return x
