@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 import sys
 from hashlib import sha256
-from importlib.resources import files
-from pathlib import Path
 
 from spinecho.core.errors import DataError
+from spinecho.methods.pretrained import weights_used
 from spinecho.tasks.recon.run import build
 
 LEARNED = ("varnet", "varnet_fast", "unet", "modl")
@@ -28,11 +27,10 @@ def parse_method(spec: str) -> tuple[str, dict[str, object]]:
 
 
 def weights_digest(spec: str) -> str:
-    """Of the weights that the method uses, by its name or its setting `weights`; empty where there are none."""
+    """Of all weights that the method uses, by its name or its setting `weights`; empty where there are none."""
     name, settings = parse_method(spec)
-    given = settings.get("weights")
-    path = Path(str(given)) if given else Path(str(files("spinecho.weights") / f"{name}.safetensors"))
-    return sha256(path.read_bytes()).hexdigest()[:10] if path.is_file() else ""
+    used = weights_used("recon", name, settings)
+    return sha256(b"".join(path.read_bytes() for path in used)).hexdigest()[:10] if used else ""
 
 
 def usable(specs: list[str]) -> list[str]:

@@ -250,6 +250,7 @@ def test_methods_are_named_with_their_settings(tmp_path, capsys):
     weights.write_bytes(b"2")
     assert first and weights_digest(f"varnet(weights={str(weights)!r})") != first
     assert weights_digest("zero_filled") == ""
+    assert weights_digest("varnet") and weights_digest("varnet") != weights_digest("modl")  # those in the package
     assert usable(["zero_filled", "nothing_of_that_name"]) == ["zero_filled"]
     assert "nothing_of_that_name is left out" in capsys.readouterr().err
 
