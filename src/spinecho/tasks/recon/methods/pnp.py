@@ -36,7 +36,7 @@ from spinecho.tasks.recon.slices import by_slices, no_slices
 class Config:
     denoiser: str | None = None
     """a denoising method or its weights, by name or file; None: unet, or wavelet where the package has no weights"""
-    steps: int = 20
+    n_steps: int = 20
     """denoisings, each followed by data consistency"""
     first: float = 5.0
     """noise that the first denoising takes away, relative to the scan's"""
@@ -44,13 +44,13 @@ class Config:
     """noise that the last one takes away"""
     weight: float = 0.5
     """of the denoised image against the samples, relative to what the noise levels say"""
-    cg_iters: int = 10
+    cg_iters: int = 5
     """conjugate-gradient iterations of each data consistency"""
     start_iters: int = 60
     """iterations of l1_wavelet to start from (of nufft_cg along a trajectory: a third)"""
 
     def __post_init__(self) -> None:
-        least = {"steps": 1, "cg_iters": 1, "start_iters": 1}
+        least = {"n_steps": 1, "cg_iters": 1, "start_iters": 1}
         for name in (n for n, value in least.items() if getattr(self, n) < value):
             raise DataError(f"{setting(name)} is {getattr(self, name)}", do="give 1 or more")
         if not (self.first > 0 and self.last > 0 and self.weight > 0):
@@ -77,7 +77,9 @@ class Method(Recon):
         x, csm = by_slices(kspace, one) if apart else one(kspace)
         image = kspace.image(x, csm=csm)
         c = self.config
-        step = f"pnp: {c.steps} steps with {name}, noise {c.first:g} to {c.last:g} times the scan's, weight {c.weight:g}"
+        step = (
+            f"pnp: {c.n_steps} steps with {name}, noise {c.first:g} to {c.last:g} times the scan's, weight {c.weight:g}"
+        )
         return replace(image, header=image.header.noted(step))
 
 
@@ -93,7 +95,7 @@ def reconstruct(
 
 def steps(solved: Problem, x: Tensor, config: Config, denoiser: Denoiser) -> Iterator[Tensor]:
     """The image after each step from any start."""
-    ratios = torch.logspace(0, 1, config.steps, base=config.last / config.first, device=x.device) * config.first
+    ratios = torch.logspace(0, 1, config.n_steps, base=config.last / config.first, device=x.device) * config.first
     share = torch.tensor(config.weight, device=x.device)
     return split(solved, x, ((denoiser, ratio, share) for ratio in ratios), config.cg_iters)
 

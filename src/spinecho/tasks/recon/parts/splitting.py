@@ -58,8 +58,8 @@ class Problem:
 def problem(kspace: KSpace, csm: Complex[Tensor, "*#batch 1 coil z y x"]) -> Problem:
     """Of a prepared scan, on a grid or along a trajectory."""
     equations = normal_equations(kspace, csm)
-    sigma = noise_sigma(kspace) * equations.noise
-    return Problem(equations, Support(csm), torch.full((1, 1, 1, 1), sigma, device=csm.device))
+    sigma = torch.as_tensor(noise_sigma(kspace) * equations.noise, dtype=torch.float32, device=csm.device)
+    return Problem(equations, Support(csm), sigma if sigma.ndim else sigma.expand(1, 1, 1, 1))
 
 
 def split(
