@@ -98,12 +98,18 @@ class Method(Recon):
         """The image for given coil maps (solved form)."""
         return self.images(kspace, csm)[-1]
 
-    def images(self, kspace: KSpace, csm: Tensor, start_iters: int | None = None) -> list[Tensor]:
-        """The image after each cascade, the start first (solved form); `start_iters` is by default the config's."""
+    def images(
+        self, kspace: KSpace, csm: Tensor, start_iters: int | None = None, start: Tensor | None = None
+    ) -> list[Tensor]:
+        """The image after each cascade, the start first (solved form).
+
+        `start_iters` is by default the config's; a `start` that is there already is taken as it is.
+        """
         with full_precision(csm), torch.no_grad():
             equations = normal_equations(kspace, csm)
             support = Support(csm)
-            x = self.start(kspace, csm, equations, start_iters) * support.where
+            x = self.start(kspace, csm, equations, start_iters) if start is None else start
+            x = x * support.where
             scale = root_mean_square(x)
             noise = relative_noise(kspace, scale)
 
