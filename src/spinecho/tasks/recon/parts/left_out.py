@@ -43,12 +43,15 @@ class Fold:
     errors
         (image, coil maps) to A' x - y' as (*batch, n), in an order of its own that keeps norms and inner products;
         along a trajectory times the root of the density weights.
+    energy
+        |e|^2 of an image of zeros: that of the left-out samples, (*batch).
     count
         |e|^2 / sigma^2 that noise alone would give: the number of left-out samples of each entry of the batch.
     """
 
     kspace: KSpace
     errors: Callable[[Tensor, Tensor], Tensor]
+    energy: Tensor
     count: Tensor
 
 
@@ -104,7 +107,7 @@ def _lines(kspace: KSpace, mask: Tensor, left: Bool[Tensor, "*batch 1 k2 k1 k0"]
     def errors(x: Tensor, csm: Tensor) -> Tensor:
         return CartesianSense(left, csm).misfit(x, samples)
 
-    return Fold(fewer, errors, left.flatten(-4).sum(-1) * kspace.n_coils)
+    return Fold(fewer, errors, _energy(samples), left.flatten(-4).sum(-1) * kspace.n_coils)
 
 
 def _spokes(kspace: KSpace, first: int) -> Fold:
@@ -121,4 +124,8 @@ def _spokes(kspace: KSpace, first: int) -> Fold:
         predicted = NUFFT(path, kspace.encoding.matrix)(Coils(csm)(x))
         return (weights.sqrt() * (predicted - samples)).flatten(kspace.samples.ndim - 4)
 
-    return Fold(fewer, errors, weights.flatten(-4).sum(-1) * kspace.n_coils)
+    return Fold(fewer, errors, _energy(weights.sqrt() * samples), weights.flatten(-4).sum(-1) * kspace.n_coils)
+
+
+def _energy(samples: Tensor) -> Tensor:
+    return torch.view_as_real(samples.flatten(-4)).double().square().sum((-2, -1))

@@ -1,0 +1,141 @@
+"""What `checked` chooses among: which reconstructions suit a scan, and each of them made when it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from jaxtyping import Complex
+from torch import Tensor
+
+from spinecho.core.errors import DataError, setting
+from spinecho.core.kspace import KSpace
+from spinecho.methods import registry
+from spinecho.methods.pretrained import built, method_of
+from spinecho.tasks.recon.limits import outside
+from spinecho.tasks.recon.methods import hqs_net, modl, pnp, varnet
+from spinecho.tasks.recon.parts.denoisers import by_level, method_named
+from spinecho.tasks.recon.parts.splitting import Denoiser, problem
+
+NONE = "none"
+"""Said instead of a name: leave this out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tools:
+    """What is there to reconstruct with.
+
+    Parameters
+    ----------
+    start
+        Name of the classical method.
+    network
+        varnet or modl, ready to run; None: without.
+    unrolled, denoiser
+        Of hqs_net and of pnp.
+    steps
+        Settings of pnp.
+    notes
+        Why something was left out, for the history.
+    """
+
+    start: str
+    network: varnet.Method | modl.Method | None
+    unrolled: hqs_net.Method | None
+    denoiser: Denoiser | None
+    steps: pnp.Config
+    notes: tuple[str, ...] = ()
+
+    @property
+    def chain(self) -> str:
+        """What refines an image further, as words after its name."""
+        return " + hqs_net" * (self.unrolled is not None) + " + pnp" * (self.denoiser is not None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all candidates, the one that is safe without a check first."""
+        first = [self.start, *([_name(self.network)] if self.network is not None else [])]
+        refined = [name + self.chain for name in first] if self.chain else []
+        return (*refined[:1], *first, *refined[1:])
+
+
+def tools(kspace: KSpace, network: str | None, unrolled: str | None, denoiser: str | None, steps: pnp.Config) -> Tools:
+    """All that may take a prepared scan; a network only inside its card.
+
+    Each of the three is a name or a weights file; None: what the package has, if anything.
+
+    Raises
+    ------
+    DataError
+        If something that was asked for does not exist.
+    """
+    kind = "varnet" if kspace.is_cartesian else "modl"
+    networks = {name: _ready(name, given, kspace) for name, given in ((kind, network), ("hqs_net", unrolled))}
+    notes = tuple(f"without {name}: {why}" for name, (_, why) in networks.items() if why)
+    if denoiser is None and registry.offer("denoise", "unet").is_ready:
+        denoiser = "unet"
+    return Tools(
+        start="l1_wavelet" if kspace.is_cartesian else "nufft_cg",
+        network=cast("varnet.Method | modl.Method | None", networks[kind][0]),
+        unrolled=cast("hqs_net.Method | None", networks["hqs_net"][0]),
+        denoiser=None if denoiser in (None, NONE) else by_level(method_named(denoiser, kspace.device)),
+        steps=steps,
+        notes=notes,
+    )
+
+
+def _ready(name: str, given: str | None, kspace: KSpace) -> tuple[object, str]:
+    """A network with its weights, or why it is left out; neither where it is not wanted or has no weights."""
+    if given == NONE or (given is None and not registry.offer("recon", name).is_ready):
+        return None, ""
+    if given is not None and (owner := method_of("recon", given)) != name:
+        raise DataError(f"{given} holds weights of {owner}", do=f"give weights of {name}")
+    settings = {} if given is None else {"weights": given}
+    method = built("recon", name, settings, kspace.device)
+    if getattr(method.config, "form", "solved") != "solved":
+        do = f"give {setting('network')} weights of the form that is solved"
+        raise DataError(f"{given} makes no complex image", do=do)
+    if reason := method.refusal(kspace):
+        return None, reason
+    ways = outside(method.card, kspace)
+    return (None, f"outside its card: {', '.join(ways)}") if ways else (method, "")
+
+
+def _name(network: object) -> str:
+    return "varnet" if isinstance(network, varnet.Method) else "modl"
+
+
+class Candidates:
+    """The images of one scan by name, each made once and not before it is asked for."""
+
+    def __init__(self, kspace: KSpace, csm: Tensor, tools: Tools) -> None:
+        self.kspace, self.csm, self.tools = kspace, csm, tools
+        self.solved = problem(kspace, csm)
+        self._made: dict[str, Tensor] = {}
+
+    def __getitem__(self, name: str) -> Complex[Tensor, "*batch 1 z y x"]:
+        if name not in self._made:
+            self._made[name] = self._make(name)
+        return self._made[name]
+
+    def _make(self, name: str) -> Tensor:
+        tools = self.tools
+        if name == tools.start:
+            return pnp.start(self.kspace, self.csm, self.solved, tools.steps.start_iters)
+        if isinstance(tools.network, varnet.Method) and name == "varnet":
+            return tools.network.images(self.kspace, self.csm, start=self[tools.start])[-1]
+        if isinstance(tools.network, modl.Method) and name == "modl":
+            return tools.network.images(self.kspace, self.csm)[-1]
+        x = self[name.removesuffix(tools.chain)]
+        if tools.unrolled is not None:
+            *_, x = tools.unrolled.steps(self.solved, x, hqs_net.acceleration(self.kspace))
+        if tools.denoiser is not None:
+            *_, x = pnp.steps(self.solved, x, tools.steps, tools.denoiser)
+        return x
+
+    def consistent(self, x: Tensor) -> Complex[Tensor, "*batch 1 z y x"]:
+        """argmin |A x - y|^2 + w |x - z|^2 from z, with the weight of the last step of pnp."""
+        weight = self.tools.steps.weight * (self.solved.sigma / self.solved.level(x)).square()
+        one = torch.ones((), device=x.device)
+        return self.solved.equations.consistent(x, weight, one, self.tools.steps.cg_iters)
