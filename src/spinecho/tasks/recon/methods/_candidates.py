@@ -48,16 +48,18 @@ class Tools:
     notes: tuple[str, ...] = ()
 
     @property
-    def chain(self) -> str:
-        """What refines an image further, as words after its name."""
-        return " + hqs_net" * (self.unrolled is not None) + " + pnp" * (self.denoiser is not None)
+    def names(self) -> tuple[str, ...]:
+        """Of all candidates: the classical image, the network's, and what refines each of them."""
+        network = [] if self.network is None else [_name(self.network)]
+        pnp = [] if self.denoiser is None else ["pnp"]
+        unrolled = [] if self.unrolled is None else ["hqs_net"]
+        chains = [[self.start], network, [self.start, *unrolled, *pnp], [*network, *pnp] if network else []]
+        return tuple(dict.fromkeys(" + ".join(chain) for chain in chains if chain))
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Of all candidates, the one that is safe without a check first."""
-        first = [self.start, *([_name(self.network)] if self.network is not None else [])]
-        refined = [name + self.chain for name in first] if self.chain else []
-        return (*refined[:1], *first, *refined[1:])
+    def safe(self) -> str:
+        """What is taken where nothing can be checked: no network that was trained on scans has part in it."""
+        return self.start + " + pnp" * (self.denoiser is not None)
 
 
 def tools(kspace: KSpace, network: str | None, unrolled: str | None, denoiser: str | None, steps: pnp.Config) -> Tools:
@@ -127,11 +129,12 @@ class Candidates:
             return tools.network.images(self.kspace, self.csm, start=self[tools.start])[-1]
         if isinstance(tools.network, modl.Method) and name == "modl":
             return tools.network.images(self.kspace, self.csm)[-1]
-        x = self[name.removesuffix(tools.chain)]
-        if tools.unrolled is not None:
-            *_, x = tools.unrolled.steps(self.solved, x, hqs_net.acceleration(self.kspace))
-        if tools.denoiser is not None:
-            *_, x = pnp.steps(self.solved, x, tools.steps, tools.denoiser)
+        before, _, last = name.rpartition(" + ")
+        if last == "pnp" and tools.denoiser is not None:
+            *_, x = pnp.steps(self.solved, self[before], tools.steps, tools.denoiser)
+            return x
+        assert tools.unrolled is not None
+        *_, x = tools.unrolled.steps(self.solved, self[before], hqs_net.acceleration(self.kspace))
         return x
 
     def consistent(self, x: Tensor) -> Complex[Tensor, "*batch 1 z y x"]:

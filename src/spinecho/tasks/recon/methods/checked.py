@@ -6,9 +6,10 @@ Source: Stone 1974, doi:10.1111/j.2517-6161.1974.tb00994.x (cross-validation); B
     e_i = A' x_i - y',    w = argmin |sum_i w_i e_i|^2,  w >= 0, sum w = 1   (all folds, each image by itself),
 
 and the image is sum_i w_i x_i of reconstructions from all lines, after one more data consistency. Candidates are
-`l1_wavelet`, `varnet` where the scan is inside its card, and from each of them `hqs_net` (where there are weights) and
-the last steps of `pnp`; along a trajectory `nufft_cg` and `modl` in place of the first two. How we differ: coil maps,
-noise level and starts are shared by candidates, and none is run in full that has no weight.
+`l1_wavelet`, `varnet` where the scan is inside its card, from the first of them `hqs_net` and then the last steps of
+`pnp`, and from `varnet` these steps alone; along a trajectory `nufft_cg` and `modl` in place of the first two.
+How we differ: coil maps, noise level and starts are shared by candidates, and none is run in full that has no weight.
+Where there are too few lines to spare, the image is that of `l1_wavelet` and `pnp`, which need no check.
 """
 
 from __future__ import annotations
@@ -78,31 +79,34 @@ class Method(Recon):
         apart = kspace.is_cartesian and no_slices(kspace) is None
         x, csm, weights, sizes = by_slices(whole, one) if apart else one(whole)
         image = kspace.image(x, csm=csm)
-        header = image.header.noted(*chosen.notes, _told(chosen.names, weights, sizes)).warned(*_doubts(sizes))
+        header = image.header.noted(*chosen.notes, _told(chosen, weights, sizes)).warned(*_doubts(sizes))
         return replace(image, header=header)
 
 
 def best_mean(kspace: KSpace, chosen: Tools, n_folds: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The image, its coil maps, the weights (*batch, n, 1, 1, 1), and the sizes that `_held_out` says."""
     csm = estimate_csm(kspace)
-    batch = kspace.samples.shape[:-4]
+    batch, made = kspace.samples.shape[:-4], Candidates(kspace, csm, chosen)
     weights, sizes = _held_out(kspace, csm, chosen, n_folds)
     weights = torch.where(weights < _LEAST, 0, weights)
-    weights = (weights / weights.sum(-1, keepdim=True)).expand(*batch, len(chosen.names))
-    made = Candidates(kspace, csm, chosen)
-    shares = {n: w.reshape(*batch, 1, 1, 1, 1) for n, w in zip(chosen.names, weights.unbind(-1), strict=True)}
-    total = sum((w.to(csm.real.dtype) * made[name] for name, w in shares.items() if bool(w.any())), torch.zeros(()))
+    weights = (weights / weights.sum(-1, keepdim=True).clamp_min(_LEAST)).expand(*batch, len(chosen.names))
+    shares = dict(zip(chosen.names, weights.unbind(-1), strict=True)) if bool(weights.any()) else {}
+    shares = shares or {chosen.safe: weights.new_ones(batch)}
+    total = csm.new_zeros(())
+    for name, share in shares.items():
+        if bool(share.any()):
+            total = total + share.reshape(*batch, 1, 1, 1, 1).to(csm.real.dtype) * made[name]
     numbers = (v.expand(*batch, v.shape[-1])[..., None, None, None].float() for v in (weights, sizes))
     return made.consistent(total), csm, *numbers
 
 
 def _held_out(kspace: KSpace, csm: Tensor, chosen: Tools, n_folds: int) -> tuple[Tensor, Tensor]:
-    """Weights (*batch, n), and over all folds (*batch, n + 3): |e_i|^2 of each candidate and |sum_i w_i e_i|^2, |y'|^2,
-    and what the noise alone would give. Zeros, and all weight to the first, where nothing can be left out."""
+    """Weights (*batch, n), and over all folds (*batch, n + 3): |e_i|^2 of each candidate, |sum_i w_i e_i|^2, |y'|^2,
+    and what the noise alone would give. All are zeros where there is no choice, or nothing can be left out."""
     n = len(chosen.names)
     folds = leave_out(kspace, n_folds) if n > 1 else []
     if not folds:
-        return torch.eye(n, device=kspace.device)[0], torch.zeros(n + 3, device=kspace.device)
+        return torch.zeros(n, device=kspace.device), torch.zeros(n + 3, device=kspace.device)
     gram, energy, noise = torch.zeros((), dtype=torch.float64, device=kspace.device), 0.0, 0.0
     for fold in folds:
         made = Candidates(fold.kspace, csm, chosen)
@@ -118,18 +122,23 @@ def _held_out(kspace: KSpace, csm: Tensor, chosen: Tools, n_folds: int) -> tuple
     return weights, torch.cat([gram.diagonal(dim1=-2, dim2=-1), torch.stack(others, -1)], -1)
 
 
-def _told(names: tuple[str, ...], weights: Tensor, sizes: Tensor) -> str:
-    """The held-out errors and the weights, of the mean of all images."""
-    n = len(names)
-    totals = sizes.double().flatten(0, -5).sum(0).flatten(1).sum(-1) if sizes.ndim > 4 else sizes.flatten()
-    noise = float(totals[n + 2])
+def _told(chosen: Tools, weights: Tensor, sizes: Tensor) -> str:
+    """The held-out errors of all images together, and the mean of their weights."""
+    totals = _totals(sizes)
+    *errors, mean, energy, noise = totals.tolist()
     if not bool(totals.any()):
-        why = "there is no other candidate" if n == 1 else "there are too few lines to leave any out"
-        return f"checked: took {names[0]} unchecked, since {why}"
-    unit, scale = ("x the noise's variance", noise) if noise > 0 else ("of their energy", float(totals[n + 1]))
-    mean = weights.double().reshape(-1, n, *weights.shape[-3:]).mean((0, 2, 3, 4))
-    each = ", ".join(f"{a} {t / scale:.3g} (weight {w:.2f})" for a, t, w in zip(names, totals, mean, strict=False))
-    return f"checked: error on samples left out, {unit}: {each}; of their weighted mean {totals[n] / scale:.3g}"
+        why = "there is no other candidate" if len(chosen.names) == 1 else "there are too few lines to leave any out"
+        return f"checked: took {chosen.safe} unchecked, since {why}"
+    unit, one = ("x the noise's variance", noise) if noise > 0 else ("of their energy", energy)
+    shares = weights.double().reshape(-1, len(errors), *weights.shape[-3:]).mean((0, 2, 3, 4)).tolist()
+    rows = zip(chosen.names, errors, shares, strict=True)
+    each = ", ".join(f"{name} {error / one:.3g} (weight {share:.2f})" for name, error, share in rows)
+    return f"checked: error on samples left out, {unit}: {each}; of their weighted mean {mean / one:.3g}"
+
+
+def _totals(sizes: Tensor) -> Tensor:
+    """Sums over all images: (*batch, n, 1, 1, 1), where the slices of a split volume stand on one of the last axes."""
+    return sizes.double().reshape(-1, *sizes.shape[-4:]).sum((0, 2, 3, 4))
 
 
 def _doubts(sizes: Tensor) -> list[str]:

@@ -57,7 +57,7 @@ class Config:
     """channels of further, coarser levels that the early steps' network has"""
     n_steps: int = 6
     """denoisings, each followed by data consistency"""
-    early: int = 3
+    early: int = 2
     """steps whose network is trained; the others have the denoiser that training began from"""
     cg_iters: int = 5
     """conjugate-gradient iterations of each data consistency"""
