@@ -26,6 +26,8 @@ class Method(nn.Module, ABC):
     """Fields of `Config` that may be set beside trained weights: they change no weight's shape or sense."""
     begins_from: ClassVar[tuple[tuple[str, str], ...]] = ()
     """(task, name) of other methods whose trained weights can be its first ones: `begun` then makes it from them."""
+    leans_on: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """(task, name) of weights in the package, beside its own, that results may depend on; name * for all of a task."""
     card: Mapping[str, Any] = MappingProxyType({})
     """Limits and words of the weights' model card; empty without weights."""
     weights: str = ""

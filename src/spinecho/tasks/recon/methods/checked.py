@@ -15,6 +15,7 @@ Where there are too few lines to spare, the image is that of `l1_wavelet` and `p
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -62,6 +63,12 @@ class Config:
 
 class Method(Recon):
     config: Config
+    leans_on: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("recon", "varnet"),
+        ("recon", "modl"),
+        ("recon", "hqs_net"),
+        ("denoise", "unet"),
+    )
 
     @classmethod
     def refusal(cls, kspace: KSpace) -> str | None:

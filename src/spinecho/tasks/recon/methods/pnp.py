@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Complex
@@ -60,6 +61,7 @@ class Config:
 
 class Method(Recon):
     config: Config
+    leans_on: ClassVar[tuple[tuple[str, str], ...]] = (("denoise", "unet"),)
 
     @classmethod
     def refusal(cls, kspace: KSpace) -> str | None:
