@@ -155,7 +155,7 @@ def page(outcomes: list[Outcome], how: str) -> str:
         gains = [o.mean - o.baseline for o in here]
         told.append(
             f"R = {accel}: the candidate with the smallest held-out error is within {NEAR_DB} dB of the best one in "
-            f"{near} of {len(here)} cases; the weighted mean gains {np.mean(gains):+.2f} dB, {min(gains):+.2f} in the worst."
+            f"{near} of {len(here)} cases; the weighted mean gains {np.mean(gains):+.2f} dB, {min(gains):+.2f} at least"
         )
     head = ["scan", "R", "l1_wavelet, dB", *names, "least held-out error", "lost, dB", "weighted mean"]
     return "\n\n".join([how, *told, table(head, rows)])

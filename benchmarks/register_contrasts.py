@@ -4,8 +4,12 @@
   0 mm and a Jacobian of 1. Mean displacement within the brain in mm, 5 and 95 % of the Jacobian.
 - `warps`: the fixed one seen through a smooth warp of at most 6 mm, with new bias and noise: mean distance from the
   truth, and the warp's own size.
+- `days`: the patient lying otherwise in the second scan (turned by up to 10 degrees, shifted by 10 mm), with new bias
+  and noise: mean distance from the truth, Dice of the patient's regions, and the Dice that the truth has.
 - `people`: FLAIR and T2 of that patient and the T1 of IXI heads (brains), each fixed and moving. The patient's regions
   are the vote of other IXI heads brought to the patient's T1; beside it the same with the patient's T1. Dice.
+- `still`: one label map in two contrasts, moved by 0 to 3 mm, the moving one on a grid of its own or on the same one:
+  mean distance from the truth.
 - `rendered`: label maps of two people in contrasts that differ. Dice.
 
 Patient07, IXI's validation heads and label maps 15, 16 with `--part validate`; patient19 and the test ones else. Each
@@ -20,7 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from itertools import permutations
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +32,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.head_pairs import pairs, place, render_pair
+from benchmarks.head_pairs import pairs, place, render, render_pair, scored, visible_contrast
+from benchmarks.register_affine import direction, turn_about, uniform
 from benchmarks.register_pairs import brain_of
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
-from spinecho.core.transform import Transform
+from spinecho.core.transform import Affine, Transform
 from spinecho.io.read import read_image
 from spinecho.metrics.overlap import dice_fixed100
 from spinecho.sim.splits import Part, split
@@ -43,9 +48,12 @@ from spinecho.tasks.register.run import run
 ROOT = Path(__file__).parents[1]
 CONTRASTS = ("t1", "t1post", "t2", "flair")
 WARPED = (("t1", "flair"), ("t2", "flair"), ("t1", "t2"))
+DAYS = (("t1", "flair"), ("flair", "t1"), ("t1", "t2"), ("t2", "flair"))
+MOTIONS_MM = (0.0, 0.5, 1.0, 3.0)
 SPACING_MM, WARP_MM, SNR = 2.0, 6.0, 30.0
+TURN_DEG, SHIFT_MM = 10.0, 10.0
 N_VOTERS = 3
-SETS = ("same", "warps", "people", "rendered")
+SETS = ("same", "warps", "days", "people", "still", "rendered")
 Row = dict[str, float]
 
 
@@ -130,6 +138,25 @@ def warps(material: Material, method: str) -> Iterator[tuple[str, Callable[[], R
         yield f"{fixed} < {moving}", lambda f=fixed, m=moving, s=seed: row(f, m, s)
 
 
+def days(material: Material, method: str) -> Iterator[tuple[str, Callable[[], Row]]]:
+    """Rigid motions of the patient between two scans."""
+
+    def row(fixed: str, moving: str, seed: int) -> Row:
+        generator = torch.Generator().manual_seed(seed)
+        one, other, regions = material.scan(fixed), material.scan(moving), material.regions
+        true = motion(SHIFT_MM, uniform(generator, 0, TURN_DEG), one.geometry, generator)
+        lying = true.inverse().warp(other)
+        seen = degrade(lying.values[0], other.geometry, generator, snr=SNR)[None] * (lying.values > 0)
+        there = replace(regions, values=carried(regions, true.inverse(), one.geometry)[None].float())
+        known = overlap(regions, carried(there, true, one.geometry))
+        found = run(one, replace(other, values=seen), method).transform
+        dice = overlap(regions, carried(there, found, one.geometry))
+        return {"off by mm": distance(found, true, one.geometry, material.brain), "dice": dice, "of the truth": known}
+
+    for seed, (fixed, moving) in enumerate(DAYS):
+        yield f"{fixed} < {moving}", lambda f=fixed, m=moving, s=seed: row(f, m, s)
+
+
 def people(material: Material, method: str) -> Iterator[tuple[str, Callable[[], Row]]]:
     """The patient and healthy heads."""
 
@@ -145,16 +172,34 @@ def people(material: Material, method: str) -> Iterator[tuple[str, Callable[[], 
         yield f"{subject} < {contrast}", lambda c=contrast, s=subject: row(c, s, False)
 
 
+def still(material: Material, method: str) -> Iterator[tuple[str, Callable[[], Row]]]:
+    """The brain of one label map in two contrasts, lying otherwise by little."""
+
+    def row(number: str, mm: float, one_grid: bool) -> Row:
+        generator = torch.Generator().manual_seed(int(number))
+        labels = placed(material, number)
+        brain = scored(labels) > 0
+        heads = [render(labels, visible_contrast(generator), generator) for _ in range(2)]
+        true = motion(mm, 0.5 * mm, heads[0].geometry, generator)
+        fixed, moving = (Image(values=(h.image * brain)[None], geometries=(h.geometry,)) for h in heads)
+        moving = replace(moving, geometries=(replace(moving.geometry, affine=true.matrix @ moving.geometry.affine),))
+        if one_grid:
+            moving = Affine(np.eye(4)).warp(moving, onto=fixed.geometry)
+        found = run(at_2_mm(fixed), at_2_mm(moving), method).transform
+        return {"off by mm": distance(found, true, fixed.geometry, brain)}
+
+    for number in split("label_maps", material.part)[:1]:
+        for mm, one_grid in product(MOTIONS_MM, (False, True)):
+            name = f"{number}, {mm:g} mm, {'one grid' if one_grid else 'two grids'}"
+            yield name, lambda n=number, m=mm, g=one_grid: row(n, m, g)
+
+
 def rendered(material: Material, method: str) -> Iterator[tuple[str, Callable[[], Row]]]:
     """Label maps whose contrasts differ."""
 
-    def placed(number: str) -> Tensor:
-        image = read_image(material.data / f"label_maps/labels_{number}.nii.gz")
-        return place(image.values[0].int(), image.geometry)
-
     def row(index: int) -> Row:
         pair = [p for p in pairs(material.part) if not p.agreeing][index]
-        heads = render_pair(pair, placed(pair.fixed), placed(pair.moving))
+        heads = render_pair(pair, *(placed(material, n) for n in (pair.fixed, pair.moving)))
         images = [at_2_mm(Image(values=h.image[None], geometries=(h.geometry,))) for h in heads]
         regions = [Image(values=h.labels[None].float(), geometries=(h.geometry,)) for h in heads]
         found = run(images[0], images[1], method).transform
@@ -162,6 +207,26 @@ def rendered(material: Material, method: str) -> Iterator[tuple[str, Callable[[]
 
     for index, pair in enumerate(p for p in pairs(material.part) if not p.agreeing):
         yield f"{pair.fixed} < {pair.moving}", lambda i=index: row(i)
+
+
+@cache
+def placed(material: Material, number: str) -> Tensor:
+    """A label map on the grid of rendered heads."""
+    image = read_image(material.data / f"label_maps/labels_{number}.nii.gz")
+    return place(image.values[0].int(), image.geometry)
+
+
+def motion(shift_mm: float, turn_deg: float, geometry: Geometry, generator: torch.Generator) -> Affine:
+    """A shift and a turn about the grid's middle, both along random ways."""
+    middle = geometry.to_world((np.array(geometry.shape[::-1]) - 1) / 2)
+    matrix = turn_about(middle, direction(generator), turn_deg)
+    matrix[:3, 3] += direction(generator) * shift_mm
+    return Affine(matrix)
+
+
+def distance(found: Transform, true: Transform, grid: Geometry, inside: Tensor) -> float:
+    """Mean distance in mm between where the two bring voxels."""
+    return float((found.displacement(grid) - true.displacement(grid)).norm(dim=0)[inside].mean())
 
 
 def overlap(fixed: Image, moved: Tensor) -> float:

@@ -18,6 +18,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shared", type=Path, default=_DEFAULT_SHARED, help="folder that holds data/ with the real scans")
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("no CUDA device is usable here (torch.cuda.is_available() is False)")
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     # tensors this small cost several times as much in two, and far more beside other load; a command may set others

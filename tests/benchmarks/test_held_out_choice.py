@@ -41,7 +41,7 @@ def test_the_page_counts_near_choices_for_each_acceleration():
         [made("a", 4, "x", x=30.0, y=30.1), made("b", 4, "x", x=29.0, y=31.0), made("c", 8, "y", y=33.0)], "how"
     )
     assert "R = 4: the candidate with the smallest held-out error is within 0.2 dB of the best one in 1 of 2" in text
-    assert "R = 8" in text and "in 1 of 1 cases; the weighted mean gains +1.00 dB, +1.00 in the worst" in text
+    assert "R = 8" in text and "in 1 of 1 cases; the weighted mean gains +1.00 dB, +1.00 at least" in text
     assert "| c | 8 | 30.00 |  | +3.00 | y | 0.00 | +1.00 |" in text
 
 

@@ -161,16 +161,6 @@ def test_steps_of_training_lower_the_loss(task, name):
     assert min(losses[1:]) < losses[0], losses
 
 
-@pytest.mark.gpu
-@offered
-def test_the_same_on_the_gpu(task, name):
-    scene, on_cpu = result(task, name)
-    inputs = [i.to("cuda") for i in scenes(task)[scene]]
-    with torch.inference_mode():
-        on_gpu = built(task, name, {}, "cuda")(*inputs).to("cpu")
-    assert registry.task_named(task).same(on_gpu, on_cpu) < 1e-3
-
-
 def fresh(task: str, name: str) -> Method:
     """With its first, random weights."""
     module = registry.load(task, name)

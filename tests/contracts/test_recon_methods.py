@@ -147,7 +147,6 @@ def test_slices_together_are_slices_apart(method):
 @pytest.mark.gpu
 @pytest.mark.parametrize("method", METHODS)
 def test_same_picture_on_the_gpu(method):
-
     for name in taken(method):
         image = recon(scan(name).to("cuda"), method).to("cpu")
         assert nrmse(image.values.abs(), reconstructed(method, name).values.abs()) < 1e-3, name

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from spinecho.core.errors import DataError
+from spinecho.ops import nufft
 from spinecho.ops.fourier import fft
 from spinecho.ops.nufft import NUFFT
 from spinecho.ops.toeplitz import Toeplitz
@@ -170,3 +171,21 @@ def test_costs_at_most_1_3_times_finufft(rng):
         ours.append(middle - start)
         theirs.append(time.perf_counter() - middle)
     assert statistics.median(ours[1:]) < 1.3 * statistics.median(theirs[1:])
+
+
+def test_without_an_engine_for_the_gpu_the_processor_computes(monkeypatch):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
+    monkeypatch.setattr(nufft, "find_spec", lambda name: None)
+    assert nufft.engine_device(gpu) == cpu and nufft.engine_device(cpu) == cpu
+    monkeypatch.setattr(nufft, "find_spec", lambda name: name == "cufinufft")
+    assert nufft.engine_device(gpu) == gpu
+
+
+def test_an_engine_that_is_not_installed_is_named(monkeypatch):
+    def absent(name: str):
+        raise ImportError(name)
+
+    monkeypatch.setattr(nufft, "import_module", absent)
+    operator = nufft.NUFFT(torch.zeros(1, 1, 4, 3), (1, 8, 8))
+    with pytest.raises(DataError, match="along a trajectory need finufft, which is not installed -> pip install finuf"):
+        operator.forward(torch.ones(1, 1, 8, 8, dtype=torch.complex64))

@@ -18,6 +18,7 @@ from spinecho.tasks.recon.examples import sources
 from spinecho.tasks.register.examples import heads
 from spinecho.tasks.register.examples.heads import Gathering, Head
 from spinecho.train.cases import Case, cases
+from spinecho.train.stock import Entry
 from spinecho.train.supply import Context
 
 
@@ -27,22 +28,22 @@ def gathered(
     """The files that are opened for a part of a training, and what was told."""
     seen, told = list[Path](), list[str]()
 
-    def load(case: Case, held: sources._Held, context: Context) -> None:
+    def load(case: Case, context: Context) -> list[Entry]:
         seen.append(case.path)
-        held.labels.append(np.zeros(1))
+        return [Entry("label map", {"volume": np.zeros(1)})]
 
     def head(_: Gathering, path: Path) -> Head:
         seen.append(path)
         return Head(None, torch.zeros(1, 1, 1, dtype=torch.int32))
 
-    monkeypatch.setattr(sources, "_load", load)
+    monkeypatch.setattr(sources, "_read", load)
     monkeypatch.setattr(heads.Gathering, "_head", head)
     if task == "recon":
         sources._mixed(paths, wanted, sources.Ways(), toy.context(told.append, "skip"))
     else:
         gathering = Gathering(2.0, None, toy.context(told.append, "skip"))
         for path in paths:
-            gathering.heads(path, wanted)
+            gathering.heads([path], wanted)
     return seen, told
 
 
@@ -93,4 +94,4 @@ def test_labels_of_a_held_out_head_do_not_train(tmp_path):
         write(Image(values=toy.disc((34, 36, 38))[None], geometries=(geometry,)), tmp_path / name / "t1.nii.gz")
     gathering = Gathering(4.0, tmp_path / "patient19", toy.context())
     with pytest.raises(DataError, match="its labels are for test"):
-        gathering.heads(tmp_path / "patient07", "train")
+        gathering.heads([tmp_path / "patient07"], "train")

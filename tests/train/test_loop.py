@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from spinecho.core.errors import DataError
 from spinecho.tasks.recon.examples.draw import ready
 from spinecho.tasks.recon.examples.validation import Validation, held_out
+from spinecho.train.buckets import grouped
 from spinecho.train.draw import generator
 from spinecho.train.ema import Average
 from spinecho.train.gradient import compile_networks, wrapped
@@ -59,7 +60,8 @@ def test_average_is_its_formula():
 
 def gradient_of(run, step: int = 1) -> tuple[float, list[torch.Tensor]]:
     take, draw = wrapped(run.method, run.settings, Team()), toy.draw()
-    loss = take(step, [draw(step, i) for i in range(run.settings.batch)])
+    places = range(run.settings.batch)
+    loss = take(step, list(grouped(places, [draw(step, i) for i in places])))
     return loss, [p.grad.clone() for p in run.method.parameters()]
 
 
@@ -93,7 +95,7 @@ def test_steps_follow_adam_with_clipping(tmp_path):
 
 def test_the_same_scans_with_any_number_of_workers():
     found = [
-        [[k.samples for k in scans] for scans in batches(toy.draw(), range(3, 6), (0, 2), workers)]
+        [[g.example.samples for g in groups] for groups in batches(toy.draw(), range(3, 6), (0, 2), workers)]
         for workers in (0, 1, 2)
     ]
     for other in found[1:]:

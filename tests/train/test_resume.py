@@ -55,6 +55,28 @@ def test_killed_and_resumed_gives_the_same_losses(tmp_path):
     assert all(torch.equal(ours[name], whole[name]) for name in whole)
 
 
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_a_batch_of_eight_goes_on_bit_for_bit_with_any_number_of_workers(tmp_path, workers):
+    """Of one bucket or of several; the run that was not killed drew without workers."""
+    kept = toy.run(tmp_path / "whole", steps=6, batch=8, save_every=2)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    steps(kept)
+    torch.set_num_threads(threads)
+    settings = f'{{"steps": 6, "batch": 8, "save_every": 2, "workers": {workers}}}'
+    out = tmp_path / "killed"
+    for last in (3, None):
+        child = subprocess.Popen([sys.executable, str(CHILD), str(out), settings], stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        for line in child.stdout:
+            if last is not None and int(line) >= last:
+                os.kill(child.pid, signal.SIGKILL)
+                break
+        child.stdout.close()
+        assert child.wait() == (0 if last is None else -signal.SIGKILL)
+    assert losses(out) == losses(tmp_path / "whole")
+
+
 def test_workers_end_with_a_process_that_is_killed(tmp_path):
     code = f"""
 import os, sys; sys.path.insert(0, {str(CHILD.parent)!r})

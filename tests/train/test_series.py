@@ -52,7 +52,7 @@ class Dynamic(Recon):
         return kspace.image(x)
 
     def loss(self, kspace: KSpace):
-        return (self(kspace).values - kspace.target).square().mean() / kspace.target.square().mean()
+        return toy.relative_error(self(kspace).values, kspace)
 
 
 class Volumes(toy.Method):

@@ -77,3 +77,10 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
         monkeypatch.setenv(name, value)
     with pytest.raises(DataError, match="process 98 of this machine finds"), together("cuda"):
         pass
+
+
+def test_processes_agree_on_the_number_of_steps_of_a_budget(tmp_path):
+    """The leading one chooses, though the other has 100 seconds less to give."""
+    two_processes(tmp_path / "run", {"budget": "3m"})
+    steps = json.loads((tmp_path / "run" / "budget.json").read_text())["steps"]
+    assert [int((tmp_path / "run" / f"chosen_{rank}").read_text()) for rank in (0, 1)] == [steps, steps]

@@ -45,7 +45,15 @@ class Method(Recon):
         return kspace.image(x + change * (1 + self.many if kspace.n_coils > 1 else 1))
 
     def loss(self, kspace: KSpace):
-        return (self(kspace).values - kspace.target).square().mean() / kspace.target.square().mean()
+        return relative_error(self(kspace).values, kspace)
+
+
+def relative_error(values: torch.Tensor, kspace: KSpace) -> torch.Tensor:
+    """Mean squared error over mean squared truth of each scan, mean over the scans."""
+    assert kspace.target is not None
+    n = len(values) if "example" in kspace.axes else 1
+    error, size = ((v.square().reshape(n, -1)).mean(-1) for v in (values - kspace.target, kspace.target))
+    return (error / size).mean()
 
 
 def disc(shape: tuple[int, ...]) -> torch.Tensor:
@@ -76,14 +84,18 @@ def run(out: Path, team: Team | None = None, **settings) -> Run:
     return Run(method=Method(Config()), task="recon", name="toy", settings=chosen, out=out, team=team or Team())
 
 
-def context(say: Callable[[str], None] = print, on_broken: str = "stop", method=None, **settings) -> Context:
+def context(
+    say: Callable[[str], None] = print, on_broken: str = "stop", method=None, task="recon", keep=None, **settings
+) -> Context:
     """What a task's `gather` gets from the command."""
     return Context(
         method=method or Method(Config()),
+        task=task,
         name="toy",
         settings=Settings(**settings),
         device=torch.device("cpu"),
         team=Team(),
         on_broken=on_broken,
         say=say,
+        keep=keep,
     )

@@ -170,21 +170,25 @@ def _blocks(kspace: KSpace) -> np.ndarray:
     """The block of each batch entry (frames, repetitions and averages together); entries sampled alike share one."""
     if kspace.calib is not None:
         mask, size = _lines_apart(kspace.calib), kspace.calib.shape[-3:]
-        centre = (size[0] // 2, size[1] // 2, size[2] // 2)
+        centres = np.array([n // 2 for n in size])
     else:
         assert kspace.mask is not None
-        mask, size, centre = kspace.mask, kspace.samples.shape[-3:], find_centre(kspace)
+        mask, size, centres = kspace.mask, kspace.samples.shape[-3:], _centres(kspace)
     n_axes = len(kspace.axes)
     mask = mask.reshape(*[1] * (n_axes + 4 - mask.ndim), *mask.shape)
     if shared := [i for i, a in enumerate(kspace.axes) if a in _SHARED_AXES]:
         mask = mask.any(shared, keepdim=True)
     own = mask if kspace.calib is not None else kspace.samples
     batch = [1 if i in shared else n for i, n in enumerate(own.shape[:n_axes])]
-    boxes = np.empty(mask.shape[:n_axes], dtype=object)
-    known: dict[bytes, Box] = {}
     measured = mask.squeeze(-4).cpu().numpy()
-    for place in np.ndindex(boxes.shape):
-        key = measured[place].tobytes()
+    places = np.broadcast_shapes(measured.shape[:n_axes], centres.shape[:-1])
+    measured = np.broadcast_to(measured, (*places, *measured.shape[n_axes:]))
+    centres = np.broadcast_to(centres, (*places, 3))
+    boxes = np.empty(places, dtype=object)
+    known: dict[tuple[bytes, tuple[int, ...]], Box] = {}
+    for place in np.ndindex(places):
+        centre = (int(centres[place][0]), int(centres[place][1]), int(centres[place][2]))
+        key = measured[place].tobytes(), centre
         if key not in known:
             known[key] = _balanced(sampled_box(np.broadcast_to(measured[place], size), centre), centre)
         boxes[place] = known[key]
@@ -255,6 +259,15 @@ def sampled_box(measured: np.ndarray, centre: tuple[int, int, int]) -> Box:
             else:
                 high[axis] += 1
     return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
+
+
+def _centres(kspace: KSpace) -> np.ndarray:
+    """Index (k2, k1, k0) of k = 0, (*#batch, 3): of the scan, or of each entry of `example`."""
+    if "example" not in kspace.axes or kspace.encoding.centre is not None:
+        return np.array(find_centre(kspace))
+    at = kspace.axes.index("example")
+    own = np.array([find_centre(kspace.part("example", i)) for i in range(kspace.samples.shape[at])])
+    return own.reshape(*(-1 if i == at else 1 for i in range(len(kspace.axes))), 3)
 
 
 def _average_shared(samples: Tensor, mask: Tensor, axes: tuple[str, ...]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from spinecho.calib.centre import calibration_blocks
-from spinecho.calib.espirit import espirit
+from spinecho.calib.espirit import espirit_of_blocks
 from spinecho.calib.gridded import gridded_calibration
 from spinecho.calib.walsh import low_resolution, walsh
 from spinecho.core.errors import DataError
@@ -21,6 +22,9 @@ MapKind = Literal["espirit", "walsh"]
 
 _WALSH_CROP = 0.1
 """Share of the largest signal below which Walsh's maps are zero: they do not tell air from object by themselves."""
+
+_AT_ONCE = 2**24
+"""Values of maps that are found together: 128 MB in complex64."""
 
 
 def estimate_csm(
@@ -49,7 +53,10 @@ def estimate_csm(
     if kspace.is_cartesian or kspace.calib is not None:
         csm = _of_blocks(*calibration_blocks(kspace), grid, n_maps, kind)
     else:
-        csm = _of_block(gridded_calibration(kspace), grid, n_maps, kind)
+        calib = gridded_calibration(kspace)
+        blocks = list(calib.flatten(0, -5)) if calib.ndim > 4 else [calib]
+        csm = _of_each(blocks, grid, n_maps, kind)
+        csm = csm.unflatten(0, calib.shape[:-4]) if calib.ndim > 4 else csm[0]
     return csm.expand(*batch, *csm.shape[-5:])
 
 
@@ -63,15 +70,17 @@ def _of_blocks(
     """Maps of each batch entry from its own block."""
     batch = boxes.shape
     own = samples.expand(*batch, *samples.shape[-4:])
-    places = np.ndindex(batch)
-    maps = [_of_block(own[(*place, slice(None), *boxes[place])], grid, n_maps, kind) for place in places]
-    return torch.stack(maps).unflatten(0, batch) if batch else maps[0]
+    blocks = [own[(*place, slice(None), *boxes[place])] for place in np.ndindex(batch)]
+    maps = _of_each(blocks, grid, n_maps, kind)
+    return maps.unflatten(0, batch) if batch else maps[0]
 
 
-def _of_block(
-    calib: Complex[Tensor, "*batch coil c2 c1 c0"], grid: tuple[int, int, int], n_maps: int, kind: MapKind
-) -> Complex[Tensor, "*batch map coil z y x"]:
-    """Maps from a calibration block, the one or the other way."""
+def _of_each(
+    blocks: list[Tensor], grid: tuple[int, int, int], n_maps: int, kind: MapKind
+) -> Complex[Tensor, "n map coil z y x"]:
+    """Maps from calibration blocks (coil, c2, c1, c0), the one or the other way."""
     if kind == "espirit":
-        return espirit(calib, grid, n_maps=n_maps)
-    return walsh(low_resolution(calib, grid), crop=_WALSH_CROP)
+        at_once = max(1, _AT_ONCE // (blocks[0].shape[0] * math.prod(grid)))
+        parts = [blocks[i : i + at_once] for i in range(0, len(blocks), at_once)]
+        return torch.cat([espirit_of_blocks(part, grid, n_maps=n_maps) for part in parts])
+    return torch.stack([walsh(low_resolution(block, grid), crop=_WALSH_CROP) for block in blocks])

@@ -36,15 +36,19 @@ def dominant_vectors(
 
 
 def with_zero_phase(
-    v: Complex[Tensor, "pixel coil"], reference: Complex[Tensor, " coil"]
-) -> Complex[Tensor, "pixel coil"]:
+    v: Complex[Tensor, "*batch pixel coil"], reference: Complex[Tensor, "*batch coil"]
+) -> Complex[Tensor, "*batch pixel coil"]:
     """v times the phase that makes reference^H v real and positive."""
-    p = v @ reference.conj()
-    return v * torch.where(p == 0, 1, torch.sgn(p)).conj()[:, None]
+    p = (v @ reference.conj()[..., None])[..., 0]
+    return v * torch.where(p == 0, 1, torch.sgn(p)).conj()[..., None]
 
 
 def principal_coil(calib: Complex[Tensor, "coil c2 c1 c0"]) -> Complex[Tensor, " coil"]:
-    """The combination of coils with the most energy, as a unit vector whose largest element is real and positive."""
+    """The combination of coils with the most energy, as a unit vector.
+
+    The sum of |z|^2 z over its data z is real and positive: that phase is decided by the strongest samples together: rounding, which differs between devices, cannot turn it.
+    """
     y = calib.flatten(1)
     v = torch.linalg.eigh(y @ y.mH)[1][:, -1]
-    return v * torch.sgn(v[v.abs().argmax()]).conj()
+    z = v.conj() @ y
+    return v * torch.sgn((z * z.abs().square()).sum())

@@ -65,29 +65,47 @@ def espirit(
     -------
     Maps with sum_c |S_c|^2 = 1 inside the support, 0 outside; the principal coil of the calibration data has phase 0.
     """
+    blocks = calib.flatten(0, -5) if calib.ndim > 4 else calib[None]
+    maps = espirit_of_blocks(
+        list(blocks), shape, n_maps=n_maps, kernel=kernel, threshold=threshold, crop=crop, spacing=spacing
+    )
+    return maps.unflatten(0, calib.shape[:-4]) if calib.ndim > 4 else maps[0]
+
+
+def espirit_of_blocks(
+    blocks: Sequence[Complex[Tensor, "coil _ _ _"]],
+    shape: Sequence[int],
+    *,
+    n_maps: int = 1,
+    kernel: int = 6,
+    threshold: float = 0.03,
+    crop: float = 0.9,
+    spacing: float = 4.0,
+) -> Complex[Tensor, "n map coil z y x"]:
+    """`espirit` of several scans at once, whose blocks may have different sizes; those with one kernel go together."""
     if n_maps not in (1, 2):
         raise DataError(f"ESPIRiT was asked for {n_maps} sets of maps", do="ask for 1 or 2")
-    if calib.ndim > 4:
-        parts = [
-            espirit(c, shape, n_maps=n_maps, kernel=kernel, threshold=threshold, crop=crop, spacing=spacing)
-            for c in calib.flatten(0, -5)
-        ]
-        return torch.stack(parts).unflatten(0, calib.shape[:-4])
-    widths = [min(kernel, max(1, n // 2)) for n in calib.shape[1:]]
-    K = pixel_kernel(signal_projection(calibration_gram(calib, widths), threshold), calib.shape[0], widths)
-    grid = [_points(n, spacing if n_maps == 1 else 1.0, K.real) for n in shape]
-    vectors, values = _eigenmaps(K, grid, shape, n_maps, principal_coil(calib))
-    if n_maps == 1:
-        for axis, (points, n) in enumerate(zip(grid, shape, strict=True)):
-            vectors = _interpolate(vectors, points, n, axis - 3)
-            values = _interpolate(values, points, n, axis - 3)
-    inside = (values > crop).unsqueeze(1)
-    norm = vectors.square().sum((1, 2)).sqrt().unsqueeze(1)
-    gain = torch.where(inside & (norm > 0), 1 / norm, 0.0)
-    return torch.complex(vectors[:, :, 0] * gain, vectors[:, :, 1] * gain)
+    widths = [tuple(min(kernel, max(1, n // 2)) for n in block.shape[1:]) for block in blocks]
+    out = blocks[0].new_zeros(len(blocks), n_maps, blocks[0].shape[0], *shape)
+    for width in dict.fromkeys(widths):
+        which = [i for i, own in enumerate(widths) if own == width]
+        alike = [blocks[i] for i in which]
+        gram = torch.stack([calibration_gram(block, width) for block in alike])
+        K = pixel_kernel(signal_projection(gram, threshold), out.shape[2], width)
+        grid = [_points(n, spacing if n_maps == 1 else 1.0, K.real) for n in shape]
+        vectors, values = _eigenmaps(K, grid, shape, n_maps, torch.stack([principal_coil(b) for b in alike]))
+        if n_maps == 1:
+            for axis, (points, n) in enumerate(zip(grid, shape, strict=True)):
+                vectors = _interpolate(vectors, points, n, axis - 3)
+                values = _interpolate(values, points, n, axis - 3)
+        inside = (values > crop).unsqueeze(2)
+        norm = vectors.square().sum((2, 3)).sqrt().unsqueeze(2)
+        gain = torch.where(inside & (norm > 0), 1 / norm, 0.0)
+        out[which] = torch.complex(vectors[:, :, :, 0] * gain, vectors[:, :, :, 1] * gain)
+    return out
 
 
-def calibration_gram(calib: Complex[Tensor, "coil c2 c1 c0"], widths: Sequence[int]) -> Complex[Tensor, "n n"]:
+def calibration_gram(calib: Complex[Tensor, "coil c2 c1 c0"], widths: Sequence[int]) -> Complex[Tensor, "m m"]:
     """sum of p p^H over all patches p of the given widths, axes flattened as (coil, k2, k1, k0)."""
     patches = calib
     for axis, width in enumerate(widths):
@@ -96,28 +114,31 @@ def calibration_gram(calib: Complex[Tensor, "coil c2 c1 c0"], widths: Sequence[i
     return A @ A.mH
 
 
-def signal_projection(gram: Complex[Tensor, "n n"], threshold: float) -> Complex[Tensor, "n n"]:
-    """W, the projection on the eigenvectors of the Gram matrix that rise above the noise."""
+def signal_projection(gram: Complex[Tensor, "*n m m"], threshold: float) -> Complex[Tensor, "*n m m"]:
+    """W, the projection on the eigenvectors of each Gram matrix that rise above the noise (on one at least)."""
     values, vectors = torch.linalg.eigh(gram)
-    floor = torch.maximum(threshold**2 * values[-1], _NOISE_EDGE * values.median())
-    V = vectors[:, int((values <= floor).sum()) :]
-    if V.shape[1] == 0:
-        V = vectors[:, -1:]
-    return V @ V.mH
+    floor = torch.maximum(threshold**2 * values[..., -1], _NOISE_EDGE * values.median(-1).values)
+    kept = values > floor[..., None]
+    kept[..., -1] = True
+    most = int(kept.sum(-1).max())
+    V = vectors[..., -most:]
+    return (V * kept[..., None, -most:]) @ V.mH
 
 
 def pixel_kernel(
-    W: Complex[Tensor, "n n"], n_coils: int, widths: Sequence[int]
-) -> Complex[Tensor, "coil coil d2 d1 d0"]:
+    W: Complex[Tensor, "*n m m"], n_coils: int, widths: Sequence[int]
+) -> Complex[Tensor, "*n coil coil d2 d1 d0"]:
     """K / n_a: the convolution that W, averaged over patches, amounts to; 2 width - 1 offsets per axis."""
     w2, w1, w0 = widths
-    W = W.reshape(n_coils, w2, w1, w0, n_coils, w2, w1, w0)
-    K = W.new_zeros(n_coils, n_coils, 2 * w2 - 1, 2 * w1 - 1, 2 * w0 - 1)
+    W = W.reshape(*W.shape[:-2], n_coils, w2, w1, w0, n_coils, w2, w1, w0)
+    K = W.new_zeros(*W.shape[:-8], n_coils, n_coils, 2 * w2 - 1, 2 * w1 - 1, 2 * w0 - 1)
     for a2 in range(w2):
         for a1 in range(w1):
             for a0 in range(w0):
                 # the offset d = b - a runs over the whole window of b
-                K[:, :, w2 - 1 - a2 :, w1 - 1 - a1 :, w0 - 1 - a0 :][:, :, :w2, :w1, :w0] += W[:, a2, a1, a0]
+                K[..., w2 - 1 - a2 :, w1 - 1 - a1 :, w0 - 1 - a0 :][..., :w2, :w1, :w0] += W[
+                    ..., a2, a1, a0, :, :, :, :
+                ]
     return K / math.prod(widths)
 
 
@@ -128,36 +149,36 @@ def _points(n: int, spacing: float, like: Tensor) -> Float[Tensor, " m"]:
 
 
 def _eigenmaps(
-    K: Complex[Tensor, "coil coil d2 d1 d0"],
+    K: Complex[Tensor, "n coil coil d2 d1 d0"],
     grid: Sequence[Float[Tensor, " _"]],
     shape: Sequence[int],
     n_maps: int,
-    reference: Complex[Tensor, " coil"],
-) -> tuple[Float[Tensor, "map coil 2 z y x"], Float[Tensor, "map z y x"]]:
+    reference: Complex[Tensor, "n coil"],
+) -> tuple[Float[Tensor, "n map coil 2 z y x"], Float[Tensor, "n map z y x"]]:
     """Eigenvectors (real and imaginary part) and eigenvalues of G on the grid, a few planes or rows at a time."""
-    n_coils = K.shape[0]
+    n, n_coils = K.shape[:2]
     sizes = [len(points) for points in grid]
-    vectors = K.real.new_empty(n_maps, sizes[0], sizes[1], sizes[2], n_coils, 2)
-    values = K.real.new_empty(n_maps, *sizes)
-    rows = max(1, _CHUNK // (n_coils**2 * sizes[2]))
+    vectors = K.real.new_empty(n, n_maps, sizes[0], sizes[1], sizes[2], n_coils, 2)
+    values = K.real.new_empty(n, n_maps, *sizes)
+    rows = max(1, _CHUNK // (n * n_coils**2 * sizes[2]))
     for z in range(sizes[0]):
         in_plane = _dft(K, grid[0][z : z + 1], shape[0])
         for y in range(0, sizes[1], rows):
             G = _dft(_dft(in_plane, grid[1][y : y + rows], shape[1]), grid[2], shape[2])
-            G = G.flatten(2).movedim(-1, 0).contiguous()
+            G = G.flatten(3).movedim(-1, 1).flatten(0, 1).contiguous()
             for i, (v, value) in enumerate(dominant_vectors(G, n_maps)):
-                v = with_zero_phase(v, reference)
-                vectors[i, z, y : y + rows] = torch.view_as_real(v).view(-1, sizes[2], n_coils, 2)
-                values[i, z, y : y + rows] = value.view(-1, sizes[2])
-    return vectors.permute(0, 4, 5, 1, 2, 3), values
+                v = with_zero_phase(v.unflatten(0, (n, -1)), reference)
+                vectors[:, i, z, y : y + rows] = torch.view_as_real(v).unflatten(1, (-1, sizes[2]))
+                values[:, i, z, y : y + rows] = value.view(n, -1, sizes[2])
+    return vectors.permute(0, 1, 5, 6, 2, 3, 4), values
 
 
 def _dft(K: Tensor, points: Float[Tensor, " m"], n: int) -> Tensor:
-    """The third axis of K, offsets -w + 1 ... w - 1, taken to positions and put last."""
-    width = K.shape[2] // 2
+    """The third axis of K from its end, offsets -w + 1 ... w - 1, taken to positions and put last."""
+    width = K.shape[-3] // 2
     d = torch.arange(-width, width + 1, dtype=points.dtype, device=points.device)
     angle = (2 * math.pi / n) * d[:, None] * (points - n // 2)
-    return K.movedim(2, -1) @ torch.polar(torch.ones_like(angle), -angle)
+    return K.movedim(-3, -1) @ torch.polar(torch.ones_like(angle), -angle)
 
 
 def _interpolate(maps: Tensor, points: Float[Tensor, " m"], n: int, axis: int) -> Tensor:

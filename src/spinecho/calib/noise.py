@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -47,9 +48,31 @@ def noise_sigma(kspace: KSpace) -> float:
     return 0.0 if sigma <= _ROUNDING * largest(kspace.samples) else sigma
 
 
+def noise_sigmas(kspace: KSpace) -> Float[Tensor, "*#batch 1 1 1 1"]:
+    """`noise_sigma` as a tensor that broadcasts against images: one number, or one for each entry of `example`."""
+    like = kspace.samples.real
+    if "example" not in kspace.axes:
+        return like.new_full((1, 1, 1, 1), noise_sigma(kspace))
+    if kspace.noise_cov is not None:
+        own = kspace.noise_cov.diagonal(dim1=-2, dim2=-1).real.mean(-1).sqrt()
+    else:
+        n = kspace.samples.shape[kspace.axes.index("example")]
+        own = like.new_tensor([noise_sigma(kspace.part("example", i)) for i in range(n)])
+        own = own.reshape([n if axis == "example" else 1 for axis in kspace.axes])
+    return own[..., None, None, None, None]
+
+
+def with_noise_level(kspace: KSpace) -> KSpace:
+    """The scan with its noise level written down as that of white noise, so that parts of it have that of the whole."""
+    if kspace.noise_cov is not None:
+        return kspace
+    eye = torch.eye(kspace.n_coils, dtype=kspace.samples.dtype, device=kspace.samples.device)
+    return replace(kspace, noise_cov=eye * noise_sigmas(kspace).squeeze((-4, -3)) ** 2)
+
+
 def _sigma(kspace: KSpace) -> float:
     if kspace.noise_cov is not None:
-        return math.sqrt(float(kspace.noise_cov.diagonal().real.mean()))
+        return math.sqrt(float(kspace.noise_cov.diagonal(dim1=-2, dim2=-1).real.mean()))
     samples = kspace.samples.movedim(-4, 0).reshape(kspace.n_coils, -1, math.prod(kspace.samples.shape[-3:]))
     outer = samples.index_select(-1, outermost(kspace).flatten().nonzero()[:, 0])
     sizes = torch.view_as_real(outer).square().sum(-1).flatten(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,9 +40,11 @@ class KSpace:
         Calibration lines that were scanned apart, (*batch, coil, c2, c1, c0), k = 0 at n // 2; None: take the
         fully sampled centre of `samples`.
     noise_cov
-        Coil noise covariance per sample (variance of the complex value), (coil, coil); None: unknown.
+        Coil noise covariance per sample (variance of the complex value), (coil, coil), or with batch axes before them
+        where scans of their own stand beside each other (`joined`); None: unknown.
     axes
-        Names of the batch axes, in their order: `slice time contrast average repetition`.
+        Names of the batch axes, in their order: `slice time contrast average repetition`; `example`: scans that have
+        nothing to do with each other (`joined`).
     header
         What is known about the scan.
     target
@@ -57,7 +60,7 @@ class KSpace:
     encoding: Encoding
     geometries: tuple[Geometry, ...]
     calib: Complex[Tensor, "*#batch _coil c2 c1 c0"] | None = None
-    noise_cov: Complex[Tensor, "_coil _coil"] | None = None
+    noise_cov: Complex[Tensor, "*#batch _coil _coil"] | None = None
     axes: tuple[str, ...] = ()
     header: Header = field(default_factory=Header)
     target: Tensor | None = None
@@ -116,19 +119,51 @@ class KSpace:
 
     def narrow(self, axis: str, start: int, stop: int) -> KSpace:
         """The entries start:stop of a batch axis."""
+        return self.take(axis, range(start, stop))
+
+    def take(self, axis: str, entries: Sequence[int]) -> KSpace:
+        """These entries of a batch axis, in this order; views where they lie one after another."""
         if axis not in self.axes:
             raise DataError(f"there is no axis {axis!r} among {self.axes}")
-        i = self.axes.index(axis)
+        i, own = self.axes.index(axis), {"noise_cov": 2}
 
-        def cut(t: Tensor | None) -> Tensor | None:
-            return t if t is None or t.shape[i] == 1 else t[(slice(None),) * i + (slice(start, stop),)]
+        def cut(t: Tensor) -> Tensor:
+            if isinstance(entries, range) and entries.step == 1:
+                return t.narrow(i, entries.start, len(entries))
+            return t.index_select(i, torch.as_tensor(list(entries), device=t.device))
 
-        return replace(
-            self,
-            samples=self.samples[(slice(None),) * i + (slice(start, stop),)],
-            mask=cut(self.mask),
-            traj=cut(self.traj),
-            calib=cut(self.calib),
-            target=cut(self.target),
-            geometries=self.geometries[start:stop] if axis == "slice" else self.geometries,
-        )
+        fields: dict[str, Any] = {"samples": cut(self.samples)}
+        for name in ("mask", "traj", "calib", "noise_cov", "target"):
+            t: Tensor | None = getattr(self, name)
+            if t is not None and t.ndim - own.get(name, 4) == len(self.axes) and t.shape[i] > 1:
+                fields[name] = cut(t)
+        if axis == "slice":
+            fields["geometries"] = tuple(self.geometries[k] for k in entries)
+        return replace(self, **fields)
+
+    @property
+    def bucket(self) -> Hashable:
+        """What scans must share to be `joined`."""
+        tensors = (self.samples, self.mask, self.traj, self.calib, self.noise_cov, self.target)
+        shapes = tuple(None if t is None else tuple(t.shape) for t in tensors)
+        return shapes, self.axes, self.encoding, len(self.geometries)
+
+    @classmethod
+    def joined(cls, scans: Sequence[KSpace]) -> KSpace:
+        """Scans of one `bucket` as one, along a new first batch axis `example`; geometries and header are the first's.
+
+        Raises
+        ------
+        DataError
+            If they are not of one bucket.
+        """
+        first = scans[0]
+        if any(scan.bucket != first.bucket for scan in scans):
+            raise DataError("scans of unlike shapes cannot be joined", do="join those of one bucket")
+        fields: dict[str, Any] = {}
+        for name, own in (("samples", 4), ("mask", 4), ("traj", 4), ("calib", 4), ("noise_cov", 2), ("target", 4)):
+            if getattr(first, name) is not None:
+                tensors = [getattr(scan, name) for scan in scans]
+                n_batch = len(first.axes) + own
+                fields[name] = torch.stack([t.reshape(*[1] * (n_batch - t.ndim), *t.shape) for t in tensors])
+        return replace(first, axes=("example", *first.axes), receivers=max(s.receivers for s in scans), **fields)

@@ -58,7 +58,7 @@ class Method(nn.Module, ABC):
         return None
 
     def loss(self, example: Any) -> Tensor:
-        """A scalar to train on.
+        """A scalar to train on; of examples that were joined (`train.buckets.Joins`) the mean of what each has alone.
 
         Raises
         ------

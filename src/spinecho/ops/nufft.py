@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, cast
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spinecho.core.errors import DataError, setting
+from spinecho.core.errors import DataError
 from spinecho.ops.fourier import padded_convolve, spectrum
 from spinecho.ops.linop import LinearOperator
 
@@ -41,7 +42,7 @@ class NUFFT(LinearOperator):
     Raises
     ------
     DataError
-        If the trajectory needs a gradient (it would get none), or no engine is there for the device.
+        If the trajectory needs a gradient (it would get none), or finufft is not installed.
     """
 
     traj: Tensor
@@ -76,7 +77,9 @@ class NUFFT(LinearOperator):
 
     def transform(self, values: Tensor, adjoint: bool) -> Tensor:
         """Both directions without autograd; one plan for each trajectory of the batch."""
-        values = values.to(values.dtype.to_complex())
+        where, values = values.device, values.to(values.dtype.to_complex())
+        if engine_device(where) != where:
+            return self.transform(values.to(engine_device(where)), adjoint).to(where)
         sampled = tuple(self.traj.shape[-4:-1])
         inner, outer = (sampled, self.shape) if adjoint else (self.shape, sampled)
         if tuple(values.shape[-3:]) != inner:
@@ -155,20 +158,28 @@ def _make_plan(
     kind, sign = (1, 1) if adjoint else (2, -1)
     name = "complex64" if dtype == torch.complex64 else "complex128"
     if device.type == "cpu":
-        finufft: Any = import_module("finufft")
+        finufft: Any = _engine("finufft")
         plan = finufft.Plan(kind, modes, n_trans, eps, sign, name, nthreads=threads, showwarn=0)
         plan.setpts(*(np.asarray(r) for r in radians))
         return plan
-    try:
-        cufinufft: Any = import_module("cufinufft")
-    except ImportError:
-        raise DataError(
-            f"non-Cartesian samples on {device} need cufinufft, which is not installed",
-            do=f"pip install cufinufft, or run with {setting('device', 'cpu')}",
-        ) from None
+    cufinufft: Any = _engine("cufinufft")
     plan = cufinufft.Plan(kind, modes, n_trans, eps, sign, name, gpu_device_id=device.index or 0)
     plan.setpts(*radians)
     return plan
+
+
+def engine_device(device: torch.device) -> torch.device:
+    """Where transforms of tensors on a device are computed: on the processor, where no engine is installed for it."""
+    is_there = device.type == "cpu" or (device.type == "cuda" and find_spec("cufinufft") is not None)
+    return device if is_there else torch.device("cpu")
+
+
+def _engine(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError:
+        told = f"samples along a trajectory need {name}, which is not installed"
+        raise DataError(told, do=f"pip install {name}") from None
 
 
 def point_spread(

@@ -68,6 +68,9 @@ class CartesianSense(LinearOperator):
         True where measured, every axis broadcastable.
     csm
         Coil maps. Shapes: x (*batch, map, z, y, x), y (*batch, coil, k2, k1, k0).
+    cut
+        Whether the inner layout leaves out readout positions that no map reaches. Without it the work on one entry of a
+        batch does not depend on the others' maps, not even by its rounding (wavelets see the layout's edges).
 
     Source: Pruessmann et al. 2001, doi:10.1002/mrm.1241, eq. 10, for the separate readout: Pruessmann 1999, section
     "2D-Fourier imaging"; ours measures which axes are separate.
@@ -80,7 +83,11 @@ class CartesianSense(LinearOperator):
     turn: Tensor
 
     def __init__(
-        self, mask: Bool[Tensor, "*#batch 1 #k2 #k1 #k0"], csm: Complex[Tensor, "*#batch map coil z y x"]
+        self,
+        mask: Bool[Tensor, "*#batch 1 #k2 #k1 #k0"],
+        csm: Complex[Tensor, "*#batch map coil z y x"],
+        *,
+        cut: bool = True,
     ) -> None:
         super().__init__()
         self.dims = undersampled_axes(mask)
@@ -90,7 +97,7 @@ class CartesianSense(LinearOperator):
         """the undersampled axes in the inner layout; x along the others is independent of its neighbours"""
         csm = _once(csm)
         self._shape = tuple(csm.shape[-3:])
-        self._window = _support(csm, full)
+        self._window = _support(csm, full if cut else ())
         self.register_buffer("mask", mask, persistent=False)
         self.register_buffer("maps", self.enter(csm), persistent=False)
         self.register_buffer("maps_conj", self.maps.conj().resolve_conj(), persistent=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -20,6 +20,15 @@ class Example(Protocol):
 
 Examples = Callable[[int, int], Example]
 """(step from 1, index within the step) to an example."""
+
+
+@runtime_checkable
+class DrawsBatches(Protocol):
+    """Examples that are drawn many at a time: all of a step have one shape."""
+
+    def batch(self, step: int, indices: Sequence[int], device: torch.device) -> Example:
+        """The examples with these indices, joined, drawn on the device; a batch of one is the example alone."""
+        ...
 
 
 def generator(*place: object) -> torch.Generator:

@@ -1,4 +1,4 @@
-"""One step's gradient: the mean loss of a batch, one example at a time, summed over all processes."""
+"""One step's gradient: the mean loss of a batch, one bucket after another, summed over all processes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from spinecho.core.errors import DataError, setting
 from spinecho.core.method import Method
+from spinecho.train.buckets import Group
 from spinecho.train.draw import Example, generator
 from spinecho.train.settings import Settings
 from spinecho.train.team import Team
@@ -57,19 +58,19 @@ class Gradient:
     team: Team
     device: torch.device
 
-    def __call__(self, step: int, examples: Sequence[Example]) -> float:
+    def __call__(self, step: int, groups: Sequence[Group]) -> float:
         """The mean loss over the batches of all processes; adds its gradient to `.grad`.
 
-        `examples` are this process's share. Processes average their gradients, so that each counts size / batch.
+        `groups` are this process's share. Processes average their gradients, so that each counts size / batch.
         """
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        places = list(self.team.share(self.settings.batch))
-        for place, item in zip(places, examples, strict=True):
-            with self._exchanged(place == places[-1]), self._seeded(step, place):
+        for group in groups:
+            n = len(group.places)
+            with self._exchanged(group is groups[-1]), self._seeded(step, group.places[0]):
                 with torch.autocast(self.device.type, torch.bfloat16, self.settings.precision == "bfloat16"):
-                    loss = self.loss(item.to(self.device))
-                (loss * (self.team.size / self.settings.batch)).backward()
-            total += loss.detach().double()
+                    loss = self.loss(group.example.to(self.device))
+                (loss * (n * self.team.size / self.settings.batch)).backward()
+            total += loss.detach().double() * n
         return float(self.team.total(total)) / self.settings.batch
 
     def _exchanged(self, last: bool) -> AbstractContextManager[None]:
@@ -80,7 +81,7 @@ class Gradient:
 
     @contextmanager
     def _seeded(self, step: int, index: int) -> Iterator[None]:
-        """What a loss draws from torch's global state (dropout, splits) depends on the example's number."""
+        """What a loss draws from torch's global state (dropout, splits) depends on the first example's number."""
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(generator(self.settings.seed, "loss", step, index).initial_seed())
             yield

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from spinecho.core.errors import DataError, setting
-from spinecho.train.draw import Example, Examples
+from spinecho.train.buckets import Group
+from spinecho.train.draw import Examples
 from spinecho.train.gradient import Gradient, wrapped
 from spinecho.train.held_out import HeldOut
 from spinecho.train.prefetch import batches
@@ -65,14 +66,15 @@ def train(run: Run, draw: Examples, validation: HeldOut | None = None) -> Iterat
     state, begun = begin(run)
     gradient = wrapped(run.method, settings, run.team)
     steps = range(begun + 1, settings.steps + 1)
-    drawn = batches(draw, steps, run.team.share(settings.batch), settings.workers)
+    share, device = run.team.share(settings.batch), next(run.method.parameters()).device
+    drawn = batches(draw, steps, share, settings.workers, settings.at_once, device)
     idle = 0
     with closing(journal(run, begun)) as lines:
         if begun == 0 and validation is not None:
             lines.write({"step": 0, **validated(run, state, validation, 0)})
         clock = time.perf_counter()
-        for step, examples in zip(steps, drawn, strict=True):
-            loss, norm = advance(run, state, gradient, step, examples)
+        for step, groups in zip(steps, drawn, strict=True):
+            loss, norm = advance(run, state, gradient, step, groups)
             idle = 0 if math.isfinite(norm) else idle + 1
             if idle > _PATIENCE:
                 do = f"start anew in another {setting('out')} with a lower {setting('rate')}, a longer "
@@ -90,13 +92,11 @@ def train(run: Run, draw: Examples, validation: HeldOut | None = None) -> Iterat
             clock = time.perf_counter()
 
 
-def advance(
-    run: Run, state: TrainingState, gradient: Gradient, step: int, examples: list[Example]
-) -> tuple[float, float]:
+def advance(run: Run, state: TrainingState, gradient: Gradient, step: int, groups: list[Group]) -> tuple[float, float]:
     """One step of the optimiser and of the average; left out where the gradient is not finite. Loss and its norm."""
     state.optimiser.param_groups[0]["lr"] = rate(step, run.settings)
     state.optimiser.zero_grad()
-    loss = gradient(step, examples)
+    loss = gradient(step, groups)
     norm = float(nn.utils.clip_grad_norm_(run.method.parameters(), run.settings.clip or math.inf))
     if math.isfinite(norm):
         state.optimiser.step()

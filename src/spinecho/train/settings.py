@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from spinecho.core.errors import DataError, setting
 
-_FREE = ("workers", "save_every", "validate_every", "validation_examples", "steps")
+_FREE = ("workers", "save_every", "validate_every", "validation_examples", "steps", "checkpointing")
 """What may change when a run goes on: nothing of it changes a step, except that `steps` moves the schedule's end."""
 
 
@@ -18,7 +18,9 @@ class Settings:
     steps: int = 20_000
     """optimiser steps in all"""
     batch: int = 4
-    """examples for each step, shared among all processes; one is in memory at a time"""
+    """examples for each step, shared among all processes"""
+    at_once: int = 0
+    """examples of one shape that go through the loss together at most: less memory; 0: all"""
     rate: float = 1e-3
     """learning rate of Adam between warm-up and decay"""
     warmup: float = 0.02
@@ -49,7 +51,14 @@ class Settings:
     """held-out examples for each validation"""
 
     def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("batch", 1), ("workers", 0), ("save_every", 1), ("validate_every", 0)):
+        for name, least in (
+            ("steps", 1),
+            ("batch", 1),
+            ("at_once", 0),
+            ("workers", 0),
+            ("save_every", 1),
+            ("validate_every", 0),
+        ):
             if getattr(self, name) < least:
                 _refuse(name, getattr(self, name), f"give at least {least}")
         if not self.rate > 0:
@@ -74,9 +83,10 @@ def check_same(before: dict[str, Any], now: Settings, place: object) -> None:
         Names each such setting with both values.
     """
     wanted = asdict(now)
-    changed = [n for n in wanted if n not in _FREE and before.get(n) != wanted[n]]
+    before = asdict(Settings()) | before  # older runs do not name every setting
+    changed = [n for n in wanted if n not in _FREE and before[n] != wanted[n]]
     if changed:
-        told = ", ".join(f"{n} {before.get(n)} (now {wanted[n]})" for n in changed)
+        told = ", ".join(f"{n} {before[n]} (now {wanted[n]})" for n in changed)
         anew = f"start anew in another {setting('out')} (from these weights with {setting('init')})"
         do = f"give the same settings to go on, or {anew}"
         raise DataError(f"the run there was begun with {told}", do=do, file=place)

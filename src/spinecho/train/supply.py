@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     import torch
 
     from spinecho.core.method import Method
+    from spinecho.sim.splits import Part
     from spinecho.train.draw import Examples
     from spinecho.train.held_out import HeldOut
+    from spinecho.train.stock import Group
     from spinecho.train.team import Team
 
 Say = Callable[[str], None]
@@ -35,21 +37,25 @@ class Context:
     ----------
     method
         That is trained, with its first weights, on the device.
-    name
-        What the method is called.
+    task, name
+        What the method is called: `task/name`.
     on_broken
         Whether a file that cannot be used ends the work or is left out; it is named either way.
     say
         Takes a sentence for the person who trains.
+    keep
+        Is shown what `train.stock` read (part, groups, facts), to pack it; None: nobody wants it.
     """
 
     method: Method
+    task: str
     name: str
     settings: Settings
     device: torch.device
     team: Team
     on_broken: Literal["stop", "skip"]
     say: Say
+    keep: Callable[[Part, list[Group], Mapping[str, Any]], None] | None = None
 
     def refuse(self, told: DataError) -> None:
         """Say that a file is left out, or end the work with how to have it left out."""
@@ -90,7 +96,7 @@ class ExamplePackage(Protocol):
     """The command that uses trained weights, without `--weights FILE`: "spinecho recon SCAN -o IMAGE"."""
 
     def gather(self, paths: Sequence[Path], options: Any, context: Context) -> Supply:
-        """Examples from what a person gave with --data.
+        """Examples from what a person gave with --data, read through `train.stock.stocked`: then it can be packed.
 
         Raises
         ------

@@ -17,6 +17,7 @@ from spinecho.core.kspace import KSpace
 from spinecho.ops.coils import mix_coils, root_sum_of_squares, whitening
 from spinecho.ops.fourier import ifft
 from spinecho.sim.scan import Scan, simulate_phantom
+from spinecho.tasks.recon import run
 from spinecho.tasks.recon.methods import gridding, nufft_cg
 
 
@@ -34,6 +35,15 @@ def simulated(sampling="radial:24", **settings):
 def psnr(x, truth):
     inside = truth > 0.1 * truth.max()
     return float(10 * torch.log10(truth.max() ** 2 / (x.abs() - truth)[inside].square().mean()))
+
+
+def test_the_history_says_once_where_transforms_were_computed(monkeypatch):
+    """Without cufinufft a scan on the GPU has its non-uniform transforms on the processor."""
+    small = simulate_phantom(Scan(matrix=(1, 32, 32), n_coils=2, sampling="radial:20")).kspace
+    assert not [note for note in run.recon(small, "gridding").header.history if "cufinufft" in note]
+    monkeypatch.setattr(run, "engine_device", lambda device: torch.device("meta"))  # anywhere but here
+    notes = [note for note in run.recon(small, "gridding").header.history if "cufinufft" in note]
+    assert len(notes) == 1 and notes[0].startswith("non-uniform Fourier transforms on the processor")
 
 
 @pytest.mark.parametrize("sampling", ["radial:24", "spiral:5"])

@@ -177,13 +177,13 @@ def test_a_few_steps_lower_the_loss(name):
     method, kspace = BUILD[name](), drawn(2, seed=3)
     optimiser = torch.optim.SGD(method.parameters(), 0.0)
     first = last = float("nan")
-    for i in range(12):
+    for i in range(20):
         optimiser.zero_grad()
         loss = method.loss(kspace)
         loss.backward()
         last = float(loss.detach())
         first = last if i == 0 else first
         size = torch.nn.utils.clip_grad_norm_(method.parameters(), 1e9)
-        optimiser.param_groups[0]["lr"] = 0.02 / float(size)
+        optimiser.param_groups[0]["lr"] = 0.005 / float(size)
         optimiser.step()
     assert last < 0.99 * first

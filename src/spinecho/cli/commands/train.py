@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from spinecho.cli.parse import parse, with_settings
 from spinecho.cli.progress import progress
@@ -14,14 +14,9 @@ from spinecho.core.errors import DataError
 from spinecho.core.option import INLINE, POSITIONAL, Option
 from spinecho.io.atomic import check_place
 from spinecho.methods import registry
+from spinecho.train.order import Order
 from spinecho.train.settings import Settings
-from spinecho.train.supply import Context, Supply, examples_of, trainable
-
-if TYPE_CHECKING:
-    import torch
-
-    from spinecho.train.run import Run
-    from spinecho.train.team import Team
+from spinecho.train.supply import examples_of, trainable
 
 LESS_MEMORY = "give fewer --workers, --checkpointing where the method has it, or a smaller network"
 
@@ -35,8 +30,12 @@ class Arguments:
     --help"""
     paths: Annotated[tuple[Path, ...], Option(name="data")]
     """files and folders, mixed: what the task learns from (docs/training.md)"""
-    out: Path
+    out: Path | None = None
     """folder of the run; a run that was stopped there goes on"""
+    bundle: Path | None = None
+    """instead of training, write a folder that trains by itself on another machine (its README.txt says how)"""
+    budget: str | None = None
+    """time for the whole training, as 90s, 9m or 1h30m, instead of --steps: as many as fit are measured and kept to"""
     init: str | None = None
     """weights to start from (fine-tuning), instead of random ones: a file, or a name of weights in the package"""
     on_broken: Literal["stop", "skip"] = "stop"
@@ -51,80 +50,69 @@ class Arguments:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Parse, check the output, gather the examples, train, and say where the weights are."""
+    """Parse, check the output, then train, or write a bundle that trains elsewhere."""
     task, name = _named(arguments)
     args: Any = parse(_kind(task, name) if task else Arguments, "train", __doc__ or "", arguments)
     if args.method != f"{task}/{name}":
         raise _unknown(args.method)
-    if args.out.exists() and not args.out.is_dir():
-        raise DataError("it is a file, a folder is wanted", do="choose another name", file=args.out)
-    check_place(next(p for p in (args.out, *args.out.absolute().parents) if p.exists()) / "metrics.jsonl")
+    order = _ordered(args, arguments)
+    place = args.bundle or order.out
+    if place.exists() and not place.is_dir():
+        raise DataError("it is a file, a folder is wanted", do="choose another name", file=place)
+    check_place(next(p for p in (place, *place.absolute().parents) if p.exists()) / "metrics.jsonl")
+    if args.bundle is not None:
+        from spinecho.train.bundle import write
+
+        write(order, args.bundle, print)
+        return 0
 
     from spinecho.core import device
     from spinecho.train.team import together
+    from spinecho.train.work import work
 
-    with together(device.choose(args.device).type) as (team, own):
+    with together(device.choose(order.device).type) as (team, own):
         try:
-            work(args, team, own, shlex.join(["spinecho", "train", *arguments]))
+            work(order, team, own, print, progress)
         except KeyboardInterrupt:
             raise KeyboardInterrupt("the same command goes on from the last checkpoint") from None
     return 0
 
 
-def work(args: Any, team: Team, device: torch.device, command: str) -> None:
-    """The training itself, on one process of a team."""
-    import torch
+def _ordered(args: Any, arguments: Sequence[str]) -> Order:
+    """What the person wants.
 
-    from spinecho.train.first import first
-    from spinecho.train.run import Run
-    from spinecho.train.threads import choose
+    Raises
+    ------
+    DataError
+        If it is not said where to, or the length of the training is said in two ways.
+    """
+    if (args.out is None) == (args.bundle is None):
+        told = "neither --out nor --bundle is given" if args.out is None else "--out and --bundle are both given"
+        raise DataError(told, do="give --out to train here, or --bundle to train elsewhere (where --out is said then)")
+    if args.budget is not None:
+        from spinecho.train.duration import seconds
 
+        seconds(args.budget)
+        if any(a.partition("=")[0] == "--steps" for a in arguments):
+            do = "give one of them: a time, from which the steps follow, or the steps"
+            raise DataError(f"--budget {args.budget} and --steps {args.loop.steps} are both given", do=do)
     task, _, name = args.method.partition("/")
-    threads = choose(args.threads, args.out / "checkpoints", args.loop.workers)
-    torch.set_num_threads(threads)
-    method = first(task, name, args.settings, args.init, args.loop.seed).to(device)
-    context = Context(
-        method=method,
-        name=name,
-        settings=args.loop,
-        device=device,
-        team=team,
-        on_broken=args.on_broken,
-        say=print if team.leads else _silent,
-    )
-    package = examples_of(task)
-    options = package.Options(**{f.name: getattr(args.options, f.name) for f in fields(package.Options)})
-    supply = package.gather(args.paths, options, context)
-    args.out.mkdir(parents=True, exist_ok=True)
-    job = Run(
-        method=method,
+    options, config = examples_of(task).Options, registry.load(task, name).Config
+    return Order(
         task=task,
         name=name,
-        settings=args.loop,
-        out=args.out,
-        facts={"data": [str(p) for p in args.paths], "init": args.init or "", **supply.facts},
-        notes={"command": command, "processes": team.size, "threads": threads, "device": device.type},
-        team=team,
+        config=config(**{f.name: getattr(args.settings, f.name) for f in fields(config)}),
+        options=options(**{f.name: getattr(args.options, f.name) for f in fields(options)}),
+        settings=Settings(**{f.name: getattr(args.loop, f.name) for f in fields(Settings)}),
+        paths=args.paths,
+        out=args.out or Path("run"),
+        init=args.init,
+        budget=args.budget or "",
+        on_broken=args.on_broken,
+        device=args.device,
+        threads=args.threads,
+        command=shlex.join(["spinecho", "train", *arguments]),
     )
-    follow(job, supply, context)
-    context.say(f"wrote {job.weights}; to use it: {package.USE} --weights {job.weights}")
-
-
-def follow(job: Run, supply: Supply, context: Context) -> None:
-    """All steps, with a bar, and what a person wants to know of them."""
-    from spinecho.train.loop import train
-
-    begun = None
-    with progress(f"training {job.name}") as tell:
-        for step in train(job, supply.train, supply.held_out):
-            if begun is None and step.step > 1:
-                context.say(f"goes on after step {step.step - 1}, from the checkpoint in {job.out}")
-            begun = step.step
-            tell(step.step, job.settings.steps)
-            if step.scores:
-                context.say(f"step {step.step}: loss {step.loss:.4g}, held-out {supply.told(step.scores)}")
-    if begun is None:
-        context.say(f"nothing to do: all {job.settings.steps} steps were done before")
 
 
 def _named(arguments: Sequence[str]) -> tuple[str, str]:
@@ -166,7 +154,3 @@ def _unknown(text: str) -> DataError:
     if meant := [one for one in known if one.endswith(f"/{text}")]:
         return DataError(f"{text!r} names no task", do=f"give TASK/NAME, here {' or '.join(meant)}")
     return DataError(f"{text!r} is no learned method", do=f"what can be trained is {', '.join(known)}")
-
-
-def _silent(text: str) -> None:
-    """What processes that do not lead say."""

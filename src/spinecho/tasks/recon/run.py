@@ -16,6 +16,7 @@ from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.methods import pretrained
 from spinecho.ops.grid import to_recon_grid
+from spinecho.ops.nufft import engine_device
 from spinecho.tasks.recon.apart import in_groups, rescued
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.guard import CONTRADICTION, OUTSIDE, compared, guarded
@@ -67,10 +68,19 @@ def recon(kspace: KSpace, method: str = "auto", **settings: Any) -> Image:
         image, verdict = compared(image, prepared)
         if verdict.unexplained.any() and not verdict.unexplained.all():
             image, verdict = compared(rescued(image, prepared, verdict.unexplained, run, runner.choice), prepared)
-        image = with_noise_floor(guarded(image, verdict, seen, runner))
+        image = _noted(with_noise_floor(guarded(image, verdict, seen, runner)), kspace)
         _warn(image, kspace)
         values = image.values * scale
         return to_recon_grid(replace(image, values=values, extras=_scaled(image, scale)), prepared.encoding)
+
+
+def _noted(image: Image, kspace: KSpace) -> Image:
+    """The history says where the non-uniform transforms of a scan on the GPU were computed, if not there."""
+    device = kspace.samples.device
+    if kspace.is_cartesian or engine_device(device) == device:
+        return image
+    note = f"non-uniform Fourier transforms on the processor: cufinufft, for {device.type}, is not installed"
+    return replace(image, header=image.header.noted(note))
 
 
 def _warn(image: Image, kspace: KSpace) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from spinecho.calib.centre import find_centre
-from spinecho.calib.noise import noise_sigma
+from spinecho.calib.noise import with_noise_level
 from spinecho.calib.prepare import rescale
 from spinecho.core.encoding import Encoding
 from spinecho.core.errors import DataError, setting
@@ -166,11 +166,7 @@ def _at(mask: Tensor, axis: int) -> Tensor:
 
 def settled(kspace: KSpace) -> KSpace:
     """The scan with its noise level and centre written down, so that a part of it has those of the whole."""
-    noise_cov = kspace.noise_cov
-    if noise_cov is None:
-        eye = torch.eye(kspace.n_coils, dtype=kspace.samples.dtype, device=kspace.samples.device)
-        noise_cov = eye * noise_sigma(kspace) ** 2
-    return replace(kspace, noise_cov=noise_cov, encoding=replace(kspace.encoding, centre=find_centre(kspace)))
+    return replace(with_noise_level(kspace), encoding=replace(kspace.encoding, centre=find_centre(kspace)))
 
 
 def _in_parts(kspace: KSpace, one: Callable[[KSpace], Tensor | tuple[Tensor, ...]]) -> Tensor | tuple[Tensor, ...]:

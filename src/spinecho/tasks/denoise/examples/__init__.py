@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from spinecho.sim.splits import Part
+    from spinecho.train.cases import Case
     from spinecho.train.supply import Context, Supply
 
 USE = "spinecho denoise IMAGE -o OUT"
@@ -54,16 +55,14 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
 
 
 def _stacks(paths: Sequence[Path], part: Part, context: Context) -> tuple[np.ndarray, ...]:
-    from spinecho.train.cases import cases
     from spinecho.train.stacks import stacks_of
+    from spinecho.train.stock import Entry, stocked
+
+    def read(case: Case) -> list[Entry]:
+        return [Entry("slices", {"slices": stack}) for stack in stacks_of(case)]
 
     stacks: list[np.ndarray] = []
-    for path in paths:
-        before = len(stacks)
-        for case in cases(path, part, "image", context.say):
-            try:
-                stacks += stacks_of(case)
-            except DataError as error:
-                context.refuse(error.within(case.path))
-        context.say(f"{path}: {len(stacks) - before} stacks of slices to {part}")
+    for group in stocked(paths, part, read, context, splits="image"):
+        context.say(f"{group.name}: {len(group.entries)} stacks of slices to {part}")
+        stacks += [entry.arrays["slices"] for entry in group.entries]
     return tuple(stacks)

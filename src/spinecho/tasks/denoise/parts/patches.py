@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,17 @@ class Patches:
     clean: Complex[Tensor, "n y x"]
     noisy: Complex[Tensor, "n y x"]
     level: Float[Tensor, " n"]
+
+    @property
+    def bucket(self) -> Hashable:
+        """Number and size of the patches."""
+        return tuple(self.clean.shape)
+
+    @classmethod
+    def joined(cls, examples: Sequence[Patches]) -> Patches:
+        """All patches of examples of one bucket."""
+        clean, noisy, level = zip(*((e.clean, e.noisy, e.level) for e in examples), strict=True)
+        return cls(torch.cat(clean), torch.cat(noisy), torch.cat(level))
 
     def to(self, device: torch.device) -> Patches:
         """With all tensors on the device."""

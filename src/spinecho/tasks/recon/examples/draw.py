@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from spinecho.calib.noise import with_noise_level
 from spinecho.calib.prepare import prepare
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
@@ -49,6 +50,8 @@ class Seeded:
 def ready(kspace: KSpace) -> KSpace:
     """Prepared as `recon` prepares a scan (prewhitened, at most 12 coils, unit maximum), its target on the same scale.
 
+    Its noise level is written down, found where no covariance is known, so that scans can be joined.
+
     Raises
     ------
     DataError
@@ -57,4 +60,4 @@ def ready(kspace: KSpace) -> KSpace:
     if kspace.target is None:
         raise DataError("a scan without a truth cannot be trained on", do="give fully sampled scans, or images")
     prepared, scale = prepare(kspace)
-    return replace(prepared, target=kspace.target.abs().float() / scale)
+    return replace(with_noise_level(prepared), target=kspace.target.abs().float() / scale)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
+from spinecho.io.array import own
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import read, slice_count
 from spinecho.sim.draws import Draws, sample_mask
@@ -32,10 +33,13 @@ class RawFile:
     ----------
     n_slices
         That can be read one by one.
+    packed
+        Whether it lies in a pack (`train.pack`): in spinecho's own format, read without looking for another.
     """
 
     path: Path
     n_slices: int
+    packed: bool = False
 
     def slice(self, index: int) -> KSpace:
         """One slice (of a 3-D encoding, the volume) with all its samples.
@@ -45,7 +49,8 @@ class RawFile:
         DataError
             If the file cannot be read, or is no full Cartesian scan.
         """
-        scan = read(self.path, ReadOptions(slices=(index, index + 1)) if self.n_slices > 1 else None)
+        part = (index, index + 1) if self.n_slices > 1 else None
+        scan = own.read(self.path, part) if self.packed else read(self.path, part and ReadOptions(slices=part))
         if not isinstance(scan, KSpace):
             raise DataError("it holds an image, not raw samples", do="give NIfTI images as .nii.gz", file=self.path)
         if scan.mask is None:

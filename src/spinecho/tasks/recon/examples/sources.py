@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,18 @@ from spinecho.tasks.recon.examples.draw import Source
 from spinecho.tasks.recon.examples.objects import Labels, Pictures
 from spinecho.tasks.recon.examples.raw import RawFile, RawScans, open_raw
 from spinecho.tasks.recon.examples.simulated import Mixed, Simulated
-from spinecho.train.cases import Case, cases
+from spinecho.train.cases import Case
+from spinecho.train.pack import is_pack
 from spinecho.train.stacks import arrays_of, flat_axes
+from spinecho.train.stock import Entry, Thin, stocked
 from spinecho.train.supply import Context
 
 _IMAGES = (".nii", ".nii.gz")
 _STACKS = (".npz", ".npy")
 _LEAST_LABELS = 4
+_RAW, _LABELS, _IMAGE = "raw scan", "label map", "image"
+"""Kinds of entries"""
+_EVERY = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +60,16 @@ class _Held:
     raw: list[RawFile] = field(default_factory=list)
     labels: list[np.ndarray] = field(default_factory=list)
     images: dict[tuple[int, ...], list[np.ndarray]] = field(default_factory=dict)
+
+    def add(self, entry: Entry) -> None:
+        """Put what a file gave where it belongs."""
+        if entry.kind == _RAW:
+            assert entry.file is not None
+            self.raw.append(RawFile(entry.file, int(entry.facts["slices"]), is_pack(entry.file.parent)))
+        elif entry.kind == _LABELS:
+            self.labels.append(entry.arrays["volume"])
+        else:
+            self.images.setdefault(tuple(entry.facts["axes"]), []).append(entry.arrays["volume"])
 
     def sources(self, ways: Ways, skip: bool) -> list[tuple[Source, float]]:
         """With the number of files behind each."""
@@ -97,49 +113,60 @@ def sources(paths: Sequence[Path], ways: Ways, context: Context) -> tuple[Source
 def _mixed(paths: Sequence[Path], part: Part, ways: Ways, context: Context) -> Mixed | None:
     made: list[Source] = []
     weights: list[float] = []
-    for path in paths:
+    for group in stocked(paths, part, partial(_read, context=context), context, splits="recon"):
         held = _Held()
-        for case in cases(path, part, "recon", context.say):
-            try:
-                _load(case, held, context)
-            except DataError as error:
-                context.refuse(error.within(case.path))
+        for entry in group.entries:
+            held.add(entry)
         here = held.sources(ways, context.on_broken == "skip")
         total = sum(weight for _, weight in here)
         made += [source for source, _ in here]
         weights += [weight / total for _, weight in here]
-        if here:
-            context.say(f"{path}: {held.told()} to {part}")
+        context.say(f"{group.name}: {held.told()} to {part}")
     return Mixed(tuple(made), tuple(weights)) if made else None
 
 
-def _load(case: Case, held: _Held, context: Context) -> None:
-    """Put a file where it belongs."""
+def _read(case: Case, context: Context) -> list[Entry]:
+    """What a file holds."""
     name = case.path.name
     if name.endswith(_STACKS) and (stack := _stack(case)) is not None:
-        held.images.setdefault((0,), []).append(stack)
-    elif name.endswith(_IMAGES):
+        return [Entry(_IMAGE, {"volume": stack}, {"axes": [0]})]
+    if name.endswith(_IMAGES):
         find_format(case.path)
         image = read(case.path)
         assert isinstance(image, Image)
-        _add_image(image, held)
-    else:
-        assert isinstance(context.method, Recon)
-        held.raw.append(open_raw(case.path, context.method, context.name))
+        return _of_image(image)
+    assert isinstance(context.method, Recon)
+    file = open_raw(case.path, context.method, context.name)
+    return [Entry(_RAW, facts={"slices": file.n_slices}, file=file.path)]
 
 
-def _add_image(image: Image, held: _Held) -> None:
+def _of_image(image: Image) -> list[Entry]:
     volumes = image.volume().magnitude().values.float().numpy()
     geometry = image.volume().geometry
+    entries: list[Entry] = []
     for volume in volumes.reshape(-1, *volumes.shape[-3:]):
         check_memory(volume.size * 2, "the images in memory")
         if not np.isfinite(volume).all() or not volume.any():
             raise DataError("it is empty, or holds values that are no numbers", do="leave it out")
         if (labels := _as_labels(volume)) is not None:
-            held.labels.append(labels)
+            entries.append(Entry(_LABELS, {"volume": labels}))
         else:
             axes = flat_axes(geometry.voxel_mm[::-1], volume.shape)
-            held.images.setdefault(axes, []).append((volume / volume.max()).astype(np.float16))
+            half = (volume / volume.max()).astype(np.float16)
+            thin = Thin(f"every {_EVERY}th plane along each axis", partial(_some_planes, half, axes))
+            entries.append(Entry(_IMAGE, {"volume": half}, {"axes": list(axes)}, thin=thin))
+    return entries
+
+
+def _some_planes(volume: np.ndarray, axes: Sequence[int]) -> list[Entry]:
+    """A stack for each axis, of planes that are not dark: those between are much like them."""
+    entries: list[Entry] = []
+    for axis in axes:
+        planes = np.moveaxis(volume, axis, 0)[_EVERY // 2 :: _EVERY]
+        lit = (planes > 0.15 * volume.max()).mean((1, 2)) > 0.1
+        if lit.any():
+            entries.append(Entry(_IMAGE, {"volume": np.ascontiguousarray(planes[lit])}, {"axes": [0]}))
+    return entries
 
 
 def _as_labels(volume: np.ndarray) -> np.ndarray | None:

@@ -120,9 +120,11 @@ class Method(Recon):
         *_, x = self.steps(solved, self.start(kspace, csm, solved), acceleration(kspace))
         return x, csm
 
-    def start(self, kspace: KSpace, csm: Tensor, solved: Problem) -> Complex[Tensor, "*batch 1 z y x"]:
+    def start(
+        self, kspace: KSpace, csm: Tensor, solved: Problem, *, cut: bool = True
+    ) -> Complex[Tensor, "*batch 1 z y x"]:
         """Where the first step begins."""
-        return pnp.start(kspace, csm, solved, self.config.start_iters)
+        return pnp.start(kspace, csm, solved, self.config.start_iters, cut=cut)
 
     def steps(self, solved: Problem, x: Tensor, accel: Float[Tensor, "*#batch 1 1 1 1"]) -> Iterator[Tensor]:
         """The image after each step, from any start."""
@@ -143,8 +145,8 @@ class Method(Recon):
         assert kspace.target is not None
         with full_precision(kspace.samples), torch.no_grad():
             csm = estimate_csm(kspace)
-            solved = problem(kspace, csm)
-            start = self.start(kspace, csm, solved)
+            solved = problem(kspace, csm, cut=False)
+            start = self.start(kspace, csm, solved, cut=False)
         images = list(self.steps(solved, start, acceleration(kspace)))
         with full_precision(start):
             truth = kspace.target.abs() * solved.support.where

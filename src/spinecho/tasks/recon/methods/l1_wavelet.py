@@ -15,6 +15,7 @@ How we differ:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
@@ -24,7 +25,7 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from spinecho.calib.csm import MapKind, estimate_csm
-from spinecho.calib.noise import noise_sigma
+from spinecho.calib.noise import noise_sigmas
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.ops.filter_bank import FILTERS
@@ -74,11 +75,11 @@ class Config:
 
 
 def reconstruct(
-    kspace: KSpace, csm: Complex[Tensor, "*#batch map coil z y x"], config: Config
+    kspace: KSpace, csm: Complex[Tensor, "*#batch map coil z y x"], config: Config, *, cut: bool = True
 ) -> Complex[Tensor, "*batch map z y x"]:
-    """The image for given coil maps, one per set; differentiable in samples and maps."""
+    """The image for given coil maps, one per set; differentiable in samples and maps (`cut`: as in CartesianSense)."""
     assert kspace.mask is not None
-    A = CartesianSense(kspace.mask, csm)
+    A = CartesianSense(kspace.mask, csm, cut=cut)
     b = A.inner_adjoint(kspace.samples)
     x0 = start(A, b)
     names = tuple(FILTERS) if config.wavelet == "all" else (config.wavelet,)
@@ -125,9 +126,9 @@ def laplace_weight(kspace: KSpace, typical: Tensor, A: CartesianSense) -> Tensor
     that it suggests too large: it is lowered by samples over pixels.
     """
     assert kspace.mask is not None
-    n_samples = kspace.mask.float().mean() * kspace.n_coils * kspace.samples[..., 0, :, :, :].numel()
-    n_samples = n_samples / max(1, typical.numel())
-    return noise_sigma(kspace) ** 2 / typical * (n_samples / _support(A)).clamp_max(1)
+    own = IMAGE if "example" in kspace.axes else tuple(range(kspace.mask.ndim))
+    n_samples = kspace.mask.float().mean(own, keepdim=True) * kspace.n_coils * math.prod(kspace.samples.shape[-3:])
+    return noise_sigmas(kspace).square() / typical * (n_samples / _support(A)).clamp_max(1)
 
 
 def _support(A: CartesianSense) -> Tensor:

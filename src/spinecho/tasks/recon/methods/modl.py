@@ -85,10 +85,10 @@ class Method(Recon):
         """The image for given coil maps."""
         return self.images(kspace, csm)[-1]
 
-    def images(self, kspace: KSpace, csm: Tensor) -> list[Tensor]:
-        """The image after each unroll, the start first."""
+    def images(self, kspace: KSpace, csm: Tensor, *, cut: bool = True) -> list[Tensor]:
+        """The image after each unroll, the start first (`cut`: as in `Support`)."""
         with full_precision(csm), torch.no_grad():
-            equations = normal_equations(kspace, csm)
+            equations = normal_equations(kspace, csm, cut=cut)
             x = equations.start()
             scale = root_mean_square(x)
             noise = relative_noise(kspace, scale)
@@ -97,11 +97,11 @@ class Method(Recon):
             return equations.consistent(z, weight, scale, self.config.cg_iters)
 
         steps = [self.refinement] * self.config.n_unrolls
-        return [v * scale for v in unrolled(x / scale, steps, noise, Support(csm), consistent)]
+        return [v * scale for v in unrolled(x / scale, steps, noise, Support(csm, cut=cut), consistent)]
 
     def loss(self, kspace: KSpace) -> Tensor:
         """Distance of the last image, and a little of those before it, from the target."""
         assert kspace.target is not None
         with full_precision(kspace.samples), torch.no_grad():
             csm = estimate_csm(kspace)
-        return deep_loss(self.images(kspace, csm)[1:], kspace.target, csm)
+        return deep_loss(self.images(kspace, csm, cut=False)[1:], kspace.target, csm)

@@ -102,9 +102,12 @@ def steps(solved: Problem, x: Tensor, config: Config, denoiser: Denoiser) -> Ite
     return split(solved, x, ((denoiser, ratio, share) for ratio in ratios), config.cg_iters)
 
 
-def start(kspace: KSpace, csm: Tensor, solved: Problem, n_iters: int) -> Complex[Tensor, "*batch 1 z y x"]:
-    """Of l1_wavelet on a grid, of nufft_cg along a trajectory."""
+def start(
+    kspace: KSpace, csm: Tensor, solved: Problem, n_iters: int, *, cut: bool = True
+) -> Complex[Tensor, "*batch 1 z y x"]:
+    """Of l1_wavelet on a grid, of nufft_cg along a trajectory (`cut`: as in `Support`)."""
     if kspace.is_cartesian:
-        return l1_wavelet.reconstruct(kspace, csm, l1_wavelet.Config(n_iters=n_iters)) * solved.support.where
+        x = l1_wavelet.reconstruct(kspace, csm, l1_wavelet.Config(n_iters=n_iters), cut=cut)
+        return x * solved.support.where
     l2 = nufft_cg.weight_from_noise(kspace, solved.equations.rhs)
     return solved.equations.start(l2, -(-n_iters // 3))

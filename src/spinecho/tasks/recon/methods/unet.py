@@ -57,14 +57,14 @@ class Method(Recon):
         return self.reconstruct(kspace, csm), csm
 
     def reconstruct(
-        self, kspace: KSpace, csm: Complex[Tensor, "*#batch 1 coil z y x"]
+        self, kspace: KSpace, csm: Complex[Tensor, "*#batch 1 coil z y x"], *, cut: bool = True
     ) -> Complex[Tensor, "*batch 1 z y x"]:
-        """The image for given coil maps."""
+        """The image for given coil maps (`cut`: as in `Support`)."""
         assert kspace.mask is not None
         with full_precision(csm), torch.no_grad():
-            x = CartesianSense(kspace.mask, csm).adjoint(kspace.samples)
+            x = CartesianSense(kspace.mask, csm, cut=cut).adjoint(kspace.samples)
             scale = root_mean_square(x)
-            support = Support(csm)
+            support = Support(csm, cut=cut)
             seen = support.cut(x / scale)
         features = [as_channels(seen), as_level(relative_noise(kspace, scale), seen.shape)]
         change = as_complex(self.unet(torch.cat(features, 1)), seen.shape)
@@ -76,4 +76,4 @@ class Method(Recon):
         assert kspace.target is not None
         with full_precision(kspace.samples), torch.no_grad():
             csm = estimate_csm(kspace)
-        return deep_loss([self.reconstruct(kspace, csm)], kspace.target, csm)
+        return deep_loss([self.reconstruct(kspace, csm, cut=False)], kspace.target, csm)

@@ -16,6 +16,7 @@ plain form of the first source, to compare with (`methods.e2e`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -41,6 +42,9 @@ from spinecho.tasks.recon.parts.refinement import (
     slice_by_slice,
     unrolled,
 )
+
+_STARTS = (0.0, 0.625, 1.0, 1.5)
+"""Iterations of the start in training, relative to those of the Config."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,18 +102,18 @@ class Method(Recon):
         """The image for given coil maps (solved form)."""
         return self.images(kspace, csm)[-1]
 
-    def images(
-        self, kspace: KSpace, csm: Tensor, start_iters: int | None = None, start: Tensor | None = None
-    ) -> list[Tensor]:
-        """The image after each cascade, the start first (solved form).
+    def images(self, kspace: KSpace, csm: Tensor, start: Tensor | None = None) -> list[Tensor]:
+        """The image after each cascade, the start first (solved form); a start that is given is taken as it is."""
+        if start is not None:
+            return self._images(kspace, csm, lambda _: start)
+        n_iters = self.config.start_iters if kspace.n_coils <= self.config.start_coils else 0
+        return self._images(kspace, csm, lambda equations: self.start(kspace, csm, equations, n_iters))
 
-        `start_iters` is by default the config's; a `start` that is there already is taken as it is.
-        """
+    def _images(self, kspace: KSpace, csm: Tensor, start: Callable[[Normal], Tensor], cut: bool = True) -> list[Tensor]:
         with full_precision(csm), torch.no_grad():
-            equations = normal_equations(kspace, csm)
-            support = Support(csm)
-            x = self.start(kspace, csm, equations, start_iters) if start is None else start
-            x = x * support.where
+            equations = normal_equations(kspace, csm, cut=cut)
+            support = Support(csm, cut=cut)
+            x = start(equations) * support.where
             scale = root_mean_square(x)
             noise = relative_noise(kspace, scale)
 
@@ -126,12 +130,10 @@ class Method(Recon):
         seen = torch.stack([torch.ones_like(noise), accel.log(), noise.log()], -1)
         return torch.sigmoid((seen * self.mix).sum(-1))
 
-    def start(self, kspace: KSpace, csm: Tensor, equations: Normal, n_iters: int | None = None) -> Tensor:
+    def start(self, kspace: KSpace, csm: Tensor, equations: Normal, n_iters: int, *, cut: bool = True) -> Tensor:
         """x_0, without gradients: of l1_wavelet, or for 0 iterations of CG-SENSE."""
-        if n_iters is None:
-            n_iters = self.config.start_iters if kspace.n_coils <= self.config.start_coils else 0
         if n_iters:
-            return l1_wavelet.reconstruct(kspace, csm, l1_wavelet.Config(n_iters=n_iters))
+            return l1_wavelet.reconstruct(kspace, csm, l1_wavelet.Config(n_iters=n_iters), cut=cut)
         return equations.start()
 
     def loss(self, kspace: KSpace) -> Tensor:
@@ -141,16 +143,32 @@ class Method(Recon):
             return self.end_to_end.loss(kspace)
         with full_precision(kspace.samples), torch.no_grad():
             csm = estimate_csm(kspace)
-        images = self.images(kspace, csm, self.drawn_start(kspace))
+        images = self._images(kspace, csm, lambda equations: self._drawn_start(kspace, csm, equations), cut=False)
         return deep_loss(images[1:], kspace.target, csm)
 
-    def drawn_start(self, kspace: KSpace) -> int:
+    def drawn_iters(self, kspace: KSpace) -> list[int]:
         """In training starts differ, so that one set of weights serves all: from CG-SENSE to half more iterations.
 
-        Which one follows from the target's own bits: a scan always trains in the same way.
+        Which one follows from the bits of the target's largest value: a scan always trains in the same way.
+
+        Returns
+        -------
+        One number for each example, or for the scan.
         """
         assert kspace.target is not None
+        n = kspace.target.shape[0] if "example" in kspace.axes else 1
         if kspace.n_coils > self.config.start_coils:
-            return 0
-        bits = int(float(kspace.target.double().sum()) * 2**20)
-        return round(self.config.start_iters * (0.0, 0.625, 1.0, 1.5)[bits % 4])
+            return [0] * n
+        peaks = kspace.target.reshape(n, -1).amax(-1).float().view(torch.int32).tolist()
+        return [round(self.config.start_iters * _STARTS[bits % len(_STARTS)]) for bits in peaks]
+
+    def _drawn_start(self, kspace: KSpace, csm: Tensor, equations: Normal) -> Tensor:
+        drawn = self.drawn_iters(kspace)
+        if len(set(drawn)) == 1:
+            return self.start(kspace, csm, equations, drawn[0], cut=False)
+        x = torch.zeros_like(csm[..., 0, :, :, :])
+        for n_iters in sorted(set(drawn)):
+            own = [i for i, n in enumerate(drawn) if n == n_iters]
+            part, maps = kspace.take("example", own), csm[own]
+            x[own] = self.start(part, maps, normal_equations(part, maps, cut=False), n_iters, cut=False)
+        return x

@@ -59,11 +59,14 @@ def cartesian(A: CartesianSense, samples: Tensor) -> Normal:
     return Normal(A.inner_normal, A.inner_adjoint(samples), A.enter, A.leave, (-4, *A.inner_dims))
 
 
-def normal_equations(kspace: KSpace, csm: Complex[Tensor, "*#batch 1 coil z y x"]) -> Normal:
-    """Of a scan, on a grid or along a trajectory (there W keeps a few iterations enough, and no NUFFT is in them)."""
+def normal_equations(kspace: KSpace, csm: Complex[Tensor, "*#batch 1 coil z y x"], *, cut: bool = True) -> Normal:
+    """Of a scan, on a grid or along a trajectory (there W keeps a few iterations enough, and no NUFFT is in them).
+
+    `cut`: as in `CartesianSense`.
+    """
     if kspace.traj is None:
         assert kspace.mask is not None
-        return cartesian(CartesianSense(kspace.mask, csm), kspace.samples)
+        return cartesian(CartesianSense(kspace.mask, csm, cut=cut), kspace.samples)
     weights, shape, S = density_weights(kspace), kspace.encoding.matrix, Coils(csm)
     rhs = S.adjoint(NUFFT(kspace.traj, shape).adjoint(weights * kspace.samples))
     T = Toeplitz(kspace.traj, shape, weights)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spinecho.calib.centre import missing_calibration
-from spinecho.calib.noise import noise_sigma, rss_noise
+from spinecho.calib.noise import noise_sigmas, rss_noise
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.core.precision import full_precision
@@ -57,14 +57,18 @@ class Support:
     """Where the coil maps are not zero: networks see the box around it, and change nothing outside it.
 
     The box begins and ends at multiples of the coarsest pixel (or the edge), so that a network's strides fall on the
-    same pixels whatever the neighbouring slices' support is.
+    same pixels whatever the neighbouring slices' support is. Without `cut` it is all of the grid, as in training: what
+    a network makes of one scan then does not depend on the others of its batch.
     """
 
-    def __init__(self, csm: Complex[Tensor, "*batch map coil z y x"]) -> None:
+    def __init__(self, csm: Complex[Tensor, "*batch map coil z y x"], *, cut: bool = True) -> None:
         self.where = (csm != 0).any(-4).any(-4, keepdim=True)
+        self.shape = (csm.shape[-2], csm.shape[-1])
+        self.y, self.x = (0, self.shape[0]), (0, self.shape[1])
+        if not cut:
+            return
         flat = self.where.flatten(0, -3).any(0)
         rows, columns = flat.any(1).nonzero(), flat.any(0).nonzero()
-        self.shape = (flat.shape[0], flat.shape[1])
         self.y, self.x = _widened(rows, self.shape[0]), _widened(columns, self.shape[1])
 
     def cut(self, image: Tensor) -> Tensor:
@@ -86,8 +90,8 @@ def _widened(indices: Tensor, n: int) -> tuple[int, int]:
 
 
 def relative_noise(kspace: KSpace, scale: Tensor) -> Float[Tensor, "*batch 1 1 1 1"]:
-    """Standard deviation of the scan's noise over an image's root mean square; one number for the whole scan."""
-    return (noise_sigma(kspace) / scale).clamp_min(_LEAST_NOISE)
+    """Standard deviation of the scan's noise over an image's root mean square."""
+    return (noise_sigmas(kspace) / scale).clamp_min(_LEAST_NOISE)
 
 
 def unrolled(
@@ -117,7 +121,7 @@ def unrolled(
 def deep_loss(images: Sequence[Tensor], target: Tensor, csm: Tensor) -> Tensor:
     """Distance of the last image, and a little of those before it, from the target where there are coil maps."""
     with full_precision(csm):
-        truth = target.abs() * Support(csm).where
+        truth = target.abs() * Support(csm, cut=False).where
         losses = torch.stack([image_loss(x, truth) for x in images])
         return losses[-1] + 0.1 * losses.mean()
 

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from spinecho.calib.noise import noise_sigma
+from spinecho.calib.noise import noise_sigmas
 from spinecho.core.kspace import KSpace
 from spinecho.core.precision import full_precision
 from spinecho.nets.features import root_mean_square
@@ -55,11 +55,10 @@ class Problem:
         return torch.maximum(self.sigma, LEAST_NOISE * root_mean_square(x))
 
 
-def problem(kspace: KSpace, csm: Complex[Tensor, "*#batch 1 coil z y x"]) -> Problem:
-    """Of a prepared scan, on a grid or along a trajectory."""
-    equations = normal_equations(kspace, csm)
-    sigma = torch.as_tensor(noise_sigma(kspace) * equations.noise, dtype=torch.float32, device=csm.device)
-    return Problem(equations, Support(csm), sigma if sigma.ndim else sigma.expand(1, 1, 1, 1))
+def problem(kspace: KSpace, csm: Complex[Tensor, "*#batch 1 coil z y x"], *, cut: bool = True) -> Problem:
+    """Of a prepared scan, on a grid or along a trajectory (`cut`: as in `Support`)."""
+    equations = normal_equations(kspace, csm, cut=cut)
+    return Problem(equations, Support(csm, cut=cut), noise_sigmas(kspace) * equations.noise)
 
 
 def split(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
@@ -24,7 +25,8 @@ from spinecho.sim.tissue import TISSUE_OF_LABEL
 from spinecho.tasks.register.parts.affine import Settings, align_linear
 from spinecho.tasks.register.parts.pair import matched, spaced_grid
 from spinecho.tasks.register.parts.volumes import comparable
-from spinecho.train.cases import cases
+from spinecho.train.cases import Case
+from spinecho.train.stock import Entry, stocked
 from spinecho.train.supply import Context
 
 _IMAGES = (".nii", ".nii.gz")
@@ -75,30 +77,31 @@ class Gathering:
     template: Image | None = None
     grid: Geometry | None = None
 
-    def heads(self, path: Path, part: Part) -> Heads:
-        """All heads under a path that are for a part of the work (`train.cases`).
+    def heads(self, paths: Sequence[Path], part: Part) -> list[Heads]:
+        """All heads that are for a part of the work, by path.
 
         Raises
         ------
         DataError
             If a file cannot be used and `context.on_broken` is "stop".
         """
-        images: list[Head] = []
-        maps: list[Head] = []
-        for case in cases(path, part, "image", self.context.say):
-            try:
-                if not case.path.name.endswith(_IMAGES):
-                    raise DataError("pairs are made of NIfTI images and label maps", do="leave it out")
-                head = self._head(case.path)
-            except DataError as error:
-                self.context.refuse(error.within(case.path))
-                continue
-            (maps if head.image is None else images).append(head)
-        counts = {"images": len(images), "label maps": len(maps)}
-        counts["of them with labels"] = sum(h.labels is not None for h in images)
-        if images or maps:
-            self.context.say(f"{path}: {', '.join(f'{n} {what}' for what, n in counts.items() if n)} to {part}")
-        return Heads(tuple(images), tuple(maps))
+        gathered: list[Heads] = []
+        facts = {"spacing_mm": self.spacing_mm}
+        for group in stocked(paths, part, self._read, self.context, splits="image", facts=facts):
+            heads = [_of_arrays(entry.arrays) for entry in group.entries]
+            images, maps = ([h for h in heads if (h.image is None) == is_map] for is_map in (False, True))
+            counts = {"images": len(images), "label maps": len(maps)}
+            counts["of them with labels"] = sum(h.labels is not None for h in images)
+            self.context.say(f"{group.name}: {', '.join(f'{n} {what}' for what, n in counts.items() if n)} to {part}")
+            gathered.append(Heads(tuple(images), tuple(maps)))
+        return gathered
+
+    def _read(self, case: Case) -> list[Entry]:
+        if not case.path.name.endswith(_IMAGES):
+            raise DataError("pairs are made of NIfTI images and label maps", do="leave it out")
+        head = self._head(case.path)
+        parts = {"image": head.image, "labels": head.labels}
+        return [Entry("head", {name: part.numpy() for name, part in parts.items() if part is not None})]
 
     def _head(self, path: Path) -> Head:
         image = read_image(path)
@@ -145,11 +148,15 @@ def gather_heads(paths: Sequence[Path], gathering: Gathering) -> tuple[list[Head
     DataError
         If nothing is left to train on.
     """
-    train = [h for path in paths if (h := gathering.heads(path, "train")).images or h.maps]
+    train = gathering.heads(paths, "train")
     if not train:
         raise DataError("there is nothing to train on", do=f"give {setting('data')} NIfTI images or label maps")
-    held_out = [h for path in paths if (h := gathering.heads(path, "validate")).images or h.maps]
-    return train, held_out
+    return train, gathering.heads(paths, "validate")
+
+
+def _of_arrays(arrays: Mapping[str, np.ndarray]) -> Head:
+    image, labels = (None if arrays.get(n) is None else torch.from_numpy(arrays[n]) for n in ("image", "labels"))
+    return Head(image, labels)
 
 
 def _as_labels(image: Image) -> Tensor | None:

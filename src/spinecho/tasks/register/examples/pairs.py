@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Integer
@@ -47,9 +47,10 @@ class Pairs:
         rng = generator(self.seed, self.part, step, index)
         source = self.sources[_integer(rng, len(self.sources))]
         n = len(source.images)
-        if _integer(rng, n + len(source.maps)) < n:
-            return _of_images(_two(source.images, rng), rng)
-        return _of_maps(_two(source.maps, rng), rng)
+        chance = _uniform(generator(self.seed, self.part, step, "chance"))
+        drawn_image = _integer(rng, n + len(source.maps)) < n
+        pair = _of_images(_two(source.images, rng), rng) if drawn_image else _of_maps(_two(source.maps, rng), rng)
+        return replace(pair, chance=chance)
 
 
 def _two(heads: Sequence[Head], rng: torch.Generator) -> tuple[Head, Head]:

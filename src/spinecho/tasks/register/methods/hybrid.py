@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.field import in_mm
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
-from spinecho.core.transform import Affine, Transform, Velocity
+from spinecho.core.transform import Transform, Velocity
 from spinecho.ops.windows import block_mean, enlarged
 from spinecho.tasks.register.base import Register, Stage
 from spinecho.tasks.register.parts.affine import linear_stages
@@ -30,15 +29,12 @@ from spinecho.tasks.register.parts.evidence import explained, simplest
 from spinecho.tasks.register.parts.flow import Steps, cost_of, descend, tapered, unfolded
 from spinecho.tasks.register.parts.pair import Pair, matched, scaled, working_grid
 from spinecho.tasks.register.parts.search import searched
+from spinecho.tasks.register.parts.simplest import may_be_one_head, simplest_linear
 
 _AFFINE, _START, _CHECK = 0.15, 0.25, 0.95
 """Shares of the whole work that are done after the affine, after the search, and before the last check"""
 _REACH_MM = 16.0
 _TOLD_EVERY = 5
-_JUDGED_VOXELS = 300_000
-"""About so many voxels decide which linear transform is taken"""
-_ONE_HEAD = 1.05
-"""An affine that scales by more along an axis joins two people, and is taken where the contrasts agree"""
 _HALF_RESOLUTION = 0.75
 """Images whose voxels are smaller than this share of a working voxel have more to show"""
 
@@ -56,7 +52,8 @@ class Config:
     search: bool = True
     """look for a global start within 16 mm"""
     sensitive: bool = False
-    """where the contrasts agree, keep a flow though its coarse part explains no more than none (`change` does)"""
+    """where the contrasts agree, keep a flow though its coarse part explains no more than none (`change` does); where
+    they do not, move images on one grid by less than half a voxel, too"""
     voxels: int = 1_500_000
     """working voxels, about (up to twice as many where they are the fixed image's own): what time and memory follow"""
     time_budget: float = 0.0
@@ -135,12 +132,16 @@ class Method(Register):
         pair = matched(fixed, moving, affine, grid)
         compare = comparison(pair, self.config.similarity)
         told = compare.words
-        judged = compare.similarity == "translated" or (compare.similarity == "lncc" and not self.config.sensitive)
-        if judged and (compare.similarity == "translated" or _may_be_one_head(affine)):
-            affine, word = _simplest_linear(fixed, moving, affine)
-            pair, told = matched(fixed, moving, affine, grid), f"{told}; {word}"
+        across = compare.similarity == "translated"
+        judged, rival = across or (compare.similarity == "lncc" and not self.config.sensitive), 0.0
+        if judged and (across or may_be_one_head(affine)):
+            chosen = simplest_linear(fixed, moving, affine, across, self.config.sensitive)
+            affine, told = chosen.taken, f"{told}; {chosen.words}"
+            pair = matched(fixed, moving, affine, grid)
+            if chosen.best is not affine:
+                rival = explained(matched(fixed, moving, chosen.best, grid))
         until = begin + 0.9 * self.config.time_budget if self.config.time_budget else float("inf")
-        velocity = torch.zeros(3, *scaled(grid, 4).shape)
+        velocity = pair.fixed.new_zeros(3, *scaled(grid, 4).shape)
         if self.config.search:
             velocity, words = _started(pair, velocity, compare)
             told = f"{told}; {words}"
@@ -150,7 +151,7 @@ class Method(Register):
         doubtful = judged and _doubtful(compare, levels, self.config.search)
         for i, level in enumerate(levels):
             if doubtful and level.size <= 1:
-                doubtful, worth, told = False, *_worth(search, pair, compare)
+                doubtful, worth, told = False, *_worth(search, pair, compare, rival)
                 yield Stage("check", search.transform(), _START + i * (_CHECK - _START) / len(levels), note=told)
                 if not worth:
                     break
@@ -189,35 +190,22 @@ def _started(pair: Pair, zero: Tensor, compare: Comparison) -> tuple[Tensor, str
     return (displaced, told) if after < before else (zero, f"{told}, not kept")
 
 
-def _simplest_linear(fixed: Image, moving: Image, affine: Transform) -> tuple[Transform, str]:
-    """The header's position, a rigid or the affine transform: the first that explains as much as any."""
-    *_, rigid = linear_stages(fixed, moving, "rigid")
-    grid = working_grid(fixed, _JUDGED_VOXELS)
-    transforms = {"header's position": Affine(np.eye(4)), "rigid": rigid.transform, "affine": affine}
-    shares = {name: explained(matched(fixed, moving, transform, grid)) for name, transform in transforms.items()}
-    taken = simplest(shares)
-    return transforms[taken], f"explained: {', '.join(f'{n} {s:.3f}' for n, s in shares.items())}: {taken} taken"
-
-
-def _may_be_one_head(affine: Transform) -> bool:
-    """Whether an affine transform scales by little enough that the images may be of one person."""
-    assert isinstance(affine, Affine)
-    scales = np.linalg.svd(affine.matrix[:3, :3], compute_uv=False)
-    return bool(max(scales.max(), 1 / scales.min()) < _ONE_HEAD)
-
-
 def _doubtful(compare: Comparison, levels: list[Level], searched: bool) -> bool:
     """Whether a coarse deformation must prove its worth; within a contrast the search alone is too rough for that."""
     coarse = any(level.size > 1 for level in levels)
     return (compare.similarity == "lncc" and coarse) or (compare.similarity == "translated" and (searched or coarse))
 
 
-def _worth(search: _Search, pair: Pair, compare: Comparison) -> tuple[bool, str]:
+def _worth(search: _Search, pair: Pair, compare: Comparison, rival: float = 0.0) -> tuple[bool, str]:
     """Whether the coarse deformation explains more than none, which is taken if not; in words.
 
+    And more than `rival`, what another linear transform explains: a deformation must not stand in for that.
     Within a contrast any rise will do: what changes in a small part of the head hardly changes the mean.
     """
-    shares = {"undeformed": explained(pair), "deformed": explained(pair, search.velocity, round(search.cell))}
+    shares = {
+        "undeformed": max(explained(pair), rival),
+        "deformed": explained(pair, search.velocity, round(search.cell)),
+    }
     if compare.similarity == "lncc":
         taken = "deformed" if shares["deformed"] > shares["undeformed"] else "undeformed"
     else:

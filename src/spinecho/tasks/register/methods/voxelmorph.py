@@ -11,7 +11,7 @@ images brought to the middle of the way; by default it learns the result of a fe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -32,7 +32,7 @@ from spinecho.tasks.register.base import Register, Stage
 from spinecho.tasks.register.limits import outside
 from spinecho.tasks.register.parts.affine import linear_stages
 from spinecho.tasks.register.parts.compare import contrast_agreement
-from spinecho.tasks.register.parts.example import Example, seen
+from spinecho.tasks.register.parts.example import Example, PairBatch, seen
 from spinecho.tasks.register.parts.flow import tapered, unfolded
 from spinecho.tasks.register.parts.pair import Pair, matched, spaced_grid
 from spinecho.tasks.register.parts.similarity import lncc
@@ -129,30 +129,43 @@ class Method(Register):
         learning
             Whether the last pass can be differentiated; those before it are what it is given, and all count fully.
         """
-        shape = [n // _BLOCK for n in fixed.shape[1:]]
-        velocity = fixed.new_zeros(3, *shape)
+        return self._velocities([(fixed, moving)], passes, learning)[0]
+
+    def _velocities(self, pairs: Sequence[tuple[Tensor, Tensor]], passes: int, learning: bool) -> list[Tensor]:
+        """One for each pair; the network sees all pairs at once."""
+        shape = [n // _BLOCK for n in pairs[0][0].shape[1:]]
+        velocities = [fixed.new_zeros(3, *shape) for fixed, _ in pairs]
         for k in range(passes):
+            share = 1.0 if learning else share_of_pass(k, passes)
             with torch.set_grad_enabled(learning and k == passes - 1):
-                share = 1.0 if learning else share_of_pass(k, passes)
-                velocity = velocity + share * self._look(*(midway(fixed, moving, velocity) if k else (fixed, moving)))
-        return velocity
+                seen = [midway(*pair, v) if k else pair for pair, v in zip(pairs, velocities, strict=True)]
+                velocities = [v + share * change for v, change in zip(velocities, self._look(seen), strict=True)]
+        return velocities
 
-    def loss(self, example: Example) -> Float[Tensor, ""]:
-        """What a step of training lowers: of 1 to `train_passes` passes (torch's global generator decides) the last."""
+    def loss(self, example: Example | PairBatch) -> Float[Tensor, ""]:
+        """What a step of training lowers: of 1 to `train_passes` passes (the examples' own chance decides) the last."""
         config = self.config
-        passes = 1 + int(torch.randint(config.train_passes, ()))
-        velocity = self.velocity(example.fixed, example.moving, passes, learning=True)
-        with full_precision(velocity):
-            if config.loss == "amortised":
-                return amortised(velocity, example, config.goal_steps, config.label_weight)
-            return direct(velocity, example, config.loss, config.gradient_weight, config.label_weight)
+        examples = example.examples if isinstance(example, PairBatch) else (example,)
+        passes = 1 + min(int(examples[0].chance * config.train_passes), config.train_passes - 1)
+        velocities = self._velocities([(e.fixed, e.moving) for e in examples], passes, learning=True)
+        with full_precision(velocities[0]):
+            return torch.stack([self._distance(*one) for one in zip(velocities, examples, strict=True)]).mean()
 
-    def _look(self, fixed: Tensor, moving: Tensor) -> Tensor:
+    def _distance(self, velocity: Tensor, example: Example) -> Float[Tensor, ""]:
+        config = self.config
+        if config.loss == "amortised":
+            return amortised(velocity, example, config.goal_steps, config.label_weight)
+        return direct(velocity, example, config.loss, config.gradient_weight, config.label_weight)
+
+    def _look(self, pairs: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
         with torch.no_grad():
-            fine, coarse = pulls(fixed, moving)
-            shown = torch.cat([_blocks(torch.cat([fixed, moving])), fine, coarse])
-        change = self.leave(self.unet(shown[None]))[0].to(fixed.dtype)
-        return gaussian(change + self.step[0] * fine + self.step[1] * coarse, self.config.smooth)
+            pulled = [pulls(*pair) for pair in pairs]
+            shown = [torch.cat([_blocks(torch.cat(pair)), *own]) for pair, own in zip(pairs, pulled, strict=True)]
+        changes = self.leave(self.unet(torch.stack(shown)))
+        return [
+            gaussian(change.to(fine.dtype) + self.step[0] * fine + self.step[1] * coarse, self.config.smooth)
+            for change, (fine, coarse) in zip(changes, pulled, strict=True)
+        ]
 
     def _grid(self, fixed: Image) -> Geometry:
         """Around the fixed foreground; large enough for the network's coarsest level to hold two voxels."""

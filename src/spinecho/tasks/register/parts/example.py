@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,19 +27,43 @@ class Example:
         The same two in one contrast, for costs of intensities; None where there is none (rendered label maps).
     labels
         Regions of both, 0 for what is none; None where nobody drew them.
+    chance
+        A number from 0 to 1 for what the loss decides by chance; one for all pairs of a step, which have it together.
     """
 
     fixed: Float[Tensor, "1 z y x"]
     moving: Float[Tensor, "1 z y x"]
     clean: tuple[Float[Tensor, "1 z y x"], Float[Tensor, "1 z y x"]] | None = None
     labels: tuple[Integer[Tensor, "z y x"], Integer[Tensor, "z y x"]] | None = None
+    chance: float = 0.0
+
+    @property
+    def bucket(self) -> Hashable:
+        """Size, and what the loss decides by chance."""
+        return tuple(self.fixed.shape), self.chance
+
+    @classmethod
+    def joined(cls, examples: Sequence[Example]) -> PairBatch:
+        """Pairs of one bucket side by side."""
+        return PairBatch(tuple(examples))
 
     def to(self, device: torch.device) -> Example:
         """With all its tensors on the device."""
         both = (self.fixed.to(device), self.moving.to(device))
         clean = None if self.clean is None else (self.clean[0].to(device), self.clean[1].to(device))
         labels = None if self.labels is None else (self.labels[0].to(device), self.labels[1].to(device))
-        return Example(*both, clean, labels)
+        return Example(*both, clean, labels, self.chance)
+
+
+@dataclass(frozen=True, eq=False)
+class PairBatch:
+    """Pairs of one size, which the network sees together."""
+
+    examples: tuple[Example, ...]
+
+    def to(self, device: torch.device) -> PairBatch:
+        """With all tensors on the device."""
+        return PairBatch(tuple(e.to(device) for e in self.examples))
 
 
 def seen(image: Float[Tensor, "1 z y x"]) -> Float[Tensor, "1 z y x"]:

@@ -88,6 +88,7 @@ def _weight(fixed: Image, moving: Image, affine: Transform, geometry: Geometry) 
     """Where the moving image was measured and the mask lies, with soft edges; None where that is everywhere."""
     coarse = scaled(geometry, 4)
     seen = _inside(moving.geometry, affine, coarse) & _inside(fixed.geometry, identity(), coarse)
+    seen = seen.to(fixed.values.device)
     if "mask" in fixed.extras:
         mask = Image(values=fixed.extras["mask"].float(), geometries=fixed.geometries)
         seen &= identity().warp(_averaged(mask, coarse.voxel_mm[0]), onto=coarse).values[0] > 0.1

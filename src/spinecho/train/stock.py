@@ -1,0 +1,103 @@
+"""What files give to train on, as arrays with their facts: read once, from the files themselves or from a pack.
+
+A task reads everything through `stocked`; a pack (`train.pack`) then is the same entries from another place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spinecho.core.errors import DataError
+from spinecho.sim.splits import Part, Task
+from spinecho.train import pack
+from spinecho.train.cases import Case, cases
+from spinecho.train.supply import Context
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """What a file gave; a file may give several.
+
+    Parameters
+    ----------
+    kind
+        A task's own word for what it is.
+    arrays
+        By name, of any type of number.
+    facts
+        What else the task must know of it; JSON.
+    file
+        Raw scans stay in their file, and are read when they are drawn; None for everything else.
+    thin
+        What is left of it where a pack has no room for the whole; None: it is whole or not there.
+    """
+
+    kind: str
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    file: Path | None = None
+    thin: Thin | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Thin:
+    """A smaller stand-in for an entry: how it was made, in words, and the function that makes it."""
+
+    words: str
+    entries: Callable[[], list[Entry]]
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """The entries of one path that a person gave; each path is drawn from equally often."""
+
+    name: str
+    entries: list[Entry]
+
+
+def stocked(
+    paths: Sequence[Path],
+    part: Part,
+    read: Callable[[Case], Iterable[Entry]],
+    context: Context,
+    *,
+    splits: Task,
+    facts: Mapping[str, Any] | None = None,
+) -> list[Group]:
+    """Everything under the paths that is for a part of the work; paths that hold nothing for it are left out.
+
+    Parameters
+    ----------
+    read
+        What a file gives. Files that it refuses end the work or are left out, as the person said.
+    splits
+        Which of the project's splits count (`sim.splits`).
+    facts
+        Of the reading (a spacing): what must be the same for entries of a pack to be of use.
+
+    Raises
+    ------
+    DataError
+        If a path does not exist, a file is refused, or a pack is damaged or was made for something else.
+    """
+    groups: list[Group] = []
+    for path in paths:
+        if pack.is_pack(path):
+            groups += pack.opened(path, context.task, facts or {}).groups(part)
+            continue
+        entries: list[Entry] = []
+        for case in cases(path, part, splits, context.say):
+            try:
+                entries += read(case)
+            except DataError as error:
+                context.refuse(error.within(case.path))
+        if entries:
+            groups.append(Group(str(path), entries))
+    if context.keep is not None:
+        context.keep(part, groups, facts or {})
+    return groups
