@@ -59,6 +59,7 @@ def test_candidates_are_those_that_there_are_tools_for(tmp_path):
     assert every.safe == "l1_wavelet + pnp"
     modl = network_file(tmp_path, "modl", {"trajectories": ["radial"]})
     assert chosen(spokes, network=modl).names == ("nufft_cg", "modl")
+    assert chosen(spokes, denoiser="wavelet").names == ("nufft_cg", "nufft_cg + pnp", "nufft_cg + firmer pnp")
 
 
 def test_each_is_what_its_method_makes(tmp_path):
