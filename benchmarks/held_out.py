@@ -87,7 +87,7 @@ def real(shared: Path, seeds: list[int]) -> Iterator[tuple[str, int, KSpace]]:
             coils = held["kspace"] if "kspace" in held else held["arr_0"].transpose(2, 1, 0)
         full = torch.from_numpy(np.ascontiguousarray(coils).astype(np.complex64))[:, None]
         full = full if "liver" in file else fft(full)
-        shape = (1, *full.shape[-2:])
+        shape = (1, full.shape[-2], full.shape[-1])
         for accel in CENTRE:
             for seed in seeds:
                 mask = torch.from_numpy(lines(shape[1], accel, seed))[None, None, :, None]

@@ -106,8 +106,8 @@ def best_mean(kspace: KSpace, chosen: Tools, n_folds: int) -> tuple[Tensor, Tens
     for name, share in shares.items():
         if bool(share.any()):
             total = total + share.reshape(*batch, 1, 1, 1, 1).to(csm.real.dtype) * made[name]
-    numbers = (v.expand(*batch, v.shape[-1])[..., None, None, None].float() for v in (weights, sizes))
-    return made.consistent(total), csm, *numbers
+    weights, sizes = (v.expand(*batch, v.shape[-1])[..., None, None, None].float() for v in (weights, sizes))
+    return made.consistent(total), csm, weights, sizes
 
 
 def held_out(kspace: KSpace, csm: Tensor, chosen: Tools, n_folds: int) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Complex, Float
@@ -137,7 +137,7 @@ class Method(Recon):
 
     def denoiser(self, step: int) -> Denoiser:
         """D_k for slices and the standard deviation of their complex noise."""
-        network = self.trained if step < self.config.early else self.kept
+        network: Any = self.trained if step < self.config.early else self.kept
         return lambda slices, level: network.estimate(slices, level / 2**0.5)
 
     def loss(self, kspace: KSpace) -> Float[Tensor, ""]:
