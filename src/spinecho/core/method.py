@@ -24,6 +24,10 @@ class Method(nn.Module, ABC):
     """True where the method is nothing without trained weights: it has a `loss`."""
     tunable: ClassVar[tuple[str, ...]] = ()
     """Fields of `Config` that may be set beside trained weights: they change no weight's shape or sense."""
+    begins_from: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """(task, name) of other methods whose trained weights can be its first ones: `begun` then makes it from them."""
+    leans_on: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """(task, name) of weights in the package, beside its own, that results may depend on; name * for all of a task."""
     card: Mapping[str, Any] = MappingProxyType({})
     """Limits and words of the weights' model card; empty without weights."""
     weights: str = ""
@@ -36,6 +40,17 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def forward(self, *inputs: Any) -> Any:
         """What the task's base class says."""
+
+    @classmethod
+    def begun(cls, config: Any, other: Method) -> Method:
+        """One to be trained whose first weights are those of a method among `begins_from`.
+
+        Raises
+        ------
+        DataError
+            If the settings do not fit those weights.
+        """
+        raise NotImplementedError
 
     @classmethod
     def refusal(cls, *inputs: Any) -> str | None:

@@ -18,6 +18,8 @@ from spinecho.core.state_header import header_of, metadata_of, read_metadata
 from spinecho.methods import registry
 from spinecho.methods.card import check_card
 
+ANY = "*"
+"""In `Method.leans_on`: all weights of that task."""
 _ENTRIES = {"method", "config", "card", "trained"}
 """What the metadata of weights hold: name of the method, all fields of its Config, limits, and how they were made."""
 _LATER = {"task"}
@@ -159,11 +161,22 @@ def identity(task: str, path: str | Path) -> str:
 
 
 def weights_used(task: str, method: str, settings: Mapping[str, Any]) -> list[Path]:
-    """The weights files on which the result of a method depends; `auto` may take any of its task in the package."""
+    """The weights files on which the result of a method depends: its own, those it leans on, those given by a setting.
+
+    A method that takes any of its task (`auto`) says so by `Method.leans_on`.
+    """
     if file := settings.get("weights"):
         return [weights_file(task, file)]
-    names = registry.weights_names(task)
-    return [weights_file(task, name) for name in names if method in (name, "auto")]
+    own = [(task, method)] if method in registry.weights_names(task) else []
+    leans_on = registry.load(task, method).Method.leans_on if method in registry.names(task) else ()
+    files = {
+        weights_file(t, name): None
+        for t, wanted in (*own, *leans_on)
+        for name in registry.weights_names(t)
+        if wanted in (name, ANY)
+    }
+    given = [Path(v) for v in settings.values() if str(v).endswith(".safetensors") and Path(str(v)).is_file()]
+    return [*files, *given]
 
 
 @lru_cache(maxsize=8)

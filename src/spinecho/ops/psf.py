@@ -153,6 +153,17 @@ class CartesianSense(LinearOperator):
             images.append(self._gathered(error, maps_conj))
         return torch.stack(sizes).square().sum(0).sqrt(), self.leave(_total(images) * self.turn)
 
+    def misfit(self, x: Tensor, y: Tensor) -> Tensor:
+        """A x - y where something was measured, in an order of its own, (*batch, n): its norms and inner products are
+        those of the samples (Parseval)."""
+        rows, outside = self._window_of(self.samples.rows(y))
+        x = self.enter(x) * self.turn.conj()
+        n_batch = y.ndim - 4
+        parts = [-part for part in outside]
+        for part, maps, _ in self._coil_groups(rows):
+            parts.append(self.samples.pick(plain_fft(self._expand(x, maps), self.inner_dims)) - part)
+        return torch.cat([part.flatten(n_batch) for part in parts], -1)
+
     def _coil_groups(self, rows: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """(rows, maps, maps_conj) of a few coils at a time."""
         axis = len(self.dims) - 5

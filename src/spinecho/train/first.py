@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from spinecho.core.errors import DataError, setting
 from spinecho.core.method import Method
+from spinecho.core.state_header import read_metadata
 from spinecho.methods import registry
 from spinecho.methods.pretrained import method_of, open_learned
 
@@ -22,7 +24,8 @@ def first(task: str, name: str, config: Any, init: str | None, seed: int) -> Met
         Its settings.
     init
         Weights to start from: a .safetensors file, or a name of the task's weights in the package. Their settings come
-        with them; those of `config` that differ from the defaults must agree, except for `Method.tunable`.
+        with them; those of `config` that differ from the defaults must agree, except for `Method.tunable`. A file may
+        also hold weights of another method that this one begins from (`Method.begins_from`).
 
     Raises
     ------
@@ -34,6 +37,9 @@ def first(task: str, name: str, config: Any, init: str | None, seed: int) -> Met
     if init is None:
         torch.manual_seed(seed)
         return module.Method(module.Config(**asked))
+    if (origin := _origin(init)) in module.Method.begins_from:
+        torch.manual_seed(seed)
+        return module.Method.begun(module.Config(**asked), open_learned(origin[0], init))
     if (owner := method_of(task, init)) != name:
         raise DataError(f"they are weights of {owner}, not of {name}", do=f"train {task}/{owner}", file=init)
     usual = module.Config()
@@ -47,3 +53,9 @@ def first(task: str, name: str, config: Any, init: str | None, seed: int) -> Met
     method = open_learned(task, init, {k: v for k, v in chosen.items() if k in trained.tunable})
     method.card, method.weights = {}, ""
     return method.requires_grad_(True)
+
+
+def _origin(init: str) -> tuple[str, str]:
+    """Task and method whose weights a file holds; empty words where it says none, or where there is no such file."""
+    said = read_metadata(Path(init)) if Path(init).is_file() else {}
+    return str(said.get("task", "")), str(said.get("method", ""))

@@ -22,8 +22,8 @@ def scan(sampling: str, **more) -> KSpace:
     [
         ("full", "zero_filled", "fully sampled, 4 coils"),
         ("partial:0.7", "pocs", "partial Fourier along k1"),
-        ("equispaced:3:12", "l1_wavelet", "R = 3"),
-        ("random:3:10", "l1_wavelet", "3.1-fold undersampled"),
+        ("equispaced:3:12", "checked", "R = 3"),
+        ("random:3:10", "checked", "3.1-fold undersampled"),
         ("radial:20", "nufft_cg", "radial trajectory"),
     ],
 )
@@ -40,7 +40,7 @@ def test_series_takes_llr():
 
 def test_two_frames_are_too_few_for_llr():
     history = recon(scan("kt:3:8", n_frames=2), "auto").header.history
-    assert any(step.startswith("auto took l1_wavelet") and "not llr, since it has 2 frames" in step for step in history)
+    assert any(step.startswith("auto took checked") and "not llr, since it has 2 frames" in step for step in history)
 
 
 def test_fully_sampled_series_needs_no_model():

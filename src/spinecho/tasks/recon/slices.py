@@ -91,7 +91,7 @@ def splitting_axis(kspace: KSpace) -> int | None:
     """
     assert kspace.mask is not None
     centre = find_centre(kspace)
-    blocks = {axis: _block(kspace.mask, axis, kspace.samples.shape[axis], centre[axis]) for axis in _ORDER}
+    blocks = {axis: block(kspace.mask, axis, kspace.samples.shape[axis], centre[axis]) for axis in _ORDER}
     able = [axis for axis in _ORDER if blocks[axis] is not None]
     return next((axis for axis in able if blocks[axis] == 1.0), able[0] if able else None)
 
@@ -112,7 +112,7 @@ def split(kspace: KSpace, axis: int) -> tuple[KSpace, float]:
     assert mask is not None
     place, n = len(kspace.axes), kspace.samples.shape[axis]
     p1, p0 = _PLANE[axis]
-    share = _block(mask, axis, n, find_centre(kspace)[axis]) or 1.0
+    share = block(mask, axis, n, find_centre(kspace)[axis]) or 1.0
     kspace = settled(kspace)
     centre, matrix, recon = kspace.encoding.origin, kspace.encoding.matrix, kspace.encoding.recon_matrix
     encoding = Encoding(
@@ -146,7 +146,7 @@ def split(kspace: KSpace, axis: int) -> tuple[KSpace, float]:
     return rescale(flat, 1 / scale), scale
 
 
-def _block(mask: Tensor, axis: int, n: int, centre: int) -> float | None:
+def block(mask: Tensor, axis: int, n: int, centre: int) -> float | None:
     """The share of an axis that was sampled, at every position of the others alike and without a gap around k = 0."""
     along = mask.movedim(axis, -1).flatten(0, -2).any(0).expand(n)
     if bool((mask != (mask.any(axis, keepdim=True) & _at(mask, axis))).any()):

@@ -4,8 +4,10 @@ The image's history tells the choice ("auto took l1_wavelet: irregular lines, 4.
 lines, 8 coils"). Where the first choice cannot take the scan, for example without calibration lines, the next is tried,
 down to the plain inverse transform.
 
-Trained weights come first (but for series, where `llr` sees all frames), and only inside their model card: a scan
-outside it, or an image that contradicts the measured samples, goes to the classical methods, and the history says why.
+Trained weights come first (but for series, where `llr` sees all frames), as candidates of `checked`, which weighs them
+and the classical image by samples left out; without a denoiser's weights `varnet` alone, and only inside its model
+card: a scan outside it, or an image that contradicts the measured samples, goes to the classical methods, and the
+history says why.
 Where the image of one of these does not explain the samples, the next is tried, and a warning says so.
 
 Source: no paper; among methods for undersampled scans the order is that of psnr on one real brain slice, equispaced
@@ -41,6 +43,7 @@ class Config:
 class Method(Recon):
     config: Config
     whole_series: ClassVar[bool] = True  # it may take llr
+    leans_on: ClassVar[tuple[tuple[str, str], ...]] = (("recon", "*"), ("denoise", "unet"))
 
     @classmethod
     def refusal(cls, kspace: KSpace) -> str | None:
@@ -125,7 +128,12 @@ def choices(kspace: KSpace) -> tuple[tuple[str, ...], str]:
 
 
 def trained() -> tuple[str, ...]:
-    """Learned methods that are tried before all classical ones, as far as their weights are in the package."""
+    """What learned methods are tried before all classical ones, as far as their weights are in the package.
+
+    With a denoiser that is `checked`, which takes trained reconstructions, too, and answers for them.
+    """
+    if registry.offer("denoise", "unet").is_ready:
+        return ("checked",)
     return tuple(name for name in _LEARNED if name in registry.weights_names("recon"))
 
 

@@ -58,14 +58,14 @@ class Method(Recon):
         gridded = S.adjoint(NUFFT(kspace.traj, shape).adjoint(weights * kspace.samples))
         if self.config.n_iters == 0:
             return kspace.image(gridded, csm=csm)
-        l2 = _weight_from_noise(kspace, gridded) if self.config.l2 is None else self.config.l2
+        l2 = weight_from_noise(kspace, gridded) if self.config.l2 is None else self.config.l2
         T = Toeplitz(kspace.traj, shape, weights)
         x = solve(lambda x: S.adjoint(T(S(x))) + l2 * x, gridded, self.config.n_iters, dims=(-4, -3, -2, -1))
         image = kspace.image(x, csm=csm)
         return replace(image, header=image.header.noted(f"nufft_cg: {self.config.n_iters} iterations, l2 = {l2:.3g}"))
 
 
-def _weight_from_noise(kspace: KSpace, gridded: Tensor) -> float:
+def weight_from_noise(kspace: KSpace, gridded: Tensor) -> float:
     """`_NOISE` times the variance of the noise over the mean |x|^2 of the object, kept within sensible bounds."""
     energy = torch.view_as_real(gridded).square().sum(-1)
     signal = energy[energy > 0.01 * energy.max()].mean()

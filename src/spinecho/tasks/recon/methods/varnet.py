@@ -102,8 +102,10 @@ class Method(Recon):
         """The image for given coil maps (solved form)."""
         return self.images(kspace, csm)[-1]
 
-    def images(self, kspace: KSpace, csm: Tensor) -> list[Tensor]:
-        """The image after each cascade, the start first (solved form)."""
+    def images(self, kspace: KSpace, csm: Tensor, start: Tensor | None = None) -> list[Tensor]:
+        """The image after each cascade, the start first (solved form); a start that is given is taken as it is."""
+        if start is not None:
+            return self._images(kspace, csm, lambda _: start)
         n_iters = self.config.start_iters if kspace.n_coils <= self.config.start_coils else 0
         return self._images(kspace, csm, lambda equations: self.start(kspace, csm, equations, n_iters))
 

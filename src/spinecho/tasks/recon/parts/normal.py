@@ -31,6 +31,9 @@ class Normal:
         Image (*batch, 1, z, y, x) to the inner layout, where products are cheap, and back.
     dims
         Axes of one system in the inner layout; along the others systems are independent.
+    noise
+        Standard deviation of a voxel's noise where the samples have 1 and all is measured as densely as here:
+        sqrt(sum W^2 / sum W), which is 1 on a grid.
     """
 
     operator: Map
@@ -38,6 +41,7 @@ class Normal:
     enter: Map
     leave: Map
     dims: tuple[int, ...]
+    noise: float = 1.0
 
     def start(self, l2: float = 0.01, n_iters: int = 8) -> Tensor:
         """A few iterations of SENSE from zero: argmin |A x - y|^2 + l2 |x|^2, not quite."""
@@ -66,7 +70,8 @@ def normal_equations(kspace: KSpace, csm: Complex[Tensor, "*#batch 1 coil z y x"
     weights, shape, S = density_weights(kspace), kspace.encoding.matrix, Coils(csm)
     rhs = S.adjoint(NUFFT(kspace.traj, shape).adjoint(weights * kspace.samples))
     T = Toeplitz(kspace.traj, shape, weights)
-    return Normal(lambda x: S.adjoint(T(S(x))), rhs, _same, _same, (-4, -3, -2, -1))
+    noise = float((weights.square().sum() / weights.sum()).sqrt())
+    return Normal(lambda x: S.adjoint(T(S(x))), rhs, _same, _same, (-4, -3, -2, -1), noise)
 
 
 def _same(x: Tensor) -> Tensor:

@@ -1,0 +1,131 @@
+"""Samples that a reconstruction has not seen: leave some out, and see how well it predicts them.
+
+With y' left-out samples, A' their forward model and x a reconstruction made without them, e = A' x - y'. Of one that
+knew the object e would be the noise alone: |e|^2 = n sigma^2.
+
+Source: Stone 1974, doi:10.1111/j.2517-6161.1974.tb00994.x, for choice by cross-validation. How we differ: whole lines
+are left out (points where the mask scatters points, spokes along a trajectory), none of them near k = 0, so that the
+calibration block and with it the coil maps stay the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from spinecho.calib.centre import calibration_blocks, find_centre
+from spinecho.calib.dcf import density_weights
+from spinecho.core.kspace import KSpace
+from spinecho.ops.coils import Coils
+from spinecho.ops.nufft import NUFFT
+from spinecho.ops.psf import CartesianSense
+from spinecho.tasks.recon.slices import block
+
+EVERY, EVERY_SPOKE = 6, 5
+"""Of the outer lines, and of the spokes, one in so many is left out at a time."""
+_INNER = 0.05
+"""Lines nearer to k = 0 than this share of the matrix always stay."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A scan with some samples left out.
+
+    Parameters
+    ----------
+    kspace
+        The scan without them.
+    errors
+        (image, coil maps) to A' x - y' as (*batch, n), in an order of its own that keeps norms and inner products;
+        along a trajectory times the root of the density weights.
+    energy
+        |e|^2 of an image of zeros: that of the left-out samples, (*batch).
+    count
+        |e|^2 / sigma^2 that noise alone would give: the number of left-out samples of each entry of the batch.
+    """
+
+    kspace: KSpace
+    errors: Callable[[Tensor, Tensor], Tensor]
+    energy: Tensor
+    count: Tensor
+
+
+def leave_out(kspace: KSpace, n_folds: int) -> list[Fold]:
+    """The scan without some samples, without others, ...: no sample is left out twice.
+
+    Returns
+    -------
+    `n_folds` (at most `EVERY`, `EVERY_SPOKE`); none where an entry of the batch has too few lines to spare.
+    """
+    every = EVERY if kspace.is_cartesian else EVERY_SPOKE
+    n_folds = min(n_folds, every)
+    firsts = [every * i // n_folds for i in range(n_folds)]
+    if kspace.traj is not None:
+        return [_spokes(kspace, i) for i in firsts] if kspace.samples.shape[-2] > 2 * EVERY_SPOKE else []
+    assert kspace.mask is not None
+    mask = kspace.mask.expand(*kspace.mask.shape[:-3], *kspace.encoding.matrix)
+    lefts = [mask & left for left in _outer(kspace, mask, firsts)]
+    enough = all(bool(left.flatten(-4).any(-1).all()) for left in lefts)
+    return [_lines(kspace, mask, left) for left in lefts] if enough else []
+
+
+def _outer(kspace: KSpace, mask: Tensor, firsts: list[int]) -> list[Bool[Tensor, "*batch 1 #k2 #k1 #k0"]]:
+    """Every sixth outer line of each entry, from each of `firsts` on; rows of points are shifted against each other."""
+    centre, shape = find_centre(kspace), kspace.encoding.matrix
+    gaps = [d for d in (-3, -2, -1) if shape[d] > 1 and block(mask, d, shape[d], centre[d]) is None]
+    for d in {-3, -2, -1} - set(gaps):
+        mask = mask.any(d, keepdim=True)
+    inner = [slice(None)] * 3
+    for d in gaps:
+        width = max(1, round(_INNER * shape[d]))
+        inner[d] = slice(max(0, centre[d] - width), centre[d] + width + 1)
+    outer = mask.clone()
+    outer[(..., *inner)] = False
+    if kspace.n_coils > 1 and kspace.calib is None:
+        boxes = calibration_blocks(kspace)[1]
+        batch = np.broadcast_shapes(boxes.shape, mask.shape[:-4])
+        outer = outer.expand(*batch, *mask.shape[-4:]).clone()
+        for place, box in np.ndenumerate(np.broadcast_to(boxes, batch)):
+            kept = tuple(box[d] if d in gaps else slice(None) for d in (-3, -2, -1))
+            outer[(*place, slice(None), *kept)] = False
+    number = outer.flatten(-3).cumsum(-1).reshape(outer.shape) - 1
+    row = torch.arange(outer.shape[-3] * outer.shape[-2], device=mask.device).reshape(*outer.shape[-3:-1], 1)
+    shift = 2 * row if outer.shape[-1] > 1 or (outer.shape[-3] > 1 and outer.shape[-2] > 1) else 0
+    return [outer & ((number + shift) % EVERY == first) for first in firsts]
+
+
+def _lines(kspace: KSpace, mask: Tensor, left: Bool[Tensor, "*batch 1 k2 k1 k0"]) -> Fold:
+    """A Cartesian scan without the samples where `left` is true."""
+    fewer = replace(kspace, samples=torch.where(left, 0, kspace.samples), mask=mask & ~left)
+    samples = kspace.samples * left
+
+    def errors(x: Tensor, csm: Tensor) -> Tensor:
+        return CartesianSense(left, csm).misfit(x, samples)
+
+    return Fold(fewer, errors, _energy(samples), left.flatten(-4).sum(-1) * kspace.n_coils)
+
+
+def _spokes(kspace: KSpace, first: int) -> Fold:
+    """A scan along a trajectory without every fifth readout, from `first` on."""
+    traj = kspace.traj
+    assert traj is not None
+    left = torch.zeros(traj.shape[-3], dtype=torch.bool, device=traj.device)
+    left[first::EVERY_SPOKE] = True
+    fewer = replace(kspace, samples=kspace.samples[..., ~left, :], traj=traj[..., ~left, :, :])
+    weights = density_weights(kspace)[..., left, :]
+    samples, path = kspace.samples[..., left, :], traj[..., left, :, :]
+
+    def errors(x: Tensor, csm: Tensor) -> Tensor:
+        predicted = NUFFT(path, kspace.encoding.matrix)(Coils(csm)(x))
+        return (weights.sqrt() * (predicted - samples)).flatten(kspace.samples.ndim - 4)
+
+    return Fold(fewer, errors, _energy(weights.sqrt() * samples), weights.flatten(-4).sum(-1) * kspace.n_coils)
+
+
+def _energy(samples: Tensor) -> Tensor:
+    return torch.view_as_real(samples.flatten(-4)).double().square().sum((-2, -1))
