@@ -59,6 +59,14 @@ def object_noises(kspace: KSpace) -> Float[Tensor, "*#batch 1 1 1 1"]:
     return each_example(kspace, object_noise)
 
 
+def with_object_noise(kspace: KSpace) -> KSpace:
+    """The scan with `object_noise` written down as that of white noise, so that parts of it have that of the whole."""
+    if kspace.noise_cov is not None:
+        return kspace
+    eye = torch.eye(kspace.n_coils, dtype=kspace.samples.dtype, device=kspace.samples.device)
+    return replace(kspace, noise_cov=eye * object_noise(kspace) ** 2)
+
+
 def bright_readouts(kspace: KSpace) -> tuple[int, int] | None:
     """First position along the readout that holds the object, and the one after the last, on the image's grid.
 

@@ -24,6 +24,7 @@ from torch import Tensor
 from spinecho.calib.centre import missing_calibration
 from spinecho.calib.csm import estimate_csm
 from spinecho.calib.noise import noise_sigma
+from spinecho.calib.object_noise import with_object_noise
 from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
@@ -44,8 +45,9 @@ are warned of, and one of ten above (28 dB; an abdomen whose outer lines hold li
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    folds: int = 2
-    """times that lines are left out, 1 to 6: each costs about as much as the reconstruction"""
+    folds: int | None = None
+    """times that lines are left out, 1 to 6: each costs about as much as the reconstruction; None: 2, and more where
+    these are fewer than 12 lines"""
     denoiser: str | None = None
     """of pnp: a denoising method or its weights, by name or file; None: unet; none: without pnp"""
     hqs_net: str | None = None
@@ -56,11 +58,11 @@ class Config:
     """steps of pnp"""
     first: float = 4.0
     """noise that the first of them takes away, relative to the scan's"""
-    start_iters: int = 60
-    """iterations of l1_wavelet (of nufft_cg a third)"""
+    start_iters: int | None = None
+    """iterations of l1_wavelet (of nufft_cg a third of them); None: as many as that method takes by itself (20)"""
 
     def __post_init__(self) -> None:
-        if self.folds < 1:
+        if self.folds is not None and self.folds < 1:
             raise DataError(f"{setting('folds')} is {self.folds}", do="give 1 or more")
 
 
@@ -81,7 +83,7 @@ class Method(Recon):
         c = self.config
         steps = pnp.Config(n_steps=c.n_steps, first=c.first, start_iters=c.start_iters)
         chosen = tools(kspace, c.network, c.hqs_net, c.denoiser, steps)
-        whole = settled(kspace) if kspace.is_cartesian else kspace
+        whole = settled(with_object_noise(kspace)) if kspace.is_cartesian else kspace
 
         def one(scan: KSpace) -> tuple[Tensor, ...]:
             return best_mean(scan, chosen, c.folds)
@@ -93,7 +95,7 @@ class Method(Recon):
         return replace(image, header=header)
 
 
-def best_mean(kspace: KSpace, chosen: Tools, n_folds: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def best_mean(kspace: KSpace, chosen: Tools, n_folds: int | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The image, its coil maps, the weights (*batch, n, 1, 1, 1), and the sizes that `held_out` says."""
     csm = estimate_csm(kspace)
     batch, made = kspace.samples.shape[:-4], Candidates(kspace, csm, chosen)
@@ -110,7 +112,7 @@ def best_mean(kspace: KSpace, chosen: Tools, n_folds: int) -> tuple[Tensor, Tens
     return made.consistent(total), csm, weights, sizes
 
 
-def held_out(kspace: KSpace, csm: Tensor, chosen: Tools, n_folds: int) -> tuple[Tensor, Tensor]:
+def held_out(kspace: KSpace, csm: Tensor, chosen: Tools, n_folds: int | None) -> tuple[Tensor, Tensor]:
     """Weights (*batch, n), and over all folds (*batch, n + 3): |e_i|^2 of each candidate, |sum_i w_i e_i|^2, |y'|^2,
     and what the noise alone would give. All are zeros where there is no choice, or nothing can be left out."""
     n = len(chosen.names)

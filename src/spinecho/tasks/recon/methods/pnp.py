@@ -47,13 +47,14 @@ class Config:
     """of the denoised image against the samples, relative to what the noise levels say"""
     cg_iters: int = 5
     """conjugate-gradient iterations of each data consistency"""
-    start_iters: int = 60
-    """iterations of l1_wavelet to start from (of nufft_cg along a trajectory: a third)"""
+    start_iters: int | None = None
+    """iterations of l1_wavelet to start from (of nufft_cg along a trajectory a third of them); None: as many as that
+    method takes by itself (20)"""
 
     def __post_init__(self) -> None:
-        least = {"n_steps": 1, "cg_iters": 1, "start_iters": 1}
-        for name in (n for n, value in least.items() if getattr(self, n) < value):
-            raise DataError(f"{setting(name)} is {getattr(self, name)}", do="give 1 or more")
+        counts = {"n_steps": self.n_steps, "cg_iters": self.cg_iters, "start_iters": self.start_iters}
+        for name in (n for n, value in counts.items() if value is not None and value < 1):
+            raise DataError(f"{setting(name)} is {counts[name]}", do="give 1 or more")
         if not (self.first > 0 and self.last > 0 and self.weight > 0):
             each = f"{setting('first')}, {setting('last')} or {setting('weight')}"
             raise DataError(f"{each} is 0 or less", do="give numbers over 0")
@@ -103,11 +104,10 @@ def steps(solved: Problem, x: Tensor, config: Config, denoiser: Denoiser) -> Ite
 
 
 def start(
-    kspace: KSpace, csm: Tensor, solved: Problem, n_iters: int, *, cut: bool = True
+    kspace: KSpace, csm: Tensor, solved: Problem, n_iters: int | None, *, cut: bool = True
 ) -> Complex[Tensor, "*batch 1 z y x"]:
     """Of l1_wavelet on a grid, of nufft_cg along a trajectory (`cut`: as in `Support`)."""
     if kspace.is_cartesian:
-        x = l1_wavelet.reconstruct(kspace, csm, l1_wavelet.Config(n_iters=n_iters), cut=cut)
-        return x * solved.support.where
+        return l1_wavelet.reconstruct(kspace, csm, l1_wavelet.Config(n_iters=n_iters), cut=cut)
     l2 = nufft_cg.weight_from_noise(kspace, solved.equations.rhs)
-    return solved.equations.start(l2, -(-n_iters // 3))
+    return solved.equations.start(l2, 20 if n_iters is None else -(-n_iters // 3))

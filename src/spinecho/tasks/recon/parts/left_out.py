@@ -10,6 +10,7 @@ calibration block and with it the coil maps stay the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -28,6 +29,10 @@ from spinecho.tasks.recon.slices import block
 
 EVERY, EVERY_SPOKE = 6, 5
 """Of the outer lines, and of the spokes, one in so many is left out at a time."""
+_FOLDS, _LINES = 2, 12
+"""The fewest folds, and the fewest lines in all of them where as many are there: of fewer the weights are noise"""
+_FEWEST = 3
+"""Outer lines below which none can be spared."""
 _INNER = 0.05
 """Lines nearer to k = 0 than this share of the matrix always stay."""
 
@@ -55,27 +60,41 @@ class Fold:
     count: Tensor
 
 
-def leave_out(kspace: KSpace, n_folds: int) -> list[Fold]:
+def leave_out(kspace: KSpace, n_folds: int | None = None) -> list[Fold]:
     """The scan without some samples, without others, ...: no sample is left out twice.
+
+    Parameters
+    ----------
+    n_folds
+        At most `EVERY`, or `EVERY_SPOKE`; None: 2, and more where these leave out fewer than 12 lines in all.
 
     Returns
     -------
-    `n_folds` (at most `EVERY`, `EVERY_SPOKE`); none where an entry of the batch has too few lines to spare.
+    As many; none where an entry of the batch has too few lines to spare.
     """
     every = EVERY if kspace.is_cartesian else EVERY_SPOKE
-    n_folds = min(n_folds, every)
-    firsts = [every * i // n_folds for i in range(n_folds)]
     if kspace.traj is not None:
+        firsts = _firsts(n_folds or _FOLDS, every)
         return [_spokes(kspace, i) for i in firsts] if kspace.samples.shape[-2] > 2 * EVERY_SPOKE else []
     assert kspace.mask is not None
     mask = kspace.mask.expand(*kspace.mask.shape[:-3], *kspace.encoding.matrix)
-    lefts = [mask & left for left in _outer(kspace, mask, firsts)]
-    enough = all(bool(left.flatten(-4).any(-1).all()) for left in lefts)
-    return [_lines(kspace, mask, left) for left in lefts] if enough else []
+    outer = _outer(kspace, mask)
+    fewest = int(outer.flatten(-4).sum(-1).min())
+    if fewest < _FEWEST:
+        return []
+    if n_folds is None:
+        n_folds = max(_FOLDS, math.ceil(_LINES * every / fewest))
+    lefts = [mask & left for left in _parts(outer, _firsts(n_folds, every))]
+    return [_lines(kspace, mask, left) for left in lefts if bool(left.flatten(-4).any(-1).all())]
 
 
-def _outer(kspace: KSpace, mask: Tensor, firsts: list[int]) -> list[Bool[Tensor, "*batch 1 #k2 #k1 #k0"]]:
-    """Every sixth outer line of each entry, from each of `firsts` on; rows of points are shifted against each other."""
+def _firsts(n_folds: int, every: int) -> list[int]:
+    n_folds = min(n_folds, every)
+    return [every * i // n_folds for i in range(n_folds)]
+
+
+def _outer(kspace: KSpace, mask: Tensor) -> Bool[Tensor, "*batch 1 #k2 #k1 #k0"]:
+    """The outer lines of each entry."""
     centre, shape = find_centre(kspace), kspace.encoding.matrix
     gaps = [d for d in (-3, -2, -1) if shape[d] > 1 and block(mask, d, shape[d], centre[d]) is None]
     for d in {-3, -2, -1} - set(gaps):
@@ -93,8 +112,13 @@ def _outer(kspace: KSpace, mask: Tensor, firsts: list[int]) -> list[Bool[Tensor,
         for place, box in np.ndenumerate(np.broadcast_to(boxes, batch)):
             kept = tuple(box[d] if d in gaps else slice(None) for d in (-3, -2, -1))
             outer[(*place, slice(None), *kept)] = False
+    return outer
+
+
+def _parts(outer: Tensor, firsts: list[int]) -> list[Bool[Tensor, "*batch 1 #k2 #k1 #k0"]]:
+    """Every sixth of them, from each of `firsts` on; rows of points are shifted against each other."""
     number = outer.flatten(-3).cumsum(-1).reshape(outer.shape) - 1
-    row = torch.arange(outer.shape[-3] * outer.shape[-2], device=mask.device).reshape(*outer.shape[-3:-1], 1)
+    row = torch.arange(outer.shape[-3] * outer.shape[-2], device=outer.device).reshape(*outer.shape[-3:-1], 1)
     shift = 2 * row if outer.shape[-1] > 1 or (outer.shape[-3] > 1 and outer.shape[-2] > 1) else 0
     return [outer & ((number + shift) % EVERY == first) for first in firsts]
 

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from spinecho.calib.noise import noise_sigmas
+from spinecho.calib.object_noise import object_noises
 from spinecho.core.kspace import KSpace
 from spinecho.core.precision import full_precision
 from spinecho.nets.features import root_mean_square
@@ -42,8 +42,9 @@ class Problem:
     support
         Where the maps are not zero.
     sigma
-        Standard deviation of the complex noise in a voxel: that of a sample, for maps have unit norm over white coils
-        and the Fourier transform is unitary; along a trajectory times `Normal.noise`. (*#batch, 1, 1, 1, 1).
+        Standard deviation of the complex noise in a voxel: that of a sample where the object is
+        (`calib.object_noise`), for maps have unit norm over white coils and the Fourier transform is unitary; along a
+        trajectory times `Normal.noise`. (*#batch, 1, 1, 1, 1).
     """
 
     equations: Normal
@@ -58,7 +59,7 @@ class Problem:
 def problem(kspace: KSpace, csm: Complex[Tensor, "*#batch 1 coil z y x"], *, cut: bool = True) -> Problem:
     """Of a prepared scan, on a grid or along a trajectory (`cut`: as in `Support`)."""
     equations = normal_equations(kspace, csm, cut=cut)
-    return Problem(equations, Support(csm, cut=cut), noise_sigmas(kspace) * equations.noise)
+    return Problem(equations, Support(csm, cut=cut), object_noises(kspace) * equations.noise)
 
 
 def split(
@@ -87,8 +88,12 @@ def split(
 
 
 def denoised(denoiser: Denoiser, x: Tensor, level: Tensor, support: Support) -> Complex[Tensor, "*batch 1 z y x"]:
-    """All slices of x denoised within the box around the support, zeros outside it."""
+    """All slices of x denoised within the box around the support.
+
+    Where the maps are zero, which may be within the object where few lines calibrate them, x stays as it is: no sample
+    tells anything there, and the start has at least filled it in from its surroundings.
+    """
     box = support.cut(x)
     each = level.expand(*box.shape[:-3], 1, 1, 1).expand(*box.shape[:-2], 1, 1).reshape(-1)
     clean = denoiser(box.reshape(-1, *box.shape[-2:]), each)
-    return support.put_back(clean.to(x.dtype).reshape(box.shape))
+    return torch.where(support.where, support.put_back(clean.to(x.dtype).reshape(box.shape)), x)
