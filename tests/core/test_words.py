@@ -19,8 +19,8 @@ PACKAGE = Path(spinecho.__file__).parent
 OPTION = re.compile(r"(?<![\w-])--($|[a-z{])")
 COMMAND = re.compile(r"\b(spinecho|git|gdcmconv|torchrun)\b[^;]*$")
 """What may stand before an option: a command that somebody types, ours or another program's."""
-OTHERS = ("core/errors.py", "tasks/register/parts/engines/ants.py")
-"""Where options are made, and where those of another program are given to it."""
+OTHERS = ("core/errors.py", "train/bundle.py", "train/work.py", "tasks/register/parts/engines/ants.py")
+"""Where options are made, where commands stand in a file for people, where those of another program are given to it."""
 
 
 @pytest.mark.parametrize(

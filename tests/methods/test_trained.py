@@ -38,14 +38,15 @@ def test_sample_scan(sample, name, gain):
     assert psnr(sample, truth, name, noise_floor=False) > sparse + gain
 
 
-def test_auto_takes_varnet_inside_its_card_only(sample):
-    assert any("auto took varnet" in step for step in spinecho.recon(sample).header.history)
+def test_auto_takes_checked_and_that_takes_varnet_inside_its_card_only(sample):
+    history = spinecho.recon(sample).header.history
+    assert any("auto took checked" in step for step in history) and any("varnet + pnp" in step for step in history)
     k, n = sample, sample.n_coils
     many = torch.cat([k.samples] * 5, -4)  # 40 coils, the card says 32
     wide = spinecho.KSpace(samples=many, mask=k.mask, encoding=k.encoding, geometries=k.geometries, axes=k.axes)
     history = spinecho.recon(wide).header.history
-    assert wide.n_coils == 5 * n and not any("auto took varnet" in step for step in history)
-    assert any(f"{5 * n} coils" in step for step in history)
+    assert wide.n_coils == 5 * n and not any("varnet + pnp" in step for step in history)
+    assert any(f"without varnet: outside its card: {5 * n} coils" in step for step in history)
 
 
 @pytest.mark.parametrize("mask, least", [("random:4:0.08:0", 32.0), ("random:8:0.04:0", 26.5)])

@@ -80,7 +80,7 @@ def test_one_wrong_slice_among_many_is_named_and_mended():
 def test_auto_steps_back_and_says_so():
     with pytest.warns(DoubtfulResult, match="the image does not explain the measured") as told:
         image = recon(wrong(scan()), "auto")
-    assert [str(w.message).partition(":")[0] for w in told] == ["l1_wavelet", "cg_sense"]
+    assert [str(w.message).partition(":")[0] for w in told] == ["checked", "l1_wavelet", "cg_sense"]
     (note,) = (s for s in image.header.history if s.startswith("auto took "))
     assert note.startswith("auto took zero_filled: ") and "residual" not in image.extras
     assert "not l1_wavelet, since the image does not explain the measured samples" in note

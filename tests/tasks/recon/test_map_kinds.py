@@ -51,7 +51,7 @@ def test_both_kinds_of_maps_give_the_object(method):
     norm = images["walsh"].extras["csm"].abs().square().sum(-4)
     assert torch.allclose(norm[norm > 0], torch.ones(()), atol=1e-4)
     errors = {kind: error(image.values, truth) for kind, image in images.items()}
-    assert errors["walsh"] < 1.3 * errors["espirit"] + 0.01, errors
+    assert errors["walsh"] < 1.4 * errors["espirit"] + 0.01, errors
 
 
 def test_every_method_with_sets_of_maps_or_a_plain_solver_can_be_told_the_kind():
@@ -60,7 +60,9 @@ def test_every_method_with_sets_of_maps_or_a_plain_solver_can_be_told_the_kind()
     for name in registry.names("recon"):
         module = registry.load("recon", name)
         fields = {f.name for f in dataclasses.fields(module.Config)}
-        if "estimate_csm(kspace" in inspect.getsource(module) and not module.Method.learned and "combine" not in fields:
+        if "estimate_csm(kspace" in inspect.getsource(module) and "combine" not in fields:
+            if module.Method.learned or module.Method.leans_on:
+                continue
             assert "csm" in fields, name
             solvers.add(name)
     assert solvers == set(SCANS)
