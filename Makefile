@@ -89,8 +89,12 @@ bench-register: $(STAMP) $(REGISTER)
 	$(BIN)/python -m benchmarks.register_affine
 
 # docs/results.md: real raw slices by all methods and the oracles (needs ../shared and bart; the first run takes an hour)
-RESULTS := zero_filled cg_sense l1_wavelet tv unet modl varnet_fast varnet
+RESULTS := zero_filled cg_sense l1_wavelet tv unet modl varnet_fast varnet pnp hqs_net checked
+MULTICOIL := zero_filled cg_sense l1_wavelet varnet pnp hqs_net checked
 results: $(STAMP)
+	$(BIN)/spinecho evaluate --data benchmarks/real_multicoil.json --methods $(MULTICOIL) --baseline l1_wavelet \
+	  --accel 4 8 --centre 0.08 0.04 --threads 1 \
+	  --report runs/real-multicoil.html --markdown docs/results.md --section 'Real slices, 7 and 4 coils'
 	$(BIN)/spinecho evaluate --data benchmarks/real_brains.json --methods $(RESULTS) oracle --baseline l1_wavelet \
 	  --accel 4 8 --centre 0.08 0.04 \
 	  --report runs/real-brains.html --markdown docs/results.md --section 'Real brain slices, 7 and 4 coils'
