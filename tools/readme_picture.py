@@ -2,7 +2,7 @@
 
 All images have the same noise floor, that of all coils, as the truth has it; scores are inside the object, without.
 
-python tools/readme_picture.py [--shared ../shared] [--weights FILE] [--out docs/learned.png]
+python tools/readme_picture.py [--shared ../shared] [--out docs/learned.png]
 """
 
 from __future__ import annotations
@@ -27,15 +27,13 @@ def main() -> None:
     """Read, undersample, reconstruct, draw."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--weights", type=Path, help="instead of those in the package")
     parser.add_argument("--out", type=Path, default=Path("docs/learned.png"))
     given = parser.parse_args()
     path = given.shared / "data/kspace/brain_t1_7coil_images.npz"
     full = read(path, ReadOptions(axes="y x coil", domain="coil-images", readout="y"))
     assert isinstance(full, KSpace)
     scan = undersample(full, MASK)
-    settings = {"weights": given.weights} if given.weights else {}
-    results = (floored(scan, "zero_filled"), floored(scan, "l1_wavelet"), floored(scan, "varnet", **settings))
+    results = tuple(floored(scan, method) for method in ("zero_filled", "l1_wavelet", "checked"))
     title = f"Real T1 slice, 7 coils, every eighth line on average ({MASK}); scores inside the head"
     write_overview(given.out, Case(title=title, kspace=scan, results=results))
 
