@@ -51,20 +51,22 @@ def noise_sigma(kspace: KSpace) -> float:
 
 def noise_sigmas(kspace: KSpace) -> Float[Tensor, "*#batch 1 1 1 1"]:
     """`noise_sigma` as a tensor that broadcasts against images: one number, or one for each entry of `example`."""
-    if "example" in kspace.axes and kspace.noise_cov is not None:
+    if kspace.noise_cov is not None and kspace.noise_cov.ndim > 2:
         own = kspace.noise_cov.diagonal(dim1=-2, dim2=-1).real.mean(-1).sqrt()
         return own[..., None, None, None, None]
     return each_example(kspace, noise_sigma)
 
 
-def each_example(kspace: KSpace, number: Callable[[KSpace], float]) -> Float[Tensor, "*#batch 1 1 1 1"]:
-    """A number of the scan, or of each entry of `example`."""
+def each_example(
+    kspace: KSpace, number: Callable[[KSpace], float], axis: str = "example"
+) -> Float[Tensor, "*#batch 1 1 1 1"]:
+    """A number of the scan, or of each entry of a batch axis."""
     like = kspace.samples.real
-    if "example" not in kspace.axes:
+    if axis not in kspace.axes:
         return like.new_full((1, 1, 1, 1), number(kspace))
-    n = kspace.samples.shape[kspace.axes.index("example")]
-    own = like.new_tensor([number(kspace.part("example", i)) for i in range(n)])
-    return own.reshape([n if axis == "example" else 1 for axis in kspace.axes] + [1] * 4)
+    n = kspace.samples.shape[kspace.axes.index(axis)]
+    own = like.new_tensor([number(kspace.part(axis, i)) for i in range(n)])
+    return own.reshape([n if a == axis else 1 for a in kspace.axes] + [1] * 4)
 
 
 def with_noise_level(kspace: KSpace) -> KSpace:

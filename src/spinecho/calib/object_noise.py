@@ -53,10 +53,13 @@ def object_noise(kspace: KSpace) -> float:
 
 
 def object_noises(kspace: KSpace) -> Float[Tensor, "*#batch 1 1 1 1"]:
-    """`object_noise` as a tensor that broadcasts against images: one number, or one for each entry of `example`."""
-    if kspace.noise_cov is not None:
+    """`object_noise` as a tensor that broadcasts against images: one number, or one for each slice, or each example.
+
+    Slices have their own: what a slice holds does not depend on how many others are at hand.
+    """
+    if kspace.noise_cov is not None or not kspace.is_cartesian:
         return noise_sigmas(kspace)
-    return each_example(kspace, object_noise)
+    return each_example(kspace, object_noise, "slice" if "slice" in kspace.axes else "example")
 
 
 def with_object_noise(kspace: KSpace) -> KSpace:
@@ -64,7 +67,8 @@ def with_object_noise(kspace: KSpace) -> KSpace:
     if kspace.noise_cov is not None:
         return kspace
     eye = torch.eye(kspace.n_coils, dtype=kspace.samples.dtype, device=kspace.samples.device)
-    return replace(kspace, noise_cov=eye * object_noise(kspace) ** 2)
+    levels = object_noises(kspace)[..., 0, 0]
+    return replace(kspace, noise_cov=eye * (levels.squeeze() if levels.numel() == 1 else levels) ** 2)
 
 
 def bright_readouts(kspace: KSpace) -> tuple[int, int] | None:

@@ -84,9 +84,11 @@ class Method(Recon):
         steps = pnp.Config(n_steps=c.n_steps, first=c.first, start_iters=c.start_iters)
         chosen = tools(kspace, c.network, c.hqs_net, c.denoiser, steps)
         whole = settled(with_object_noise(kspace)) if kspace.is_cartesian else kspace
+        level = noise_sigma(whole)  # where the object is; that of the receiver alone is what errors are measured in
+        receiver = noise_sigma(kspace) / level if level > 0 else 1.0
 
         def one(scan: KSpace) -> tuple[Tensor, ...]:
-            return best_mean(scan, chosen, c.folds)
+            return best_mean(scan, chosen, c.folds, receiver)
 
         apart = kspace.is_cartesian and no_slices(kspace) is None
         x, csm, weights, sizes = by_slices(whole, one) if apart else one(whole)
@@ -95,11 +97,13 @@ class Method(Recon):
         return replace(image, header=header)
 
 
-def best_mean(kspace: KSpace, chosen: Tools, n_folds: int | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def best_mean(
+    kspace: KSpace, chosen: Tools, n_folds: int | None, receiver: float = 1.0
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The image, its coil maps, the weights (*batch, n, 1, 1, 1), and the sizes that `held_out` says."""
     csm = estimate_csm(kspace)
     batch, made = kspace.samples.shape[:-4], Candidates(kspace, csm, chosen)
-    weights, sizes = held_out(kspace, csm, chosen, n_folds)
+    weights, sizes = held_out(kspace, csm, chosen, n_folds, receiver)
     weights = torch.where(weights < _LEAST, 0, weights)
     weights = (weights / weights.sum(-1, keepdim=True).clamp_min(_LEAST)).expand(*batch, len(chosen.names))
     shares = dict(zip(chosen.names, weights.unbind(-1), strict=True)) if bool(weights.any()) else {}
@@ -112,9 +116,12 @@ def best_mean(kspace: KSpace, chosen: Tools, n_folds: int | None) -> tuple[Tenso
     return made.consistent(total), csm, weights, sizes
 
 
-def held_out(kspace: KSpace, csm: Tensor, chosen: Tools, n_folds: int | None) -> tuple[Tensor, Tensor]:
+def held_out(
+    kspace: KSpace, csm: Tensor, chosen: Tools, n_folds: int | None, receiver: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """Weights (*batch, n), and over all folds (*batch, n + 3): |e_i|^2 of each candidate, |sum_i w_i e_i|^2, |y'|^2,
-    and what the noise alone would give. All are zeros where there is no choice, or nothing can be left out."""
+    and what the receiver's noise alone, `receiver` times that of the scan, would give. All are zeros where there is no
+    choice, or nothing can be left out."""
     n = len(chosen.names)
     folds = leave_out(kspace, n_folds) if n > 1 else []
     if not folds:
@@ -126,7 +133,7 @@ def held_out(kspace: KSpace, csm: Tensor, chosen: Tools, n_folds: int | None) ->
         parts = torch.view_as_real(errors).flatten(-2).double()
         gram = gram + parts @ parts.mT
         energy = energy + fold.energy
-        noise = noise + fold.count * noise_sigma(kspace) ** 2
+        noise = noise + fold.count * (receiver * noise_sigma(kspace)) ** 2
     weights = simplex_weights(gram)
     best = (weights * (gram @ weights[..., None])[..., 0]).sum(-1)
     batch = best.shape
