@@ -116,7 +116,7 @@ def test_scale_of_the_samples_changes_nothing(method, factor):
     kspace = replace(scan(name), noise_cov=None, target=None)
     scaled = replace(kspace, samples=kspace.samples * factor)
     # p-shrinkage jumps at its threshold: 120 iterations of l1_wavelet turn rounding errors into 1 to 2 per cent here
-    limit = {"l1_wavelet": 3e-2, "auto": 3e-2, "varnet": 1e-2}.get(method, 1e-3)
+    limit = 3e-2 if method in ("l1_wavelet", "auto") else 1e-3
     assert nrmse(recon(scaled, method).values / factor, recon(kspace, method).values) < limit
 
 

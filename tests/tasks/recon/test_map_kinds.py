@@ -44,14 +44,15 @@ def error(values: torch.Tensor, truth: torch.Tensor) -> float:
 @pytest.mark.parametrize("method", SCANS)
 def test_both_kinds_of_maps_give_the_object(method):
     kspace, truth = scan(method)
-    images = {kind: recon(kspace, method, csm=kind) for kind in ("espirit", "walsh")}
-    usual = recon(kspace, method)
+    settings = {"n_iters": 60} if method == "l1_wavelet" else {}
+    images = {kind: recon(kspace, method, csm=kind, **settings) for kind in ("espirit", "walsh")}
+    usual = recon(kspace, method, **settings)
     assert torch.equal(images["espirit"].values, usual.values)
     assert not torch.equal(images["walsh"].extras["csm"], usual.extras["csm"])
     norm = images["walsh"].extras["csm"].abs().square().sum(-4)
     assert torch.allclose(norm[norm > 0], torch.ones(()), atol=1e-4)
     errors = {kind: error(image.values, truth) for kind, image in images.items()}
-    assert errors["walsh"] < 1.4 * errors["espirit"] + 0.01, errors
+    assert errors["walsh"] < 1.3 * errors["espirit"] + 0.01, errors
 
 
 def test_every_method_with_sets_of_maps_or_a_plain_solver_can_be_told_the_kind():

@@ -68,9 +68,7 @@ def test_the_image_keeps_a_share_of_the_start():
         start, *_, network = method.images(kspace, csm)
         method.mix.copy_(torch.tensor([1.0, -1.0, 0.0]))
         share = 1 / (1 + torch.tensor(accel).log().sub(1).exp())
-        where = Support(csm).where
-        mixed = torch.lerp(network, start, share.to(start.dtype))
-        torch.testing.assert_close(method.images(kspace, csm)[-1][where], mixed[where])
+        torch.testing.assert_close(method.images(kspace, csm)[-1], torch.lerp(network, start, share.to(start.dtype)))
 
 
 def test_weight_grows_with_the_noise():
@@ -86,9 +84,7 @@ def test_networks_change_nothing_outside_the_coil_maps():
     assert 0.1 < float(where.float().mean()) < 0.8
     with torch.no_grad():
         found = trained("varnet").images(kspace, csm)
-        start = l1_wavelet.reconstruct(kspace, csm, l1_wavelet.Config(n_iters=6))
-    assert all(not x[~where].any() for x in found[:-1]) and all(x[where].all() for x in found[1:])
-    torch.testing.assert_close(found[-1][~where], start[~where])  # maybe within the object: filled in by the start
+    assert all(not x[~where].any() for x in found) and all(x[where].all() for x in found[1:])
 
 
 def test_the_box_of_the_support_is_cut_and_put_back():

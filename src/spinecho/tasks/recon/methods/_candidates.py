@@ -133,7 +133,8 @@ class Candidates:
         if name == tools.start:
             return pnp.start(self.kspace, self.csm, self.solved, tools.steps.start_iters)
         if isinstance(tools.network, varnet.Method) and name == "varnet":
-            return tools.network.images(self.kspace, self.csm, start=self[tools.start])[-1]
+            x = tools.network.images(self.kspace, self.csm, start=self[tools.start])[-1]
+            return torch.where(self.solved.support.where, x, self[tools.start])  # it blanks what has no coil maps
         if isinstance(tools.network, modl.Method) and name == "modl":
             return tools.network.images(self.kspace, self.csm)[-1]
         before, _, last = name.rpartition(" + ")

@@ -10,8 +10,8 @@ and the image is (1 - s) x + s x_0 with a share s that depends on the accelerati
 
 How we differ: the refinement sees one coil-combined image instead of k-space, maps come from ESPIRiT, U_k is a U-Net
 without normalisation or biases (nothing depends on the scale), the weight w_k grows with the scan's noise by a learned
-power, pixels without coil maps keep the start's values, and the noise that a root sum of squares of all coils would
-show is added to the result. `form="e2e"` is the plain form of the first source, to compare with (`methods.e2e`).
+power, and the noise that a root sum of squares of all coils would show is added to the result. `form="e2e"` is the
+plain form of the first source, to compare with (`methods.e2e`).
 """
 
 from __future__ import annotations
@@ -113,8 +113,7 @@ class Method(Recon):
         with full_precision(csm), torch.no_grad():
             equations = normal_equations(kspace, csm, cut=cut)
             support = Support(csm, cut=cut)
-            begun = start(equations)
-            x = begun * support.where
+            x = start(equations) * support.where
             scale = root_mean_square(x)
             noise = relative_noise(kspace, scale)
 
@@ -122,10 +121,7 @@ class Method(Recon):
             return equations.consistent(z, weight, scale, self.config.cg_iters)
 
         images = [v * scale for v in unrolled(x / scale, self.cascades, noise, support, consistent)]
-        last = torch.lerp(images[-1], x, self.share(kspace, noise).to(x.dtype))
-        if cut:  # where the maps are zero, maybe within the object, the start has filled in what surrounds it
-            last = torch.where(support.where, last, begun)
-        return [*images[:-1], last]
+        return [*images[:-1], torch.lerp(images[-1], x, self.share(kspace, noise).to(x.dtype))]
 
     def share(self, kspace: KSpace, noise: Tensor) -> Tensor:
         """How much of the start the last image keeps: less where much was left out, or much is noise."""
