@@ -111,3 +111,34 @@ def test_the_phase_turns_with_the_data():
     z, w = (v.conj() @ k.flatten(1) for v, k in ((principal_coil(y), y), (turned, y * torch.exp(torch.tensor(0.7j)))))
     torch.testing.assert_close(z.abs(), w.abs())
     torch.testing.assert_close((w * w.abs().square()).sum().real, (z * z.abs().square()).sum().real)
+
+
+def sliced() -> KSpace:
+    """Three slices with noise levels of their own."""
+    scans = few()
+    places = []
+    for i in range(len(scans)):
+        affine = scans[0].geometries[0].affine.copy()
+        affine[2, 3] += 10 * i
+        places.append(replace(scans[0].geometries[0], affine=affine))
+    whole = KSpace.joined(scans)
+    return replace(whole, axes=("slice",), geometries=tuple(places))
+
+
+def test_each_slice_has_its_own_noise_where_the_object_is():
+    whole = sliced()
+    levels = object_noises(whole)
+    assert levels.shape == (3, 1, 1, 1, 1) and len(set(levels.flatten().tolist())) == 3
+    for i, scan in enumerate(few()):
+        assert float(levels[i]) == pytest.approx(object_noise(scan))
+    part = whole.narrow("slice", 1, 3)
+    torch.testing.assert_close(object_noises(part), levels[1:])
+
+
+def test_levels_of_slices_are_written_down_and_cut_with_them():
+    whole = with_object_noise(sliced())
+    assert whole.noise_cov is not None and whole.noise_cov.shape == (3, 4, 4)
+    torch.testing.assert_close(object_noises(whole), object_noises(sliced()))
+    part = whole.part("slice", 2)
+    torch.testing.assert_close(object_noises(part), object_noises(whole)[2:])
+    assert noise_sigma(part) == pytest.approx(float(object_noises(whole)[2]))

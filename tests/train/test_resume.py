@@ -35,11 +35,9 @@ def steps(run, until: int | None = None) -> None:
             return
 
 
-def test_killed_and_resumed_gives_the_same_losses(tmp_path):
-    steps(toy.run(tmp_path / "whole", steps=12))
-    settings = '{"steps": 12}'
-    out = tmp_path / "killed"
-    for last in (2, 8, None):  # before the first checkpoint, and between two
+def trained_and_killed(out: Path, settings: str, *at: int) -> None:
+    """Train in processes of their own, killed at these steps one after another; the last one ends by itself."""
+    for last in (*at, None):
         child = subprocess.Popen([sys.executable, str(CHILD), str(out), settings], stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
         for line in child.stdout:
@@ -48,6 +46,13 @@ def test_killed_and_resumed_gives_the_same_losses(tmp_path):
                 break
         child.stdout.close()
         assert child.wait() == (0 if last is None else -signal.SIGKILL)
+
+
+def test_killed_and_resumed_gives_the_same_losses(tmp_path):
+    steps(toy.run(tmp_path / "whole", steps=12))
+    settings = '{"steps": 12}'
+    out = tmp_path / "killed"
+    trained_and_killed(out, settings, 2, 8)  # before the first checkpoint, and between two
     assert losses(out) == losses(tmp_path / "whole")
     assert [step for step, _, _ in losses(out)] == list(range(1, 13))
     (ours, facts), (whole, _) = (load_state(tmp_path / d / "weights.safetensors") for d in ("killed", "whole"))
@@ -65,15 +70,7 @@ def test_a_batch_of_eight_goes_on_bit_for_bit_with_any_number_of_workers(tmp_pat
     torch.set_num_threads(threads)
     settings = f'{{"steps": 6, "batch": 8, "save_every": 2, "workers": {workers}}}'
     out = tmp_path / "killed"
-    for last in (3, None):
-        child = subprocess.Popen([sys.executable, str(CHILD), str(out), settings], stdout=subprocess.PIPE, text=True)
-        assert child.stdout is not None
-        for line in child.stdout:
-            if last is not None and int(line) >= last:
-                os.kill(child.pid, signal.SIGKILL)
-                break
-        child.stdout.close()
-        assert child.wait() == (0 if last is None else -signal.SIGKILL)
+    trained_and_killed(out, settings, 3)
     assert losses(out) == losses(tmp_path / "whole")
 
 
