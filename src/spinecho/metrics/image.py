@@ -68,8 +68,11 @@ def ssim_fastmri(target: Volume, prediction: Volume) -> float:
     return ssim_windows(target, prediction).mean((-1, -2)).mean().item()
 
 
-def ssim_windows(target: Volume, prediction: Volume) -> Float64[Tensor, "slice y2 x2"]:
-    """Of each 7x7 window that lies wholly inside a slice, (slice, y - 6, x - 6); as `ssim_fastmri` averages them."""
+def ssim_windows(target: Volume, prediction: Volume, top: float | None = None) -> Float64[Tensor, "slice y2 x2"]:
+    """Of each 7x7 window that lies wholly inside a slice, (slice, y - 6, x - 6); as `ssim_fastmri` averages them.
+
+    `top` is the range; None: the target's maximum.
+    """
     t, p = _pair(target, prediction)
     if min(t.shape[-2:]) < 7:
         raise DataError(f"ssim needs slices of at least 7x7 pixels, got {tuple(t.shape[-2:])}")
@@ -78,7 +81,7 @@ def ssim_windows(target: Volume, prediction: Volume) -> Float64[Tensor, "slice y
     def mean(x: Tensor) -> Tensor:
         return avg_pool2d(x[:, None], window, stride=1)[:, 0]
 
-    c1, c2 = (0.01 * t.max()) ** 2, (0.03 * t.max()) ** 2
+    c1, c2 = ((k * (t.max() if top is None else top)) ** 2 for k in (0.01, 0.03))
     mt, mp = mean(t), mean(p)
     vt, vp, cov = (
         (mean(a * b) - ma * mb) * n / (n - 1) for a, b, ma, mb in ((t, t, mt, mt), (p, p, mp, mp), (t, p, mt, mp))
