@@ -36,13 +36,13 @@ from benchmarks.head_pairs import pairs, place, render, render_pair, scored, vis
 from benchmarks.register_affine import direction, turn_about, uniform
 from benchmarks.register_pairs import brain_of
 from spinecho.core.geometry import Geometry
+from spinecho.core.grids import isotropic
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine, Transform
 from spinecho.io.read import read_image
 from spinecho.metrics.overlap import dice_fixed100
 from spinecho.sim.splits import Part, split
 from spinecho.sim.warps import degrade, sample_warp
-from spinecho.tasks.register.parts.volumes import isotropic
 from spinecho.tasks.register.run import run
 
 ROOT = Path(__file__).parents[1]

@@ -16,13 +16,14 @@ from scipy.spatial.transform import Rotation
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
+from spinecho.core.grids import isotropic
 from spinecho.core.image import Image
 from spinecho.tasks.register.parts.linear.climb import _BASES, Objective, climb
 from spinecho.tasks.register.parts.linear.doubt import doubts
 from spinecho.tasks.register.parts.linear.similarity import mutual_information, mutual_information_slopes
 from spinecho.tasks.register.parts.linear.start import candidates
 from spinecho.tasks.register.parts.linear.view import View, _depth, _widened, view
-from spinecho.tasks.register.parts.volumes import comparable, foreground_box, isotropic
+from spinecho.tasks.register.parts.volumes import comparable, foreground_box
 
 SHAPE = (9, 11, 10)
 

@@ -14,9 +14,10 @@ from scipy.spatial.transform import Rotation
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
+from spinecho.core.grids import isotropic, towards_lps
 from spinecho.core.image import Image
 from spinecho.core.interpolate import at_voxels
-from spinecho.tasks.register.parts.volumes import comparable, foreground, foreground_box, isotropic, towards_lps
+from spinecho.tasks.register.parts.volumes import comparable, foreground, foreground_box
 
 ORDERS = [(order, flips) for order in permutations(range(3)) for flips in product((False, True), repeat=3)]
 

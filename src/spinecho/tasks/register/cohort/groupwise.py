@@ -19,6 +19,7 @@ import torch
 
 from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
+from spinecho.core.grids import isotropic
 from spinecho.core.image import Image
 from spinecho.core.transform import Transform
 from spinecho.core.version import __version__
@@ -36,7 +37,7 @@ from spinecho.tasks.register.cohort.files import (
 from spinecho.tasks.register.cohort.files import write_volume as keep_volume
 from spinecho.tasks.register.cohort.work import measure, register_one, volume_of, warp_one
 from spinecho.tasks.register.parts.mean_shape import Split, mean_bend, mean_matrix
-from spinecho.tasks.register.parts.volumes import comparable, foreground, isotropic
+from spinecho.tasks.register.parts.volumes import comparable, foreground
 from spinecho.tasks.register.run import build
 
 _COST = 6

@@ -12,12 +12,13 @@ import torch
 from spinecho.core import device as devices
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
+from spinecho.core.grids import isotropic
 from spinecho.core.image import Image
 from spinecho.io.atomic import replacing
 from spinecho.io.read import read_image
 from spinecho.tasks.register.cohort.files import is_volume, read_split, read_volume, write_json, write_split
 from spinecho.tasks.register.parts.mean_shape import split
-from spinecho.tasks.register.parts.volumes import comparable, foreground, foreground_box, isotropic
+from spinecho.tasks.register.parts.volumes import comparable, foreground, foreground_box
 from spinecho.tasks.register.run import run
 
 _COARSE_MM = 6.0

@@ -11,6 +11,7 @@ import numpy as np
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Array
+from spinecho.core.grids import Box
 from spinecho.core.header import WARNING
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine, Rigid
@@ -19,7 +20,7 @@ from spinecho.tasks.register.parts.linear.climb import Kind, Measure, Objective,
 from spinecho.tasks.register.parts.linear.doubt import doubts
 from spinecho.tasks.register.parts.linear.start import Search, best_start, candidates
 from spinecho.tasks.register.parts.linear.view import view
-from spinecho.tasks.register.parts.volumes import Box, foreground_box
+from spinecho.tasks.register.parts.volumes import foreground_box
 
 _COARSE_MM, _MIDDLE_MM = 8.0, 4.0
 _MARGIN_MM = 16.0

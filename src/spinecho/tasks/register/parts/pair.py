@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spinecho.core.geometry import Geometry
+from spinecho.core.grids import Box, isotropic
 from spinecho.core.image import Image
 from spinecho.core.transform import Transform, identity
-from spinecho.tasks.register.parts.volumes import Box, foreground_box, isotropic
+from spinecho.tasks.register.parts.volumes import foreground_box
 
 _MULTIPLE = 8
 """Sizes of the working grid are multiples of this, so that it can be halved three times"""

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import permutations
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
+from spinecho.core.grids import Box, isotropic, towards_lps, turned
 from spinecho.core.image import Image
 from spinecho.core.transform import identity
-
-Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
-"""First voxel and the one after the last along (z, y, x)."""
 
 _LARGEST_SHARE_LOST = 0.9
 """Share of voxels that may be NaN or infinite: masked maps carry NaN outside the brain"""
@@ -25,8 +22,6 @@ _SAMPLES_ALONG = 58
 """At least so many voxels along each axis, where there are as many, are what percentiles are taken from"""
 _FILLED = 0.2
 """Share of voxels with one and the same value from which on that value is no tissue"""
-_PRODUCTS = ("ni,iyx->nyx", "ni,zix->znx", "ni,zyi->zyn")
-"""A matrix times each axis"""
 _COARSE_MM, _COARSE = 6.0, 24
 """Grid on which the foreground is looked for: this spacing, or finer, with so many voxels along the field of view"""
 
@@ -59,56 +54,11 @@ def comparable(image: Image, what: str, mask: Image | None = None) -> Image:
             "and left may be right"
         )
     order, flips = towards_lps(image.geometry)
-    turned, geometry = _turned(values, image.geometry, order, flips)
-    scaled = _scaled(turned, what).float().contiguous()
+    values, geometry = turned(values, image.geometry, order, flips)
+    scaled = _scaled(values, what).float().contiguous()
     extras = {} if mask is None else {"mask": _on_grid(mask, geometry)}
     header = image.header.warned(*warnings)
     return replace(image, values=scaled, geometries=(geometry,), header=header, extras=extras)
-
-
-def towards_lps(geometry: Geometry) -> tuple[tuple[int, int, int], tuple[int, ...]]:
-    """How a grid's axes come nearest to left, posterior, superior: the (z, y, x) order, then the axes to reverse."""
-    along = geometry.directions  # rows: world x y z; columns: grid x y z
-    columns = max(permutations(range(3)), key=lambda p: sum(abs(along[i, p[i]]) for i in range(3)))
-    order = (2 - columns[2], 2 - columns[1], 2 - columns[0])
-    return order, tuple(2 - i for i in range(3) if along[i, columns[i]] < 0)
-
-
-def isotropic(image: Image, spacing_mm: float, box: Box | None = None) -> Image:
-    """The image on a grid of equal spacing along its own axes, centred on a box of its voxels.
-
-    Each axis is a small matrix of tent weights: linear interpolation where the new grid is finer, a tent as wide as
-    two new voxels where it is coarser, so that nothing aliases. An extra `mask` is brought along.
-
-    Parameters
-    ----------
-    image
-        A volume (1, z, y, x), float.
-    spacing_mm
-        Distance between voxels of the new grid.
-    box
-        What the new grid covers; None: all.
-    """
-    geometry = image.geometry
-    box = ((0, geometry.shape[0]), (0, geometry.shape[1]), (0, geometry.shape[2])) if box is None else box
-    starts, steps, sizes = [], [], []
-    for (first, end), voxel in zip(box, geometry.voxel_mm[::-1], strict=True):
-        n = max(1, round((end - first) * voxel / spacing_mm))
-        step = spacing_mm / voxel
-        starts.append((first + end - 1) / 2 - (n - 1) / 2 * step)
-        steps.append(step)
-        sizes.append(n)
-    affine = geometry.affine.copy()
-    affine[:3, :3] = affine[:3, :3] * np.array(steps[::-1])
-    affine[:3, 3] = geometry.to_world(starts[::-1])
-    shape = (sizes[0], sizes[1], sizes[2])
-    weights = [
-        _tents(n_in, n, start, step, image.values)
-        for n_in, n, start, step in zip(geometry.shape, shape, starts, steps, strict=True)
-    ]
-    values = _along_axes(image.values[0], weights)[None]
-    extras = {"mask": _along_axes(image.extras["mask"][0].to(values), weights)[None] > 0.5} if image.extras else {}
-    return replace(image, values=values, geometries=(Geometry(shape, affine, geometry.oriented),), extras=extras)
 
 
 def foreground(values: Float[Tensor, "1 z y x"]) -> Bool[Tensor, "1 z y x"]:
@@ -229,38 +179,13 @@ def _threshold(values: Tensor) -> float:
     return float(0.5 * ((i + 1) / n_bins + sums[i] / below[i].clamp_min(1)))
 
 
-def _turned(
-    values: Shaped[Tensor, "1 z y x"], geometry: Geometry, order: tuple[int, int, int], flips: tuple[int, ...]
-) -> tuple[Tensor, Geometry]:
-    values, geometry = values.permute(0, *(1 + i for i in order)), geometry.permuted(order)
-    for axis in flips:
-        geometry = geometry.flipped(axis)
-    return values.flip([1 + axis for axis in flips]) if flips else values, geometry
-
-
 def _on_grid(mask: Image, geometry: Geometry) -> Tensor:
     mask = _single(mask.volume(), "mask")
     inside = replace(mask, values=(mask.values > 0).to(torch.uint8))
     order, flips = towards_lps(mask.geometry)
-    values, turned = _turned(inside.values, mask.geometry, order, flips)
-    if not turned.matches(geometry):
+    values, along = turned(inside.values, mask.geometry, order, flips)
+    if not along.matches(geometry):
         values = identity().warp(inside, onto=geometry, mode="nearest").values
     if not bool(values.any()):
         raise DataError("the mask selects no voxel of the fixed image", do="give one that lies in its world")
     return values > 0
-
-
-def _tents(n_in: int, n_out: int, start: float, step: float, like: Tensor) -> Float[Tensor, "n_out n_in"]:
-    """Rows of weights that sum to 1: out[i] lies at the place start + i step of the input."""
-    places = start + step * torch.arange(n_out, dtype=torch.float64, device=like.device)
-    inputs = torch.arange(n_in, dtype=torch.float64, device=like.device)
-    nearest = places.clamp(0, n_in - 1)
-    weights = (1 - (inputs - nearest[:, None]).abs() / max(1.0, step)).clamp_min(0)
-    return (weights / weights.sum(1, keepdim=True)).to(like.dtype)
-
-
-def _along_axes(values: Float[Tensor, "z y x"], weights: list[Tensor]) -> Float[Tensor, "new_z new_y new_x"]:
-    """Each axis times its matrix; the axis that shrinks most goes first."""
-    for axis in sorted(range(3), key=lambda i: weights[i].shape[0] / weights[i].shape[1]):
-        values = torch.einsum(_PRODUCTS[axis], weights[axis], values)
-    return values.contiguous()

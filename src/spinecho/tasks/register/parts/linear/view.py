@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Array
+from spinecho.core.grids import Box, isotropic
 from spinecho.core.image import Image
-from spinecho.tasks.register.parts.volumes import Box, foreground, isotropic
+from spinecho.tasks.register.parts.volumes import foreground
 
 _RIM = 1
 """Voxels around the object that count where its outline shall be seen against the background"""
