@@ -1,0 +1,1 @@
+"""Segmentation: an image of a head to a map of its regions."""

@@ -1,0 +1,1 @@
+"""Segmenting methods: one file each, found by listing this folder."""

@@ -1,0 +1,1 @@
+"""What several segmenting methods are made of."""

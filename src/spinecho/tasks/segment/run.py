@@ -1,0 +1,92 @@
+"""From an image as read to a label map on its grid: volume by volume, any contrast, orientation and spacing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from spinecho.core.errors import DataError
+from spinecho.core.image import Image
+from spinecho.methods.pretrained import built
+from spinecho.tasks.segment.base import Segment
+from spinecho.tasks.segment.limits import outside
+from spinecho.tasks.segment.parts.names import BRAIN, labels_of
+from spinecho.tasks.segment.parts.seen import back, seen
+from spinecho.tasks.segment.parts.tidy import tidied
+
+Only = Literal["regions", "brain"]
+_DOUBT = 0.6
+"""Voxels of the brain whose region is less probable than this are counted"""
+
+
+def segment(image: Image, method: str = "regions", *, only: Only = "regions", **settings: Any) -> Image:
+    """Name the region of each voxel.
+
+    Parameters
+    ----------
+    image
+        Of any contrast; slices become a volume, coils are combined, each volume of a series stands alone.
+    method
+        Name of a file under `tasks/segment/methods`, or of its weights in the package (`spinecho list`).
+    only
+        `brain`: a mask instead, 1 in the brain (ventricles included) and 0 elsewhere.
+    settings
+        Fields of that method's `Config`; for a learned method also `weights`, a file to use instead of those in the
+        package.
+
+    Returns
+    -------
+    Labels (int16) on the image's grid, FreeSurfer's ids (those of the left where there are two sides), with the extra
+    `probability` of the label chosen; its history says by which method, and warns where the image lies outside of what
+    the weights are for.
+
+    Raises
+    ------
+    DataError
+        If the image holds NaN or infinite values, is a single slice, or a setting is unknown.
+    """
+    if only not in get_args(Only):
+        raise DataError(f"only is {only!r}", do=f"known are {', '.join(get_args(Only))}")
+    runner = built("segment", method, settings, image.values.device)
+    assert isinstance(runner, Segment)
+    volume = image.volume().magnitude()
+    values = volume.values.float()
+    if not bool(torch.isfinite(values).all()):
+        raise DataError("the image holds NaN or infinite values", do="mend or mask them first")
+    if min(volume.geometry.shape) < 2:
+        raise DataError(
+            f"the image has shape {volume.geometry.shape} (z, y, x)", do="give a volume: a head is known by its depth"
+        )
+    flat = values.reshape(-1, 1, *values.shape[-3:])
+    with torch.inference_mode():
+        done = [_one(replace(volume, values=v, axes=(), extras={}), runner, method) for v in flat]
+    classes, share = (torch.stack(list(parts)).reshape(values.shape) for parts in zip(*done, strict=True))
+    header = volume.header.anew(f"regions by {method}, {_doubt(classes, share)}")
+    warnings = [f"outside the card of {runner.weights}: {way}" for way in outside(runner.card, volume.geometry)]
+    if not volume.geometry.oriented:
+        warnings.append("the image does not say how the patient lay: it is taken as stored, x to the left")
+    header = header.warned(*warnings)
+    labels = labels_of(classes)
+    if only == "brain":
+        labels = torch.isin(labels, torch.tensor(BRAIN, dtype=labels.dtype)).to(torch.int16)
+    labels = labels.to(image.values.device)
+    return replace(volume, values=labels, header=header, extras={"probability": share.to(image.values.device)})
+
+
+def _one(volume: Image, runner: Segment, method: str) -> tuple[Tensor, Tensor]:
+    """Classes and their probabilities (1, z, y, x)."""
+    head = seen(volume, runner.spacing_mm)
+    if reason := runner.refusal(head.values):
+        raise DataError(f"{method} cannot take this image: {reason}", do="see `spinecho list` for other methods")
+    return back(tidied(runner(head.values)), head)
+
+
+def _doubt(classes: Tensor, share: Tensor) -> str:
+    inside = classes > 0
+    n = int(inside.sum())
+    if not n:
+        return "which found no brain"
+    return f"{100 * float((share[inside] < _DOUBT).sum()) / n:.0f} % of the brain's voxels below {_DOUBT:g} certain"

@@ -1,0 +1,82 @@
+"""Name the region of each voxel of a head; any contrast, orientation and spacing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from spinecho.core.geometry import Geometry
+    from spinecho.core.image import Image
+    from spinecho.core.task import Limit
+    from spinecho.tasks.segment.base import Segment
+    from spinecho.tasks.segment.parts.example import Example
+
+WHAT = "segmentation"
+DEFAULT = "regions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a person says beside the image, the method and the outputs."""
+
+    only: Literal["regions", "brain"] = "regions"
+    """all regions by their numbers, or a mask of the brain"""
+
+
+def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Image:
+    """As `spinecho.segment`."""
+    from spinecho.tasks.segment.run import segment
+
+    return segment(image, method, only=inputs.only, **settings)
+
+
+def base() -> type[Segment]:
+    """Image -> labels."""
+    from spinecho.tasks.segment.base import Segment
+
+    return Segment
+
+
+def limits() -> Mapping[str, Limit]:
+    """Sizes of voxels and of the field of view."""
+    from spinecho.tasks.segment.limits import LIMITS
+
+    return LIMITS
+
+
+def outside(card: Mapping[str, Any], geometry: Geometry) -> list[str]:
+    """Whether voxels or the field of view are of another size than what the weights were trained on."""
+    from spinecho.tasks.segment import limits
+
+    return limits.outside(card, geometry)
+
+
+def scenes() -> dict[str, tuple[Tensor]]:
+    """A ball in a ball with noise."""
+    import torch
+
+    rng = torch.Generator().manual_seed(0)
+    z, y, x = torch.meshgrid(*(torch.linspace(-1, 1, n) for n in (20, 26, 24)), indexing="ij")
+    radius = (z.square() + y.square() + x.square()).sqrt()
+    head = 0.8 * (radius < 0.8) - 0.5 * (radius < 0.4) + 0.05 * torch.randn(radius.shape, generator=rng)
+    return {"ball": (head.clamp(0, 1)[None],)}
+
+
+def lesson() -> Example:
+    """A few regions as shells, one brightness each."""
+    import torch
+
+    from spinecho.tasks.segment.parts.example import Example
+
+    z, y, x = torch.meshgrid(*[torch.linspace(-1, 1, 16)] * 3, indexing="ij")
+    shells = (6 * (z.square() + y.square() + x.square()).sqrt()).clamp_max(5).to(torch.uint8)
+    return Example((shells.float() / 5)[None, None], shells[None])
+
+
+def same(one: Tensor, other: Tensor) -> float:
+    """Largest difference relative to the largest value."""
+    return float((one - other).abs().max() / other.abs().max())
