@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
@@ -15,6 +16,7 @@ from spinecho.tasks.segment.base import Segment
 from spinecho.tasks.segment.limits import outside
 from spinecho.tasks.segment.parts.names import BRAIN, labels_of
 from spinecho.tasks.segment.parts.seen import back, seen
+from spinecho.tasks.segment.parts.sides import middle, sided
 from spinecho.tasks.segment.parts.tidy import tidied
 
 Only = Literal["regions", "brain"]
@@ -22,7 +24,9 @@ _DOUBT = 0.6
 """Voxels of the brain whose region is less probable than this are counted"""
 
 
-def segment(image: Image, method: str = "regions", *, only: Only = "regions", **settings: Any) -> Image:
+def segment(
+    image: Image, method: str = "regions", *, only: Only = "regions", sides: bool = True, **settings: Any
+) -> Image:
     """Name the region of each voxel.
 
     Parameters
@@ -33,13 +37,16 @@ def segment(image: Image, method: str = "regions", *, only: Only = "regions", **
         Name of a file under `tasks/segment/methods`, or of its weights in the package (`spinecho list`).
     only
         `brain`: a mask instead, 1 in the brain (ventricles included) and 0 elsewhere.
+    sides
+        Whether left and right have ids of their own; where the image does not say how the patient lay, or there is too
+        little of a brain, they have not.
     settings
         Fields of that method's `Config`; for a learned method also `weights`, a file to use instead of those in the
         package.
 
     Returns
     -------
-    Labels (int16) on the image's grid, FreeSurfer's ids (those of the left where there are two sides), with the extra
+    Labels (int16) on the image's grid, FreeSurfer's ids (without sides: those of the left for both), with the extra
     `probability` of the label chosen; its history says by which method, and warns where the image lies outside of what
     the weights are for.
 
@@ -60,32 +67,45 @@ def segment(image: Image, method: str = "regions", *, only: Only = "regions", **
         raise DataError(
             f"the image has shape {volume.geometry.shape} (z, y, x)", do="give a volume: a head is known by its depth"
         )
+    sides = sides and volume.geometry.oriented and only == "regions"
     flat = values.reshape(-1, 1, *values.shape[-3:])
     with torch.inference_mode():
-        done = [_one(replace(volume, values=v, axes=(), extras={}), runner, method) for v in flat]
-    classes, share = (torch.stack(list(parts)).reshape(values.shape) for parts in zip(*done, strict=True))
-    header = volume.header.anew(f"regions by {method}, {_doubt(classes, share)}")
+        done = [_one(replace(volume, values=v, axes=(), extras={}), runner, method, sides) for v in flat]
+    labels, share, alike = zip(*done, strict=True)
+    labels, share = (torch.stack(list(parts)).reshape(values.shape) for parts in (labels, share))
+    words = [f"regions by {method}", _doubt(labels, share)]
+    if sides:
+        words.append(_sides(alike))
+    if only == "brain":
+        labels = torch.isin(labels, torch.tensor(BRAIN, dtype=labels.dtype)).to(torch.int16)
     warnings = [f"outside the card of {runner.weights}: {way}" for way in outside(runner.card, volume.geometry)]
     if not volume.geometry.oriented:
         warnings.append("the image does not say how the patient lay: it is taken as stored, x to the left")
-    header = header.warned(*warnings)
-    labels = labels_of(classes)
-    if only == "brain":
-        labels = torch.isin(labels, torch.tensor(BRAIN, dtype=labels.dtype)).to(torch.int16)
-    labels = labels.to(image.values.device)
-    return replace(volume, values=labels, header=header, extras={"probability": share.to(image.values.device)})
+    header = volume.header.anew(", ".join(words)).warned(*warnings)
+    device = image.values.device
+    return replace(volume, values=labels.to(device), header=header, extras={"probability": share.to(device)})
 
 
-def _one(volume: Image, runner: Segment, method: str) -> tuple[Tensor, Tensor]:
-    """Classes and their probabilities (1, z, y, x)."""
+def _one(volume: Image, runner: Segment, method: str, sides: bool) -> tuple[Tensor, Tensor, float]:
+    """Labels and their probabilities (1, z, y, x), and how alike the sides are (nan: there are none)."""
     head = seen(volume, runner.spacing_mm)
     if reason := runner.refusal(head.values):
         raise DataError(f"{method} cannot take this image: {reason}", do="see `spinecho list` for other methods")
-    return back(tidied(runner(head.values)), head)
+    scores = tidied(runner(head.values))
+    classes, share = back(scores, head)
+    plane = middle(scores.argmax(0).to(torch.uint8), head.grid) if sides else None
+    if plane is None:
+        return labels_of(classes), share, float("nan")
+    return sided(labels_of(classes), volume.geometry, plane), share, plane.alike
 
 
-def _doubt(classes: Tensor, share: Tensor) -> str:
-    inside = classes > 0
+def _sides(alike: Sequence[float]) -> str:
+    kept = [a for a in alike if a == a]
+    return f"sides {100 * min(kept):.0f} % alike" if kept else "too little of a brain to tell its sides"
+
+
+def _doubt(labels: Tensor, share: Tensor) -> str:
+    inside = labels > 0
     n = int(inside.sum())
     if not n:
         return "which found no brain"

@@ -25,13 +25,15 @@ class Inputs:
 
     only: Literal["regions", "brain"] = "regions"
     """all regions by their numbers, or a mask of the brain"""
+    sides: bool = True
+    """left and right have numbers of their own"""
 
 
 def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Image:
     """As `spinecho.segment`."""
     from spinecho.tasks.segment.run import segment
 
-    return segment(image, method, only=inputs.only, **settings)
+    return segment(image, method, only=inputs.only, sides=inputs.sides, **settings)
 
 
 def base() -> type[Segment]:

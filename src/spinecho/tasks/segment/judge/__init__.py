@@ -57,7 +57,7 @@ def run(inputs: Inputs, asked: Asked) -> Outcome:
     """Labels by a method."""
     from spinecho.tasks.segment.run import segment
 
-    image = segment(inputs.image, asked.name, **asked.settings)
+    image = segment(inputs.image, asked.name, sides=False, **asked.settings)
     return Outcome(result=image.values, note=image.header.history[-1])
 
 

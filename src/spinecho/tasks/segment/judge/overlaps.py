@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from spinecho.evaluate.overlay import lined
 from spinecho.evaluate.pictures import Column, upper_window
 from spinecho.metrics.overlap import mean_over
 from spinecho.tasks.segment.judge.known import Inputs
-from spinecho.tasks.segment.parts.names import BRAIN, REGIONS, TOGETHER
+from spinecho.tasks.segment.parts.names import BRAIN, REGIONS, TOGETHER, Region
 
 LEAST_MM3 = 1000.0
 
@@ -34,7 +34,7 @@ def scores(inputs: Inputs, labels: Tensor) -> dict[str, float]:
     for name, (own, true) in masks(inputs, labels).items():
         if int(true.sum()) >= least:
             each[name] = _dice(own, true)
-    brain = _dice(torch.isin(labels, torch.tensor(BRAIN, dtype=labels.dtype)), _true_brain(inputs))
+    brain = _dice(_is(labels, [r for r in REGIONS if r.label in BRAIN]), _true_brain(inputs))
     worst = min(each.values(), default=float("nan"))
     mean = mean_over(dict(enumerate(each.values())))
     return {"dice": mean, "least": worst, "brain": brain, **{f"dice {n}": v for n, v in each.items()}}
@@ -43,16 +43,20 @@ def scores(inputs: Inputs, labels: Tensor) -> dict[str, float]:
 def masks(inputs: Inputs, labels: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
     """For each region that the atlas knows: where the method says it is, and where it is."""
     if inputs.atlas == "freesurfer":
-        return {r.name: (labels == r.label, inputs.labels == i) for i, r in enumerate(REGIONS) if r.ids}
+        return {r.name: (_is(labels, (r,)), inputs.labels == i) for i, r in enumerate(REGIONS) if r.ids}
     joined = {name for names in TOGETHER.values() for name in names}
     groups = {r.name: (r,) for r in REGIONS if r.muse and r.name not in joined}
     groups |= {name: tuple(r for r in REGIONS if r.name in names) for name, names in TOGETHER.items()}
     made: dict[str, tuple[Tensor, Tensor]] = {}
     for name, regions in groups.items():
-        own = torch.tensor([r.label for r in regions], dtype=labels.dtype)
         true = torch.tensor([i for r in regions for i in r.muse], dtype=inputs.labels.dtype)
-        made[name] = torch.isin(labels, own), torch.isin(inputs.labels, true)
+        made[name] = _is(labels, regions), torch.isin(inputs.labels, true)
     return made
+
+
+def _is(labels: Tensor, regions: Sequence[Region]) -> Tensor:
+    """Where a region is, whichever side."""
+    return torch.isin(labels, torch.tensor([i for r in regions for i in r.ids], dtype=labels.dtype))
 
 
 def columns(inputs: Inputs, results: Mapping[str, Tensor]) -> list[Column]:
