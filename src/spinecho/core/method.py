@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -51,6 +51,17 @@ class Method(nn.Module, ABC):
             If the settings do not fit those weights.
         """
         raise NotImplementedError
+
+    @classmethod
+    def imported(cls, arrays: Sequence[Any], *, flip_kernels: bool) -> Method:
+        """One with weights from elsewhere: arrays in the order of a published network that it has the layout of.
+
+        Raises
+        ------
+        DataError
+            If it knows no such layout, or the arrays do not fit.
+        """
+        raise DataError("this method knows no published layout", do="train it, or name a method that has one")
 
     @classmethod
     def refusal(cls, *inputs: Any) -> str | None:
