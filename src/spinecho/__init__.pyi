@@ -18,6 +18,7 @@ from spinecho.io.write import write as write
 from spinecho.tasks.denoise.run import denoise as denoise
 from spinecho.tasks.recon.run import recon as recon
 from spinecho.tasks.register.run import register as register
+from spinecho.tasks.superres.run import superres as superres
 
 HOMES: dict[str, str]
 __all__ = [
@@ -38,5 +39,6 @@ __all__ = [
     "read",
     "recon",
     "register",
+    "superres",
     "write",
 ]
