@@ -56,10 +56,19 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """A volume on the new grid, and what a person should hear of how it came about."""
+    """A volume on the new grid.
+
+    Parameters
+    ----------
+    told
+        What a person should hear of how it came about.
+    invents
+        As the class's own, where another method did the work; None: the class's own.
+    """
 
     values: Float[Tensor, "1 z2 y2 x2"]
     told: tuple[str, ...] = ()
+    invents: str | None = None
 
 
 class Superres(Method):

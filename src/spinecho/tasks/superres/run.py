@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spinecho.core.errors import DataError
-from spinecho.core.header import Header
+from spinecho.core.header import WARNING, Header
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
 from spinecho.io.limits import check_memory
@@ -27,7 +27,7 @@ _COPIES = 6
 
 def superres(
     image: Image,
-    method: str = "bspline",
+    method: str = "auto",
     *,
     factor: float | Sequence[float] | None = None,
     spacing_mm: float | Sequence[float] | None = None,
@@ -86,7 +86,7 @@ def superres(
         done = [_one(volume, runner, method, target, agree) for volume in flat]
     values = torch.stack([volume for volume, _ in done]).reshape(*image.values.shape[:-3], *wanted)
     told += [*averaged, *named[1], *dict.fromkeys(line for _, lines in done for line in lines)]
-    header = _told(image.header, told, runner, method, target, agree)
+    header = _told(image.header, told, method, target)
     geometry = plan.regridded(image.geometry, wanted)
     return replace(image, values=values, geometries=(geometry,), header=header, extras=_carried(image.extras, target))
 
@@ -121,30 +121,30 @@ def _one(volume: Tensor, runner: Superres, method: str, target: Target, agree: b
         return volume.new_zeros(1, *target.shape), []
     if reason := runner.refusal(scaled, target):
         raise DataError(f"{method} cannot take this image: {reason}", do="see `spinecho list` for other methods")
-    ways = [f"warning: outside the card of {runner.weights}: {way}" for way in outside(runner.card, target)]
+    ways = [f"outside the card of {runner.weights}: {way}" for way in outside(runner.card, target)]
     made = runner(scaled, target)
-    values, told = made.values, list(made.told)
-    if agree and runner.keeps_contrast and target.finer:
-        values = agreed(values, scaled, target.degradations)
-        left = disagreement(values, scaled, target.degradations)
-        if not left <= TOLERANCE:
-            told.append(f"warning: the result, degraded again, differs from the input by {left:.2g} of its maximum")
-    return values * peak, told + ways
+    invents = runner.invents if made.invents is None else made.invents
+    told = [*made.told, *(WARNING + way for way in ways), WARNING + invents if invents else "no detail was invented"]
+    if not runner.keeps_contrast:
+        return made.values * peak, [*told, "its contrast is another one, so that nothing makes it agree with the input"]
+    if not agree or not target.finer:
+        return made.values * peak, told
+    values = agreed(made.values, scaled, target.degradations)
+    left = disagreement(values, scaled, target.degradations)
+    if left <= TOLERANCE:
+        return values * peak, [*told, "degraded again it is the input"]
+    doubt = f"the result, degraded again, differs from the input by {left:.2g} of its maximum"
+    return values * peak, [*told, WARNING + doubt]
 
 
-def _told(header: Header, told: Sequence[str], runner: Superres, method: str, target: Target, agree: bool) -> Header:
+def _told(header: Header, told: Sequence[str], method: str, target: Target) -> Header:
     """The header of the new grid, its history complete."""
     new = plan.regridded(target.geometry, target.shape)
     mm = lambda sides: " x ".join(f"{side:.3g}" for side in sides)  # noqa: E731
     grid = f"{mm(target.geometry.voxel_mm)} mm to {mm(new.voxel_mm)} mm, {_sizes(target.shape)} voxels"
     thick = new.voxel_mm[2] if header.slice_thickness_mm and 0 in target.finer else header.slice_thickness_mm
     header = replace(header.regridded(), slice_thickness_mm=thick)
-    header = header.noted(*told, f"super-resolved by {method}, {grid}, edges of the field kept")
-    if agree and runner.keeps_contrast:
-        header = header.noted("degraded again it is the input")
-    if not runner.keeps_contrast:
-        header = header.noted("its contrast is another one, so that nothing makes it agree with the input")
-    return header.warned(runner.invents) if runner.invents else header.noted("no detail was invented")
+    return header.noted(f"super-resolved by {method}, {grid}, edges of the field kept", *told)
 
 
 def _unit(volume: Tensor) -> tuple[Tensor, float]:

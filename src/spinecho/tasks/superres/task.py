@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from spinecho.tasks.superres.parts.lesson import Lesson
 
 WHAT = "super-resolution"
-DEFAULT = "bspline"
+DEFAULT = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
