@@ -50,7 +50,7 @@ class MultiScale(nn.Module):
         self.blocks = nn.ModuleList(Scales(channels, width, dilations, n_conditions) for _ in range(blocks))
         self.leave = nn.Conv2d(channels, SHUFFLE**2, 3, padding=1, bias=False)
         nn.init.zeros_(self.leave.weight)
-        self.radius = SHUFFLE * (2 + blocks * max(dilations))
+        self.radius = SHUFFLE * (2 + blocks * max(dilations)) + SHUFFLE - 1
         """how far, in pixels, it sees"""
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy.ndimage import binary_erosion, gaussian_laplace, maximum_filter
 from torch import Tensor
 
@@ -35,9 +35,9 @@ def planted(truth: Volume, number: int) -> tuple[Volume, list[tuple[int, int, in
         in_depth = z < 3 or _REACH <= c[0] < z - _REACH
         if in_depth and all(np.linalg.norm(c - p) >= _APART for p in places):
             places.append((int(c[0]), int(c[1]), int(c[2])))
-    made = truth.clone()
+    made, strength = truth.clone(), STRENGTH * brightness(truth)
     for i, place in enumerate(places):
-        made += (-1) ** i * STRENGTH * brightness(truth) * _dot((z, y, x), place)
+        made += (-1) ** i * strength * _dot((z, y, x), place)
     return made, places
 
 
@@ -55,16 +55,12 @@ def new(truth: Volume, result: Volume, places: list[tuple[int, int, int]]) -> fl
     """
     if not places:
         return float("nan")
-    there, found = (_spots(v) for v in (truth, result))
+    there, seen = (_spots(v) for v in (truth, result))
     strengths = sorted(float(there[p]) for p in places)
     least = strengths[len(strengths) // 2] / 2
-    peaks = (found == maximum_filter(found, (1, 3, 3))) & (found > least)
+    peaks = (seen == maximum_filter(seen, (1, 3, 3))) & (seen > least)
     known = maximum_filter(there, (1 if len(there) < 3 else 3, 5, 5))
-    return float((peaks & (known < found / 2) & _object(truth).numpy()).sum()) / len(places)
-
-
-def _object(truth: Volume) -> Bool[Tensor, "z y x"]:
-    return inside(truth)
+    return float((peaks & (known < seen / 2) & inside(truth).numpy()).sum()) / len(places)
 
 
 def _spots(values: Volume) -> np.ndarray:

@@ -48,8 +48,6 @@ class Degradation:
     profile: Profile = "box"
 
     def __post_init__(self) -> None:
-        if self.name not in NAMES:
-            raise DataError(f"there is no degradation {self.name!r}", do=f"known are {', '.join(NAMES)}")
         if not WIDTHS[0] <= self.width <= WIDTHS[1]:
             told = f"the degradation is {self.width:g} voxels wide"
             raise DataError(told, do=f"give {WIDTHS[0]:g} to {WIDTHS[1]:g} of the coarse voxel")

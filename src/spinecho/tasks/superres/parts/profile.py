@@ -1,19 +1,22 @@
 """How thick slices are, from the image alone: their detail compared with the detail across them.
 
-The image is taken to look alike in all directions. Its in-plane detail is put through slices of every thickness; the
-thickness counts after which neighbours differ, relative to those further apart, as real neighbouring slices do.
+The image is taken to look alike in all directions. One of its fine axes is put through slices of every thickness; with
+the right one that axis and the thick axis are alike: neighbours differ, relative to those further apart, as much along
+the one as along the other.
 """
 
 from __future__ import annotations
 
-import torch
+from itertools import pairwise
+
 from jaxtyping import Float
 from torch import Tensor
 
 from spinecho.core.geometry import Geometry
 from spinecho.tasks.superres.parts.degrade import Degradation, along
 
-CANDIDATES = tuple(0.4 + 0.05 * i for i in range(17))
+CANDIDATES = tuple(0.5 + 0.05 * i for i in range(11))
+"""Slices do not overlap: what seems thicker than their distance has no gap"""
 _LEAST = 6
 """Slices below which nothing is estimated"""
 
@@ -29,34 +32,31 @@ def found_width(values: Float[Tensor, "1 z y x"], geometry: Geometry, axis: int)
     sizes = {a: round(n[a] * voxels[a] / voxels[axis]) for a in others}
     if n[axis] < _LEAST or not others or min(sizes.values()) < _LEAST:
         return None
-    wanted = _roughness(values[0].movedim(axis, 0))
-    if wanted is None:
-        return None
     best: list[float] = []
     for a in others:
-        turned = values[0].movedim(a, 0)
-        reached = []
+        uneven: list[float] = []
         for width in CANDIDATES:
-            matrix = Degradation("slices", width).matrix(sizes[a], n[a])
-            reached.append(_roughness(along(turned, [matrix, None, None])))
-        if all(r is not None for r in reached):
-            best.append(_crossing(torch.tensor(reached, dtype=torch.float64), wanted))
-    return sum(best) / len(best) if best else None
+            maps = [Degradation("slices", width).matrix(sizes[a], n[a]) if b == a else None for b in range(3)]
+            alike = along(values[0], maps)
+            own, other = _roughness(alike, axis), _roughness(alike, a)
+            if own is None or other is None:
+                return None
+            uneven.append(other - own)
+        best.append(_zero(uneven))
+    return sum(best) / len(best)
 
 
-def _roughness(slices: Float[Tensor, "slice a b"]) -> float | None:
-    """Mean squared difference of neighbours over that of every second: the less, the thicker the slices."""
-    near = (slices[1:] - slices[:-1]).double().square().mean()
-    far = (slices[2:] - slices[:-2]).double().square().mean()
+def _roughness(values: Float[Tensor, "z y x"], axis: int) -> float | None:
+    """Mean squared difference of neighbours along an axis over that of every second: the less, the thicker the slices."""
+    slices = values.movedim(axis, 0).double()
+    near = (slices[1:] - slices[:-1]).square().mean()
+    far = (slices[2:] - slices[:-2]).square().mean()
     return float(near / far) if far > 0 else None
 
 
-def _crossing(reached: Tensor, wanted: float) -> float:
-    """The candidate, between two of them, whose roughness is the wanted one."""
-    at = int((reached - wanted).abs().argmin())
-    for low in (at - 1, at):
-        if 0 <= low < len(reached) - 1:
-            a, b = float(reached[low]) - wanted, float(reached[low + 1]) - wanted
-            if a * b <= 0 and a != b:
-                return CANDIDATES[low] + (CANDIDATES[low + 1] - CANDIDATES[low]) * a / (a - b)
-    return CANDIDATES[at]
+def _zero(uneven: list[float]) -> float:
+    """The candidate, between two of them, at which nothing is uneven any more; else the nearest."""
+    for low, (a, b) in enumerate(pairwise(uneven)):
+        if a > 0 >= b:
+            return CANDIDATES[low] + (CANDIDATES[low + 1] - CANDIDATES[low]) * a / (a - b)
+    return CANDIDATES[min(range(len(uneven)), key=lambda i: abs(uneven[i]))]
