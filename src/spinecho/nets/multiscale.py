@@ -35,10 +35,10 @@ class Scales(nn.Module):
 class MultiScale(nn.Module):
     """What to add to slices, given numbers that say how they lost their detail.
 
-    Without biases, so that slices twice as bright get twice as much; the numbers only scale channels. Works on blocks of
-    2x2 pixels as channels. Zero at first.
+    Without biases, so that slices twice as bright get twice as much; the numbers only scale channels. Works on blocks
+    of 2x2 pixels as channels. Zero at first.
 
-    Source: Liu et al. 2018, doi:10.1016/j.compbiomed.2018.06.010 (parallel receptive fields, fused, fully convolutional).
+    Source: Liu et al. 2018, doi:10.1016/j.compbiomed.2018.06.010 (parallel receptive fields, fused, convolutions alone).
     How we differ: dilated instead of larger convolutions, several such blocks with residual sums, blocks of pixels.
     """
 

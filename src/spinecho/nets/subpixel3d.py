@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+from itertools import pairwise
+
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -40,9 +41,7 @@ class Critic3d(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         sizes = [1, channels, 2 * channels, 4 * channels]
-        self.stages = nn.ModuleList(
-            nn.Conv3d(a, b, 3, 2, padding=1) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.stages = nn.ModuleList(nn.Conv3d(a, b, 3, 2, padding=1) for a, b in pairwise(sizes))
         self.leave = nn.Conv3d(sizes[-1], 1, 1)
 
     def forward(self, x: Float[Tensor, "n 1 z y x"]) -> Float[Tensor, "n 1 z2 y2 x2"]:

@@ -1,4 +1,4 @@
-"""Interpolation and its grid: scipy's splines, SimpleITK's resampling on an oblique mirrored grid, band-limited waves."""
+"""Interpolation and its grid: scipy's splines, SimpleITK's resampling on oblique mirrored grids, band-limited waves."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_the_public_function_makes_it_agree_with_the_thick_slices():
     again = along(result.values, [SLICES.matrix(8, 32), None, None])
     torch.testing.assert_close(again, low, rtol=0, atol=1e-4)
     (warning,) = result.header.warnings
-    assert "what lay between slices was not measured" in warning
+    assert "what lay between them was not measured" in warning
 
 
 def test_what_it_cannot_learn_from_it_refuses():

@@ -123,7 +123,9 @@ def test_a_coarser_axis_is_averaged_first_and_told():
 
 def _lost_along_z(made: Image) -> Degradation:
     (line,) = [s for s in made.header.history if s.startswith("detail taken to be lost")]
-    return Degradation("kspace") if "k-space" in line else Degradation("slices", float(line.split("box, ")[1].split()[0]))
+    return (
+        Degradation("kspace") if "k-space" in line else Degradation("slices", float(line.split("box, ")[1].split()[0]))
+    )
 
 
 def test_the_same_grid_changes_nothing():

@@ -80,7 +80,9 @@ def test_slices_in_tiles_are_the_whole(shape, monkeypatch):
             tiled = planes.refined(method.network, volume, across, told, core=8)
             torch.testing.assert_close(tiled, whole, rtol=1e-5, atol=1e-6)
         monkeypatch.setattr(planes, "_AT_ONCE", 1)
-        torch.testing.assert_close(planes.refined(method.network, volume, 0, told), whole.new_tensor(0) + _first(method, volume, told))
+        torch.testing.assert_close(
+            planes.refined(method.network, volume, 0, told), whole.new_tensor(0) + _first(method, volume, told)
+        )
 
 
 def _first(method: multiscale.Method, volume: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
@@ -238,7 +240,9 @@ def test_to_t1_learns_the_same_as_it_applies():
     values, target = lost(head((16, 16, 16)), (4, 16, 16), Degradation("slices"))
     lesson = lesson_of(head((16, 16, 16))[None], (4, 16, 16), (Degradation("slices"), None, None))
     with torch.inference_mode():
-        upright = Target(Geometry.from_frame((0, 0, 0), np.eye(3), (1, 1, 4), (4, 16, 16)), target.shape, target.degradations)
+        upright = Target(
+            Geometry.from_frame((0, 0, 0), np.eye(3), (1, 1, 4), (4, 16, 16)), target.shape, target.degradations
+        )
         torch.testing.assert_close(method(values, upright).values, method.estimate(lesson), rtol=1e-4, atol=1e-5)
         whole = (method.estimate(lesson) - lesson.high)[:, 4:-4, 4:-4, 4:-4].abs().mean()
         torch.testing.assert_close(method.loss(lesson), whole)

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -46,6 +47,10 @@ class Target:
     def finer(self) -> tuple[int, ...]:
         """The axes (of z, y, x) that get more voxels."""
         return tuple(axis for axis, factor in enumerate(self.factors) if factor > 1)
+
+    def to(self, device: torch.device) -> Target:
+        """Itself: it holds no tensors."""
+        return self
 
     @property
     def voxel_mm(self) -> tuple[float, float, float]:

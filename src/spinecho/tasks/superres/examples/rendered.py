@@ -144,7 +144,7 @@ def _acquired(values: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     side = values.shape[0]
     slope = 0.5 * torch.randn(3, generator=rng)
     along_axes = torch.meshgrid(*[torch.linspace(-0.5, 0.5, side)] * 3, indexing="ij")
-    values = values * torch.exp(sum(s * a for s, a in zip(slope, along_axes, strict=True)))
+    values = values * torch.exp((slope[:, None, None, None] * torch.stack(along_axes)).sum(0))
     factor = math.exp(math.log(6) * float(torch.rand((), generator=rng)))
     width, level = 0.7 + 0.4 * float(torch.rand((), generator=rng)), 0.04 * float(torch.rand((), generator=rng))
     which = _integer(rng, 4)

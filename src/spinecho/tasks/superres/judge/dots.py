@@ -28,12 +28,12 @@ def planted(truth: Volume, number: int) -> tuple[Volume, list[tuple[int, int, in
     deep = binary_erosion(inside(truth).numpy(), np.ones((1, 2 * _DEPTH + 1, 2 * _DEPTH + 1)))
     rng = np.random.default_rng(0)
     candidates = rng.permutation(np.argwhere(deep))
+    ends = min(_REACH, (z - 1) // 2)
     places: list[tuple[int, int, int]] = []
     for c in candidates:
         if len(places) == number:
             break
-        in_depth = z < 3 or _REACH <= c[0] < z - _REACH
-        if in_depth and all(np.linalg.norm(c - p) >= _APART for p in places):
+        if ends <= c[0] < z - ends and all(np.linalg.norm(c - p) >= _APART for p in places):
             places.append((int(c[0]), int(c[1]), int(c[2])))
     made, strength = truth.clone(), STRENGTH * brightness(truth)
     for i, place in enumerate(places):

@@ -1,10 +1,10 @@
 """Auto: looks at the grid, takes the method that suits it, and says which and why; nothing untrained.
 
-Thick slices: `self` where the minutes allowed are enough for it to learn from the scan, else `multiscale`; other volumes
-`multiscale`; all of these only where they take the volume and, for trained weights, where it lies inside their card.
-What remains is `bspline`.
+Thick slices: `self` where the minutes allowed are enough for it to learn from the scan, else `multiscale`; other
+volumes `multiscale`; all of these only where they take the volume and, for trained weights, where it lies inside their
+card. What remains is `bspline`.
 
-Source: no paper; the order is that of psnr inside the head on volumes that were degraded (`spinecho evaluate superres`).
+Source: no paper; the order is that of psnr inside the head on volumes that were degraded.
 """
 
 from __future__ import annotations

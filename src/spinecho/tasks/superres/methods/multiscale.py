@@ -62,7 +62,7 @@ class Method(Superres):
             here = torch.where(torch.tensor([[a in axes] for a in range(3)], device=told.device), told, 0)
             volume = enlarged(volume, shape)
             views = _across(axes, (volume.shape[0], volume.shape[1], volume.shape[2]))
-            volume = sum(refined(self.network, volume, view, here) for view in views) / len(views)
+            volume = torch.stack([refined(self.network, volume, view, here) for view in views]).mean(0)
         return Made(volume[None])
 
     def estimate(self, example: Lesson) -> Float[Tensor, "n z y x"]:

@@ -1,4 +1,4 @@
-"""Thick slices made thin by what a small network learns from the same scan's own in-plane detail; nothing else trains it.
+"""Thick slices made thin by what a small network learns from the scan's own in-plane detail, and from nothing else.
 
 The scan's slices are sharp along both of their axes. One of these is put through thick slices like the scan's own
 (profile and distance as the third axis has them), and a network learns to undo that, anew for each scan. Then it sees
@@ -63,7 +63,7 @@ class Config:
 class Method(Superres):
     config: Config
     invents: ClassVar[str] = (
-        "detail across the slices is drawn from the scan's own in-plane detail: what lay between slices was not measured"
+        "detail across the slices is drawn from the scan's own in-plane detail: what lay between them was not measured"
     )
 
     @classmethod
@@ -118,7 +118,9 @@ class Method(Superres):
                 target.progress(step + 1, steps)
         last = gains[-max(1, steps // 10) :]
         gain = sum(last) / len(last)
-        return network.requires_grad_(False), f"learned in {steps} steps, {gain:+.1f} dB over B-splines on its own slices"
+        return network.requires_grad_(
+            False
+        ), f"learned in {steps} steps, {gain:+.1f} dB over B-splines on its own slices"
 
 
 def lessons(own: Float[Tensor, "slice y x"], lost: Degradation, factor: float) -> tuple[Pair, Pair]:

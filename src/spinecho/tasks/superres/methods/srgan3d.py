@@ -69,7 +69,7 @@ class Method(Superres):
         return example.interpolated + self.network(example.low[:, None])[:, 0]
 
     def loss(self, example: Lesson) -> Float[Tensor, ""]:
-        """Mean absolute difference relative to the mean brightness; with a critic its word, and the critic's own loss."""
+        """Mean absolute difference over the mean brightness; with a critic its word, and the critic's own loss."""
         made = self.estimate(example)
         level = example.high.abs().mean((1, 2, 3), keepdim=True).clamp_min(1e-30)
         difference = ((made - example.high) / level).abs().mean()

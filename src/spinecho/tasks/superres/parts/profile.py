@@ -47,7 +47,7 @@ def found_width(values: Float[Tensor, "1 z y x"], geometry: Geometry, axis: int)
 
 
 def _roughness(values: Float[Tensor, "z y x"], axis: int) -> float | None:
-    """Mean squared difference of neighbours along an axis over that of every second: the less, the thicker the slices."""
+    """Mean squared difference of neighbours along an axis over that of every second: less for thicker slices."""
     slices = values.movedim(axis, 0).double()
     near = (slices[1:] - slices[:-1]).square().mean()
     far = (slices[2:] - slices[:-2]).square().mean()
