@@ -38,7 +38,7 @@ class MultiScale(nn.Module):
     Without biases, so that slices twice as bright get twice as much; the numbers only scale channels. Works on blocks
     of 2x2 pixels as channels. Zero at first.
 
-    Source: Liu et al. 2018, doi:10.1016/j.compbiomed.2018.06.010 (parallel receptive fields, fused, convolutions alone).
+    Source: Liu et al. 2018, doi:10.1186/s12938-018-0546-9 (units of parallel paths of several scales, fused).
     How we differ: dilated instead of larger convolutions, several such blocks with residual sums, blocks of pixels.
     """
 

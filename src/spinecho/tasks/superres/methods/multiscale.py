@@ -3,9 +3,9 @@
 Slice by slice along the axes of the image: first, across the axis with the longest voxels, the two axes of each slice
 (far fewer slices than there will be); then the third axis, in slices along both others, whose results are averaged.
 
-Source: Liu et al. 2018, A multi-scale CNN for super-resolution of MR images, doi:10.1016/j.compbiomed.2018.06.010. How
-we differ: dilated convolutions, factor and degradation told to one network (each as a gain of its channels), residual
-on the B-spline image in place of a bicubic one.
+Source: Liu et al. 2018, Fusing multi-scale information in convolution network for MR image super-resolution
+reconstruction, doi:10.1186/s12938-018-0546-9. How we differ: dilated convolutions, factor and degradation told to one
+network (as gains of its channels), residual on the B-spline image.
 """
 
 from __future__ import annotations
