@@ -170,6 +170,7 @@ def test_options_that_make_no_example_are_refused(folder, tmp_path, capsys):
     thick = tmp_path / "thick"
     thick.mkdir()
     nib.save(nib.Nifti1Image(head((20, 40, 40)).numpy().T, np.diag([1, 1, 5.0, 1])), thick / "a.nii.gz")
+    np.save(thick / "b.npy", stack())
     command[1], command[3] = "superres/srgan3d", str(thick)
     assert main(command) == 2
     assert "nothing to train on" in capsys.readouterr().err

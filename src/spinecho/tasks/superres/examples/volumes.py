@@ -74,6 +74,8 @@ class Drawn:
 
 
 def _entries(case: Case) -> list[Entry]:
+    if case.path.suffix in (".npz", ".npy"):
+        return []  # stacks of slices, of which nobody says how far they are apart
     image = read(case.path)
     if not isinstance(image, Image):
         raise DataError("it holds k-space or no image", do="give volumes", file=case.path)

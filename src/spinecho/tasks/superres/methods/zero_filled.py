@@ -1,7 +1,7 @@
 """Zeros about the measured k-space: the interpolation that scanners do, ringing included.
 
-Source: Du et al. 1994, doi:10.1002/jmri.1880040517 (zero-filled interpolation against partial volume). How we differ:
-the new grid keeps the edges of the field, by a phase along k-space.
+Source: Zhu, Tomanek and Sharp 2013, doi:10.1002/cmr.a.21256 (why k-space wants zero-filling). How we differ: the new
+grid keeps the edges of the field, by a phase along k-space.
 """
 
 from __future__ import annotations
