@@ -36,6 +36,10 @@ _SOFT = 1.1
 """Width in voxels of the Gaussian that softens edges between tissues"""
 _NEAR_MM = (0.8, 1.25)
 _TRIES = 6
+_CENTRES = torch.tensor([[0.15, 0.15, 0.35], [0.85, 0.85, 0.9]])
+"""Where blocks lie in a head, as shares of its size along x, y, z: seldom in the neck"""
+_BRIGHTEST = 1.2
+"""Of the truth, white matter being 1: fat would outweigh the brain"""
 
 
 def gathered(paths: Sequence[Path], part: Part, context: Context) -> tuple[np.ndarray, ...]:
@@ -117,7 +121,7 @@ def _placed(tissues: np.ndarray, side: int, rng: torch.Generator) -> Tensor:
     offsets = voxel_grid((side, side, side), dtype=torch.float32) - (side - 1) / 2
     sizes = torch.tensor(volume.shape[::-1], dtype=torch.float32)
     for _ in range(_TRIES):
-        centre = sizes * (0.15 + 0.7 * torch.rand(3, generator=rng))
+        centre = sizes * (_CENTRES[0] + (_CENTRES[1] - _CENTRES[0]) * torch.rand(3, generator=rng))
         placed = at_voxels(volume[None], offsets @ matrix.T + centre, "nearest")[0]
         if float((placed > 0).float().mean()) > 0.3:
             break
@@ -136,6 +140,7 @@ def _t1(tissues: Tensor, field: Tensor) -> Tensor:
     """As the signal equation of a T1-weighted scan has it, with the same texture."""
     signals = tissue_signals(SEQUENCES["t1"])
     level = torch.tensor([signals[name] for name in TISSUES], dtype=torch.float32)
+    level = level.clamp_max(_BRIGHTEST)
     return level[tissues] * (1 + 0.04 * field)
 
 
