@@ -17,7 +17,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.evaluate.judge import LeftOut
 from spinecho.tasks.superres.judge import Options, dots, scores
 from spinecho.tasks.superres.judge.degraded import Inputs, cases, columns, losses, run
-from spinecho.tasks.superres.parts.degrade import Degradation, maps_of
+from spinecho.tasks.superres.parts.degrade import Degradation, along, maps_of
 from spinecho.tasks.superres.parts.spline import enlarged, sinc
 
 CPU = torch.device("cpu")
@@ -59,13 +59,14 @@ def test_zero_filling_has_nothing_of_the_lost_band(file):
     assert figures["sharpness"] < 0.1 and figures["disagreement"] < 0.02
 
 
-def test_the_lost_band_is_what_the_degradation_lets_nothing_through_of():
-    maps = maps_of((None, Degradation("slices", 0.8), Degradation("kspace")), (4, 8, 10), (4, 24, 20))
-    x = head((4, 24, 20)).double()
-    nothing = scores.lost(x, maps)
-    torch.testing.assert_close(scores.lost(nothing, maps), nothing)
-    assert scores.sharpness(x, x, maps) == pytest.approx(1) and scores.sharpness(x, 2 * x, maps) == pytest.approx(4)
-    assert math.isnan(scores.sharpness(torch.zeros(4, 24, 20), x, maps))
+def test_the_lost_band_is_what_the_coarse_grid_cannot_hold():
+    low, x = (4, 8, 10), head((4, 24, 20)).double()
+    beyond = scores.lost(x, low)
+    torch.testing.assert_close(scores.lost(beyond, low), beyond)
+    maps = maps_of((Degradation("kspace"),) * 3, low, x.shape)
+    assert float(along(beyond, maps).abs().max()) < 1e-12
+    assert scores.sharpness(x, x, low) == pytest.approx(1) and scores.sharpness(x, 2 * x, low) == pytest.approx(4)
+    assert math.isnan(scores.sharpness(torch.zeros(4, 24, 20), x, low))
 
 
 def test_what_cannot_be_judged_is_told(file):

@@ -28,11 +28,11 @@ MEASURES = (
 JUDGED = (
     "Each volume with each factor is a case; the low resolution is simulated from the truth by the degradation that "
     "the table names, without noise. psnr head and ssim head: inside the object, in units of its 99.9th percentile. "
-    "hfen: error of the Laplacian of Gaussian over the truth's, all slices. Lost band: energy of what the degradation "
-    "took away, relative to the truth's (1: as sharp; more: invented). Dots: small bright and dark spots planted in "
-    "the truth; kept: their contrast relative to the truth's; new: spots at least half as strong that the truth does "
-    "not have, for each planted one. Disagreement: root mean square of the result, degraded again, minus the input, "
-    "over the brightness"
+    "hfen: error of the Laplacian of Gaussian over the truth's, all slices. Lost band: energy beyond the highest "
+    "frequency of the coarse grid, relative to the truth's (1: as sharp; more: invented). Dots: small bright and dark "
+    "spots planted in the truth; kept: their contrast relative to the truth's; new: spots at least half as strong that "
+    "the truth does not have, for each planted one. Disagreement: root mean square of the result, degraded again, minus "
+    "the input, over the brightness"
 )
 WORDS = "interpolated (B-splines without agreement)"
 BASELINE = "bspline"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -11,7 +13,7 @@ from spinecho.metrics.head import brightness, psnr_head, ssim_head
 from spinecho.metrics.image import hfen
 from spinecho.tasks.superres.judge import dots
 from spinecho.tasks.superres.judge.degraded import Inputs
-from spinecho.tasks.superres.parts.degrade import Maps, along, maps_of
+from spinecho.tasks.superres.parts.degrade import Degradation, along, maps_of
 
 
 def figures(inputs: Inputs, values: Float[Tensor, "1 z y x"]) -> dict[str, float]:
@@ -34,21 +36,22 @@ def figures(inputs: Inputs, values: Float[Tensor, "1 z y x"]) -> dict[str, float
         "psnr_head": psnr_head(t, x),
         "ssim_head": ssim_head(t, x),
         "hfen": hfen(t, x),
-        "sharpness": sharpness(t, x, maps),
+        "sharpness": sharpness(t, x, low.shape),
         "dots_kept": dots.kept(t, inputs.plain, x, inputs.dots),
         "dots_new": dots.new(t, x, inputs.dots),
         "disagreement": float(error) / brightness(t),
     }
 
 
-def sharpness(truth: Float[Tensor, "z y x"], values: Float[Tensor, "z y x"], maps: Maps) -> float:
-    """|N x|^2 / |N t|^2, N = 1 - A^+ A: what the degradation A lets nothing through of."""
-    energy = [float(lost(v, maps).square().sum()) for v in (values, truth)]
+def sharpness(truth: Float[Tensor, "z y x"], values: Float[Tensor, "z y x"], low: Sequence[int]) -> float:
+    """|N x|^2 / |N t|^2, N x the part of x beyond the highest frequency of a grid of that shape."""
+    energy = [float(lost(v, low).square().sum()) for v in (values, truth)]
     return energy[0] / energy[1] if energy[1] > 0 else float("nan")
 
 
-def lost(values: Float[Tensor, "z y x"], maps: Maps) -> Float[Tensor, "z y x"]:
-    """N x, float64."""
+def lost(values: Float[Tensor, "z y x"], low: Sequence[int]) -> Float[Tensor, "z y x"]:
+    """N x = x - A^+ A x, float64, A the truncation of k-space."""
+    maps = maps_of((Degradation("kspace"),) * 3, low, values.shape)
     inverse = [None if m is None else torch.linalg.pinv(m) for m in maps]
     values = values.double()
     return values - along(along(values, maps), inverse)
