@@ -31,7 +31,7 @@ JUDGED = (
     "hfen: error of the Laplacian of Gaussian over the truth's, all slices. Lost band: energy beyond the highest "
     "frequency of the coarse grid, relative to the truth's (1: as sharp; more: invented). Dots: small bright and dark "
     "spots planted in the truth; kept: their contrast relative to the truth's; new: spots at least half as strong that "
-    "the truth does not have, for each planted one. Disagreement: root mean square of the result, degraded again, minus "
+    "the truth does not have, for each planted one. Disagreement: root mean square of the result, degraded again, less "
     "the input, over the brightness"
 )
 WORDS = "interpolated (B-splines without agreement)"
