@@ -19,6 +19,7 @@ from spinecho.tasks.denoise.run import denoise as denoise
 from spinecho.tasks.recon.run import recon as recon
 from spinecho.tasks.register.run import register as register
 from spinecho.tasks.segment.run import segment as segment
+from spinecho.tasks.superres.run import superres as superres
 
 HOMES: dict[str, str]
 __all__ = [
@@ -40,5 +41,6 @@ __all__ = [
     "recon",
     "register",
     "segment",
+    "superres",
     "write",
 ]

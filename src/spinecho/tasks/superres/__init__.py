@@ -1,0 +1,1 @@
+"""Super-resolution: an image to the same image on a finer grid."""

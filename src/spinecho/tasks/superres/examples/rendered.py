@@ -1,0 +1,171 @@
+"""Blocks of label maps by number: any contrast and spacing on one side, a T1 of 1 mm on the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spinecho.core.errors import DataError
+from spinecho.core.grids import towards_lps, turned
+from spinecho.core.interpolate import at_voxels, voxel_grid
+from spinecho.io.read import read_image
+from spinecho.sim.anatomy import texture, tissue_signals
+from spinecho.sim.contrast import SEQUENCES
+from spinecho.sim.splits import Part
+from spinecho.sim.tissue import TISSUE_OF_LABEL, TISSUES
+from spinecho.tasks.superres.parts.degrade import Degradation, along, maps_of
+from spinecho.tasks.superres.parts.lesson import Lesson, conditions
+from spinecho.tasks.superres.parts.spline import enlarged
+from spinecho.train.cases import Case
+from spinecho.train.draw import generator
+from spinecho.train.stock import Entry, stocked
+from spinecho.train.supply import Context
+
+PATCH, PATCHES, LEAST = 48, 1, 24
+WANTED = "label maps with FreeSurfer's ids"
+_MARGIN = 8
+_TURN, _STRETCH = 0.25, 0.12
+"""Radians about each axis, and share of the size, that heads differ by at most"""
+_SOFT = 1.1
+"""Width in voxels of the Gaussian that softens edges between tissues"""
+_NEAR_MM = (0.8, 1.25)
+_TRIES = 6
+_CENTRES = torch.tensor([[0.15, 0.15, 0.35], [0.85, 0.85, 0.9]])
+"""Where blocks lie in a head, as shares of its size along x, y, z: seldom in the neck"""
+_BRIGHTEST = 1.2
+"""Of the truth, white matter being 1: fat would outweigh the brain"""
+
+
+def gathered(paths: Sequence[Path], part: Part, context: Context) -> tuple[np.ndarray, ...]:
+    """Tissues (z, y, x) as places in `sim.tissue.TISSUES`, uint8, along the patient's axes."""
+    maps: list[np.ndarray] = []
+    for group in stocked(paths, part, _entries, context, splits="image"):
+        context.say(f"{group.name}: {len(group.entries)} label maps to {part}")
+        maps += [entry.arrays["tissues"] for entry in group.entries]
+    return tuple(maps)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A supply of blocks.
+
+    Parameters
+    ----------
+    maps
+        Of tissues, as `gathered` gives them.
+    size, number
+        Voxels along a side of a block; blocks in an example.
+    """
+
+    maps: tuple[np.ndarray, ...]
+    size: int
+    number: int
+    seed: int
+    part: str = "train"
+
+    def __call__(self, step: int, index: int) -> Lesson:
+        rng = generator(self.seed, self.part, step, index)
+        return Lesson.joined([self._block(rng) for _ in range(self.number)])
+
+    def _block(self, rng: torch.Generator) -> Lesson:
+        side = self.size + 2 * _MARGIN
+        tissues = _placed(self.maps[_integer(rng, len(self.maps))], side, rng)
+        field = texture((side, side, side), rng, 1.0) - 1
+        soft = [Degradation("blur", _SOFT).matrix(side, side)] * 3
+        shown, truth = (along(x, soft) for x in (_any_contrast(tissues, field, rng), _t1(tissues, field)))
+        seen, told = _acquired(shown, rng)
+        box = (slice(_MARGIN, _MARGIN + self.size),) * 3
+        top = seen[box].max().clamp_min(1e-6)
+        return Lesson(seen.new_zeros(1, 0, 0, 0), (seen / top)[box][None], truth[box][None].clone(), told[None])
+
+
+def _entries(case: Case) -> list[Entry]:
+    image = read_image(case.path).volume()
+    if not all(_NEAR_MM[0] <= side <= _NEAR_MM[1] for side in image.geometry.voxel_mm):
+        raise DataError("its voxels are not about 1 mm wide", do="give label maps of 1 mm", file=case.path)
+    values = image.magnitude().values.reshape(-1, *image.values.shape[-3:])[:1]
+    labels = values.round().to(torch.int64)
+    if not torch.equal(labels.to(values.dtype), values) or not set(labels.unique().tolist()) <= set(TISSUE_OF_LABEL):
+        raise DataError("it is no label map with FreeSurfer's ids", do="leave it out", file=case.path)
+    names = list(TISSUES)
+    table = torch.zeros(max(TISSUE_OF_LABEL) + 1, dtype=torch.uint8)
+    for label, name in TISSUE_OF_LABEL.items():
+        table[label] = names.index(name)
+    tissues, _ = turned(table[labels], image.geometry, *towards_lps(image.geometry))
+    return [Entry("tissues", {"tissues": tissues[0][_box(tissues[0])].contiguous().numpy()})]
+
+
+def _box(tissues: Tensor) -> tuple[slice, slice, slice]:
+    """What holds everything that is not air."""
+    spans: list[slice] = []
+    for axis in range(3):
+        others = [a for a in range(3) if a != axis]
+        lit = torch.nonzero((tissues > 0).any(others[1]).any(others[0])).flatten()
+        spans.append(slice(int(lit[0]), int(lit[-1]) + 1) if len(lit) else slice(0, 1))
+    return spans[0], spans[1], spans[2]
+
+
+def _placed(tissues: np.ndarray, side: int, rng: torch.Generator) -> Tensor:
+    """A cube somewhere in a head that is turned, stretched and mirrored; by nearest voxels."""
+    volume = torch.from_numpy(tissues)
+    angles = _TURN * (2 * torch.rand(3, generator=rng) - 1)
+    stretch = torch.exp(_STRETCH * (2 * torch.rand(3, generator=rng) - 1))
+    stretch[0] = -stretch[0] if _integer(rng, 2) else stretch[0]
+    matrix = torch.linalg.matrix_exp(_skew(angles)) @ torch.diag(stretch)
+    offsets = voxel_grid((side, side, side), dtype=torch.float32) - (side - 1) / 2
+    sizes = torch.tensor(volume.shape[::-1], dtype=torch.float32)
+    for _ in range(_TRIES):
+        centre = sizes * (_CENTRES[0] + (_CENTRES[1] - _CENTRES[0]) * torch.rand(3, generator=rng))
+        placed = at_voxels(volume[None], offsets @ matrix.T + centre, "nearest")[0]
+        if float((placed > 0).float().mean()) > 0.3:
+            break
+    return placed.long()
+
+
+def _any_contrast(tissues: Tensor, field: Tensor, rng: torch.Generator) -> Tensor:
+    """Each tissue's brightness and texture at random, air dark."""
+    level = torch.rand(len(TISSUES), generator=rng)
+    rough = 0.08 * (2 * torch.rand(len(TISSUES), generator=rng) - 1)
+    level[0] = 0
+    return (level[tissues] * (1 + rough[tissues] * field)).clamp_min(0)
+
+
+def _t1(tissues: Tensor, field: Tensor) -> Tensor:
+    """As the signal equation of a T1-weighted scan has it, with the same texture."""
+    signals = tissue_signals(SEQUENCES["t1"])
+    level = torch.tensor([signals[name] for name in TISSUES], dtype=torch.float32)
+    level = level.clamp_max(_BRIGHTEST)
+    return level[tissues] * (1 + 0.04 * field)
+
+
+def _acquired(values: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Shaded, coarse along one axis or all, noisy, and back on the fine grid; what the network is told of each axis."""
+    side = values.shape[0]
+    slope = 0.5 * torch.randn(3, generator=rng)
+    along_axes = torch.meshgrid(*[torch.linspace(-0.5, 0.5, side)] * 3, indexing="ij")
+    values = values * torch.exp((slope[:, None, None, None] * torch.stack(along_axes)).sum(0))
+    factor = math.exp(math.log(6) * float(torch.rand((), generator=rng)))
+    width, level = 0.7 + 0.4 * float(torch.rand((), generator=rng)), 0.04 * float(torch.rand((), generator=rng))
+    which = _integer(rng, 4)
+    ratios = [factor if which == axis else 1.0 for axis in range(3)] if which < 3 else [min(factor, 2.5)] * 3
+    low = [max(4, round(side / r)) for r in ratios]
+    lost = [None if n == side else Degradation("slices", width) for n in low]
+    coarse = along(values, maps_of(lost, low, values.shape))
+    noise = level * values.max() * torch.randn(2, *coarse.shape, generator=rng)
+    seen = enlarged(torch.hypot(coarse + noise[0], noise[1]), values.shape)
+    return seen, conditions(lost, [side / n for n in low])
+
+
+def _skew(angles: Tensor) -> Tensor:
+    a, b, c = angles.tolist()
+    return torch.tensor([[0, -c, b], [c, 0, -a], [-b, a, 0]])
+
+
+def _integer(rng: torch.Generator, n: int) -> int:
+    return int(torch.randint(n, (), generator=rng))

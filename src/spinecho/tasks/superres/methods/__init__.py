@@ -1,0 +1,1 @@
+"""Super-resolution methods: one file each, found by listing this folder."""

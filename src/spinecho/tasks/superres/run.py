@@ -1,0 +1,170 @@
+"""From an image as read to the same image on a finer grid: volume by volume, any orientation and scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spinecho.core.errors import DataError
+from spinecho.core.header import WARNING, Header
+from spinecho.core.image import Image
+from spinecho.core.job import Bar
+from spinecho.io.limits import check_memory
+from spinecho.methods.pretrained import built
+from spinecho.tasks.superres.base import Superres, Target
+from spinecho.tasks.superres.limits import outside
+from spinecho.tasks.superres.parts import plan
+from spinecho.tasks.superres.parts.agree import TOLERANCE, agreed, disagreement
+from spinecho.tasks.superres.parts.degrade import Degradation, along
+
+_COPIES = 6
+"""Of the new volume that are in memory at once, at most"""
+
+
+def superres(
+    image: Image,
+    method: str = "auto",
+    *,
+    factor: float | Sequence[float] | None = None,
+    spacing_mm: float | Sequence[float] | None = None,
+    degradation: str | None = None,
+    thickness_mm: float | None = None,
+    agree: bool = True,
+    progress: Bar | None = None,
+    **settings: Any,
+) -> Image:
+    """More voxels, and as much detail in them as a method can give.
+
+    Parameters
+    ----------
+    image
+        Of any orientation, spacing and size; each volume (frame, contrast, channel) by itself, complex as magnitude.
+    method
+        Name of a file under `tasks/superres/methods`, or of its weights in the package (`spinecho list`).
+    factor
+        New voxels for each old one, for all axes or for each of x, y, z. None, and no spacing: thick slices become as
+        thin as their pixels are wide; where none are thick, 2.
+    spacing_mm
+        Instead of the factor: the new voxel's sides. The field keeps its edges, so that they are met to the nearest
+        whole number of voxels; axes with smaller voxels are averaged first.
+    degradation
+        How detail was lost: `kspace`, `blur` or `slices`. None: `slices` along thick axes, `kspace` along others.
+    thickness_mm
+        Of thick slices, without the gap between them. None: found in the image.
+    agree
+        Make the result, degraded again, the input (root mean square to 1e-4 of the brightest voxel).
+    progress
+        Is told how far a slow method is.
+    settings
+        Fields of that method's `Config`; for a learned method also `weights`.
+
+    Returns
+    -------
+    The image on the new grid in the input's units; its history says what was assumed, and what may be invented.
+
+    Raises
+    ------
+    DataError
+        If the image holds NaN or infinite values, or a setting is unknown or makes no sense.
+    """
+    runner = built("superres", method, settings, image.values.device)
+    assert isinstance(runner, Superres)
+    image, told = _prepared(image)
+    if runner.spacing_mm is not None and factor is None and spacing_mm is None:
+        spacing_mm = runner.spacing_mm
+    wanted = plan.shape_of(image.geometry, factor, spacing_mm)
+    check_memory(4 * _COPIES * wanted[0] * wanted[1] * wanted[2], "the new volume")
+    image, averaged = _averaged(image, wanted)
+    flat = image.values.reshape(-1, 1, *image.values.shape[-3:])
+    named = plan.degradations(_unit(flat[0])[0], image.geometry, wanted, degradation, thickness_mm)
+    target = Target(image.geometry, wanted, named[0], progress)
+    with torch.inference_mode():
+        done = [_one(volume, runner, method, target, agree) for volume in flat]
+    values = torch.stack([volume for volume, _ in done]).reshape(*image.values.shape[:-3], *wanted)
+    told += [*averaged, *named[1], *dict.fromkeys(line for _, lines in done for line in lines)]
+    header = _told(image.header, told, method, target)
+    geometry = plan.regridded(image.geometry, wanted)
+    return replace(image, values=values, geometries=(geometry,), header=header, extras=_carried(image.extras, target))
+
+
+def _prepared(image: Image) -> tuple[Image, list[str]]:
+    """One real volume or several, float32."""
+    told = ["magnitude of the complex image"] if image.values.is_complex() else []
+    image = image.volume().combined()
+    if not bool(torch.isfinite(image.values).all()):
+        raise DataError("the image holds NaN or infinite values", do="mend or mask them first")
+    return replace(image, values=image.values.float()), told
+
+
+def _averaged(image: Image, wanted: tuple[int, int, int]) -> tuple[Image, list[str]]:
+    """Axes that shall have fewer voxels get them, by averaging."""
+    shape = image.geometry.shape
+    kept = [min(a, b) for a, b in zip(shape, wanted, strict=True)]
+    if tuple(kept) == shape:
+        return image, []
+    box = Degradation("slices")
+    maps = [None if a == b else box.matrix(b, a) for a, b in zip(shape, kept, strict=True)]
+    geometry = plan.regridded(image.geometry, kept)
+    extras = {name: _nearest(t, shape, kept) for name, t in image.extras.items()}
+    told = [f"averaged from {_sizes(shape)} to {_sizes(kept)} voxels where the new grid is coarser"]
+    return replace(image, values=along(image.values, maps), geometries=(geometry,), extras=extras), told
+
+
+def _one(volume: Tensor, runner: Superres, method: str, target: Target, agree: bool) -> tuple[Tensor, list[str]]:
+    """A volume (1, z, y, x) on the new grid, in its own units, and what is to be told of it."""
+    scaled, peak = _unit(volume)
+    if peak == 0:
+        return volume.new_zeros(1, *target.shape), []
+    if reason := runner.refusal(scaled, target):
+        raise DataError(f"{method} cannot take this image: {reason}", do="see `spinecho list` for other methods")
+    ways = [f"outside the card of {runner.weights}: {way}" for way in outside(runner.card, target)]
+    made = runner(scaled, target)
+    invents = runner.invents if made.invents is None else made.invents
+    told = [*made.told, *(WARNING + way for way in ways), WARNING + invents if invents else "no detail was invented"]
+    if not runner.keeps_contrast:
+        return made.values * peak, [*told, "its contrast is another one, so that nothing makes it agree with the input"]
+    if not agree or not target.finer:
+        return made.values * peak, told
+    values = agreed(made.values, scaled, target.degradations)
+    left = disagreement(values, scaled, target.degradations)
+    if left <= TOLERANCE:
+        return values * peak, [*told, "degraded again it is the input"]
+    doubt = f"the result, degraded again, differs from the input by {left:.2g} of its maximum"
+    return values * peak, [*told, WARNING + doubt]
+
+
+def _told(header: Header, told: Sequence[str], method: str, target: Target) -> Header:
+    """The header of the new grid, its history complete."""
+    new = plan.regridded(target.geometry, target.shape)
+    mm = lambda sides: " x ".join(f"{side:.3g}" for side in sides)  # noqa: E731
+    grid = f"{mm(target.geometry.voxel_mm)} mm to {mm(new.voxel_mm)} mm, {_sizes(target.shape)} voxels"
+    thick = new.voxel_mm[2] if header.slice_thickness_mm and 0 in target.finer else header.slice_thickness_mm
+    header = replace(header.regridded(), slice_thickness_mm=thick)
+    return header.noted(f"super-resolved by {method}, {grid}, edges of the field kept", *told)
+
+
+def _unit(volume: Tensor) -> tuple[Tensor, float]:
+    peak = float(volume.abs().max()) if volume.numel() else 0.0
+    return (volume / peak if peak > 0 else volume), peak
+
+
+def _carried(extras: Mapping[str, Tensor], target: Target) -> dict[str, Tensor]:
+    """Masks and maps on the new grid, by the nearest voxel."""
+    return {name: _nearest(t, target.geometry.shape, target.shape) for name, t in extras.items()}
+
+
+def _nearest(values: Tensor, old: Sequence[int], new: Sequence[int]) -> Tensor:
+    for axis, (a, b) in enumerate(zip(old, new, strict=True)):
+        if a != b and values.shape[axis - 3] == a:
+            at = ((torch.arange(b, device=values.device) + 0.5) * a / b).long().clamp_max(a - 1)
+            values = values.index_select(axis - 3, at)
+    return values
+
+
+def _sizes(shape: Sequence[int]) -> str:
+    """(x, y, z), as people say it."""
+    return " x ".join(map(str, reversed(shape)))
