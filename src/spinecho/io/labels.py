@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _LARGEST_LABEL = 2**24
 _ALIKE = 0.5
-"""Share of neighbours with one value over which whole numbers are labels (label maps have over 0.7, images under 0.15)"""
+"""Share of neighbours of one value over which whole numbers are labels (label maps: over 0.7, images: under 0.15)"""
 
 
 def read_labels(path: Path) -> Image:

@@ -32,7 +32,8 @@ _BITS = {"BitsAllocated": 16, "BitsStored": 16, "HighBit": 15}
 def datasets(volumes: list[Volume], done: str = "") -> Iterator[Any]:
     """One DICOM data set for each contrast, frame and slice, all of one new series.
 
-    `done` says what was done, where that is no reconstruction. Values that are no numbers become 0. Slices with a shear along x or y keep their places; a sheared plane has none.
+    Values that are no numbers become 0. Slices with a shear along x or y keep their places; a sheared plane has none.
+    `done` says what was done, where that is no reconstruction.
 
     Raises
     ------

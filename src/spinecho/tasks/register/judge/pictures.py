@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine, Transform, identity
-from spinecho.evaluate.overlay import canvas_for, checkerboard, contour_levels, lined, printed
+from spinecho.evaluate.overlay import canvas_for, checkerboard, contour_levels, edges_of, lined, printed
 from spinecho.evaluate.pictures import Column, Picture, coloured, grey, upper_window
 from spinecho.evaluate.planes import Plane, planes
 from spinecho.io.display import upright_geometry
@@ -104,10 +104,7 @@ def _grid(plane: Plane, target: Slice, top: float, transform: Transform, linear:
 
 def _labels(plane: Plane, target: Slice, top: float, labels: Image, transform: Transform) -> Picture:
     moved = plane.shown(_volume(transform.warp(labels, plane.slice, mode="nearest")))
-    edge = torch.zeros_like(moved)
-    edge[:-1] += (moved[1:] != moved[:-1]).float()
-    edge[:, :-1] += (moved[:, 1:] != moved[:, :-1]).float()
-    return lined(target, top, [(edge, [0.5], "#ff5c8a")], "fixed, with the moved labels in outline", plane.pixel_mm)
+    return lined(target, top, [(edges_of(moved), [0.5], "#ff5c8a")], "fixed, with the moved labels in outline", plane.pixel_mm)
 
 
 def _jacobian(plane: Plane, transform: Transform, linear: Affine) -> Slice:
