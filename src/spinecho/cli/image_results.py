@@ -127,7 +127,7 @@ def _write_report(r: Results, path: Path, brought: Sequence[Image], measured: Se
 def _work(r: Results) -> Work:
     from spinecho.evaluate.image_page import Work
 
-    names = getattr(r.task, "NAMES", {})
+    names: Any = getattr(r.task, "NAMES", {})
     maps: Mapping[str, str] = getattr(r.task, "MAPS", {})
     return Work(
         what=r.task.WHAT,

@@ -20,7 +20,7 @@ from spinecho.io.one_volume import n_volumes
 
 _LEAST_VOXELS = 4
 """Planes that are thinner than this are not shown"""
-_TALLEST, _WIDEST = 280.0, 330.0
+_TALLEST, _WIDEST = 260.0, 250.0
 """Of a picture on the page, pixels of the screen"""
 
 
@@ -51,7 +51,8 @@ class Window:
     @property
     def words(self) -> str:
         """For people."""
-        return f"black at {self.low:.3g}, white at {self.high:.3g} in all pictures before and after"
+        bounds = f"Black at {self.low:.4g}, white at {self.high:.4g}"
+        return f"{bounds} (the 99.5th percentile before), the same before and after"
 
     def of(self, values: Tensor) -> Tensor:
         """0 where black, 1 where white."""
@@ -141,13 +142,13 @@ class _Draw:
         before, after = images
         plane = self.plane
         made = [self.grey(before, self.own, "before"), self.grey(after, plane, "after")]
+        if truth is not None:
+            made.append(self.grey(truth, plane, "truth"))
         change = self.window.of(_on(after, plane)) - self.window.of(_on(before, plane))
         caption = "after less before, in percent of white"
         made.append(
             _sized(coloured_in(plane, 100 * change, (-bound, bound), caption, "RdBu_r", "percent"), plane, True)
         )
-        if truth is not None:
-            made.append(self.grey(truth, plane, "truth"))
         if labels is not None:
             made.append(self.outlined(after, labels, "after, with the labels in outline"))
         return made
