@@ -136,5 +136,5 @@ def _work(r: Results) -> Work:
         settings=r.job.settings,
         seconds=r.seconds,
         maps=maps,
-        names=names() if callable(names) else names,
+        names=dict(names() if callable(names) else names),
     )

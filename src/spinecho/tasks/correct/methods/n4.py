@@ -31,14 +31,19 @@ class Config:
     """of the grid on which the field is estimated"""
     levels: int = 4
     """of the field's spline: each has twice the resolution of the one before"""
-    iterations: int = 50
+    iterations: int = 100
     """of each level, at most"""
-    tolerance: float = 1e-3
+    tolerance: float = 1e-4
     """change of the field at which a level ends"""
 
 
 class Method(Correct):
     config: Config
+
+    @classmethod
+    def refusal(cls, image: Image) -> str | None:
+        long = [n for n in image.geometry.shape if n > 1]
+        return None if len(long) > 1 else "it is one row of voxels, and a field needs a plane at least"
 
     def forward(self, image: Image) -> Image:
         sitk = needed("SimpleITK", "SimpleITK", "n4")
@@ -61,13 +66,10 @@ class Method(Correct):
         return replace(image, values=image.values / there, extras={"field": there}, header=image.header.noted(step))
 
     def _factors(self, image: Image) -> list[int]:
-        """By how much each axis (x, y[, z]) is coarser on the grid of the estimate."""
+        """By how much each axis longer than one voxel (x, y, z) is coarser on the grid of the estimate."""
         wanted = self.config.resolution_mm
-        sizes = image.geometry.shape[::-1][: 3 if image.geometry.shape[0] > 1 else 2]
-        return [
-            max(1, min(round(wanted / voxel), n // _LEAST_ALONG))
-            for n, voxel in zip(sizes, image.geometry.voxel_mm, strict=False)
-        ]
+        sizes = zip(image.geometry.shape[::-1], image.geometry.voxel_mm, strict=True)
+        return [max(1, min(round(wanted / voxel), n // _LEAST_ALONG)) for n, voxel in sizes if n > 1]
 
     def _log_field(self, sitk: Any, small: Any, seen: Any, whole: Any) -> Any:
         n4 = sitk.N4BiasFieldCorrectionImageFilter()
@@ -83,15 +85,14 @@ class Method(Correct):
 
 
 def _as_itk(sitk: Any, values: Any, voxel_mm: tuple[float, float, float]) -> Any:
-    """A volume, or where it is one slice a plane, with its spacing."""
-    flat = values.shape[0] == 1
-    made = sitk.GetImageFromArray(np.ascontiguousarray(values[0] if flat else values))
-    made.SetSpacing(voxel_mm[: 2 if flat else 3])
+    """A volume with its spacing, or a plane where it is one voxel thick: N4 fits no spline to one voxel."""
+    made = sitk.GetImageFromArray(np.ascontiguousarray(values.squeeze()))
+    made.SetSpacing([v for v, n in zip(voxel_mm, values.shape[::-1], strict=True) if n > 1])
     return made
 
 
 def _mask(sitk: Any, whole: Any, given: Tensor | None, voxel_mm: tuple[float, float, float]) -> Any:
-    """Where the object is, 1 or 0."""
+    """Where the object is, 1 or 0: given, or over the lower of two of Otsu's thresholds (air, dark, bright tissue)."""
     if given is None:
-        return sitk.OtsuThreshold(whole, 0, 1)
+        return sitk.OtsuMultipleThresholds(whole, 2) > 0
     return _as_itk(sitk, (given[0] > 0).to(torch.uint8).cpu().numpy(), voxel_mm)

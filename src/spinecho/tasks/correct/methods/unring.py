@@ -54,10 +54,15 @@ class Method(Correct):
         return replace(image, values=there, extras={}, header=image.header.noted(step))
 
     def _unrung(self, gibbs: Any, part: Tensor, along: int) -> Tensor:
-        """Real values (z, y, x) without ringing in their planes, float64."""
+        """Real values (z, y, x) without ringing in their planes, float64.
+
+        dipy gives back magnitudes: values of both signs are lifted over 0 by a constant, in which nothing rings.
+        """
         values = np.ascontiguousarray(part.double().numpy().T)
+        lift = 2 * np.abs(values).max() if values.min() < 0 else 0.0
         options = {"slice_axis": along, "n_points": self.config.neighbours, "inplace": False, "num_processes": 1}
-        return torch.from_numpy(np.ascontiguousarray(gibbs.gibbs_removal(values, **options).T))
+        made = gibbs.gibbs_removal(values + lift, **options) - lift
+        return torch.from_numpy(np.ascontiguousarray(made.T))
 
 
 def slice_axis(image: Image) -> int:
