@@ -15,7 +15,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.methods import registry
 
-SHAPE = (12, 40, 36)
+SHAPE = (8, 32, 30)
 VOXEL = (2.0, 2.0, 4.0)
 
 
@@ -76,7 +76,7 @@ def odd() -> dict[str, Image]:
     """What people give: each must end with a result, or with a sentence."""
     values = head().values
     centre = values.where(values < 700, 0.0)
-    corner = head().geometry.cropped((5, 15, 15), (3, 4, 5))
+    corner = head().geometry.cropped((3, 12, 12), (3, 4, 5))
     return {
         "skull-stripped": with_values(centre),
         "negative": with_values(values - values.mean()),
@@ -86,7 +86,7 @@ def odd() -> dict[str, Image]:
         "bytes": with_values((values / 5).clamp_max(255).to(torch.uint8)),
         "zeros": with_values(torch.zeros_like(values)),
         "constant": with_values(torch.full_like(values, 7.0)),
-        "few voxels": Image(values=values[:, 5:8, 15:19, 15:20], geometries=(corner,)),
+        "few voxels": Image(values=values[:, 3:6, 12:16, 12:17], geometries=(corner,)),
     }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
-from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -104,9 +103,9 @@ def labels_of(args: Any) -> list[Path]:
 def run(task: ModuleType, args: Any, job: Job) -> None:
     """Read, work, write, and say what was done."""
     from spinecho.cli.image_results import Results, write_results
+    from spinecho.cli.image_work import worked
     from spinecho.core import device as devices
     from spinecho.io.describe import one_line, tell_history
-    from spinecho.io.doubts import looked_at
     from spinecho.io.labels import read_labels
     from spinecho.io.read import read_image
     from spinecho.io.write import check_image_output
@@ -119,12 +118,10 @@ def run(task: ModuleType, args: Any, job: Job) -> None:
     labels = [read_labels(path) for path in args.labels]
     _check_labels(image, args.labels, labels)
     before = len(image.header.history)
-    image = looked_at(image, args.image)
     with job.console.progress(job.method) as bar:
         start = time.perf_counter()
-        told: dict[str, Any] = {"tell": bar} if "tell" in signature(task.run).parameters else {}
         on_device = image.to(devices.choose(args.device))
-        made = task.run(on_device, args.inputs, job.method, job.settings, **told).to("cpu")
+        made = worked(task, on_device, args.inputs, job.method, job.settings, bar, args.image).to("cpu")
         seconds = time.perf_counter() - start
     tell_history(replace(made.header, history=made.header.history[before:]), job.console)
     write_results(Results(task, args, job, image, made, labels, truth, seconds))
