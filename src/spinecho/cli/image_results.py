@@ -9,7 +9,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from spinecho.cli.image_command import inputs_of, labels_of
-from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.job import Job
@@ -78,8 +77,8 @@ def brought_along(labels: Image, onto: Geometry) -> Image:
     if labels.geometry.matches(onto):
         return labels
     values = as_integers(labels.values)
-    flat = values.reshape(-1, *values.shape[-3:])
-    moved = torch.stack([resample_labels(one, labels.geometry, onto) for one in flat])
+    flat = values.reshape(-1, *values.shape[-3:]).to(torch.int64)
+    moved = torch.stack([resample_labels(one, labels.geometry, onto) for one in flat]).to(values.dtype)
     header = labels.header.regridded().noted("brought onto another grid: of the eight neighbours the heaviest label")
     values = moved.reshape(*values.shape[:-3], *onto.shape)
     return replace(labels, values=values, geometries=(onto,), header=header)
@@ -106,8 +105,7 @@ def _say_written(r: Results, image: Image, path: Path) -> None:
 def _measured(r: Results, truth: Image) -> list[Figure]:
     """The figures, on the terminal as in the report."""
     if not are_whole(r.made) and are_labels(truth.values):
-        name = r.args.truth.name
-        raise DataError(f"{name} looks like a label map, the result is an image", do="give the image that is true")
+        r.job.console.warn(f"{r.args.truth.name} looks like a label map, and the result is an image")
     told = figures(r.image, r.made, truth)
     for f in told[: 1 if are_whole(r.made) else None]:
         r.job.console.say(
@@ -136,5 +134,5 @@ def _work(r: Results) -> Work:
         settings=r.job.settings,
         seconds=r.seconds,
         maps=maps,
-        names=dict(names() if callable(names) else names),
+        names=dict(names) if isinstance(names, Mapping) else names(),
     )
