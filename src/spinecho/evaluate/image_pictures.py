@@ -18,7 +18,7 @@ from spinecho.evaluate.planes import Plane, planes
 from spinecho.io.display import upright_geometry
 from spinecho.io.one_volume import n_volumes
 
-_LEAST_VOXELS = 4
+_LEAST_VOXELS = 8
 """Planes that are thinner than this are not shown"""
 _TALLEST, _WIDEST = 260.0, 250.0
 """Of a picture on the page, pixels of the screen"""
