@@ -104,7 +104,9 @@ def _grid(plane: Plane, target: Slice, top: float, transform: Transform, linear:
 
 def _labels(plane: Plane, target: Slice, top: float, labels: Image, transform: Transform) -> Picture:
     moved = plane.shown(_volume(transform.warp(labels, plane.slice, mode="nearest")))
-    return lined(target, top, [(edges_of(moved), [0.5], "#ff5c8a")], "fixed, with the moved labels in outline", plane.pixel_mm)
+    return lined(
+        target, top, [(edges_of(moved), [0.5], "#ff5c8a")], "fixed, with the moved labels in outline", plane.pixel_mm
+    )
 
 
 def _jacobian(plane: Plane, transform: Transform, linear: Affine) -> Slice:
