@@ -31,7 +31,7 @@ class Config:
     """of the grid on which the field is estimated"""
     levels: int = 4
     """of the field's spline: each has twice the resolution of the one before"""
-    iterations: int = 50
+    iterations: int = 100
     """of each level, at most"""
     tolerance: float = 1e-4
     """change of the field at which a level ends"""
