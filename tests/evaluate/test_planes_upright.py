@@ -1,4 +1,4 @@
-"""Pictures of planes are the same however the file has the axes: mirrored, in another order, with the header to match."""
+"""Pictures of planes are the same however the file has the axes: mirrored or in another order, as its header says."""
 
 from __future__ import annotations
 

@@ -84,3 +84,13 @@ def test_whole_numbers_take_the_smallest_type():
     assert as_integers(torch.tensor([-1.0, 3])).dtype == torch.int16
     assert as_integers(torch.tensor([70000.0])).dtype == torch.int32
     assert as_integers(torch.tensor([5], dtype=torch.int64)).dtype == torch.int64
+
+
+def test_slices_of_a_scan_are_looked_at_as_one_and_flags_stay():
+    frames = torch.stack([picture()[None], picture()[None]])
+    frames[1, 0, 2, 3, 4] = torch.nan
+    grid = Geometry((4, 24, 24), np.eye(4))
+    made = looked_at(Image(values=frames, geometries=(grid,), axes=("time",)), FILE)
+    assert made.axes == ("time",) and made.values[1, 0, 2, 3, 4] == 0
+    assert made.header.warnings[0].startswith("1 of 4608 values")
+    assert torch.equal(made.values[0], frames[0])
