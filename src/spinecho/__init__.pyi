@@ -15,6 +15,7 @@ from spinecho.core.transform import Velocity as Velocity
 from spinecho.core.version import __version__ as __version__
 from spinecho.io.read import read as read
 from spinecho.io.write import write as write
+from spinecho.tasks.correct.run import correct as correct
 from spinecho.tasks.denoise.run import denoise as denoise
 from spinecho.tasks.recon.run import recon as recon
 from spinecho.tasks.register.run import register as register
@@ -36,6 +37,7 @@ __all__ = [
     "Rigid",
     "Transform",
     "Velocity",
+    "correct",
     "denoise",
     "read",
     "recon",

@@ -19,12 +19,12 @@ from spinecho.cli import main
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine
+from spinecho.io.labels import as_integers
 from spinecho.io.read import read
 from spinecho.io.transform.files import read_transform, write_transform
 from spinecho.io.write import write
 from spinecho.methods import registry
 from spinecho.tasks.register.base import Stage
-from spinecho.tasks.register.carry import _integers
 from spinecho.tasks.register.commands.groupwise import names_of
 from spinecho.tasks.register.commands.register import chosen
 
@@ -174,8 +174,7 @@ def test_inverted_jacobians_are_reciprocal(pair):
 @settings(max_examples=40, deadline=None)
 def test_labels_take_the_smallest_type_that_holds_them(one, other):
     values = torch.tensor([one, other], dtype=torch.float32).reshape(1, 1, 1, 2).expand(1, 2, 2, 2)
-    geometry = replace(GRID, shape=(2, 2, 2))
-    found = _integers(Image(values=values.contiguous(), geometries=(geometry,)))
+    found = as_integers(values)
     kinds = (np.iinfo(t) for t in (np.uint8, np.int16, np.int32))
     smallest = next(k for k in kinds if k.min <= min(one, other) and max(one, other) <= k.max)
     assert str(found.dtype) == f"torch.{smallest.dtype}" and found.double().equal(values.double())

@@ -122,3 +122,13 @@ def test_channels_of_real_numbers_are_kept_apart_on_the_grid_of_a_file(values, a
     image = Image(values=values, geometries=(Geometry.unknown((2, 3, 4)),))
     options = on_grid(WriteOptions(keep_complex=asked), Path("fixed.nii"), image)
     assert (options.keep_complex, options.grid_of) == (kept, Path("fixed.nii"))
+
+
+def test_a_folder_that_holds_an_input_is_no_output(tmp_path):
+    inside = tmp_path / "series" / "deep" / "IM_1.dcm"
+    inside.parent.mkdir(parents=True)
+    inside.write_bytes(b"x")
+    for folder in (tmp_path / "series", inside.parent):
+        with pytest.raises(DataError, match="an input lies in this folder -> write into another folder"):
+            check_outputs([folder], [inside])
+    check_outputs([tmp_path / "series" / "out.nii.gz", tmp_path / "other"], [inside])

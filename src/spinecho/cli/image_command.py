@@ -1,25 +1,27 @@
 """The command of every task that turns an image into an image, made from its `task.py`.
 
-Such a task offers `Inputs`, a dataclass of what a person says beside the image and the method, and
-`run(image, inputs, method, settings)`, perhaps with `progress`, which is told how far the work is. A task with a
-command of its own name under `commands/` is run by that instead.
+Such a task offers `Inputs` and `run` (`core.task.ImageTask` says what each is). A task with a command of its own name
+under `commands/` is run by that instead.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, make_dataclass, replace
-from inspect import signature
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from spinecho.core.errors import DataError
 from spinecho.core.job import Job
-from spinecho.core.option import INLINE, OUTPUTS, POSITIONAL
+from spinecho.core.option import INLINE, OUTPUTS, POSITIONAL, REPEATED
 from spinecho.io.catalogue import check_suffix
 from spinecho.io.options import WriteOptions
-from spinecho.io.outputs import check_inputs, check_outputs, check_series, on_grid
+from spinecho.io.outputs import beside, check_inputs, check_name, check_outputs, check_series
+
+if TYPE_CHECKING:
+    from spinecho.core.image import Image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,17 @@ class Arguments:
     image: Annotated[Path, POSITIONAL]
     """NIfTI, mgz, a DICOM series, ..., of any orientation, spacing and size; series volume by volume"""
     output: Annotated[tuple[Path, ...], OUTPUTS] = ()
-    """where the image goes; the suffix names the format, and -o may be given several times"""
+    """where the image goes; the suffix names the format (a folder whose name ends in dicom: a series), and -o may be
+    given several times"""
+    report: Path | None = None
+    """write a page with pictures before and after, the difference, maps, figures and what was done (.html)"""
+    truth: Path | None = None
+    """image of what the result should be, in the same world: figures before and after are told"""
+    labels: Annotated[tuple[Path, ...], REPEATED] = ()
+    """label map of the image to bring along: on the result's grid, seg.nii.gz becomes OUTPUT_seg.nii.gz; may be given
+    several times"""
+    maps: bool = False
+    """write the maps that the method hands over (noise, field, confidence, ...): OUTPUT_NAME.nii.gz"""
     series: str | None = None
     """of a DICOM folder with several series: the number, UID or a part of the description"""
     weights: Path | None = None
@@ -62,34 +74,72 @@ def check(args: Any, job: Job) -> None:
     """Refuse what cannot be read or written before the work is done."""
     if not args.output:
         raise DataError("there is no output", do="say where the image goes: -o out.nii.gz")
-    check_inputs([args.image])
+    inputs = inputs_of(args)
+    check_inputs(inputs)
     check_series([args.image], args.series)
     for path in args.output:
         check_suffix(path, "image")
-    check_outputs(args.output, [args.image])
+    if args.report is not None:
+        check_name(args.report, "report", ".html", ".htm")
+    for path in args.labels:
+        if path.exists() and path.samefile(inputs[0]):
+            raise DataError("it is the image itself", do="give the label map that belongs to it", file=path)
+    check_outputs([*args.output, *([args.report] if args.report else []), *labels_of(args)], inputs)
+
+
+def inputs_of(args: Any) -> list[Path]:
+    """All files that are read, the image first: they are never written over."""
+    from spinecho.io.cfl_file import full_name
+
+    named = [args.truth, *args.labels, args.weights, args.write.like, args.write.affine, *_paths(args.inputs)]
+    return [full_name(args.image), *(path for path in named if path is not None)]
+
+
+def labels_of(args: Any) -> list[Path]:
+    """Where each label map goes."""
+    return [beside(args.output[0], path) for path in args.labels]
 
 
 def run(task: ModuleType, args: Any, job: Job) -> None:
     """Read, work, write, and say what was done."""
+    from spinecho.cli.image_results import Results, write_results
+    from spinecho.cli.image_work import worked
     from spinecho.core import device as devices
-    from spinecho.io.describe import one_line, tell_history, written
+    from spinecho.io.describe import one_line, tell_history
+    from spinecho.io.labels import read_labels
     from spinecho.io.read import read_image
-    from spinecho.io.write import check_image_output, write
+    from spinecho.io.write import check_image_output
 
     image = read_image(args.image, args.series)
     job.console.say(f"read {one_line(image)}")
     for path in args.output:
         check_image_output(path, image.geometry.oriented, args.write)
+    truth = None if args.truth is None else read_image(args.truth)
+    labels = [read_labels(path) for path in args.labels]
+    _check_labels(image, args.labels, labels)
     before = len(image.header.history)
     with job.console.progress(job.method) as bar:
-        told = {"progress": bar} if "progress" in signature(task.run).parameters else {}
         start = time.perf_counter()
-        made = task.run(image.to(devices.choose(args.device)), args.inputs, job.method, job.settings, **told).to("cpu")
+        on_device = image.to(devices.choose(args.device))
+        made = worked(task, on_device, args.inputs, job.method, job.settings, bar, args.image).to("cpu")
         seconds = time.perf_counter() - start
     tell_history(replace(made.header, history=made.header.history[before:]), job.console)
-    options = on_grid(args.write, args.image, made)
-    if [g.shape for g in made.geometries] != [g.shape for g in image.geometries]:
-        options = replace(options, grid_of=None)
-    for path in args.output:
-        job.console.say(written(write(made, path, options)))
+    write_results(Results(task, args, job, image, made, labels, truth, seconds))
     job.console.say(f"{seconds:.2f} s for the work, {time.perf_counter() - job.began:.2f} s in all")
+
+
+def _check_labels(image: Image, files: tuple[Path, ...], labels: list[Image]) -> None:
+    """Refuse a copy of the image in the place of its labels."""
+    for file, one in zip(files, labels, strict=True):
+        if one.values.shape == image.values.shape and bool((one.values == image.values).all()):
+            raise DataError("it holds what the image holds", do="give the label map that belongs to it", file=file)
+
+
+def _paths(options: Any) -> Iterator[Path]:
+    """The paths among the fields of a dataclass."""
+    for one in fields(options):
+        value = getattr(options, one.name)
+        if is_dataclass(value):
+            yield from _paths(value)
+        else:
+            yield from (v for v in (value if isinstance(value, (list, tuple)) else (value,)) if isinstance(v, Path))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 if TYPE_CHECKING:
+    from spinecho.core.image import Image
     from spinecho.core.method import Method
 
 
@@ -55,6 +56,24 @@ def some_of(*known: str) -> Limit:
         f"a list of some of: {', '.join(known)}",
         lambda value: _is_list(value) and all(v in known for v in value),
     )
+
+
+class ImageTask(Protocol):
+    """What `task.py` offers besides where its task turns an image into an image: its command is made of it
+    (`cli.image_command`).
+
+    The result has integers where it is labels; its `extras` are maps that the report shows. Three things may be left
+    out: `run` may have a parameter `tell`, the bar, called as `tell(done, total)`; `MAPS` says what the maps are, by
+    their names; `NAMES` what the labels are called, by their numbers (a mapping, or a function that gives it).
+    """
+
+    Inputs: type
+    """A dataclass of what a person says beside image, method and outputs, each field with its help; paths in it are
+    inputs. Names that the command has itself (labels, truth, report, maps, series, ...) are taken."""
+
+    def run(self, image: Image, inputs: Any, method: str, settings: Mapping[str, Any]) -> Image:
+        """The image that comes of it, with its grid and its history."""
+        ...
 
 
 class Task(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from spinecho.evaluate.pictures import Picture
@@ -20,6 +20,10 @@ CHECKS = 8
 """Squares of the checkerboard along the shorter side"""
 _LEVELS = (0.3, 0.7)
 """Quantiles of a slice's foreground at which contours are drawn"""
+_OPAQUE = 0.45
+"""Of the colour of a label"""
+_GOLDEN = 0.6180339887
+"""Hues that are this far apart are unlike for any run of numbers"""
 
 
 def checkerboard(a: Slice, b: Slice) -> Slice:
@@ -71,3 +75,32 @@ def printed(canvas, figure, caption: str) -> Picture:
     canvas.print_png(buffer)
     width, height = figure.get_size_inches()
     return Picture(png=buffer.getvalue(), caption=caption, aspect=width / height)
+
+
+def edges_of(labels: Slice) -> Slice:
+    """Over 0 where a label meets another below or to the right."""
+    edge = torch.zeros_like(labels)
+    edge[:-1] += (labels[1:] != labels[:-1]).float()
+    edge[:, :-1] += (labels[:, 1:] != labels[:, :-1]).float()
+    return edge
+
+
+def painted(
+    x: Slice, top: float, labels: Int[Tensor, "rows columns"], caption: str, pixel_mm: tuple[float, float] = (1.0, 1.0)
+) -> Picture:
+    """A grey picture with labels over it, each in a colour that is its own in every picture; 0 is left grey."""
+    import colorsys
+
+    from PIL import Image as PillowImage
+
+    shown = (x / top).clamp(0, 1)[..., None].expand(-1, -1, 3).clone()
+    for label in torch.unique(labels).tolist():
+        if label:
+            hue = label * _GOLDEN % 1
+            colour = torch.tensor(colorsys.hsv_to_rgb(hue, 0.85 if label % 2 else 0.6, 1.0))
+            shown[labels == label] = (1 - _OPAQUE) * shown[labels == label] + _OPAQUE * colour
+    buffer = io.BytesIO()
+    PillowImage.fromarray((255 * shown).round().to(torch.uint8).cpu().numpy()).save(buffer, format="png", optimize=True)
+    rows, columns = x.shape
+    aspect = columns * pixel_mm[0] / (rows * pixel_mm[1])
+    return Picture(png=buffer.getvalue(), caption=caption, aspect=aspect)

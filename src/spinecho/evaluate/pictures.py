@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -66,25 +67,26 @@ def coloured(
     colours: str = "magma",
     pixel_mm: tuple[float, float] = (1.0, 1.0),
     unit: str = "",
+    inches: float = 3.2,
 ) -> Picture:
-    """A map with its colour bar; values outside the bounds are clipped and the bar's ends say so."""
+    """A map with its colour bar, so many inches high; values outside the bounds are clipped, the bar's ends say so."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    width = _aspect(x, pixel_mm) * 3.2
-    figure = Figure(figsize=(width + 0.9, 3.2), dpi=110)
+    width = _aspect(x, pixel_mm) * inches
+    figure = Figure(figsize=(width + 0.9, inches), dpi=110)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0.0, 0.0, width / (width + 0.9), 1.0))
     values = x.detach().float().cpu().numpy()
     shown = axes.imshow(values, cmap=colours, vmin=bounds[0], vmax=bounds[1], aspect="auto", interpolation="nearest")
     axes.set_axis_off()
     bar_axes = figure.add_axes((width / (width + 0.9) + 0.02, 0.06, 0.03, 0.88))
-    bar = figure.colorbar(shown, cax=bar_axes, extend="max" if float(values.max()) > bounds[1] else "neither")
+    bar = figure.colorbar(shown, cax=bar_axes, extend=_extend(values, bounds))
     bar.set_label(unit, size=8)
     bar.ax.tick_params(labelsize=8)
     buffer = io.BytesIO()
     canvas.print_png(buffer)
-    return Picture(png=buffer.getvalue(), caption=caption, aspect=(width + 0.9) / 3.2)
+    return Picture(png=buffer.getvalue(), caption=caption, aspect=(width + 0.9) / inches)
 
 
 def log_magnitude(y: Shaped[Tensor, "rows columns"], decades: float = 4.0) -> tuple[Tensor, tuple[float, float]]:
@@ -103,6 +105,12 @@ def tiles(images: list[Tensor], columns: int) -> Tensor:
         r, c = divmod(i, columns)
         sheet[r * rows : (r + 1) * rows, c * n_columns : (c + 1) * n_columns] = x
     return sheet
+
+
+def _extend(values: Array, bounds: tuple[float, float]) -> Literal["neither", "min", "max", "both"]:
+    """Which ends of the bar values lie beyond."""
+    below, above = float(values.min()) < bounds[0], float(values.max()) > bounds[1]
+    return "both" if below and above else "min" if below else "max" if above else "neither"
 
 
 def _aspect(x: Tensor, pixel_mm: tuple[float, float]) -> float:

@@ -91,5 +91,7 @@ class WriteOptions:
     """4x4 text file, voxel (x, y, z) to LPS mm, for a scan that does not record its orientation"""
     grid_of: Annotated[Path | None, HIDDEN] = None
     """image file on whose grid the image lies: its affine, codes and units are kept to the bit (set by the pipeline)"""
+    done: Annotated[str, HIDDEN] = ""
+    """what was done, for the description of a DICOM series ("denoising by wavelet"; set by the pipeline)"""
     input_axes: Annotated[str | None, HIDDEN] = None
     """axes order for .npy output (the input's own order, set by the pipeline)"""

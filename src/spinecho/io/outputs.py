@@ -50,6 +50,8 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
     for path in outputs:
         if any(path.exists() and other.exists() and path.samefile(other) for other in inputs):
             raise DataError("it is an input", do="choose another name for the output", file=path)
+        if path.is_dir() and any(path.resolve() in other.resolve().parents for other in inputs):
+            raise DataError("an input lies in this folder", do="write into another folder", file=path)
         target = check_place(path)
         if target in seen:
             raise DataError("two outputs have this name", do="give each a name of its own", file=path)

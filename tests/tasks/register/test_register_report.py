@@ -16,7 +16,8 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine, Displacement, Rigid, Velocity, identity
 from spinecho.evaluate.overlay import checkerboard, contour_levels
-from spinecho.tasks.register.judge.pictures import planes, rows_of_pictures
+from spinecho.evaluate.planes import planes
+from spinecho.tasks.register.judge.pictures import rows_of_pictures
 from spinecho.tasks.register.judge.report import SCOPE, knows_inverse, middle, write_report
 from spinecho.tasks.register.run import Registration
 

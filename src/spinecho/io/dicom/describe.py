@@ -39,8 +39,8 @@ def patient_and_study(header: Header) -> dict[str, Any]:
     return facts | {"PositionReferenceIndicator": ""} | ({} if body_part else {"Laterality": ""})
 
 
-def equipment(header: Header, now: datetime) -> dict[str, Any]:
-    """The scanner as the header names it, and spinecho as the equipment that processed its samples."""
+def equipment(header: Header, now: datetime, done: str = "") -> dict[str, Any]:
+    """The scanner as the header names it, and spinecho as the equipment that did what was done (reconstruction)."""
     from pydicom.dataset import Dataset
 
     purpose, item = Dataset(), Dataset()
@@ -50,7 +50,7 @@ def equipment(header: Header, now: datetime) -> dict[str, Any]:
     item.Manufacturer, item.ManufacturerModelName = "spinecho", "spinecho"
     item.SoftwareVersions = __version__
     item.ContributionDateTime = now.strftime("%Y%m%d%H%M%S")
-    item.ContributionDescription = "image reconstruction"
+    item.ContributionDescription = short(done or "image reconstruction")
     facts = {
         "Manufacturer": short(header.vendor),
         "ManufacturerModelName": short(header.model),
@@ -60,12 +60,14 @@ def equipment(header: Header, now: datetime) -> dict[str, Any]:
     return {keyword: value for keyword, value in facts.items() if value or keyword == "Manufacturer"}
 
 
-def image_text(header: Header) -> dict[str, Any]:
+def image_text(header: Header, done: str = "") -> dict[str, Any]:
     """Flags where every viewer shows them, and the history as the derivation's description."""
     flags = "; ".join(header.flags)
     history = "; ".join((*header.flags, f"spinecho {__version__}", *header.history))
     facts = {
-        "SeriesDescription": short("; ".join(text for text in ("spinecho", *header.flags, header.protocol) if text)),
+        "SeriesDescription": short(
+            "; ".join(text for text in ("spinecho", *header.flags, done, header.protocol) if text)
+        ),
         "ProtocolName": short(header.protocol),
         "DerivationDescription": short(history, _MOST),
         "ImageComments": short(flags, _MOST),

@@ -29,10 +29,11 @@ _MONOCHROME = {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2"}
 _BITS = {"BitsAllocated": 16, "BitsStored": 16, "HighBit": 15}
 
 
-def datasets(volumes: list[Volume]) -> Iterator[Any]:
+def datasets(volumes: list[Volume], done: str = "") -> Iterator[Any]:
     """One DICOM data set for each contrast, frame and slice, all of one new series.
 
     Values that are no numbers become 0. Slices with a shear along x or y keep their places; a sheared plane has none.
+    `done` says what was done, where that is no reconstruction.
 
     Raises
     ------
@@ -46,7 +47,7 @@ def datasets(volumes: list[Volume]) -> Iterator[Any]:
     if abs(x @ y) * max(geometry.fov_mm) > 1e-2:
         raise DataError("the image plane is sheared, DICOM has no place for that", do="write NIfTI")
     scale = scale_of(volumes)
-    series = _series(volumes)
+    series = _series(volumes, done)
     number = 0
     for contrast, volume in enumerate(volumes):
         for time, frame in enumerate(volume.values[:, 0]):
@@ -71,7 +72,7 @@ def unplaced() -> DataError:
     )
 
 
-def _series(volumes: list[Volume]) -> Any:
+def _series(volumes: list[Volume], done: str) -> Any:
     """What all images of the series share."""
     from pydicom.dataset import Dataset
 
@@ -86,7 +87,7 @@ def _series(volumes: list[Volume]) -> Any:
     for word in ("Series", "Content", "InstanceCreation"):
         setattr(ds, f"{word}Date", now.strftime("%Y%m%d"))
         setattr(ds, f"{word}Time", now.strftime("%H%M%S"))
-    for facts in (patient_and_study(header), equipment(header, now), image_text(header)):
+    for facts in (patient_and_study(header), equipment(header, now, done), image_text(header, done)):
         for keyword, value in facts.items():
             setattr(ds, keyword, value)
     geometry = volumes[0].geometry

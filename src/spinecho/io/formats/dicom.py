@@ -131,7 +131,7 @@ def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:
         header = image.header.noted(f"patient and study taken from {options.like.name}")
         image = replace(image, header=replace(header, patient=series_patient(options.like)))
     parts = volumes(image, exact=True)
-    images = datasets(parts)
+    images = datasets(parts, options.done)
     if path.name.lower().endswith(".dcm") and not path.is_dir():
         n = len(parts) * len(parts[0].values) * parts[0].geometry.shape[0]
         if n > 1:

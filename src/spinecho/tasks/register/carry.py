@@ -6,18 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from spinecho.core.errors import DataError, setting
+from spinecho.core.errors import setting
+from spinecho.io.labels import as_integers
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from spinecho.core.geometry import Geometry
     from spinecho.core.image import Image
     from spinecho.core.job import Console
     from spinecho.core.transform import Transform
 
 World = Literal["fixed", "moving"]
-_LARGEST_LABEL = 2**24
 
 
 def carried(image: Image, transform: Transform, onto: Geometry, step: str, labels: bool = False) -> Image:
@@ -27,7 +25,7 @@ def carried(image: Image, transform: Transform, onto: Geometry, step: str, label
     moved = transform.warp(image, onto, "nearest" if labels else "linear")
     flags = tuple(f for f in image.header.flags if f != UNKNOWN_ORIENTATION)
     header = replace(moved.header, flags=flags if onto.oriented else (*flags, UNKNOWN_ORIENTATION)).noted(step)
-    return replace(moved, values=_integers(moved) if labels else moved.values, header=header)
+    return replace(moved, values=as_integers(moved.values) if labels else moved.values, header=header)
 
 
 def tell_values(image: Image, keep_complex: bool, console: Console) -> None:
@@ -37,29 +35,6 @@ def tell_values(image: Image, keep_complex: bool, console: Console) -> None:
     elif image.values.shape[-4] > 1 and not image.values.is_complex():
         n = image.values.shape[-4]
         console.warn(f"{n} values at each voxel: interpolated one by one, vectors are not turned")
-
-
-def read_labels(path: Path) -> Image:
-    """A label map.
-
-    Raises
-    ------
-    DataError
-        If its values are no whole numbers, or so large that float32 has blurred them.
-    """
-    from spinecho.io.read import read_image
-
-    image = read_image(path)
-    values = image.values
-    if not (values.is_complex() or values.is_floating_point()):
-        return image
-    if values.is_complex() or not bool((values == values.round()).all()):
-        problem = "its values are no whole numbers, as labels are"
-        raise DataError(problem, do="carry probabilities along as an image (spinecho apply)", file=path)
-    if float(values.abs().amax()) > _LARGEST_LABEL:
-        problem = f"it has labels over {_LARGEST_LABEL} as float32, which rounds them"
-        raise DataError(problem, do="write it with an integer type, or number them anew, smaller", file=path)
-    return image
 
 
 def move_points(source: Path, ras: bool, world: World, transform: Transform, target: Path) -> str:
@@ -80,16 +55,3 @@ def move_points(source: Path, ras: bool, world: World, transform: Transform, tar
     other = "moving" if world == "fixed" else "fixed"
     write_points(points, way(torch.from_numpy(points.places)).numpy(), other, target)
     return f"wrote {target}: {len(points.places)} points, from the {world} image's world to the {other} image's"
-
-
-def _integers(image: Image) -> Tensor:
-    import torch
-
-    values = image.values
-    if not values.is_floating_point():
-        return values
-    low, high = float(values.amin()), float(values.amax())
-    for dtype in (torch.uint8, torch.int16):
-        if torch.iinfo(dtype).min <= low and high <= torch.iinfo(dtype).max:
-            return values.round().to(dtype)
-    return values.round().to(torch.int32)

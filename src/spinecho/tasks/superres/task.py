@@ -36,7 +36,7 @@ class Inputs:
     """make the result, degraded again, the input"""
 
 
-def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any], progress: Bar | None = None) -> Image:
+def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any], tell: Bar | None = None) -> Image:
     """As `spinecho.superres`."""
     from spinecho.tasks.superres.run import superres
 
@@ -48,7 +48,7 @@ def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any], 
         degradation=None if inputs.degradation == "auto" else inputs.degradation,
         thickness_mm=inputs.thickness_mm,
         agree=inputs.agree,
-        progress=progress,
+        progress=tell,
         **settings,
     )
 

@@ -12,9 +12,9 @@ from spinecho.core.errors import DataError
 from spinecho.core.job import Job
 from spinecho.core.option import OUTPUTS, POSITIONAL
 from spinecho.io.catalogue import check_suffix
+from spinecho.io.labels import read_labels
 from spinecho.io.options import WriteOptions
 from spinecho.io.outputs import check_inputs, check_name, check_outputs, check_series, on_grid
-from spinecho.tasks.register.carry import read_labels
 
 if TYPE_CHECKING:
     from spinecho.tasks.register.change import Change, RegionChange

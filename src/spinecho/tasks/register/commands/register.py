@@ -12,9 +12,10 @@ from spinecho.core.errors import DataError
 from spinecho.core.job import Job
 from spinecho.core.option import OUTPUTS, POSITIONAL, REPEATED
 from spinecho.io.catalogue import check_suffix
+from spinecho.io.labels import read_labels
 from spinecho.io.options import WriteOptions
 from spinecho.io.outputs import beside, check_inputs, check_name, check_outputs, check_series, on_grid
-from spinecho.tasks.register.carry import World, carried, move_points, read_labels, tell_values
+from spinecho.tasks.register.carry import World, carried, move_points, tell_values
 
 if TYPE_CHECKING:
     from spinecho.core.image import Image

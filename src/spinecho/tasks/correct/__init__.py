@@ -1,0 +1,1 @@
+"""What the scanner itself puts into images, taken out: uneven brightness, ringing."""

@@ -1,0 +1,1 @@
+"""What several corrections are made of."""
