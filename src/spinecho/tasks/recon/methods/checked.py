@@ -9,7 +9,8 @@ and the image is sum_i w_i x_i of reconstructions from all lines, after one more
 `l1_wavelet`, `varnet` where the scan is inside its card, from the first of them `hqs_net` and then the last steps of
 `pnp`, and from `varnet` these steps alone; along a trajectory `nufft_cg` and `modl` in place of the first two, and
 `pnp` in two strengths.
-How we differ: coil maps, noise level and starts are shared by candidates, and none is run in full that has no weight.
+How we differ: coil maps, noise level and starts are shared by candidates, and none is run in full that has no weight;
+where lines were left out all of them hurry (half the steps of pnp and iterations of l1_wavelet).
 Where there are too few lines to spare, the image is that of `l1_wavelet` and `pnp`, which need no check.
 """
 
@@ -46,8 +47,8 @@ are warned of, and one of ten above (28 dB; an abdomen whose outer lines hold li
 @dataclass(frozen=True, kw_only=True)
 class Config:
     folds: int | None = None
-    """times that lines are left out, 1 to 6: each costs about as much as the reconstruction; None: 2, and more where
-    these are fewer than 12 lines"""
+    """times that every sixth line is left out, 1 to 6: each costs about half of the reconstruction; None: 2, and where
+    these are fewer than 12 lines 2 to 4 times every fourth"""
     denoiser: str | None = None
     """of pnp: a denoising method or its weights, by name or file; None: unet; none: without pnp"""
     hqs_net: str | None = None
