@@ -27,6 +27,10 @@ _FIRMER = 20.0
 data consistency: streaks of few spokes are no noise. Of the spokes of one real heart that were left out it predicted
 13 % better than the usual form, and 4 % better than nufft_cg at its best number of iterations."""
 
+_LOOSER = 0.5
+"""On a grid pnp has this part of the weight after a network, whose image needs it less: on the real slices (mask 5,
+which no table has) the mean of candidates gained 0.1 dB on heads, and lost nothing on abdomens."""
+
 
 @dataclass(frozen=True, eq=False)
 class Tools:
@@ -174,7 +178,8 @@ class Candidates:
             return tools.network.images(self.kspace, self.csm)[-1]
         before, _, last = name.rpartition(" + ")
         if last in ("pnp", "firmer pnp") and tools.denoiser is not None:
-            factor = 1.0 if last == "pnp" else _FIRMER
+            looser = self.kspace.is_cartesian and before != tools.start
+            factor = _FIRMER if last == "firmer pnp" else _LOOSER if looser else 1.0
             steps = replace(tools.steps, weight=factor * tools.steps.weight)
             *_, x = pnp.steps(self.solved, self[before], steps, tools.denoiser)
             return x
