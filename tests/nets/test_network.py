@@ -97,6 +97,18 @@ def test_half_precision_is_close():
     assert float((half.float() - net(x)).norm() / net(x).norm()) < 0.03
 
 
+def test_at_work_in_half_precision_what_it_sees_is_not_rounded():
+    """A small change of a large value shows, which bfloat16 (8 bits) would not hold; in training all is rounded."""
+    net, x = random_weights(UNet(2, 2, **SMALL)), noise(1, 2, 32, 32) + 100.0
+    moved = x.clone()
+    moved[..., 16, 16] += 0.1
+    assert torch.equal(x.bfloat16(), moved.bfloat16())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(net(x), net(moved))
+        with torch.no_grad():
+            assert not torch.equal(net(x), net(moved))
+
+
 def test_complex_images_become_channels_and_come_back():
     x = torch.complex(noise(3, 2, 1, 1, 5, 4), noise(3, 2, 1, 1, 5, 4, seed=2))
     seen = as_channels(x)

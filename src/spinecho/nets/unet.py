@@ -85,7 +85,25 @@ class UNet(nn.Module):
             x = F.pad(x, (0, missing[1], 0, missing[0]))
         if self.shuffle > 1:
             x = F.pixel_unshuffle(x, self.shuffle)
-        x = self.enter(x.contiguous(memory_format=torch.channels_last))
+        x = x.contiguous(memory_format=torch.channels_last)
+        if torch.is_autocast_enabled("cpu") and x.device.type == "cpu" and not torch.is_grad_enabled():
+            x = self._ends_exact(x)
+        else:
+            x = self.leave(self._levels(self.enter(x)))
+        if self.shuffle > 1:
+            x = F.pixel_shuffle(x, self.shuffle)
+        return x[..., : size[0], : size[1]]
+
+    def _ends_exact(self, x: Tensor) -> Tensor:
+        """At work in lower precision: what the network sees and says is not rounded, for that is an image's noise."""
+        lower = torch.get_autocast_dtype("cpu")
+        with torch.autocast("cpu", enabled=False):
+            x = self.enter(x)
+        x = self._levels(x.to(lower)).float()
+        with torch.autocast("cpu", enabled=False):
+            return self.leave(x).to(lower)
+
+    def _levels(self, x: Tensor) -> Tensor:
         skips: list[Tensor] = []
         for stage, coarser in zip(self.down, self.coarser, strict=True):
             x = stage(x)
@@ -94,7 +112,4 @@ class UNet(nn.Module):
         x = self.bottom(x)
         for i in reversed(range(len(skips))):
             x = self.up[i](self.finer[i](x).add_(skips[i]))
-        x = self.leave(x)
-        if self.shuffle > 1:
-            x = F.pixel_shuffle(x, self.shuffle)
-        return x[..., : size[0], : size[1]]
+        return x

@@ -12,6 +12,7 @@ from drawn import BUILD, drawn, drawn_spokes, nrmse, slices, trained
 from spinecho import recon
 from spinecho.calib.csm import estimate_csm
 from spinecho.calib.prepare import rescale
+from spinecho.core import precision
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 from spinecho.core.state import save_state
@@ -19,6 +20,8 @@ from spinecho.methods.pretrained import weights_used
 from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.tasks.recon.methods import checked, l1_wavelet, pnp
 from spinecho.tasks.recon.methods._candidates import Candidates, tools
+from spinecho.tasks.recon.parts import left_out
+from spinecho.tasks.recon.parts.denoisers import by_level, method_named
 
 NONE = {"network": "none", "hqs_net": "none", "denoiser": "none"}
 FAST = {**NONE, "n_steps": 2, "start_iters": 4, "folds": 1}
@@ -75,7 +78,9 @@ def test_each_is_what_its_method_makes(tmp_path):
         same = pnp.Method(pnp.Config(denoiser="wavelet", n_steps=2, start_iters=4))(kspace).values
         assert nrmse(made["l1_wavelet + pnp"], same) < 1e-5
         assert made["varnet"] is made["varnet"], "made once"
-        assert nrmse(made["varnet + pnp"], made["varnet"]) > 1e-4
+        looser = pnp.Config(n_steps=2, weight=0.25)
+        *_, after = pnp.steps(made.solved, made["varnet"], looser, by_level(method_named("wavelet", kspace.device)))
+        assert nrmse(made["varnet + pnp"], after) < 1e-6, "half the weight after a network"
 
 
 def test_a_bad_network_has_no_weight_and_a_good_candidate_has(tmp_path):
@@ -95,6 +100,49 @@ def test_a_network_outside_its_card_is_left_out_and_named(tmp_path):
     image = run(drawn(3), network=file)
     assert any(s.startswith("without varnet: outside its card: 3 coils") for s in image.header.history)
     assert "varnet" not in told(image)
+
+
+def changed_where_left(kspace: KSpace, fold: left_out.Fold) -> KSpace:
+    """The scan with other values in the samples that a fold leaves out."""
+    left = kspace.mask & ~fold.kspace.mask
+    return replace(kspace, samples=torch.where(left, 7 * kspace.samples.flip(-2) + 3, kspace.samples))
+
+
+def test_what_a_fold_makes_knows_nothing_of_the_samples_left_out(tmp_path):
+    """Other values there change no candidate, to the last bit; in the scan as a whole they change all."""
+    kspace = drawn(4)
+    hurried = chosen(kspace, denoiser="wavelet", network=network_file(tmp_path), hqs_net=unrolled_file(tmp_path))
+    hurried = hurried.hurried(kspace)
+    csm = estimate_csm(kspace)
+    with torch.inference_mode():
+        for i, fold in enumerate(left_out.leave_out(kspace, 2)):
+            other = changed_where_left(kspace, fold)
+            again = left_out.leave_out(other, 2)[i]
+            one, two = (Candidates(f.kspace, csm, hurried) for f in (fold, again))
+            seen, unseen = (Candidates(k, csm, hurried) for k in (kspace, other))
+            for name in hurried.names:
+                assert torch.equal(one[name], two[name]), name
+                assert nrmse(unseen[name], seen[name]) > 1e-3, name
+            assert not torch.equal(fold.errors(one[name], csm), again.errors(two[name], csm))
+
+
+def test_folds_hurry_on_a_grid_alone():
+    lines, spokes = drawn(3), drawn_spokes(3)
+    steps = chosen(lines).hurried(lines).steps
+    assert (steps.n_steps, steps.start_iters) == (1, 2)
+    usual = tools(lines, "none", "none", "none", pnp.Config(n_steps=9)).hurried(lines).steps
+    assert (usual.n_steps, usual.start_iters) == (5, -(-l1_wavelet.iterations(lines) // 2))
+    assert chosen(spokes).hurried(spokes).steps == chosen(spokes).steps
+
+
+def test_networks_in_bfloat16_make_the_same_image(tmp_path, monkeypatch):
+    kspace, file = drawn(4), network_file(tmp_path)
+    settings = {"network": file, "hqs_net": unrolled_file(tmp_path), "denoiser": denoiser_file(tmp_path)}
+    exact = run(kspace, **settings, exact=True).values
+    monkeypatch.setattr(precision, "has_matrix_units", lambda: True)
+    assert torch.equal(run(kspace, **settings, exact=True).values, exact)
+    rounded = run(kspace, **settings).values
+    assert not torch.equal(rounded, exact) and nrmse(rounded, exact) < 5e-3
 
 
 def test_too_few_lines_and_no_choice_are_told():

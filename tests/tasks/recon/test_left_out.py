@@ -49,6 +49,22 @@ def test_every_sixth_outer_line_and_none_twice(sampling):
         assert torch.equal(estimate_csm(fold.kspace), estimate_csm(kspace)), "so do the coil maps"
 
 
+@pytest.mark.parametrize(("lines", "folds", "every"), [(72, 2, 6), (36, 2, 6), (35, 2, 4), (20, 3, 4), (10, 4, 4)])
+def test_of_few_lines_every_fourth_is_left_out_and_of_many_every_sixth(lines, folds, every):
+    """Twelve in all where as many are there, in as few folds as that takes; none twice."""
+    where = torch.zeros(256, 1, dtype=torch.bool)
+    outer = torch.cat([torch.arange(0, 100), torch.arange(160, 256)])
+    where[outer[torch.linspace(0, len(outer) - 1, lines).round().long()]] = where[113:144] = True
+    like = scan("full")
+    encoding = replace(like.encoding, matrix=(1, 256, 32), recon_matrix=(1, 256, 32), centre=(0, 128, 16))
+    samples = torch.ones(3, 1, 256, 32, dtype=torch.complex64) * where
+    few = replace(like, samples=samples, mask=where[None, None], encoding=encoding, target=None)
+    parts = torch.stack([left(few, fold).expand(1, 1, 256, 32)[0, 0, :, 0] for fold in leave_out(few)])
+    assert len(parts) == folds and int(parts.sum(0).max()) == 1
+    assert all(lines // every <= int(part.sum()) <= -(-lines // every) for part in parts)
+    assert int(parts.sum()) >= min(12, lines)
+
+
 def test_few_folds_are_spread():
     kspace = scan("random:2:10:1")
     six, two = leave_out(kspace, EVERY), leave_out(kspace, 2)
