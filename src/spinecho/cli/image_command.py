@@ -1,13 +1,15 @@
 """The command of every task that turns an image into an image, made from its `task.py`.
 
 Such a task offers `Inputs`, a dataclass of what a person says beside the image and the method, and
-`run(image, inputs, method, settings)`. A task with a command of its own name under `commands/` is run by that instead.
+`run(image, inputs, method, settings)`, with `bar` besides where it tells how far it is. A task with a command of its
+own name under `commands/` is run by that instead.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, make_dataclass, replace
+from inspect import signature
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal
@@ -79,9 +81,10 @@ def run(task: ModuleType, args: Any, job: Job) -> None:
     for path in args.output:
         check_image_output(path, image.geometry.oriented, args.write)
     before = len(image.header.history)
-    with job.console.progress(job.method):
+    with job.console.progress(job.method) as bar:
         start = time.perf_counter()
-        made = task.run(image.to(devices.choose(args.device)), args.inputs, job.method, job.settings).to("cpu")
+        told = {"bar": bar} if "bar" in signature(task.run).parameters else {}
+        made = task.run(image.to(devices.choose(args.device)), args.inputs, job.method, job.settings, **told).to("cpu")
         seconds = time.perf_counter() - start
     tell_history(replace(made.header, history=made.header.history[before:]), job.console)
     for path in args.output:

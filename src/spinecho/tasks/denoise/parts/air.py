@@ -17,7 +17,7 @@ _STEPS_OF_NOISE = 0.8
 _FEWEST, _MOST = 0.8, 64
 """Channels: below the first it is no noise of magnitudes, above the second a faint object"""
 _UNEVEN, _CHANCE = 0.06, 1.35
-"""Blocks of air differ (in the logarithm) by this much, and so many times what chance makes of them; an object's more"""
+"""Blocks of air differ (in the logarithm) by this much, and so many times what chance makes; an object's by more"""
 _WITHIN, _ROUNDS = 3.5, 6
 """Blocks that are further from the middle one, in such differences, are left out, in so many rounds"""
 
@@ -92,4 +92,3 @@ def _darkest(square: Array) -> float | None:
     first = int(np.argmax(enough))
     near = logs < logs[first] + 2 * np.log(_SPREAD)
     return float(np.exp(logs[np.argmax(np.where(near, counts, 0))]))
-

@@ -1,7 +1,7 @@
-"""The noise of a volume, from the volume alone: its kind, its level, whether it varies in space, and where that is from.
+"""The noise of a volume, from the volume alone: its kind and level, whether it varies, and where that was measured.
 
-Real values with both signs have Gaussian noise, others are magnitudes. Their noise is that of air (`air`), where there is
-some and the object's finest details (`level`) do not contradict it; otherwise that of the details.
+Real values with both signs have Gaussian noise, others are magnitudes. Their noise is that of air (`air`), where there
+is some and the object's finest details (`level`) do not contradict it; otherwise that of the details.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ def _of_magnitude(volume: Array, found: Details, step: float, like: Tensor) -> N
         sigma = magnitude_level(found, 1, rounding)
         return Noise(_scalar(sigma, like), "rician", source=f"{DETAILS}, since there is no air with noise")
     sigma = magnitude_level(found, from_air.n_channels, rounding)
-    if sigma and not _AGREES[0] < from_air.sigma / sigma < _AGREES[1]:
+    if not _AGREES[0] * sigma < from_air.sigma < _AGREES[1] * sigma:
         sigma = magnitude_level(found, 1, rounding)
-        why = f"{DETAILS}, which the darkest parts ({from_air.sigma / sigma:.2g} times that) contradict"
+        why = f"{DETAILS}; the darkest parts do not agree and are no air"
         return Noise(_scalar(sigma, like), "rician", source=why)
     return _told_by(from_air, like)
 
