@@ -58,13 +58,15 @@ def denoised(
 
 
 def estimate(network: Network, patches: Patches, neighbours: int, coarsest: int) -> Float[Tensor, "n y x"]:
-    """The middle slices of patches with less noise."""
-    assert patches.slab is not None and patches.is_rician is not None
-    spare = patches.slab.shape[1] // 2 - neighbours
+    """The middle slices of patches with less noise; single slices stand for their neighbours."""
+    slab, is_rician = patches.slab, patches.is_rician
+    if slab is None or is_rician is None:
+        slab = patches.noisy.real[:, None].expand(-1, 2 * neighbours + 1, -1, -1)
+        is_rician = torch.zeros(len(slab), dtype=torch.bool, device=slab.device)
+    spare = slab.shape[1] // 2 - neighbours
     assert spare >= 0, "the network sees more slices than these patches have"
-    slab = patches.slab[:, spare : patches.slab.shape[1] - spare]
-    size = slab.shape[-2:]
-    x = told(padded(slab, coarsest), patches.level, patches.is_rician)
+    slab, size = slab[:, spare : slab.shape[1] - spare], slab.shape[-2:]
+    x = told(padded(slab, coarsest), patches.level, is_rician)
     return slab[:, neighbours] - network(x)[:, 0, : size[0], : size[1]]
 
 
