@@ -59,7 +59,7 @@ def air(values: Array, step: float) -> Air | None:
         if kept.sum() < _LEAST_BLOCKS:
             return None
         q, centre = square[kept], float(np.median(square[kept]))
-        n = q.mean() ** 2 / max((measured[kept] ** 2).var(1, ddof=1).mean(), 1e-9 * q.mean() ** 2)
+        n = q.mean() ** 2 / max(float(np.median((measured[kept] ** 2).var(1, ddof=1))), 1e-9 * q.mean() ** 2)
         chance = (1 / (n * measured.shape[1]) + _UNEVEN**2) ** 0.5
         spread = min(_SPREAD, float(np.exp(_WITHIN * chance)))
     q, n_channels = square[kept], max(1, round(n))
