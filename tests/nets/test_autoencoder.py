@@ -42,4 +42,6 @@ def test_skips_are_used():
         for layer in network.decoder[:2]:
             layer.weight.zero_()
         after = network(x)
-    assert after.any() and not torch.allclose(before, after), "what the encoder saw arrives beside the first deconvolutions"
+    assert after.any() and not torch.allclose(before, after), (
+        "what the encoder saw arrives beside the first deconvolutions"
+    )
