@@ -45,7 +45,7 @@ class Autoencoder(nn.Module):
         )
         self.leave = nn.ConvTranspose2d(channels, n_out * shuffle**2, 3, padding=1, bias=False)
         for layer in (*self.encoder, *self.decoder):
-            nn.init.kaiming_normal_(layer.weight)
+            nn.init.kaiming_normal_(cast(Tensor, layer.weight))
         with torch.no_grad():
             for layer in self.decoder:
                 cast(Tensor, layer.weight).mul_(_CALM)

@@ -73,14 +73,14 @@ def denoise(
     values = image.values if image.values.is_complex() else image.values.float()
     flat = values.reshape(-1, *values.shape[-3:])
     with torch.inference_mode():
-        found = [_noise(volume[None], step, sigma, noise) for volume in flat]
+        noises = [_noise(volume[None], step, sigma, noise) for volume in flat]
         if runner.whole_series and len(flat) > 1:
-            done = _series(flat, runner, method, found)
+            done = _series(flat, runner, method, noises)
         else:
-            done = [_one(v[None], runner, method, n, sigma is not None) for v, n in zip(flat, found, strict=True)]
+            done = [_one(v[None], runner, method, n, sigma is not None) for v, n in zip(flat, noises, strict=True)]
     clean = torch.cat([one.values for one in done]).reshape(values.shape)
     levels = torch.cat([_map(n, flat[0]) for n in found]).reshape(
-        *values.shape[:-3], *_map(found[0], flat[0]).shape[1:]
+        *values.shape[:-3], *_map(noises[0], flat[0]).shape[1:]
     )
     warnings = dict.fromkeys(w for one in done for w in one.warnings)
     told = dict.fromkeys(t for one in done for t in one.told)
@@ -119,8 +119,8 @@ def _noise(volume: Tensor, step: float, sigma: float | None, kind: Given) -> Noi
         plain = volume.is_complex() or has_negatives(volume)
         named = ("gaussian" if plain else "rician") if kind == "found" else kind
         return Noise(torch.tensor(sigma, dtype=torch.float32, device=volume.device), cast(Any, named))
-    found = measured(volume / peak, step / peak).scaled(peak)
-    return found if kind in ("found", found.kind) else replace(found, kind=cast(Any, kind), n_channels=1)
+    own = measured(volume / peak, step / peak).scaled(peak)
+    return own if kind in ("found", own.kind) else replace(own, kind=cast(Any, kind), n_channels=1)
 
 
 def _one(volume: Tensor, runner: Denoise, method: str, noise: Noise, is_given: bool) -> _Done:
@@ -134,13 +134,13 @@ def _one(volume: Tensor, runner: Denoise, method: str, noise: Noise, is_given: b
     return replace(worked := _worked(scaled, runner, method, plain), values=_back(worked.values, volume, noise) * peak)
 
 
-def _series(flat: Tensor, runner: Denoise, method: str, found: Sequence[Noise]) -> list[_Done]:
+def _series(flat: Tensor, runner: Denoise, method: str, noises: Sequence[Noise]) -> list[_Done]:
     """All volumes (n, z, y, x) together, with the median of their levels and the kind of the first."""
     peak = float(flat.abs().max())
-    sigma = torch.stack([n.sigma for n in found]).median()
+    sigma = torch.stack([n.sigma for n in noises]).median()
     if peak == 0 or not sigma > 0:
         return [_Done(flat)]
-    noise = replace(found[0], sigma=sigma)
+    noise = replace(noises[0], sigma=sigma)
     scaled, plain = even(flat / peak, noise.scaled(1 / peak))
     worked = _worked(scaled, runner, method, plain)
     return [replace(worked, values=_back(worked.values, flat, noise) * peak)]
@@ -180,11 +180,11 @@ def _map(noise: Noise, like: Tensor) -> Tensor:
     return level if noise.relative is None else level * noise.relative
 
 
-def _in_words(found: Sequence[Noise], is_given: bool) -> str:
+def _in_words(noises: Sequence[Noise], is_given: bool) -> str:
     levels = [float(n.sigma) for n in found]
     told = f"{min(levels):.3g}" if max(levels) <= 1.001 * min(levels) else f"{min(levels):.3g} to {max(levels):.3g}"
-    kinds = ", ".join(dict.fromkeys(n.named for n in found))
+    kinds = ", ".join(dict.fromkeys(n.named for n in noises))
     if is_given:
         return f"noise given as {told} ({kinds})"
-    sources = "; ".join(dict.fromkeys(n.source for n in found if n.source))
+    sources = "; ".join(dict.fromkeys(n.source for n in noises if n.source))
     return f"noise found {told} ({kinds}; measured in {sources})" if sources else f"noise found {told}"

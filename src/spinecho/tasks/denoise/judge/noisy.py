@@ -123,7 +123,7 @@ def scores(inputs: Inputs, image: Image) -> dict[str, float]:
 
 
 def columns(inputs: Inputs, results: Mapping[str, Image]) -> list[Column]:
-    """The middle slice of each, below its error (or what was taken away where there is no truth), one window for all."""
+    """The middle slice of each, below its error (without a truth what was taken away), one window for all."""
     middle = (inputs.kept.start + inputs.kept.stop) // 2
     start = inputs.noisy.values.cpu()[0, middle]
     truth = start if inputs.truth is None else inputs.truth[0, middle]

@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from scipy.ndimage import binary_dilation, binary_erosion
 from torch import Tensor
@@ -66,9 +67,9 @@ def parts(values: Tensor) -> tuple[Tensor, Tensor]:
     """Object and air of (z, y, x), with a seam between them that is neither; air without what is exactly zero."""
     where = inside(values.abs()).numpy()
     seam = (1, 2 * _EDGE + 1, 2 * _EDGE + 1)
-    around = binary_dilation(where, torch.ones(seam).numpy())
-    within = binary_erosion(where, torch.ones(seam).numpy())
-    return torch.from_numpy(within), torch.from_numpy(~around) & (values != 0)
+    around = torch.from_numpy(np.asarray(binary_dilation(where, np.ones(seam))))
+    within = torch.from_numpy(np.asarray(binary_erosion(where, np.ones(seam))))
+    return within, ~around & (values != 0)
 
 
 def _variance(values: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -130,7 +131,7 @@ def magnitude_level(from_: Details, n_channels: int = 1, rounding: float = 0.0) 
 
 def _smooth(from_: Details) -> Array:
     """Means over 3 x 3 (x 3) coefficients, of those that are measured."""
-    size = tuple(min(n, 3) for n in from_.mean.shape)
+    size = cast(Any, tuple(min(n, 3) for n in from_.mean.shape))  # scipy's stubs know single numbers alone
     weight = uniform_filter(from_.is_measured.astype(np.float32), size, mode="nearest")
     total = uniform_filter(np.where(from_.is_measured, from_.mean, 0).astype(np.float32), size, mode="nearest")
     return total / np.maximum(weight, 1 / 27)

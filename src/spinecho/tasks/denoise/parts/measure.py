@@ -20,7 +20,7 @@ from spinecho.tasks.denoise.parts.varying import relative_map
 Array = np.ndarray
 _NEGATIVE = 1e-4
 """Values this far below zero, relative to the brightest, are no rounding"""
-_AGREES = (0.6, 1.3)
+_AGREES = (0.45, 1.3)
 """Noise of the air relative to that of the object's details, where the air is believed"""
 _OBJECT = 0.1
 """Voxels over this share of the brightest are the object, over which the median of a map is 1"""
@@ -32,15 +32,15 @@ DETAILS = "its finest details"
 def measured(values: Tensor, step: float = 0.0) -> Noise:
     """Noise of a volume (1, z, y, x) whose whole numbers are `step` apart (0: they are none)."""
     volume = values[0].detach().cpu().numpy()
-    found, rounding = details(volume), step / 12**0.5
+    fine, rounding = details(volume), step / 12**0.5
     if values.is_complex() or has_negatives(values):
-        sigma, kind = gaussian_level(found, values.is_complex(), rounding), "gaussian"
+        sigma, kind = gaussian_level(fine, values.is_complex(), rounding), "gaussian"
         noise = Noise(_scalar(sigma, values), kind, source=DETAILS)
     else:
-        noise = _of_magnitude(volume, found, step, values)
+        noise = _of_magnitude(volume, fine, step, values)
     if not noise.sigma > 0:
         return noise
-    relative = relative_map(found, float(noise.sigma), noise.n_channels if noise.is_magnitude else 0, volume.shape)
+    relative = relative_map(fine, float(noise.sigma), noise.n_channels if noise.is_magnitude else 0, volume.shape)
     if relative is None:
         return noise
     size = np.abs(volume)
@@ -71,15 +71,15 @@ def step_of(values: Tensor) -> float:
     return step if np.abs(counts - np.rint(counts)).max() < 0.02 else 0.0
 
 
-def _of_magnitude(volume: Array, found: Details, step: float, like: Tensor) -> Noise:
+def _of_magnitude(volume: Array, fine: Details, step: float, like: Tensor) -> Noise:
     rounding = step / 12**0.5
     from_air = air(volume, step)
     if from_air is None:
-        sigma = magnitude_level(found, 1, rounding)
+        sigma = magnitude_level(fine, 1, rounding)
         return Noise(_scalar(sigma, like), "rician", source=f"{DETAILS}, since there is no air with noise")
-    sigma = magnitude_level(found, from_air.n_channels, rounding)
+    sigma = magnitude_level(fine, from_air.n_channels, rounding)
     if not _AGREES[0] * sigma < from_air.sigma < _AGREES[1] * sigma:
-        sigma = magnitude_level(found, 1, rounding)
+        sigma = magnitude_level(fine, 1, rounding)
         why = f"{DETAILS}; the darkest parts do not agree and are no air"
         return Noise(_scalar(sigma, like), "rician", source=why)
     return _told_by(from_air, like)

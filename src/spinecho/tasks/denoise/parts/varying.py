@@ -20,7 +20,7 @@ _EXPLAINED = 0.6
 _LIMITS = 1 / 3, 3.0
 
 
-def relative_map(found: Details, sigma: float, n_channels: int, shape: tuple[int, ...]) -> Array | None:
+def relative_map(fine: Details, sigma: float, n_channels: int, shape: tuple[int, ...]) -> Array | None:
     """The noise in each voxel of (z, y, x) relative to `sigma`; None where it is the same everywhere.
 
     In blocks of 8 x 8 (x 8) coefficients the noise is that of `level`; the logarithm of the map is the polynomial of
@@ -33,7 +33,7 @@ def relative_map(found: Details, sigma: float, n_channels: int, shape: tuple[int
 
     Source: no paper; the correction for magnitudes is that of Koay and Basser 2006, doi:10.1016/j.jmr.2006.01.016.
     """
-    places, logs = _blocks(found, sigma, n_channels)
+    places, logs = _blocks(fine, sigma, n_channels)
     if len(logs) < _LEAST_BLOCKS:
         return None
     used = [axis for axis in range(3) if np.ptp(places[:, axis]) > 0.2]
@@ -54,21 +54,21 @@ def relative_map(found: Details, sigma: float, n_channels: int, shape: tuple[int
     return field.clip(*_LIMITS)
 
 
-def _blocks(found: Details, sigma: float, n_channels: int) -> tuple[Array, Array]:
+def _blocks(fine: Details, sigma: float, n_channels: int) -> tuple[Array, Array]:
     """Centre of each block, -1 to 1 along each axis, and the logarithm of its noise relative to sigma."""
-    expected = sigma * (variance_at(found.mean / sigma, n_channels) ** 0.5 if n_channels else np.ones_like(found.mean))
-    bright = found.is_measured & (found.mean > (_BRIGHT * ((1 + n_channels) / 2) ** 0.5 * sigma if n_channels else 0))
+    expected = sigma * (variance_at(fine.mean / sigma, n_channels) ** 0.5 if n_channels else np.ones_like(fine.mean))
+    bright = fine.is_measured & (fine.mean > (_BRIGHT * ((1 + n_channels) / 2) ** 0.5 * sigma if n_channels else 0))
     places, logs = [], []
-    shape = found.size.shape
+    shape = fine.size.shape
     sides = [_SIDE if n > 1 else 1 for n in shape]
     for start in np.ndindex(*(-(-n // s) for n, s in zip(shape, sides, strict=True))):
         box = tuple(slice(a * s, (a + 1) * s) for a, s in zip(start, sides, strict=True))
         where = bright[box]
         if where.sum() < _LEAST_IN_BLOCK:
             continue
-        rough = found.roughness[box][where]
+        rough = fine.roughness[box][where]
         even = rough <= np.median(rough)
-        ratio = (found.size[box] / expected[box])[where][even]
+        ratio = (fine.size[box] / expected[box])[where][even]
         if not (median := float(np.median(ratio))) > 0:
             continue
         logs.append(np.log(median / GAUSSIAN))
