@@ -79,12 +79,12 @@ def denoise(
         else:
             done = [_one(v[None], runner, method, n, sigma is not None) for v, n in zip(flat, noises, strict=True)]
     clean = torch.cat([one.values for one in done]).reshape(values.shape)
-    levels = torch.cat([_map(n, flat[0]) for n in found]).reshape(
+    levels = torch.cat([_map(n, flat[0]) for n in noises]).reshape(
         *values.shape[:-3], *_map(noises[0], flat[0]).shape[1:]
     )
     warnings = dict.fromkeys(w for one in done for w in one.warnings)
     told = dict.fromkeys(t for one in done for t in one.told)
-    header = image.header.noted(*told, f"denoised by {method}, {_in_words(found, sigma is not None)}").warned(*warnings)
+    header = image.header.noted(*told, f"denoised by {method}, {_in_words(noises, sigma is not None)}").warned(*warnings)
     return replace(image, values=clean, header=header, extras={**image.extras, "noise": levels})
 
 
@@ -181,7 +181,7 @@ def _map(noise: Noise, like: Tensor) -> Tensor:
 
 
 def _in_words(noises: Sequence[Noise], is_given: bool) -> str:
-    levels = [float(n.sigma) for n in found]
+    levels = [float(n.sigma) for n in noises]
     told = f"{min(levels):.3g}" if max(levels) <= 1.001 * min(levels) else f"{min(levels):.3g} to {max(levels):.3g}"
     kinds = ", ".join(dict.fromkeys(n.named for n in noises))
     if is_given:
