@@ -84,7 +84,8 @@ def denoise(
     )
     warnings = dict.fromkeys(w for one in done for w in one.warnings)
     told = dict.fromkeys(t for one in done for t in one.told)
-    header = image.header.noted(*told, f"denoised by {method}, {_in_words(noises, sigma is not None)}").warned(*warnings)
+    words = f"denoised by {method}, {_in_words(noises, sigma is not None)}"
+    header = image.header.noted(*told, words).warned(*warnings)
     return replace(image, values=clean, header=header, extras={**image.extras, "noise": levels})
 
 
