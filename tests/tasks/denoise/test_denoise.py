@@ -91,9 +91,9 @@ def test_masked_voxels_say_nothing_about_the_noise():
 def test_frames_are_denoised_one_by_one_and_the_history_tells_the_levels():
     values = torch.stack([noisy(0.02).values, noisy(0.2, seed=1).values])
     series = Image(values=values, geometries=(GEOMETRY,), axes=("time",))
-    together = spinecho.denoise(series)
+    together = spinecho.denoise(series, "wavelet")
     for i, level in enumerate((0.02, 0.2)):
-        alone = spinecho.denoise(Image(values=values[i], geometries=(GEOMETRY,)))
+        alone = spinecho.denoise(Image(values=values[i], geometries=(GEOMETRY,)), "wavelet")
         torch.testing.assert_close(together.values[i], alone.values)
         assert f"{level:g}"[:3] in together.header.history[-1] or "to" in together.header.history[-1]
     assert together.axes == ("time",) and "denoised by wavelet, noise found" in together.header.history[-1]

@@ -2,40 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
+from spinecho.core.job import Bar
 from spinecho.methods.pretrained import built
 from spinecho.tasks.denoise.base import Denoise
 from spinecho.tasks.denoise.limits import outside
-from spinecho.tasks.denoise.parts.level import noise_level
+from spinecho.tasks.denoise.parts.even import even, masked
+from spinecho.tasks.denoise.parts.measure import has_negatives, measured, step_of
+from spinecho.tasks.denoise.parts.noise import Noise
+
+Given = Literal["found", "gaussian", "rician"]
+_NONE = 0.002
+"""Noise below this share of the brightness (the 99.9th percentile) is none worth taking away"""
 
 
-def denoise(image: Image, method: str = "wavelet", *, sigma: float | None = None, **settings: Any) -> Image:
+def denoise(
+    image: Image,
+    method: str = "auto",
+    *,
+    sigma: float | None = None,
+    noise: Given = "found",
+    tell: Bar | None = None,
+    **settings: Any,
+) -> Image:
     """Take noise away.
 
     Parameters
     ----------
     image
-        Of any scale and kind; each volume (frame, contrast, channel) is denoised by itself.
+        Of any scale and kind; each volume (frame, contrast, channel) is denoised by itself, but by methods that learn
+        from the whole series.
     method
         Name of a file under `tasks/denoise/methods`, or of its weights in the package (`spinecho list`).
     sigma
         Standard deviation of the noise in the image's units: of a voxel where it is real, of the complex value where it
-        is complex. None: found in each volume.
+        is complex; of magnitudes that of one channel's real part. None: found in each volume.
+    noise
+        Its kind: found, or what it is (`rician`: the image is a magnitude).
+    tell
+        Is told how much is done by methods that take minutes.
     settings
         Fields of that method's `Config`; for a learned method also `weights`, a file to use instead of those in the
         package.
 
     Returns
     -------
-    The image on the same grid; its history says by which method and from which noise level, and warns where that lies
-    outside what trained weights are for.
+    The image on the same grid; `extras["noise"]` is the standard deviation in each voxel. The history says by which
+    method, from which noise (level, kind, where it was measured), and warns where that lies outside what trained
+    weights are for.
 
     Raises
     ------
@@ -44,30 +66,126 @@ def denoise(image: Image, method: str = "wavelet", *, sigma: float | None = None
     """
     runner = built("denoise", method, settings, image.values.device)
     assert isinstance(runner, Denoise)
+    if tell is not None and not runner.learned:  # learned ones are shared
+        runner.tell = tell
+    _check(image, sigma, noise)
+    step = step_of(image.values)
+    values = image.values if image.values.is_complex() else image.values.float()
+    flat = values.reshape(-1, *values.shape[-3:])
+    with torch.inference_mode():
+        noises = [_noise(volume[None], step, sigma, noise) for volume in flat]
+        if runner.whole_series and len(flat) > 1:
+            done = _series(flat, runner, method, noises)
+        else:
+            done = [_one(v[None], runner, method, n, sigma is not None) for v, n in zip(flat, noises, strict=True)]
+    clean = torch.cat([one.values for one in done]).reshape(values.shape)
+    levels = torch.cat([_map(n, flat[0]) for n in noises]).reshape(
+        *values.shape[:-3], *_map(noises[0], flat[0]).shape[1:]
+    )
+    warnings = dict.fromkeys(w for one in done for w in one.warnings)
+    told = dict.fromkeys(t for one in done for t in one.told)
+    words = f"denoised by {method}, {_in_words(noises, sigma is not None)}"
+    header = image.header.noted(*told, words).warned(*warnings)
+    return replace(image, values=clean, header=header, extras={**image.extras, "noise": levels})
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """A volume (n, z, y, x) with less noise, what was chosen for it, and what a person must know."""
+
+    values: Tensor
+    told: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def _check(image: Image, sigma: float | None, noise: str) -> None:
+    values = image.values
     if sigma is not None and not sigma >= 0:
         raise DataError(f"sigma is {sigma}", do="give 0 or more, or leave it out")
-    if not bool(torch.isfinite(torch.view_as_real(image.values) if image.values.is_complex() else image.values).all()):
+    if noise not in get_args(Given):
+        raise DataError(f"noise is {noise!r}", do=f"give one of {', '.join(get_args(Given))}")
+    if not bool(torch.isfinite(torch.view_as_real(values) if values.is_complex() else values).all()):
         raise DataError("the image holds NaN or infinite values", do="mend or mask them first")
-    values = image.values if image.values.is_complex() else image.values.float()
-    flat = values.reshape(-1, 1, *values.shape[-3:])
-    with torch.inference_mode():
-        done = [_one(volume, runner, method, sigma) for volume in flat]
-    clean = torch.stack([volume for volume, _, _ in done]).reshape(values.shape)
-    levels = [level for _, level, _ in done]
-    breaches = dict.fromkeys(f"outside the card of {runner.weights}: {way}" for *_, ways in done for way in ways)
-    told = f"{min(levels):.3g}" if max(levels) <= 1.001 * min(levels) else f"{min(levels):.3g} to {max(levels):.3g}"
-    header = image.header.noted(f"denoised by {method}, noise {'given as' if sigma is not None else 'found'} {told}")
-    return replace(image, values=clean, header=header.warned(*breaches))
+    if noise == "rician" and (values.is_complex() or has_negatives(values)):
+        kind = "complex" if values.is_complex() else "negative"
+        raise DataError(f"it holds {kind} values, so it is no magnitude", do=f"leave out {setting('noise', noise)}")
 
 
-def _one(volume: Tensor, runner: Denoise, method: str, sigma: float | None) -> tuple[Tensor, float, list[str]]:
-    """A volume (1, z, y, x) with less noise, the level, in its own units, and how it lies outside the weights' card."""
+def _noise(volume: Tensor, step: float, sigma: float | None, kind: Given) -> Noise:
+    """In the units of the image (1, z, y, x)."""
     peak = float(volume.abs().max())
     if peak == 0:
-        return volume, 0.0, []
-    scaled = volume / peak
-    level = noise_level(scaled) if sigma is None else torch.tensor(sigma / peak, device=volume.device)
-    if reason := runner.refusal(scaled, level):
+        return Noise(torch.zeros((), device=volume.device))
+    if sigma is not None:
+        plain = volume.is_complex() or has_negatives(volume)
+        named = ("gaussian" if plain else "rician") if kind == "found" else kind
+        return Noise(torch.tensor(sigma, dtype=torch.float32, device=volume.device), cast(Any, named))
+    own = measured(volume / peak, step / peak).scaled(peak)
+    return own if kind in ("found", own.kind) else replace(own, kind=cast(Any, kind), n_channels=1)
+
+
+def _one(volume: Tensor, runner: Denoise, method: str, noise: Noise, is_given: bool) -> _Done:
+    """A volume (1, z, y, x) in its own units."""
+    peak = float(volume.abs().max())
+    if peak == 0 or not noise.sigma > 0:
+        return _Done(volume, () if peak == 0 or is_given else ("no noise was found: the image is left as it is",))
+    if not is_given and (share := float(noise.sigma) / _brightness(volume)) < _NONE:
+        return _Done(volume, (f"its noise is {100 * share:.2g} % of its brightness: left as it is",))
+    scaled, plain = even(volume / peak, noise.scaled(1 / peak))
+    return replace(worked := _worked(scaled, runner, method, plain), values=_back(worked.values, volume, noise) * peak)
+
+
+def _series(flat: Tensor, runner: Denoise, method: str, noises: Sequence[Noise]) -> list[_Done]:
+    """All volumes (n, z, y, x) together, with the median of their levels and the kind of the first."""
+    peak = float(flat.abs().max())
+    sigma = torch.stack([n.sigma for n in noises]).median()
+    if peak == 0 or not sigma > 0:
+        return [_Done(flat)]
+    noise = replace(noises[0], sigma=sigma)
+    scaled, plain = even(flat / peak, noise.scaled(1 / peak))
+    worked = _worked(scaled, runner, method, plain)
+    return [replace(worked, values=_back(worked.values, flat, noise) * peak)]
+
+
+def _worked(values: Tensor, runner: Denoise, method: str, noise: Noise) -> _Done:
+    """By the method, or by the one that it chooses."""
+    chosen, told = runner, ()
+    if (choice := runner.choice(values, noise)) is not None:
+        name, why = choice
+        told = (f"{method} took {name}: {why}",)
+        named = built("denoise", name, {}, values.device)
+        assert isinstance(named, Denoise)
+        chosen = named
+    if reason := runner.refusal(values, noise):
         raise DataError(f"{method} cannot take this image: {reason}", do="see `spinecho list` for other methods")
-    clean = (runner(scaled, level) if level > 0 else scaled) * peak
-    return clean, float(level) * peak, outside(runner.card, scaled, level)
+    clean = runner(values, noise)
+    breaches = tuple(f"outside the card of {chosen.weights}: {way}" for way in outside(chosen.card, values, noise))
+    return _Done(clean, told, breaches)
+
+
+def _back(clean: Tensor, volume: Tensor, noise: Noise) -> Tensor:
+    """With the noise's map again, and zero where the image was masked."""
+    clean = clean if noise.relative is None else clean * noise.relative
+    return torch.where(masked(volume), torch.zeros((), dtype=clean.dtype, device=clean.device), clean)
+
+
+def _brightness(volume: Tensor) -> float:
+    size = volume.abs()
+    size = size[size > 0]
+    return float(size.kthvalue(max(1, round(0.999 * len(size)))).values)
+
+
+def _map(noise: Noise, like: Tensor) -> Tensor:
+    """The noise in each voxel, (1, z, y, x)."""
+    level = noise.sigma.expand(1, *like.shape[-3:])
+    return level if noise.relative is None else level * noise.relative
+
+
+def _in_words(noises: Sequence[Noise], is_given: bool) -> str:
+    levels = [float(n.sigma) for n in noises]
+    told = f"{min(levels):.3g}" if max(levels) <= 1.001 * min(levels) else f"{min(levels):.3g} to {max(levels):.3g}"
+    kinds = ", ".join(dict.fromkeys(n.named for n in noises))
+    if is_given:
+        return f"noise given as {told} ({kinds})"
+    sources = "; ".join(dict.fromkeys(n.source for n in noises if n.source))
+    return f"noise found {told} ({kinds}; measured in {sources})" if sources else f"noise found {told}"

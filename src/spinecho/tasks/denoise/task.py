@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from spinecho.core.image import Image
+    from spinecho.core.job import Bar
     from spinecho.core.task import Limit
     from spinecho.tasks.denoise.base import Denoise
+    from spinecho.tasks.denoise.parts.noise import Noise
     from spinecho.tasks.denoise.parts.patches import Patches
 
 WHAT = "denoising"
-DEFAULT = "wavelet"
+DEFAULT = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +26,15 @@ class Inputs:
 
     sigma: float | None = None
     """standard deviation of the noise in the image's units (default: found in each volume)"""
+    noise: Literal["found", "gaussian", "rician"] = "found"
+    """kind of the noise: found, or what it is (rician: the image is a magnitude)"""
 
 
-def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Image:
+def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any], tell: Bar | None = None) -> Image:
     """As `spinecho.denoise`."""
     from spinecho.tasks.denoise.run import denoise
 
-    return denoise(image, method, sigma=inputs.sigma, **settings)
+    return denoise(image, method, sigma=inputs.sigma, noise=inputs.noise, tell=tell, **settings)
 
 
 def base() -> type[Denoise]:
@@ -47,30 +51,35 @@ def limits() -> Mapping[str, Limit]:
     return LIMITS
 
 
-def outside(card: Mapping[str, Any], values: Tensor, sigma: Tensor) -> list[str]:
+def outside(card: Mapping[str, Any], values: Tensor, noise: Noise) -> list[str]:
     """Whether the noise is stronger or weaker than what the weights were trained on."""
     from spinecho.tasks.denoise import limits
 
-    return limits.outside(card, values, sigma)
+    return limits.outside(card, values, noise)
 
 
-def scenes() -> dict[str, tuple[Tensor, Tensor]]:
-    """Slices of an ellipse with structure, real and complex, with noise."""
+def scenes() -> dict[str, tuple[Tensor, Noise]]:
+    """Slices of an ellipse with structure: real, complex, magnitudes, and a short series; with noise."""
     import torch
+
+    from spinecho.tasks.denoise.parts.noise import Noise
 
     rng = torch.Generator().manual_seed(0)
     y, x = torch.meshgrid(torch.linspace(-1, 1, 40), torch.linspace(-1, 1, 36), indexing="ij")
     picture = ((x / 0.7).square() + (y / 0.8).square() < 1).float() * (0.6 + 0.3 * torch.sin(9 * x + 5 * y))
     noise = torch.randn(1, 3, 40, 36, 2, generator=rng) * 0.05
     complex_ = picture * torch.exp(1j * (x + y)) + torch.view_as_complex(noise)
+    series = picture + 0.05 * torch.randn(6, 2, 40, 36, generator=rng)
     return {
-        "real": (picture + noise[..., 0], torch.tensor(0.05)),
-        "complex": (complex_, torch.tensor(0.05 * 2**0.5)),
+        "real": (picture + noise[..., 0], Noise(torch.tensor(0.05))),
+        "complex": (complex_, Noise(torch.tensor(0.05 * 2**0.5))),
+        "magnitude": (complex_.abs(), Noise(torch.tensor(0.05), "rician")),
+        "series": (series, Noise(torch.tensor(0.05))),
     }
 
 
 def lesson() -> Patches:
-    """A few patches of rings with noise."""
+    """A few patches of rings with noise, complex and as slabs."""
     import torch
 
     from spinecho.tasks.denoise.parts.patches import Patches
@@ -80,7 +89,8 @@ def lesson() -> Patches:
     clean = torch.stack([torch.cos(k * torch.hypot(x, y)) for k in range(1, 5)]).to(torch.complex64)
     noise = torch.view_as_complex(torch.randn(4, 24, 24, 2, generator=rng))
     level = torch.tensor([0.02, 0.05, 0.1, 0.2])
-    return Patches(clean, clean + level[:, None, None] * noise, level)
+    slab = clean.real[:, None] + level[:, None, None, None] * torch.randn(4, 5, 24, 24, generator=rng)
+    return Patches(clean, clean + level[:, None, None] * noise, level, slab, torch.zeros(4, dtype=torch.bool))
 
 
 def same(one: Tensor, other: Tensor) -> float:

@@ -28,14 +28,14 @@ class Target:
         Voxels (z, y, x) of the new one, which covers the same field; no axis has fewer.
     degradations
         How detail was lost along z, y, x; None where an axis stays as it is.
-    progress
+    tell
         Is told how far slow work is.
     """
 
     geometry: Geometry
     shape: tuple[int, int, int]
     degradations: tuple[Degradation | None, Degradation | None, Degradation | None]
-    progress: Bar | None = None
+    tell: Bar | None = None
 
     @property
     def factors(self) -> tuple[float, float, float]:

@@ -34,7 +34,7 @@ def superres(
     degradation: str | None = None,
     thickness_mm: float | None = None,
     agree: bool = True,
-    progress: Bar | None = None,
+    tell: Bar | None = None,
     **settings: Any,
 ) -> Image:
     """More voxels, and as much detail in them as a method can give.
@@ -57,7 +57,7 @@ def superres(
         Of thick slices, without the gap between them. None: found in the image.
     agree
         Make the result, degraded again, the input (root mean square to 1e-4 of the brightest voxel).
-    progress
+    tell
         Is told how far a slow method is.
     settings
         Fields of that method's `Config`; for a learned method also `weights`.
@@ -81,7 +81,7 @@ def superres(
     image, averaged = _averaged(image, wanted)
     flat = image.values.reshape(-1, 1, *image.values.shape[-3:])
     named = plan.degradations(_unit(flat[0])[0], image.geometry, wanted, degradation, thickness_mm)
-    target = Target(image.geometry, wanted, named[0], progress)
+    target = Target(image.geometry, wanted, named[0], tell)
     with torch.inference_mode():
         done = [_one(volume, runner, method, target, agree) for volume in flat]
     values = torch.stack([volume for volume, _ in done]).reshape(*image.values.shape[:-3], *wanted)

@@ -48,7 +48,7 @@ def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any], 
         degradation=None if inputs.degradation == "auto" else inputs.degradation,
         thickness_mm=inputs.thickness_mm,
         agree=inputs.agree,
-        progress=tell,
+        tell=tell,
         **settings,
     )
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spinecho.core.errors import DataError, setting
+from spinecho.sim.splits import person
 
 if TYPE_CHECKING:
     import numpy as np
 
     from spinecho.sim.splits import Part
+    from spinecho.tasks.denoise.examples.drawn import Drawn
+    from spinecho.tasks.denoise.examples.slabs import Slabs
     from spinecho.train.cases import Case
+    from spinecho.train.stock import Entry
     from spinecho.train.supply import Context, Supply
 
 USE = "spinecho denoise IMAGE -o OUT"
@@ -31,7 +35,6 @@ class Options:
 
 def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
     """Patches of everything under the paths; people are held out as `sim.splits` says."""
-    from spinecho.tasks.denoise.examples.drawn import Drawn
     from spinecho.tasks.denoise.examples.validation import held_out, told
     from spinecho.train.supply import Supply
 
@@ -44,25 +47,64 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
         raise DataError("there is nothing to train on", do=do)
     if not validate:
         context.say("too few people to hold any out: validation sees other patches of the same ones")
-    seed = context.settings.seed
-    held = Drawn(validate or train, options.patch, options.patches, seed, "validate")
+    kind = _kind(options, context)
     return Supply(
-        train=Drawn(train, options.patch, options.patches, seed),
-        held_out=held_out(held, context),
+        train=kind(train, "train"),
+        held_out=held_out(kind(validate or train, "validate"), context),
         told=told,
         facts={"patch": options.patch, "patches": options.patches},
     )
 
 
+def _kind(options: Options, context: Context) -> Callable[[tuple[np.ndarray, ...], str], Drawn | Slabs]:
+    """Slabs for methods that see neighbours, complex patches for others."""
+    from spinecho.tasks.denoise.examples.drawn import Drawn
+    from spinecho.tasks.denoise.examples.slabs import Slabs
+
+    seed, n = context.settings.seed, options.patches
+    if getattr(context.method, "takes_slabs", False):
+        return lambda stacks, part: Slabs(stacks, context.method.config.neighbours, options.patch, n, seed, part)
+    return lambda stacks, part: Drawn(stacks, options.patch, n, seed, part)
+
+
 def _stacks(paths: Sequence[Path], part: Part, context: Context) -> tuple[np.ndarray, ...]:
-    from spinecho.train.stacks import stacks_of
-    from spinecho.train.stock import Entry, stocked
+    """Slices of everything; of label maps the tissues, along each axis, where the method sees slabs."""
+    import numpy as np
 
-    def read(case: Case) -> list[Entry]:
-        return [Entry("slices", {"slices": stack}) for stack in stacks_of(case)]
+    from spinecho.train.stock import stocked
 
+    is_slabs = getattr(context.method, "takes_slabs", False)
     stacks: list[np.ndarray] = []
-    for group in stocked(paths, part, read, context, splits="image"):
+    for group in stocked(paths, part, lambda case: _read(case, is_slabs, context), context, splits="image"):
         context.say(f"{group.name}: {len(group.entries)} stacks of slices to {part}")
-        stacks += [entry.arrays["slices"] for entry in group.entries]
+        for entry in group.entries:
+            slices = entry.arrays["slices"]
+            each = range(3) if entry.kind == "tissues" else (0,)
+            stacks += [np.moveaxis(slices, axis, 0) for axis in each]
     return tuple(stacks)
+
+
+def _read(case: Case, is_slabs: bool, context: Context) -> list[Entry]:
+    from spinecho.train.stacks import stacks_of
+    from spinecho.train.stock import Entry
+
+    labels = _labels(case) if (person(case.path) or "").startswith("label_maps/") else None
+    if labels is None:
+        return [Entry("slices", {"slices": stack}) for stack in stacks_of(case)]
+    if not is_slabs:
+        context.say(f"left out: {case.path.name} holds labels, and this method learns from images")
+        return []
+    return [Entry("tissues", {"slices": labels})]
+
+
+def _labels(case: Case) -> np.ndarray:
+    import numpy as np
+
+    from spinecho.io.read import read_image
+    from spinecho.sim.tissue import TISSUE_OF_LABEL
+    from spinecho.tasks.denoise.examples.slabs import tissues
+
+    labels = read_image(case.path).volume().values[0].round().long().numpy()
+    if strange := {int(i) for i in np.unique(labels)} - set(TISSUE_OF_LABEL):
+        raise DataError(f"labels {sorted(strange)[:10]} have no tissue", do="leave it out", file=case.path)
+    return tissues(labels, TISSUE_OF_LABEL.__getitem__)

@@ -55,7 +55,7 @@ class Drawn:
         is_plain = kind < _MAGNITUDES + _REAL
         phase = torch.where(is_plain[:, None, None], 0.0, _phase(self.number, self.size, rng))
         clean = torch.where(is_plain[:, None, None], clean.abs(), clean * torch.polar(torch.ones(()), phase))
-        clean = clean * _shading(self.number, self.size, rng)
+        clean = clean * shading(self.number, self.size, rng)
         low, high = map(math.log, _LEVELS)
         level = torch.exp(low + (high - low) * torch.rand(self.number, generator=rng))
         noise = torch.view_as_complex(torch.randn(*clean.shape, 2, generator=rng)) * level[:, None, None]
@@ -67,11 +67,11 @@ class Drawn:
 
 def _piece(stack: np.ndarray, size: int, rng: torch.Generator) -> Tensor:
     """A square of one slice that is not dark, complex, at one of several resolutions."""
-    picture = stack[_integer(rng, len(stack))]
-    wanted = size * _COARSER[_integer(rng, len(_COARSER))] if min(picture.shape) > 2.2 * size else size
+    picture = stack[integer(rng, len(stack))]
+    wanted = size * _COARSER[integer(rng, len(_COARSER))] if min(picture.shape) > 2.2 * size else size
     n = min(math.ceil(wanted), *picture.shape)
     for _ in range(_LOOKS):
-        y, x = (_integer(rng, m - n + 1) for m in picture.shape)
+        y, x = (integer(rng, m - n + 1) for m in picture.shape)
         cut = picture[y : y + n, x : x + n]
         if np.abs(cut).mean(dtype=np.float32) > _LEAST_LIGHT:
             break
@@ -98,28 +98,28 @@ def _turned(pieces: Tensor, rng: torch.Generator) -> Tensor:
 
 def _phase(n: int, size: int, rng: torch.Generator) -> Tensor:
     """Smooth, with ramps half of the time, and with patches of jumps a third of the time (fat, vessels, sinuses)."""
-    waves = _WAVES[_integer(rng, len(_WAVES))]
-    strength = _STRENGTHS[_integer(rng, len(_STRENGTHS))]
-    phase = _smooth(n, waves, size, rng) * strength
+    waves = _WAVES[integer(rng, len(_WAVES))]
+    strength = _STRENGTHS[integer(rng, len(_STRENGTHS))]
+    phase = smooth(n, waves, size, rng) * strength
     y, x = torch.meshgrid(*[torch.linspace(0, 1, size)] * 2, indexing="ij")
     ramp = 4 * torch.randn(2, n, 1, 1, generator=rng) * (torch.rand(n, 1, 1, generator=rng) < 0.5)
     phase = phase + ramp[0] * x + ramp[1] * y
-    places = _smooth(n, 4 + 4 * _integer(rng, 3), size, rng) > 0.6 * torch.randn(n, 1, 1, generator=rng)
+    places = smooth(n, 4 + 4 * integer(rng, 3), size, rng) > 0.6 * torch.randn(n, 1, 1, generator=rng)
     jump = (0.3 + 2.8 * torch.rand(n, 1, 1, generator=rng)) * (torch.rand(n, 1, 1, generator=rng) < 0.35)
     return phase + jump * places + 2 * math.pi * torch.rand(n, 1, 1, generator=rng)
 
 
-def _shading(n: int, size: int, rng: torch.Generator) -> Tensor:
+def shading(n: int, size: int, rng: torch.Generator) -> Tensor:
     """A slope of brightness for half of the patches, as a coil leaves it."""
     y, x = torch.meshgrid(*[torch.linspace(-0.5, 0.5, size)] * 2, indexing="ij")
     slope = 0.7 * torch.randn(2, n, 1, 1, generator=rng) * (torch.rand(n, 1, 1, generator=rng) < 0.5)
     return torch.exp(slope[0] * x + slope[1] * y)
 
 
-def _smooth(n: int, knots: int, size: int, rng: torch.Generator) -> Tensor:
+def smooth(n: int, knots: int, size: int, rng: torch.Generator) -> Tensor:
     noise = torch.randn(n, 1, knots, knots, generator=rng)
     return F.interpolate(noise, (size, size), mode="bicubic", align_corners=True)[:, 0]
 
 
-def _integer(rng: torch.Generator, n: int) -> int:
+def integer(rng: torch.Generator, n: int) -> int:
     return int(torch.randint(n, (), generator=rng))

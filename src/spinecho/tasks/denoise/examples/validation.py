@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,7 +13,7 @@ from torch import Tensor
 from spinecho.evaluate.panels import side_by_side
 from spinecho.io.atomic import replacing
 from spinecho.tasks.denoise.examples.drawn import Drawn
-from spinecho.tasks.denoise.methods.unet import Method
+from spinecho.tasks.denoise.examples.slabs import Slabs
 from spinecho.tasks.denoise.parts.patches import Patches
 from spinecho.train.supply import Context
 from spinecho.train.team import Team
@@ -21,49 +23,63 @@ LEVELS = (0.01, 0.03, 0.1)
 
 
 class Validation:
-    """Held-out patches, the same ones for every step; with several processes each holds its share."""
+    """Held-out patches, the same ones for every step; with several processes each holds its share.
 
-    def __init__(self, examples: Sequence[Patches], device: torch.device, team: Team) -> None:
-        self.team = team
-        self.clean = torch.cat([e.clean for e in examples]).to(device)
-        rng = torch.Generator().manual_seed(0)
-        noise = torch.randn(*self.clean.shape, 2, generator=rng)
-        self.noise = torch.view_as_complex(noise).to(device)
+    Parameters
+    ----------
+    sets
+        Patches with noise of each level: for networks that see neighbours magnitudes, for others complex.
+    """
 
-    def scores(self, method: Method) -> dict[str, float]:
+    def __init__(self, sets: Mapping[float, Patches], team: Team) -> None:
+        self.team, self.sets = team, sets
+
+    def scores(self, method: Any) -> dict[str, float]:
         """Peak signal-to-noise ratio (dB, peak 1) at each level."""
-        errors = {level: (self._estimate(method, level) - self.clean).abs().square().mean() / 2 for level in LEVELS}
+        parts = 1 if method.takes_slabs else 2
+        errors = {k: (_estimate(method, p) - p.clean).abs().square().mean() / parts for k, p in self.sets.items()}
         rows = self.team.gather([{f"psnr_{level:g}": -10 * float(e.log10()) for level, e in errors.items()}])
         return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
 
-    def picture(self, method: Method, path: Path) -> None:
+    def picture(self, method: Any, path: Path) -> None:
         """The first patches with noise, without it, as they were, and the difference."""
-        noisy = self.clean + 0.1 * self.noise
-        shown = [noisy, self._estimate(method, 0.1), self.clean]
+        patches = self.sets[max(self.sets)]
+        shown = [patches.noisy, _estimate(method, patches), patches.clean]
         rows = [torch.cat(list(x[:4].abs().cpu()), 0) for x in shown]
-        panels: dict[str, Tensor] = dict(zip(("noise 0.1", "denoised", "truth"), rows, strict=True))
+        panels: dict[str, Tensor] = dict(zip((f"noise {max(self.sets)}", "denoised", "truth"), rows, strict=True))
         panels["|error| x 5"] = 5 * (rows[1] - rows[2]).abs()
         with replacing(path) as temporary:
             temporary.write_bytes(side_by_side(panels))
 
-    def _estimate(self, method: Method, level: float) -> Tensor:
-        training = method.training
-        method.eval()
-        try:
-            with torch.inference_mode():
-                levels = self.noise.real.new_full([len(self.clean)], level)
-                return method.estimate(self.clean + level * self.noise, levels)
-        finally:
-            method.train(training)
 
-
-def held_out(draw: Drawn, context: Context) -> Validation | None:
+def held_out(draw: Drawn | Slabs, context: Context) -> Validation | None:
     """The patches that a run's validations share; None where the settings want no validation."""
     settings = context.settings
     if not settings.validate_every or not settings.validation_examples:
         return None
     share = context.team.share(settings.validation_examples)
-    return Validation([draw(0, index) for index in share], context.device, context.team)
+    if isinstance(draw, Slabs):
+        sets = {level: Patches.joined([replace(draw, fixed=level)(0, i) for i in share]) for level in LEVELS}
+    else:
+        sets = _of_complex(Patches.joined([draw(0, i) for i in share]).clean)
+    return Validation({level: p.to(context.device) for level, p in sets.items()}, context.team)
+
+
+def _of_complex(clean: Tensor) -> dict[float, Patches]:
+    rng = torch.Generator().manual_seed(0)
+    noise = torch.view_as_complex(torch.randn(*clean.shape, 2, generator=rng))
+    levels = {level: torch.full([len(clean)], level) for level in LEVELS}
+    return {level: Patches(clean, clean + level * noise, each) for level, each in levels.items()}
+
+
+def _estimate(method: Any, patches: Patches) -> Tensor:
+    training = method.training
+    method.eval()
+    try:
+        with torch.inference_mode():
+            return method.estimate(patches) if method.takes_slabs else method.estimate(patches.noisy, patches.level)
+    finally:
+        method.train(training)
 
 
 def told(scores: Mapping[str, float]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +18,10 @@ from spinecho.core.image import Image
 from spinecho.evaluate.judge import Case, Cases, LeftOut, Outcome
 from spinecho.evaluate.pictures import Column, grey, upper_window
 from spinecho.io.read import read_image
-from spinecho.metrics.inside import inside, psnr_inside, ssim_inside
+from spinecho.metrics.head import brightness, psnr_head, ssim_head
+from spinecho.metrics.inside import psnr_inside
+from spinecho.tasks.denoise.judge import real
+from spinecho.tasks.denoise.judge.rendered import rendered
 from spinecho.tasks.denoise.run import denoise
 
 if TYPE_CHECKING:
@@ -26,14 +29,28 @@ if TYPE_CHECKING:
 
 UNTOUCHED = "noisy"
 """Does nothing: what the others have gained"""
+_AROUND = 6
+"""Slices on either side of those that are judged, for methods that see in three dimensions"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Inputs:
-    """A volume as it was and with noise, (1, z, y, x), at unit maximum."""
+    """A volume with noise, and as it was, (1, z, y, x).
 
-    truth: Tensor
+    Parameters
+    ----------
+    truth
+        At a brightness of 1; None where the noise is the scanner's own.
+    kept
+        The slices that are judged.
+    sigma
+        Standard deviation of the noise of one channel's real part (nan: nobody knows).
+    """
+
+    truth: Tensor | None
     noisy: Image
+    kept: slice
+    sigma: float
 
 
 @dataclass(frozen=True)
@@ -45,15 +62,15 @@ class Untouched:
 
     def version(self, case: Case) -> str:
         """Never changes."""
-        return "1"
+        return "2"
 
     def run(self, inputs: Inputs) -> Outcome:
         """The input."""
-        return Outcome(result=inputs.noisy.values)
+        return Outcome(result=inputs.noisy)
 
 
 def cases(options: Options, device: torch.device) -> Cases:
-    """Every file x level x seed.
+    """Every file x level x seed, and every real scan as complex image and as magnitude.
 
     Raises
     ------
@@ -61,51 +78,69 @@ def cases(options: Options, device: torch.device) -> Cases:
         If there are no files, or a level is no share.
     """
     if not all(0 < level < 1 for level in options.levels):
-        do = "give shares of the brightest voxel, over 0 and below 1"
+        do = "give shares of the head's brightness, over 0 and below 1"
         raise DataError(f"{setting('levels')} are {options.levels}", do=do)
-    files = [f for path in options.images for f in _files(path)]
-    if not files:
+    if options.channels < 1:
+        raise DataError(f"{setting('channels')} is {options.channels}", do="give 1 or more")
+    plain_files, labels, scans = (
+        [f for p in paths for f in _files(p)] for paths in (options.images, options.labels, options.real)
+    )
+    if not plain_files and not labels and not scans:
         raise DataError("there are no images", do="give files, or folders that hold some")
+    files = [(f, _volume) for f in plain_files] + [(f, rendered) for f in labels]
     each = len(options.levels) * len(options.seeds)
-    return Cases(total=each * len(files), each=_each(files, options, device))
+
+    def all_of_them() -> Iterator[Case | LeftOut]:
+        yield from _each(files, options, device)
+        yield from real.cases(scans, device)
+
+    return Cases(total=each * len(files) + 2 * len(scans), each=all_of_them())
 
 
 def run(inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Outcome:
-    """The image by a method, which finds the noise level by itself."""
+    """The image by a method, which finds the noise by itself."""
     image = denoise(inputs.noisy, method, **settings)
-    return Outcome(result=image.values, n_parts=image.values.shape[-3], note=image.header.history[-1])
+    return Outcome(result=image, n_parts=image.values.shape[-3], note="; ".join(image.header.history[-2:]))
 
 
-def scores(truth: Tensor, values: Tensor) -> dict[str, float]:
-    """Scores of (1, z, y, x), means over the slices.
+def scores(inputs: Inputs, image: Image) -> dict[str, float]:
+    """Of the slices that are judged, and the level that was found relative to the true one.
 
     Raises
     ------
     DataError
         If there are NaN or infinite values.
     """
-    values = values.cpu()
+    assert inputs.truth is not None
+    truth, values = inputs.truth[0, inputs.kept], image.values.cpu()[0, inputs.kept]
     if not bool(torch.isfinite(values).all()):
         raise DataError("its image holds NaN or infinite values")
-    error = (values - truth).square().mean().clamp_min(1e-30)
-    slices = list(zip(truth[0], values[0], strict=True))
-    kept = [(t, x) for t, x in slices if inside(t).any()]
-    psnr = [psnr_inside(t, x) for t, x in kept]
-    ssim = [s for t, x in kept if (s := ssim_inside(t, x)) == s]
-    mean = lambda numbers: sum(numbers) / len(numbers) if numbers else float("nan")  # noqa: E731
-    figures = {"psnr_inside": mean(psnr), "ssim_inside": mean(ssim)}
-    return {**figures, "psnr": float(10 * (truth.max() ** 2 / error).log10())}
+    names = {"psnr_head": psnr_head, "ssim_head": ssim_head, "psnr_inside": psnr_inside}
+    figures = {name: score(truth, values) for name, score in names.items()}
+    if "noise" in image.extras:
+        figures["level"] = float(image.extras["noise"].median()) / inputs.sigma
+    return figures
 
 
-def columns(inputs: Inputs, results: Mapping[str, Tensor]) -> list[Column]:
-    """The middle slice of each, errors below, one window for all."""
-    middle, top = inputs.truth.shape[-3] // 2, upper_window(inputs.truth)
-    shown = [Column(name="truth", image=grey(inputs.truth[0, middle], top, "without the noise that was added"))]
-    for name, values in results.items():
-        plane = values.cpu()[0, middle]
-        error = grey((plane - inputs.truth[0, middle]).abs(), top / 5, "error, 5 x brighter")
-        shown.append(Column(name=name, image=grey(plane, top, ""), below=error))
+def columns(inputs: Inputs, results: Mapping[str, Image]) -> list[Column]:
+    """The middle slice of each, below its error (without a truth what was taken away), one window for all."""
+    middle = (inputs.kept.start + inputs.kept.stop) // 2
+    start = inputs.noisy.values.cpu()[0, middle]
+    truth = start if inputs.truth is None else inputs.truth[0, middle]
+    top = upper_window(truth.abs()[None])
+    what, times = ("taken away", 2) if inputs.truth is None else ("error", 5)
+    shown = [] if inputs.truth is None else [Column(name="truth", image=grey(truth, top, "before noise was added"))]
+    for name, image in results.items():
+        plane = image.values.cpu()[0, middle]
+        error = grey((plane - truth).abs(), top / times, f"{what}, {times} x brighter")
+        shown.append(Column(name=name, image=grey(plane.abs(), top, ""), below=error))
     return shown
+
+
+def plain(values: Tensor) -> Image:
+    """Values on a grid of 1 mm whose place nobody knows."""
+    shape = (values.shape[-3], values.shape[-2], values.shape[-1])
+    return Image(values=values, geometries=(Geometry(shape, np.eye(4), oriented=False),))
 
 
 def _files(path: Path) -> list[Path]:
@@ -117,55 +152,71 @@ def _files(path: Path) -> list[Path]:
     return sorted(f for f in path.iterdir() if f.name.endswith(endings) and not f.name.startswith("."))
 
 
-def _each(files: list[Path], options: Options, device: torch.device) -> Iterator[Case | LeftOut]:
+def _each(
+    files: list[tuple[Path, Callable[[Path], Tensor]]], options: Options, device: torch.device
+) -> Iterator[Case | LeftOut]:
     per_file = len(options.levels) * len(options.seeds)
-    for file in files:
+    for file, load in files:
         try:
-            image = _volume(file, options.slices)
+            values, kept = _cut(load(file), options.slices)
         except DataError as error:
             yield LeftOut(n=per_file, scan=file.name, why=str(error.within(file)))
             continue
-        digest = sha256(image.values.numpy().tobytes()).hexdigest()[:16]
+        digest = sha256(values.numpy().tobytes()).hexdigest()[:16]
+        kind = f"chi of {options.channels}" if options.noise == "chi" else options.noise
         for level in options.levels:
             for seed in options.seeds:
+                given = _Given(values, kept, level, seed, options.noise, options.channels)
                 yield Case(
                     name=f"{file.name}, noise {level:g}, seed {seed}",
-                    digest=f"{digest}:{options.noise}:{level:g}:{seed}",
+                    digest=f"{digest}:{kind}:{level:g}:{seed}:{kept.start}:{kept.stop}",
                     scan=file.name,
-                    group=f"{options.noise} noise {level:g}",
+                    group=f"{kind} noise {level:g}",
                     kind="simulated",
-                    load=lambda level=level, seed=seed, image=image: _inputs(image, level, seed, options.noise, device),
-                    about=f"{file.name}: {image.values.shape[-3]} slices",
+                    load=lambda given=given: given.inputs(device),
+                    about=f"{file.name}: {kept.stop - kept.start} slices",
                 )
 
 
-def _volume(file: Path, n_slices: int) -> Image:
-    """The first volume's magnitude at unit maximum; its middle slices."""
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """A volume without noise, and which noise it gets."""
+
+    values: Tensor
+    kept: slice
+    level: float
+    seed: int
+    kind: str
+    channels: int
+
+    def inputs(self, device: torch.device) -> Inputs:
+        rng = torch.Generator().manual_seed(self.seed)
+        n = self.channels if self.kind == "chi" else 1
+        real, imaginary = self.level * torch.randn(2, n, *self.values.shape, generator=rng)
+        signal = self.values / n**0.5
+        noisy = torch.hypot(signal + real, imaginary).square().sum(0).sqrt()
+        noisy = self.values + real[0] if self.kind == "gaussian" else noisy
+        return Inputs(truth=self.values, noisy=plain(noisy).to(device), kept=self.kept, sigma=self.level)
+
+
+def _cut(values: Tensor, n_slices: int) -> tuple[Tensor, slice]:
+    """The middle slices and some around them, at a brightness of 1; which of these are judged."""
+    middle, n = values.shape[-3] // 2, n_slices or values.shape[-3]
+    first = max(0, middle - n // 2)
+    last = min(first + n, values.shape[-3])
+    if not bool(torch.isfinite(values).all()) or not (bright := brightness(values[0, first:last])) > 0:
+        raise DataError("it is empty, or holds values that are no numbers", do="leave it out")
+    start = max(0, first - _AROUND)
+    return values[:, start : last + _AROUND] / bright, slice(first - start, last - start)
+
+
+def _volume(file: Path) -> Tensor:
+    """The first volume's magnitude."""
     from spinecho.train.cases import Case as File
     from spinecho.train.stacks import stacks_of
 
     if file.suffix in (".npz", ".npy"):
-        values = torch.from_numpy(stacks_of(File(file))[0].astype("float32"))[None]
-        image = _plain(values)
-    else:
-        image = read_image(file).volume().magnitude()
-        values = image.values.float().reshape(-1, *image.values.shape[-3:])[:1]
-    middle, n = values.shape[-3] // 2, n_slices or values.shape[-3]
-    first = max(0, middle - n // 2)
-    values = values[:, first : first + n]
-    if not bool(torch.isfinite(values).all()) or not bool((values > 0).any()):
-        raise DataError("it is empty, or holds values that are no numbers", do="leave it out")
-    return _plain(values / values.max())
-
-
-def _plain(values: Tensor) -> Image:
-    """Values on a grid of 1 mm whose place nobody knows."""
-    shape = (values.shape[-3], values.shape[-2], values.shape[-1])
-    return Image(values=values, geometries=(Geometry(shape, np.eye(4), oriented=False),))
-
-
-def _inputs(image: Image, level: float, seed: int, kind: str, device: torch.device) -> Inputs:
-    rng = torch.Generator().manual_seed(seed)
-    real, imaginary = (level * torch.randn(image.values.shape, generator=rng) for _ in range(2))
-    noisy = torch.hypot(image.values + real, imaginary) if kind == "rician" else image.values + real
-    return Inputs(truth=image.values, noisy=_plain(noisy).to(device))
+        return torch.from_numpy(stacks_of(File(file))[0].astype("float32"))[None]
+    image = read_image(file).volume()
+    values = image.values if not image.values.is_complex() else image.values.abs()
+    return values.float().clamp_min(0).reshape(-1, *values.shape[-3:])[:1]

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from spinecho.nets.unet import UNet
 from spinecho.tasks.denoise.base import Denoise
+from spinecho.tasks.denoise.parts.noise import Noise
 from spinecho.tasks.denoise.parts.patches import Patches
 
 _AT_ONCE = 2**21
@@ -44,12 +45,12 @@ class Method(Denoise):
         super().__init__(config)
         self.network = UNet(3, 2, config.channels, config.blocks, shuffle=1)
 
-    def forward(self, values: Shaped[Tensor, "1 z y x"], sigma: Float[Tensor, ""]) -> Shaped[Tensor, "1 z y x"]:
-        slices = values[0]
-        level = self.config.strength * sigma / (2**0.5 if values.is_complex() else 1)
+    def forward(self, values: Shaped[Tensor, "n z y x"], noise: Noise) -> Shaped[Tensor, "n z y x"]:
+        slices = values.flatten(0, 1)
+        level = self.config.strength * noise.sigma / (2**0.5 if values.is_complex() else 1)
         step = max(1, _AT_ONCE // slices[0].numel())
         parts = [self.estimate(s.to(torch.complex64), level.expand(len(s))) for s in slices.split(step)]
-        clean = torch.cat(parts)[None]
+        clean = torch.cat(parts).reshape(values.shape)
         return clean if values.is_complex() else clean.real
 
     def estimate(self, noisy: Complex[Tensor, "n y x"], level: Float[Tensor, " n"]) -> Complex[Tensor, "n y x"]:

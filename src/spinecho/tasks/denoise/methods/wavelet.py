@@ -5,8 +5,9 @@ Source: Chang, Yu and Vetterli 2000, doi:10.1109/83.862633 (BayesShrink, equatio
     T = sigma^2 / sigma_x,    sigma_x^2 = max(mean |w|^2 - sigma^2, 0);
 
 averaged over shifts as in Coifman and Donoho 1995, doi:10.1007/978-1-4612-2544-7_9 (cycle spinning). How we differ:
-complex coefficients, volumes as volumes. Daubechies' filter with four vanishing moments and soft thresholds were best
-of three filters and three shrinkages on validation slices.
+complex coefficients, volumes as volumes; of magnitudes what is left is taken for their mean, from which the signal
+follows (Koay and Basser 2006, doi:10.1016/j.jmr.2006.01.016). Daubechies' filter with four vanishing moments and soft
+thresholds were best of three filters and three shrinkages on validation slices.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from types import EllipsisType
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 from torch import Tensor
 
 from spinecho.ops.wavelet import Wavelet
 from spinecho.solve.prox import shrink
 from spinecho.tasks.denoise.base import Denoise
+from spinecho.tasks.denoise.parts.magnitude import signal_of
+from spinecho.tasks.denoise.parts.noise import Noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +44,8 @@ class Config:
 class Method(Denoise):
     config: Config
 
-    def forward(self, values: Shaped[Tensor, "1 z y x"], sigma: Float[Tensor, ""]) -> Shaped[Tensor, "1 z y x"]:
+    def forward(self, values: Shaped[Tensor, "n z y x"], noise: Noise) -> Shaped[Tensor, "n z y x"]:
+        sigma = noise.sigma
         shape = values.shape[-2:] if self.config.dimensions == "2d" else values.shape[-3:]
         W = Wavelet(shape, "db4", self.config.levels)
         total = torch.zeros_like(values)
@@ -51,7 +55,8 @@ class Method(Denoise):
             for box in subbands(W):
                 coefficients[box] = self._shrunk(coefficients[box], sigma, len(shape))
             total += W.unshifted(coefficients, shift)
-        return total / self.config.shifts
+        clean = total / self.config.shifts
+        return signal_of(clean, self.config.strength * sigma) if noise.is_magnitude else clean
 
     def _shrunk(self, w: Tensor, sigma: Tensor, n_dims: int) -> Tensor:
         """A subband of each slice (or of the volume), by a threshold of its own."""

@@ -114,8 +114,8 @@ class Method(Superres):
             loss.backward()
             optimiser.step()
             gains.append(gain)
-            if target.progress is not None:
-                target.progress(step + 1, steps)
+            if target.tell is not None:
+                target.tell(step + 1, steps)
         last = gains[-max(1, steps // 10) :]
         gain = sum(last) / len(last)
         return network.requires_grad_(
