@@ -42,6 +42,6 @@ def ssim_head(truth: Volume, prediction: Volume) -> float:
     whole = from_numpy(np.asarray(binary_erosion(object_, window)))[..., half:-half, half:-half]
     if not bool(whole.any()):
         return float("nan")
-    planes = [x.double().reshape(-1, *x.shape[-2:]) for x in (truth, prediction)]
-    windows = ssim_windows(*planes, brightness(truth, from_numpy(object_).to(truth.device)))
+    t, p = (x.double().reshape(-1, *x.shape[-2:]) for x in (truth, prediction))
+    windows = ssim_windows(t, p, brightness(truth, from_numpy(object_).to(truth.device)))
     return float(windows.cpu()[whole.reshape(-1, *whole.shape[-2:])].mean())

@@ -68,5 +68,5 @@ def ssim_inside(truth: Real[Tensor, "*slice y x"], prediction: Real[Tensor, "*sl
     whole = from_numpy(np.asarray(binary_erosion(object_, window)))[..., half:-half, half:-half]
     if not bool(whole.any()):
         return float("nan")
-    planes = [x.double().reshape(-1, *x.shape[-2:]) for x in (truth, prediction)]
-    return float(ssim_windows(*planes).cpu()[whole.reshape(-1, *whole.shape[-2:])].mean())
+    t, p = (x.double().reshape(-1, *x.shape[-2:]) for x in (truth, prediction))
+    return float(ssim_windows(t, p).cpu()[whole.reshape(-1, *whole.shape[-2:])].mean())
