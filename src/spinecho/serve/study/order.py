@@ -28,8 +28,5 @@ def reader_named(text: str) -> str:
 
 def order_of(seed: int, reader: str, n: int) -> list[int]:
     """A permutation of 0 to n - 1: sorted by SHA-256 of seed, reader and number, the same on every machine."""
-
-    def place(number: int) -> bytes:
-        return hashlib.sha256(f"{seed}\n{reader}\n{number}".encode()).digest()
-
-    return sorted(range(n), key=place)
+    drawn = [hashlib.sha256(f"{seed}\n{reader}\n{number}".encode()).digest() for number in range(n)]
+    return sorted(range(n), key=drawn.__getitem__)

@@ -44,6 +44,7 @@ class StudyServer(ThreadingHTTPServer):
     """Serves one session; its token, drawn at the start, must come back with every answer."""
 
     daemon_threads = True
+    request_queue_size = 64
 
     def __init__(self, session: Session, port: int) -> None:
         self.session = session
