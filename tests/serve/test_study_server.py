@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
 import threading
 import time
+import warnings
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
 
 import numpy as np
 import pytest
@@ -142,20 +144,6 @@ def test_a_server_that_starts_again_goes_on_and_has_another_token(tmp_path):
     assert scores(tmp_path, "anna") == {1: (4, "real"), 2: (3, "synthetic")}
 
 
-def start(root) -> tuple[subprocess.Popen, int]:
-    """The command itself, in a process that can be killed."""
-    words = ["study", str(root / "REAL"), str(root / "SYNTHETIC"), "--out", str(root / "out"), "--port", "0"]
-    process = subprocess.Popen([sys.executable, "-m", "spinecho", *words], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    end = time.monotonic() + 100
-    while select.select([process.stdout], [], [], end - time.monotonic())[0]:
-        line = process.stdout.readline()
-        if match := re.search(r"http://127.0.0.1:(\d+)/", line):
-            return process, int(match[1])
-        assert line, "the server ended"
-    raise TimeoutError
-
-
 class Elsewhere:
     """A server in another process, as `Client` wants it."""
 
@@ -163,38 +151,82 @@ class Elsewhere:
         self.server_port = port
 
 
+@contextmanager
+def forked(root):
+    """The study served by a process that can be killed: its id and the server."""
+    told, tell = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads, from Python 3.12
+        child = os.fork()
+    if child == 0:
+        try:
+            with served(root) as server:
+                os.write(tell, f"{server.server_port}\n".encode())
+                time.sleep(60)
+        finally:
+            os._exit(1)
+    try:
+        yield child, Elsewhere(int(os.read(told, 100)))
+    finally:
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        os.close(told)
+        os.close(tell)
+
+
+def until_killed(client: Client) -> dict[int, int]:
+    """Answers one after another; those that were told stored."""
+    stored: dict[int, int] = {}
+    for i in range(100000):
+        n, quality = i % N + 1, i // N % 5 + 1
+        try:
+            client.answer(n, quality, True)
+        except (OSError, HTTPException):
+            return stored
+        stored[n] = quality
+    raise AssertionError("nobody killed the server")
+
+
 def test_killed_in_the_middle_every_answer_that_was_told_stored_is_there(tmp_path):
     folders(tmp_path)
-    process, port = start(tmp_path)
-    stored: dict[int, int] = {}
-    try:
-        client = Client(Elsewhere(port), "anna")
-        killer = threading.Timer(0.3, process.kill)
-        killer.start()
-        for i in range(100000):
-            n, quality = i % N + 1, i // N % 5 + 1
-            try:
-                client.answer(n, quality, True)
-            except (OSError, ConnectionError):
-                break
-            stored[n] = quality
-        killer.join()
-        process.wait()
-        process.stdout.close()
-        lasting = {n: q for n, (q, _) in scores(tmp_path, "anna").items()}
-        behind = [n for n in stored if lasting[n] not in (stored[n], stored[n] % 5 + 1)]
-        assert stored and not behind  # the one on its way may have come, or not
-        assert sum(lasting[n] != q for n, q in stored.items()) <= 1
-        text = (tmp_path / "out" / "reader-anna.json").read_text()
-        process, port = start(tmp_path)
-        assert [a[0] for a in Client(Elsewhere(port), "anna").state["answers"] if a[2]] == list(lasting.values())
-        assert (tmp_path / "out" / "reader-anna.json").read_text() == text
+    for seconds in (0.1, 0.13, 0.16, 0.2):
+        with forked(tmp_path) as (child, server):
+            client = Client(server, "anna")
+            before = {n: a[0] for n, a in enumerate(client.state["answers"], start=1) if a[2]}
+            threading.Timer(seconds, os.kill, (child, signal.SIGKILL)).start()
+            stored = before | until_killed(client)
+        lasting = {n: quality for n, (quality, _) in scores(tmp_path, "anna").items()}
+        beyond = [n for n in lasting if stored.get(n) != lasting[n]]
+        assert set(stored) <= set(lasting) and len(beyond) <= 1  # the one on its way may have come, or not
+        assert all(lasting[n] == stored.get(n, 0) % 5 + 1 for n in beyond)
+
+
+@pytest.mark.slow
+def test_the_command_serves_and_stops(tmp_path):
+    folders(tmp_path)
+    words = [
+        "study",
+        str(tmp_path / "REAL"),
+        str(tmp_path / "SYNTHETIC"),
+        "--out",
+        str(tmp_path / "out"),
+        "--port",
+        "0",
+    ]
+    command = [sys.executable, "-m", "spinecho", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        lines = []
+        while not (lines and "readers begin" in lines[-1]):
+            lines.append(process.stdout.readline())
+            assert lines[-1], process.stderr.read()
+        match = re.search(r"http://127.0.0.1:(\d+)/", lines[-1])
+        assert match
+        Client(Elsewhere(int(match[1])), "anna").answer(1, 4, True)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+        assert process.wait(60) == 130 and "the same command goes on" in process.stderr.read()
+    assert scores(tmp_path, "anna") == {1: (4, "real")}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -47,9 +47,9 @@ class Shown:
 def alike(sources: Sequence[Source]) -> Shown:
     """All images through the same steps, whichever group they are of.
 
-    Each is padded to a square with its black. Where all squares are equal they are kept; else (or over 512 pixels) each
-    is resampled to 7/8 of the smallest (at most 512), the smallest ones too: a tent as wide as two new pixels makes the
-    same filter for all. Black is 0 (0.5th percentile where values are negative), white the 99.5th percentile.
+    Where the longer sides of all are equal they are kept; else (or over 512 pixels) each is resampled to 7/8 of the
+    smallest (at most 512), the smallest ones too: a tent as wide as two new pixels is the same filter for all. Then black
+    is 0 (the 0.5th percentile where values are negative) and white the 99.5th percentile, and black makes it square.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def alike(sources: Sequence[Source]) -> Shown:
     levels = 255 if any(s.coarse for s in sources) else 4095
     pixels = np.empty((len(sources), side, side), dtype="<u2")
     for i, source in enumerate(sources):
-        scaled = _resampled(_windowed(source.values), side) * levels
+        scaled = _padded(_windowed(_resampled(source.values, side)), side) * levels
         pixels[i] = scaled.round().clamp(0, levels).numpy().astype("<u2")
     return Shown(pixels=pixels, levels=levels)
 
@@ -89,16 +89,22 @@ def _windowed(values: Tensor) -> Tensor:
 
 
 def _resampled(values: Tensor, side: int) -> Tensor:
-    """In the middle of a black square, at the size wanted."""
+    """With `side` pixels along its longer side."""
     n_rows, n_columns = values.shape
     longest = max(n_rows, n_columns)
-    square = values.new_zeros(longest, longest)
-    top, left = (longest - n_rows) // 2, (longest - n_columns) // 2
-    square[top : top + n_rows, left : left + n_columns] = values
     if longest == side:
-        return square
-    size = (side, side)
-    return torch.nn.functional.interpolate(square[None, None], size, mode="bilinear", antialias=True)[0, 0]
+        return values
+    size = (max(1, round(n_rows * side / longest)), max(1, round(n_columns * side / longest)))
+    return torch.nn.functional.interpolate(values[None, None], size, mode="bilinear", antialias=True)[0, 0]
+
+
+def _padded(values: Tensor, side: int) -> Tensor:
+    """In the middle of a black square."""
+    n_rows, n_columns = values.shape
+    square = values.new_zeros(side, side)
+    top, left = (side - n_rows) // 2, (side - n_columns) // 2
+    square[top : top + n_rows, left : left + n_columns] = values
+    return square
 
 
 def differences(real: Sequence[Source], synthetic: Sequence[Source]) -> list[str]:
