@@ -58,10 +58,10 @@ def test_pictures_differ_in_their_pixels_alone(responses):
     for _, headers, body in pictures:
         headers.pop("date")
         assert headers == pictures[0][1] and len(body) == len(pictures[0][2]) == 2 * 35 * 35
-    tops = {
-        g: [int(np.frombuffer(b, "<u2").max()) for group, _, b in pictures if group == g] for g in ("real", "synthetic")
-    }
-    assert max(map(max, tops.values())) <= 255 and all(min(t) > 200 for t in tops.values())
+    whites = {"real": set(), "synthetic": set()}
+    for group, _, body in pictures:
+        whites[group].add(round(np.percentile(np.frombuffer(body, "<u2"), 99.5)))
+    assert whites["real"] | whites["synthetic"] <= {203, 204, 205}  # 0.8 of 255
 
 
 def test_the_state_holds_sizes_and_the_readers_own_answers_alone(responses):
