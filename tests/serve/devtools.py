@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
 )
-PATIENCE_S = 60.0
+PATIENCE_S = 20.0
 _KEYS = {"Enter": (13, "\r"), "ArrowLeft": (37, ""), "ArrowRight": (39, "")}
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 
@@ -178,6 +178,7 @@ class Tab:
     def close(self) -> None:
         """Close the tab as a person does."""
         self.browser.ask("PUT", f"/json/close/{self.id}")
+        self.socket.socket.close()
 
 
 class Browser:

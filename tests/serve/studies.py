@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import signal
 import threading
+import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +66,42 @@ def served(root: Path, port: int | None = 0, seed: int = 0) -> Iterator[StudySer
         thread.join()
 
 
+class Elsewhere:
+    """A server in another process, as `Client` wants it."""
+
+    def __init__(self, port: int) -> None:
+        self.server_port = port
+        self.url = f"http://127.0.0.1:{port}/"
+
+
+@contextmanager
+def forked(root: Path, port: int = 0) -> Iterator[tuple[int, Elsewhere]]:
+    """The study served by a process that can be killed: its id and the server."""
+    told, tell = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads, from Python 3.12
+        child = os.fork()
+    if child == 0:
+        try:
+            with served(root, port) as server:
+                os.write(tell, f"{server.server_port}\n".encode())
+                time.sleep(300)
+        finally:
+            os._exit(1)
+    try:
+        yield child, Elsewhere(int(os.read(told, 100)))
+    finally:
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        os.close(told)
+        os.close(tell)
+
+
 class Client:
     """One reader without a browser."""
 
-    def __init__(self, server: StudyServer, reader: str) -> None:
+    def __init__(self, server: StudyServer | Elsewhere, reader: str) -> None:
         self.port, self.reader = server.server_port, reader
         self.state: dict[str, Any] = {}
         self.learn()

@@ -9,14 +9,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-import warnings
-from contextlib import contextmanager, suppress
 from http.client import HTTPException
 
 import numpy as np
 import pytest
-from studies import N_REAL, N_SYNTHETIC, SIDE, Client, file_of, folders, scores, served
+from studies import N_REAL, N_SYNTHETIC, SIDE, Client, Elsewhere, file_of, folders, forked, scores, served
 
 from spinecho.core.errors import DataError
 from spinecho.serve.study import answers
@@ -142,37 +139,6 @@ def test_a_server_that_starts_again_goes_on_and_has_another_token(tmp_path):
         assert client.learn()["answers"][0] == [4, True, 1]
         client.answer(2, 3, False)
     assert scores(tmp_path, "anna") == {1: (4, "real"), 2: (3, "synthetic")}
-
-
-class Elsewhere:
-    """A server in another process, as `Client` wants it."""
-
-    def __init__(self, port: int) -> None:
-        self.server_port = port
-
-
-@contextmanager
-def forked(root):
-    """The study served by a process that can be killed: its id and the server."""
-    told, tell = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads, from Python 3.12
-        child = os.fork()
-    if child == 0:
-        try:
-            with served(root) as server:
-                os.write(tell, f"{server.server_port}\n".encode())
-                time.sleep(60)
-        finally:
-            os._exit(1)
-    try:
-        yield child, Elsewhere(int(os.read(told, 100)))
-    finally:
-        with suppress(ProcessLookupError, ChildProcessError):
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-        os.close(told)
-        os.close(tell)
 
 
 def until_killed(client: Client) -> dict[int, int]:

@@ -48,8 +48,8 @@ def alike(sources: Sequence[Source]) -> Shown:
     """All images through the same steps, whichever group they are of.
 
     Where the longer sides of all are equal they are kept; else (or over 512 pixels) each is resampled to 7/8 of the
-    smallest (at most 512), the smallest ones too: a tent as wide as two new pixels is the same filter for all. Then black
-    is 0 (the 0.5th percentile where values are negative) and white the 99.5th percentile, and black makes it square.
+    smallest (at most 512), the smallest ones too: a tent as wide as two new pixels is the same filter for all. Then
+    black is 0 (the 0.5th percentile where values are negative), white the 99.5th percentile; black makes it square.
 
     Raises
     ------

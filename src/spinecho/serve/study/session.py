@@ -40,8 +40,9 @@ class Session:
         self._readings = {r.reader: r for r in answers.readings(folder, manifest)}
 
     def close(self) -> None:
-        """Let go of the folder."""
-        self._held.close()
+        """Let go of the folder; nothing is stored from now on."""
+        with self._lock:
+            self._held.close()
 
     def reading(self, reader: str) -> Reading:
         """What a reader has said; nothing is kept of those who have said nothing."""
@@ -79,6 +80,8 @@ class Session:
         """
         place = number - 1
         with self._lock:
+            if self._held.closed:
+                raise DataError("the study is closed", do="start it again")
             reading = self._readings.get(reader)
             if reading is None and len(self._readings) >= MOST_READERS:
                 raise DataError(f"there are {MOST_READERS} readers", do="begin another study")
