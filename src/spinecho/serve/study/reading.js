@@ -39,7 +39,7 @@ async function asked(address, options = {}) {
     try {
       response = await fetch(address, { ...options, signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store" });
       const body = response.ok && address.startsWith("/image") ? await response.arrayBuffer() : await response.json();
-      if (response.status < 500) away("");
+      if (response.ok || response.status === 409) away("");
       if (response.ok || [403, 409].includes(response.status)) return [response.status, body];
       away(body.error + (response.status < 500 ? "." : ". Your answer is kept and is sent again."));
       if (response.status < 500) throw Object.assign(new Error(body.error), { refused: true });

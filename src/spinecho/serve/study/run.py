@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from spinecho.core.errors import DataError, setting
@@ -75,7 +76,7 @@ def evaluated(folder: Path, pictures: tuple[Manifest, Shown] | None, command: st
         do = f"begin it: spinecho study REAL SYNTHETIC {setting('out', str(folder))}"
         raise DataError("there is no study in this folder", do=do, file=folder)
     if pictures is not None:
-        manifest.begun(folder, pictures[0])
+        manifest.begun(folder, replace(pictures[0], seed=kept.seed))
     told = results(kept, answers.readings(folder, kept))
     if not told.lines:
         say("nobody has answered yet")
