@@ -143,6 +143,20 @@ def test_a_study_goes_on_with_the_same_images_only(tmp_path):
     assert file_of(tmp_path, "anna") == before
 
 
+def test_damaged_answers_are_told_and_the_folder_is_let_go(tmp_path):
+    folders(tmp_path)
+    with served(tmp_path) as server:
+        Client(server, "anna").answer(1, 3, True)
+    path = tmp_path / "out" / "reader-anna.json"
+    kept = path.read_text()
+    path.write_text(kept[:-20])
+    with pytest.raises(DataError, match=r"reader-anna.json: the answers are damaged"), served(tmp_path):
+        pass
+    path.write_text(kept)
+    with served(tmp_path) as server:
+        assert Client(server, "anna").state["answers"][0] == [3, True, 1]
+
+
 def test_an_image_that_changes_sides_is_another_study(tmp_path):
     real, synthetic = folders(tmp_path)
     with served(tmp_path):

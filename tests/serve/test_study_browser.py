@@ -126,6 +126,24 @@ def test_refresh_back_double_click_and_closing_lose_and_double_nothing(browser, 
     assert logs(root, "ben") == [2, 2, 4]
 
 
+def test_reloading_or_closing_at_once_after_the_keys_loses_none(browser, root):
+    with served(root) as server:
+        tab = begun(browser, server.url, "jo")
+        for n, (quality, real) in SCRIPT.items():
+            at(tab, n)
+            tab.key(str(quality))
+            tab.key(real)
+            if n % 3 == 0:
+                tab.close()
+                tab = browser.tab(f"{server.url}read?reader=jo#{n}")
+            else:
+                tab.reload()
+            answered(tab, n)
+            tab.key("Enter")
+        tab.close()
+    assert scores(root, "jo") == expected() and set(logs(root, "jo")) <= {1, 2}
+
+
 AWAY = "document.getElementById('away').textContent.startsWith('The server is away')"
 
 
@@ -155,7 +173,7 @@ def test_the_server_is_killed_and_comes_back(browser, root):
         answered(tab, 3)
     tab.close()
     assert scores(root, "cleo") == expected({n: SCRIPT[n] for n in (1, 2, 3)})
-    assert logs(root, "cleo")[:2] == [2, 2]
+    assert set(logs(root, "cleo")) <= {1, 2}  # what was pressed while the server was away comes as one
 
 
 def test_an_answer_outlives_a_tab_that_was_closed_while_the_server_was_away(browser, root):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from spinecho.cli.console import Terminal
 from spinecho.cli.parse import parse
 from spinecho.core.option import POSITIONAL
+
+if TYPE_CHECKING:
+    from spinecho.serve.study.session import Session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +51,13 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def serve(args: Arguments, session: object, terminal: Terminal) -> None:
+def serve(args: Arguments, session: Session, terminal: Terminal) -> None:
     """Answer the browser until Ctrl-C."""
     from spinecho.serve.study.server import opened
-    from spinecho.serve.study.session import Session
 
-    assert isinstance(session, Session)
-    server = opened(session, args.port)
-    terminal.say(f"readers begin at {server.url} (this machine only); Ctrl-C stops, the same command goes on")
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"the answers are in {args.out}; the same command goes on") from None
-    finally:
-        server.server_close()
-        session.close()
+    with closing(session), opened(session, args.port) as server:
+        terminal.say(f"readers begin at {server.url} (this machine only); Ctrl-C stops, the same command goes on")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"the answers are in {args.out}; the same command goes on") from None

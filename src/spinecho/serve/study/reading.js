@@ -16,7 +16,8 @@ let state = null; // what the server told: token, study, count, side, levels, an
 let view = null;
 let number = 0; // the image in view, from 1
 let pending = null; // the answer that is not stored yet
-let sending = null; // the promise that it will be
+let flying = null; // [quality, real] of the one request that is on its way
+let sending = null; // the promise that the answer will be stored
 let moving = false; // from the wish to go on until the next image is in view
 let inView = 0; // seconds
 let since = null;
@@ -64,17 +65,20 @@ async function learn() {
 function keep() {
   try {
     if (pending === null) localStorage.removeItem(keyOf());
-    else localStorage.setItem(keyOf(), JSON.stringify(pending));
+    else localStorage.setItem(keyOf(), JSON.stringify({ ...pending, flying }));
   } catch { /* a browser without a store: the answer is still sent until it is stored */ }
 }
 
-// What the last tab could not send; an answer that came later from elsewhere goes before it.
+// What the last page could not send. Its last request may have come through all the same; an answer that came from
+// elsewhere since then goes before it.
 async function recover() {
   let kept = null;
   try { kept = JSON.parse(localStorage.getItem(keyOf())); } catch { /* as above */ }
   if (kept === null || !state.answers[kept.number - 1]) return;
-  if (state.answers[kept.number - 1][2] === kept.after) {
-    pending = kept;
+  const [quality, real, after] = state.answers[kept.number - 1];
+  const came = kept.flying && kept.flying[0] === quality && kept.flying[1] === real && after === kept.after + 1;
+  if (came || after === kept.after) {
+    pending = { number: kept.number, quality: kept.quality, real: kept.real, after, seconds: kept.seconds };
     await stored();
   } else keep();
 }
@@ -87,6 +91,8 @@ function stored() {
 async function send() {
   while (pending !== null) {
     const sent = pending;
+    flying = [sent.quality, sent.real];
+    keep();
     const body = JSON.stringify({ study: state.study, reader, ...sent });
     const headers = { "Content-Type": "application/json", "X-Token": state.token };
     const [status, told] = await asked("/answer", { method: "POST", headers, body, keepalive: true });
@@ -95,6 +101,7 @@ async function send() {
       await learn();
       continue;
     }
+    flying = null;
     state.answers[sent.number - 1] = told.now;
     if (pending === sent && status === 200) pending = null;
     else if (pending !== null) pending = { ...pending, after: told.now[2] };
@@ -164,7 +171,8 @@ function next() {
 }
 
 function tell() {
-  const [quality, real] = number ? answerOf(number) : [null, null];
+  if (number === 0) return;
+  const [quality, real] = answerOf(number);
   for (const button of document.querySelectorAll("[data-quality]"))
     button.setAttribute("aria-pressed", String(Number(button.dataset.quality) === quality));
   for (const button of document.querySelectorAll("[data-real]"))

@@ -35,9 +35,14 @@ class Session:
 
     def __init__(self, folder: Path, manifest: Manifest, shown: Shown) -> None:
         self.folder, self.manifest, self.shown = folder, manifest, shown
-        self._held = hold(folder)
+        self._readings: dict[str, Reading] = {}
         self._lock = threading.Lock()
-        self._readings = {r.reader: r for r in answers.readings(folder, manifest)}
+        self._held = hold(folder)
+        try:
+            self._readings.update((r.reader, r) for r in answers.readings(folder, manifest))
+        except DataError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let go of the folder; nothing is stored from now on."""
