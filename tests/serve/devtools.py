@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
 )
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 _KEYS = {"Enter": (13, "\r"), "ArrowLeft": (37, ""), "ArrowRight": (39, "")}
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 
@@ -157,6 +157,15 @@ class Tab:
     def tap(self, selector: str) -> None:
         x, y = self.middle(selector)
         self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    def pinch(self, selector: str, apart: float, further: float) -> None:
+        """Two fingers, from one distance to another."""
+        x, y = self.middle(selector)
+        for i, kind in enumerate(["touchStart", *["touchMove"] * 4]):
+            half = (apart + (further - apart) * i / 4) / 2
+            points = [{"x": x - half, "y": y, "id": 0}, {"x": x + half, "y": y, "id": 1}]
+            self.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
         self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     def drag(self, selector: str, dx: float, dy: float, modifiers: int = 0) -> None:

@@ -284,5 +284,10 @@ def test_a_thumb_at_400_pixels_reaches_everything(browser, root):
             tab.tap(f"[data-real='{'true' if real == 'r' else 'false'}']")
             tab.tap("#next")
         at(tab, 3)
+        before = shown(tab)
+        tab.pinch("canvas", 100, 200)
+        assert shown(tab)[1] > 1.2 * before[1]  # twice as large: the disc fills the view
+        tab.tap("#reset")
+        assert shown(tab) == before
         tab.close()
     assert scores(root, "ivy") == expected({n: SCRIPT[n] for n in (1, 2)})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from spinecho.cli.console import Terminal
 from spinecho.cli.parse import parse
-from spinecho.core.option import POSITIONAL
+from spinecho.core.option import Option
 
 if TYPE_CHECKING:
     from spinecho.serve.study.session import Session
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Arguments:
     """What a person says."""
 
-    folders: Annotated[tuple[Path, ...], POSITIONAL] = ()
+    folders: Annotated[tuple[Path, ...], Option(positional=True, metavar="[REAL SYNTHETIC]")] = ()
     """the folder of real images, then that of synthetic ones: PNG, NIfTI, DICOM, .npy"""
     out: Path
     """folder of the study: one JSON file for each reader; the same command goes on with it"""

@@ -204,9 +204,10 @@ def _stack(path: Path) -> Tensor:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file, or of all files of a folder in the order of their names."""
+    """SHA-256 of a file; of a folder, over those of its files in the order of their names."""
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    whole = hashlib.sha256()
+    digests: list[str] = []
     for file in files:
-        whole.update(hashlib.sha256(file.read_bytes()).digest())
-    return whole.hexdigest() if len(files) != 1 else hashlib.sha256(files[0].read_bytes()).hexdigest()
+        with file.open("rb") as stream:
+            digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
