@@ -54,3 +54,43 @@ def test_flair_to_template(tmp_path: Path) -> None:
     overlap = float(((carried.values.reshape(shape) > 0) & (moved.values[0] > 0)).sum())
     assert overlap > 0.6 * float((moved.values > 0).sum())
     assert (tmp_path / "out" / "to_template_inverse.h5").exists() and (tmp_path / "out" / "report.html").exists()
+
+
+def noisy_ball(thick: int = 1) -> tuple[torch.Tensor, torch.Tensor, Geometry]:
+    """A textured ball as it is, with Rician noise, and its grid; slices may be means over several."""
+    rng = torch.Generator().manual_seed(0)
+    shape = (24, 40, 36)
+    z, y, x = torch.meshgrid(*(torch.linspace(-1, 1, n) for n in shape), indexing="ij")
+    ball = (x.square() + y.square() + z.square() < 0.7).float() * (
+        1 + 0.4 * torch.sin(14 * x) * torch.cos(11 * y + 9 * z)
+    )
+    ball = ball.unflatten(0, (-1, thick)).mean(1)
+    noise = 0.08 * torch.randn(2, *ball.shape, generator=rng)
+    grid = Geometry((ball.shape[0], 40, 36), np.diag([1.0, 1.0, float(thick), 1.0]))
+    return ball[None], torch.hypot(ball + noise[0], noise[1])[None], grid
+
+
+def test_denoise_my_scan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth, noisy, grid = noisy_ball()
+    for name, values in (("truth", truth), ("noisy", noisy)):
+        spinecho.write(Image(values=values, geometries=(grid,)), tmp_path / f"{name}.nii.gz")
+    gained = load("denoise_my_scan").main(tmp_path / "noisy.nii.gz", tmp_path / "out", tmp_path / "truth.nii.gz")
+    assert min(gained["wavelet"], gained["auto"]) > gained["noisy"] + 2
+    assert "ician" in capsys.readouterr().out
+    taken = spinecho.read(tmp_path / "out" / "auto_taken_away.nii.gz")
+    quiet = spinecho.read(tmp_path / "out" / "auto.nii.gz")
+    assert isinstance(taken, Image) and isinstance(quiet, Image)
+    torch.testing.assert_close(taken.values + quiet.values, noisy, atol=1e-4, rtol=0)
+    assert load("denoise_my_scan").main(tmp_path / "noisy.nii.gz", tmp_path / "again") == {}
+
+
+def test_thin_slices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, noisy, grid = noisy_ball(thick=4)
+    spinecho.write(Image(values=noisy, geometries=(grid,)), tmp_path / "thick.nii.gz")
+    few = {"most_steps": 4, "channels": 8, "width": 4, "blocks": 1}
+    thin = load("thin_slices").main(tmp_path / "thick.nii.gz", tmp_path / "thin.nii.gz", **few)
+    assert max(thin.geometry.voxel_mm) == pytest.approx(1.0, abs=0.01)
+    back = thin.values[0].float().unflatten(0, (-1, 4)).mean(1)
+    assert float((back - noisy[0]).abs().mean()) < 0.05
+    assert "learned 4 of 4 steps" in capsys.readouterr().err
+    assert (tmp_path / "bspline_thin.nii.gz").exists() and (tmp_path / "thin.nii.gz").exists()
