@@ -122,7 +122,7 @@ def _weights(along: Geometry, grid: Geometry, axis: int, like: Tensor) -> tuple[
     return weights.to(like.dtype), outside
 
 
-def padded(values: Float[Tensor, "n c z y x"], least: int) -> Float[Tensor, "n c z y x"]:
+def padded(values: Float[Tensor, "n c z y x"], least: int) -> Float[Tensor, "n c z2 y2 x2"]:
     """With zeros at the ends of axes shorter than `least`."""
     missing = [max(0, least - n) for n in values.shape[-3:]]
     return F.pad(values, (0, missing[2], 0, missing[1], 0, missing[0])) if any(missing) else values
