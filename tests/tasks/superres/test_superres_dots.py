@@ -65,25 +65,19 @@ def test_a_dot_that_was_lost_and_one_that_was_kept_make_a_half():
     assert dots.kept(TRUTH, PLAIN, result, PLACES) == pytest.approx(0.5, abs=0.02)
 
 
-def far_from_dots(number: int) -> list[tuple[int, int, int]]:
-    """Places inside where nothing else is, away from all planted dots and from each other."""
-    _, many = dots.planted(PLAIN, 10_000)
-    free = [p for p in many if min(np.linalg.norm(np.subtract(p, q)) for q in PLACES) >= 9]
-    boxes = [PLAIN[4, y - 4 : y + 5, x - 4 : x + 5] for _, y, x in free]
-    even = [p for p, box in zip(free, boxes, strict=True) if float(box.max() - box.min()) < 0.1]
-    assert len(even) >= number
-    return even[:number]
-
-
 @pytest.mark.parametrize("number", [1, 3])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_spots_of_its_own_are_counted_for_each_planted_one(number, sign):
-    result = TRUTH.clone()
-    for place in far_from_dots(number):
-        result += spot((4, place[1], place[2]), sign * 0.9 * dots.STRENGTH * brightness(PLAIN))
-    seen = dots.new(TRUTH, result, PLACES) * len(PLACES)
+    """In a flat object, away from what was planted."""
+    flat = (PLAIN > 0).float()
+    truth, many = dots.planted(flat, 12)
+    truth, places = dots.planted(flat, 8)
+    result = truth.clone()
+    for place in many[8 : 8 + number]:
+        result += spot(place, sign * 0.9 * dots.STRENGTH * brightness(flat))
+    seen = dots.new(truth, result, places) * len(places)
     assert number <= seen <= 5 * number, "each is seen in at most the slices that it reaches"
-    assert dots.new(TRUTH, TRUTH + (result - TRUTH) / 10, PLACES) == 0, "faint ones are none"
+    assert dots.new(truth, truth + (result - truth) / 10, places) == 0, "faint ones are none"
 
 
 @pytest.mark.parametrize("change", [lambda t: t, lambda t: 0.9 * t, lambda t: t.roll(1, -1), lambda t: t + 0.1])
