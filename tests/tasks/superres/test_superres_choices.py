@@ -67,7 +67,7 @@ def test_cards_limit_each_thing_by_itself():
 
 
 def test_a_method_that_cannot_says_why_and_where_others_are():
-    with pytest.raises(DataError, match="self cannot take this image: .* -> see `spinecho list` for other methods"):
+    with pytest.raises(DataError, match=r"self cannot take this image: .* -> see `spinecho list` for other methods"):
         spinecho.superres(image(head((6, 12, 10)), oblique((6, 12, 10), (1.0, 1.0, 4.0))), "self")
 
 
