@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -17,6 +18,12 @@ from spinecho.methods import registry
 
 SHAPE = (8, 32, 30)
 VOXEL = (2.0, 2.0, 4.0)
+
+QUICK: dict[tuple[str, str], dict[str, Any]] = {
+    ("correct", "n4"): {"levels": 1, "iterations": 8},
+    ("superres", "self"): {"most_steps": 4, "channels": 12, "width": 6, "blocks": 2, "batch": 4},
+}
+"""Settings with which slow methods do the same work in less time"""
 
 
 def is_image_task(name: str) -> bool:
@@ -38,6 +45,12 @@ def default(task: str) -> str:
     """Its default method where that is ready, else the first that is."""
     module: ModuleType = registry.task_named(task)
     return module.DEFAULT if module.DEFAULT in ready(task) else ready(task)[0]
+
+
+def flags(task: str, name: str) -> list[str]:
+    """The quick settings as a command has them."""
+    rows = ((f"--{key.replace('_', '-')}", str(value)) for key, value in QUICK.get((task, name), {}).items())
+    return [word for row in rows for word in row]
 
 
 def turned(degrees: float) -> np.ndarray:

@@ -12,7 +12,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from image_files import METHODS, TASKS, default, head, nifti, odd, turned, with_values
+from image_files import METHODS, QUICK, TASKS, default, flags, head, nifti, odd, turned, with_values
 
 from spinecho.cli import main
 from spinecho.cli.image_work import worked
@@ -36,7 +36,7 @@ def made(task: str, name: str, image: Image) -> Image | str:
     module = registry.task_named(task)
     before = image.values.clone()
     try:
-        result = worked(module, image, module.Inputs(), name, {})
+        result = worked(module, image, module.Inputs(), name, QUICK.get((task, name), {}))
     except DataError as error:
         if any(words in str(error) for words in MISSING):
             pytest.skip(str(error))
@@ -105,7 +105,8 @@ def test_oblique_and_mirrored_headers_change_nothing_in_the_world(task, name):
 def run(task: str, *words: object, code: int = 0) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert main([task, *map(str, words), "--method", default(task), "--device", "cpu", "--threads", "1"]) == code
+        settings = ["--method", default(task), *flags(task, default(task)), "--device", "cpu", "--threads", "1"]
+        assert main([task, *map(str, words), *settings]) == code
 
 
 def stays(task: str) -> bool:

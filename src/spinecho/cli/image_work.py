@@ -1,4 +1,4 @@
-"""A task's work on an image, as all image commands do it: looked at first, planes handed over as planes."""
+"""A task's work on an image, as all image commands do it: looked at first, planes handed over as the task has them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def worked(
         If it is no image that can be worked on, or as the task.
     """
     image = looked_at(image.volume(), file)
-    order = thin_first(image)
+    order = (0, 1, 2) if getattr(task, "ANY_PLANE", False) else thin_first(image)
     told = {"tell": tell} if "tell" in signature(task.run).parameters else {}
     made = task.run(permuted(image, order), inputs, method, settings, **told)
     return permuted(made, _back(order))

@@ -69,9 +69,7 @@ def figures(before: Image, after: Image, truth: Image) -> list[Figure]:
         return _overlap(after, truth)
     after = after.volume()
     wanted, *shown = (stacked(on_grid_of(i, after.geometry)).double() for i in (truth, before, after))
-    n = len(shown[1])
-    if len(wanted) not in (1, n):
-        raise DataError(f"the truth has {len(wanted)} volumes, the result {n}", do="give one, or as many")
+    _check_number(wanted, shown[1])
     told: list[Figure] = []
     for name, (measure, digits) in FIGURES.items():
         words = [_word(_mean(partial(measure), wanted, volumes), digits) for volumes in shown]
@@ -85,10 +83,21 @@ def _mean(measure: Callable[[Tensor, Tensor], float], wanted: Tensor, volumes: T
 
 
 def _overlap(after: Image, truth: Image) -> list[Figure]:
-    wanted = stacked(on_grid_of(replace(truth, values=truth.values.round()), after.geometry, "nearest")).to(torch.int64)
-    each = dice_per_label(wanted[0], stacked(after)[0].to(torch.int64))
-    rows = [Figure(name="mean Dice", before="", after=_word(mean_over(each), 3))]
-    return rows + [Figure(name=f"Dice of label {label}", before="", after=_word(v, 3)) for label, v in each.items()]
+    whole = truth.values.round() if truth.values.is_floating_point() else truth.values.to(torch.int64)
+    after = after.volume()
+    wanted = stacked(on_grid_of(replace(truth, values=whole), after.geometry, "nearest")).to(torch.int64)
+    made = stacked(after).to(torch.int64)
+    _check_number(wanted, made)
+    each = [dice_per_label(wanted[i % len(wanted)], one) for i, one in enumerate(made)]
+    labels = sorted({label for one in each for label in one})
+    means = {label: mean_over({i: one[label] for i, one in enumerate(each) if label in one}) for label in labels}
+    rows = [Figure(name="mean Dice", before="", after=_word(mean_over(means), 3))]
+    return rows + [Figure(name=f"Dice of label {label}", before="", after=_word(v, 3)) for label, v in means.items()]
+
+
+def _check_number(wanted: Tensor, made: Tensor) -> None:
+    if len(wanted) not in (1, len(made)):
+        raise DataError(f"the truth has {len(wanted)} volumes, the result {len(made)}", do="give one, or as many")
 
 
 def _word(value: float, digits: int) -> str:

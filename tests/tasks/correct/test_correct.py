@@ -10,10 +10,12 @@ import pytest
 import torch
 
 import spinecho
+from spinecho.cli.image_work import worked
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.methods.pretrained import built
+from spinecho.methods.registry import task_named
 from spinecho.ops.fourier import fft, ifft
 from spinecho.tasks.correct.methods.unring import slice_axis
 
@@ -206,5 +208,52 @@ def test_one_voxel_thick_along_any_axis():
         start[axis] = [14, 48, 42][axis] // 2
         values = image.values.narrow(1 + axis, start[axis], 1)
         thin = Image(values=values, geometries=(GEOMETRY.cropped(start, tuple(shape)),))
-        for method in ("n4", "unring"):
-            assert spinecho.correct(thin, method).values.isfinite().all()
+        for method, settings in (("n4", {"levels": 1, "iterations": 10}), ("unring", {})):
+            assert spinecho.correct(thin, method, **settings).values.isfinite().all()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_axis_of_slices_that_a_person_names_is_that_of_the_file(axis):
+    """Also for a plane one voxel thick along x, y or z, through the command's own way."""
+    ringing = disc()[0]
+    values = ringing.unsqueeze(axis)[None]
+    geometry = Geometry(tuple(values.shape[1:]), np.eye(4))
+    plane = Image(values=values, geometries=(geometry,))
+    task = task_named("correct")
+    for name in ("auto", "xyz"[2 - axis]):
+        made = worked(task, plane, task.Inputs(), "unring", {"slices": name})
+        assert rippled(made.values[0].squeeze(axis)) < 0.4 * rippled(ringing)
+        across = "xyz"[2 - axis]
+        plane_axes = " and ".join(c for c in "xyz" if c != across)
+        assert f"in the planes of {plane_axes} " in made.header.history[-1]
+        assert made.geometry.matches(geometry)
+
+
+@pytest.mark.parametrize("method", ["n4", "unring"])
+def test_what_was_read_stays_and_axes_and_grid_are_kept(method):
+    image = head()[0]
+    before = image.values.clone()
+    settings = {"levels": 1, "iterations": 5, "resolution_mm": 8.0} if method == "n4" else {}
+    made = spinecho.correct(image, method, **settings)
+    assert torch.equal(image.values, before) and made.geometry.matches(GEOMETRY) and made.axes == image.axes
+    assert made.header.history and set(made.extras) == ({"field"} if method == "n4" else set())
+
+
+def test_a_flat_object_keeps_its_brightness_and_has_a_flat_field():
+    image, _, inside = head()
+    even = replace(image, values=300.0 * inside[None])
+    made = quick(even)
+    assert float((made.extras["field"][0][inside].log()).abs().max()) < 0.02
+    torch.testing.assert_close(made.values[0][inside], even.values[0][inside], rtol=0.02, atol=0)
+
+
+def test_unringing_leaves_a_constant_and_is_linear_in_brightness():
+    flat = Image(values=torch.full((1, 3, 24, 20), 5.0), geometries=(Geometry((3, 24, 20), np.eye(4)),))
+    torch.testing.assert_close(spinecho.correct(flat, "unring").values, flat.values, rtol=1e-5, atol=1e-5)
+    ringing = Image(values=disc()[0][None, None], geometries=(Geometry((1, 48, 48), np.eye(4)),))
+    one = spinecho.correct(ringing, "unring").values
+    for scale in (1e-6, 1e6, -1.0):
+        other = spinecho.correct(replace(ringing, values=scale * ringing.values), "unring").values
+        if scale > 0:
+            torch.testing.assert_close(other / scale, one, rtol=1e-3, atol=1e-4)
+        assert rippled(other[0, 0] / scale) < 0.4 * rippled(ringing.values[0, 0])

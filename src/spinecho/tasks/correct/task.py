@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 WHAT = "correction"
 DEFAULT = "n4"
+ANY_PLANE = True
 MAPS = {"field": "bias field, by which the image was divided; 1 on average over the object"}
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spinecho.core.errors import DataError
+from spinecho.core.geometry import Geometry
 from spinecho.core.header import WARNING, Header
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
@@ -54,7 +55,7 @@ def superres(
     degradation
         How detail was lost: `kspace`, `blur` or `slices`. None: `slices` along thick axes, `kspace` along others.
     thickness_mm
-        Of thick slices, without the gap between them. None: found in the image.
+        Of thick slices, without the gap between them. None: as the header says, else found in the image.
     agree
         Make the result, degraded again, the input (root mean square to 1e-4 of the brightest voxel).
     tell
@@ -78,16 +79,18 @@ def superres(
         spacing_mm = runner.spacing_mm
     wanted = plan.shape_of(image.geometry, factor, spacing_mm)
     check_memory(4 * _COPIES * wanted[0] * wanted[1] * wanted[2], "the new volume")
+    given = image.geometry
     image, averaged = _averaged(image, wanted)
     flat = image.values.reshape(-1, 1, *image.values.shape[-3:])
-    named = plan.degradations(_unit(flat[0])[0], image.geometry, wanted, degradation, thickness_mm)
+    stated_mm = image.header.slice_thickness_mm
+    named = plan.degradations(_unit(flat[0])[0], image.geometry, wanted, degradation, thickness_mm, stated_mm)
     target = Target(image.geometry, wanted, named[0], tell)
     with torch.inference_mode():
         done = [_one(volume, runner, method, target, agree) for volume in flat]
     values = torch.stack([volume for volume, _ in done]).reshape(*image.values.shape[:-3], *wanted)
     told += [*averaged, *named[1], *dict.fromkeys(line for _, lines in done for line in lines)]
-    header = _told(image.header, told, method, target)
     geometry = plan.regridded(image.geometry, wanted)
+    header = _told(_thickness(image.header, image.geometry, geometry), told, method, given, geometry)
     return replace(image, values=values, geometries=(geometry,), header=header, extras=_carried(image.extras, target))
 
 
@@ -111,7 +114,8 @@ def _averaged(image: Image, wanted: tuple[int, int, int]) -> tuple[Image, list[s
     geometry = plan.regridded(image.geometry, kept)
     extras = {name: _nearest(t, shape, kept) for name, t in image.extras.items()}
     told = [f"averaged from {_sizes(shape)} to {_sizes(kept)} voxels where the new grid is coarser"]
-    return replace(image, values=along(image.values, maps), geometries=(geometry,), extras=extras), told
+    values, header = along(image.values, maps), _thickness(image.header, image.geometry, geometry)
+    return replace(image, values=values, geometries=(geometry,), extras=extras, header=header), told
 
 
 def _one(volume: Tensor, runner: Superres, method: str, target: Target, agree: bool) -> tuple[Tensor, list[str]]:
@@ -137,14 +141,17 @@ def _one(volume: Tensor, runner: Superres, method: str, target: Target, agree: b
     return values * peak, [*told, WARNING + doubt]
 
 
-def _told(header: Header, told: Sequence[str], method: str, target: Target) -> Header:
+def _told(header: Header, told: Sequence[str], method: str, old: Geometry, new: Geometry) -> Header:
     """The header of the new grid, its history complete."""
-    new = plan.regridded(target.geometry, target.shape)
     mm = lambda sides: " x ".join(f"{side:.3g}" for side in sides)  # noqa: E731
-    grid = f"{mm(target.geometry.voxel_mm)} mm to {mm(new.voxel_mm)} mm, {_sizes(target.shape)} voxels"
-    thick = new.voxel_mm[2] if header.slice_thickness_mm and 0 in target.finer else header.slice_thickness_mm
-    header = replace(header.regridded(), slice_thickness_mm=thick)
-    return header.noted(f"super-resolved by {method}, {grid}, edges of the field kept", *told)
+    grid = f"{mm(old.voxel_mm)} mm to {mm(new.voxel_mm)} mm, {_sizes(new.shape)} voxels"
+    return header.regridded().noted(f"super-resolved by {method}, {grid}, edges of the field kept", *told)
+
+
+def _thickness(header: Header, old: Geometry, new: Geometry) -> Header:
+    """A thickness that was known becomes the new distance between slices, where that is another."""
+    known = header.slice_thickness_mm and old.shape[0] != new.shape[0]
+    return replace(header, slice_thickness_mm=new.voxel_mm[2]) if known else header
 
 
 def _unit(volume: Tensor) -> tuple[Tensor, float]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WHAT = "super-resolution"
 DEFAULT = "auto"
+ANY_PLANE = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class Inputs:
     degradation: Literal["auto", "kspace", "blur", "slices"] = "auto"
     """how detail was lost (auto: slices along thick axes, k-space truncation along others)"""
     thickness_mm: float | None = None
-    """of thick slices, without the gap between them (default: found in the image)"""
+    """of thick slices, without the gap between them (default: as the file says, else found in the image)"""
     agree: bool = True
     """make the result, degraded again, the input"""
 

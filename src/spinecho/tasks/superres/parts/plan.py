@@ -11,7 +11,8 @@ from torch import Tensor
 
 from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
-from spinecho.tasks.superres.parts.degrade import Degradation, degradation
+from spinecho.core.header import WARNING
+from spinecho.tasks.superres.parts.degrade import WIDTHS, Degradation, degradation
 from spinecho.tasks.superres.parts.profile import found_width
 
 Numbers = float | Sequence[float] | None
@@ -22,6 +23,8 @@ THICK = 1.3
 MOST = 10.0
 """New voxels for each old one along an axis"""
 _DEFAULT = 2.0
+_OVERLAP = 1.5
+"""Thickness over distance beyond which a file's word is not taken: such slices were interpolated by the scanner"""
 
 
 def regridded(geometry: Geometry, shape: Sequence[int]) -> Geometry:
@@ -64,6 +67,7 @@ def degradations(
     shape: Sequence[int],
     named: str | None,
     thickness_mm: float | None,
+    stated_mm: float = 0.0,
 ) -> tuple[tuple[Degradation | None, Degradation | None, Degradation | None], list[str]]:
     """For each of z, y, x, and what was assumed, as sentences.
 
@@ -72,36 +76,50 @@ def degradations(
     named
         One for all axes; None: thick axes are slices, others k-space truncation.
     thickness_mm
-        Of thick slices, without their gap; None: found in the image.
+        Of thick slices, without their gap; where no axis is thick, of all slices. None: as stated, else found.
+    stated_mm
+        What the file says of slices along z; 0: nothing.
     """
     voxels = geometry.voxel_mm[::-1]
     least = min(v for v, n in zip(voxels, geometry.shape, strict=True) if n > 1) if max(geometry.shape) > 1 else 1.0
-    chosen: list[Degradation | None] = []
+    finer = [axis for axis, (old, new) in enumerate(zip(geometry.shape, shape, strict=True)) if old != new]
+    thick = [axis for axis in finer if voxels[axis] > THICK * least]
+    chosen: list[Degradation | None] = [None, None, None]
     told: list[str] = []
-    for axis, (old, new) in enumerate(zip(geometry.shape, shape, strict=True)):
-        if old == new:
-            chosen.append(None)
-            continue
-        is_thick = voxels[axis] > THICK * least
-        name = named or ("slices" if is_thick else "kspace")
+    for axis in finer:
+        name = named or ("slices" if axis in thick else "kspace")
         width: float | None = None
-        if name == "slices" and is_thick:
-            given = thickness_mm is not None
-            width = thickness_mm / voxels[axis] if thickness_mm is not None else found_width(values, geometry, axis)
-            how = "given as" if given else "found to be" if width is not None else "taken to be"
+        if name == "slices" and (axis in thick or (thickness_mm is not None and not thick)):
+            width, how = _width(values, geometry, axis, thickness_mm, stated_mm if axis == 0 else 0.0)
             shown = (1.0 if width is None else width) * voxels[axis]
             told.append(f"slices {how} {shown:.2g} mm thick at {voxels[axis]:.2g} mm distance")
-        chosen.append(degradation(name, width))
+        chosen[axis] = degradation(name, width)
+    if thickness_mm is not None and not told:
+        told.append(f"{WARNING}{setting('thickness_mm')} is not used: no axis is taken for one of thick slices")
     lost = ", ".join(f"{axis}: {d}" for axis, d in zip("zyx", chosen, strict=True) if d is not None)
     return (chosen[0], chosen[1], chosen[2]), [*told, f"detail taken to be lost along {lost}"] if lost else told
 
 
+def _width(
+    values: Float[Tensor, "1 z y x"], geometry: Geometry, axis: int, given_mm: float | None, stated_mm: float
+) -> tuple[float | None, str]:
+    """Thickness over distance, and where it comes from; what a file states counts where it can be true."""
+    distance = geometry.voxel_mm[::-1][axis]
+    if given_mm is not None:
+        return given_mm / distance, "given as"
+    if WIDTHS[0] <= stated_mm / distance <= _OVERLAP:
+        return stated_mm / distance, "stated in the header as"
+    width = found_width(values, geometry, axis)
+    return width, "taken to be" if width is None else "found to be"
+
+
 def _default(geometry: Geometry) -> list[float]:
-    """Thick axes to the shortest side; where none is thick, all axes by 2."""
+    """Thick axes to the shortest side, as far as `MOST` goes; where none is thick, all axes by 2."""
     several = [n > 1 for n in geometry.shape[::-1]]
     least = min((v for v, many in zip(geometry.voxel_mm, several, strict=True) if many), default=1.0)
     factors = [
-        v / least if many and v > THICK * least else 1.0 for v, many in zip(geometry.voxel_mm, several, strict=True)
+        min(MOST, v / least) if many and v > THICK * least else 1.0
+        for v, many in zip(geometry.voxel_mm, several, strict=True)
     ]
     return factors if max(factors) > 1 else [_DEFAULT if many else 1.0 for many in several]
 
