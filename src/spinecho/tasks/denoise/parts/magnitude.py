@@ -51,8 +51,8 @@ def signal_of(mean: Tensor, sigma: Tensor, n_channels: int = 1) -> Tensor:
     low, high = means[index - 1], means[index]
     part = ((x - low) / (high - low)).clamp(0, 1)
     inside = signals[index - 1] + part * (signals[index] - signals[index - 1])
-    beyond = (x.square() - (2 * n_channels - 1)).clamp_min(0).sqrt()
-    return torch.where(x < means[-1], inside, beyond) * sigma
+    beyond = mean * (1 - (2 * n_channels - 1) / x.square()).clamp_min(0).sqrt()
+    return torch.where(x < means[-1], inside * sigma, beyond)
 
 
 def restored(mean: Tensor, sigma: Tensor, doubt: float = 1.0) -> Tensor:
