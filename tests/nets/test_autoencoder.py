@@ -99,6 +99,6 @@ def test_it_learns_an_identity_and_every_weight_learns():
         loss = (network(x) - x[:, :1]).square().mean()
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     assert all(p.grad is not None and bool(p.grad.any()) for p in network.parameters())
     assert losses[-1] < 0.3 * losses[0]

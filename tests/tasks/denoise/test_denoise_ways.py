@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from noisy_heads import gaussian, head, image, magnitude, psnr
+from torch.nn import functional as F
 
 import spinecho
 from spinecho.core.errors import DataError
@@ -19,6 +20,7 @@ from spinecho.tasks.denoise import run, task
 from spinecho.tasks.denoise.base import Denoise
 from spinecho.tasks.denoise.limits import outside
 from spinecho.tasks.denoise.methods import auto, mppca, noise2noise, unet, unet25d, wavelet
+from spinecho.tasks.denoise.parts.magnitude import signal_of
 from spinecho.tasks.denoise.parts.noise import Noise
 
 TRUTH = head((4, 40, 36))
@@ -93,12 +95,12 @@ def test_wavelets_of_volumes_take_more_than_of_slices(shape):
 
 
 @pytest.mark.parametrize("form", ["classic", "blockwise"])
-@pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_nlmeans_keeps_signs(form, sign):
-    before = sign * gaussian(TRUTH, 0.05)
-    after = by("nlmeans", before, Noise(torch.tensor(0.05)), form=form)
-    assert psnr(after, sign * TRUTH) > psnr(before, sign * TRUTH) + 2 and float((sign * after).min()) > -0.1
-    assert abs(float((after - before).mean())) < 0.01
+def test_nlmeans_treats_both_signs_alike(form):
+    before, noise = gaussian(TRUTH, 0.05), Noise(torch.tensor(0.05))
+    after, other = by("nlmeans", before, noise, form=form), -by("nlmeans", -before, noise, form=form)
+    assert float((after - other).square().mean().sqrt()) < 0.1 * 0.05
+    assert abs(float((after - before).mean())) < 0.01 and float(before.min()) < float(after.min()) < 0
+    assert form == "blockwise" or psnr(after, TRUTH) > psnr(before, TRUTH) + 4
 
 
 def series(n: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
@@ -120,7 +122,7 @@ def test_mppca_knows_no_order_of_volumes_and_its_floor_falls():
 
 def test_noise2noise_takes_the_floor_of_magnitudes_away():
     truth, before = series(4)
-    method = noise2noise.Method(noise2noise.Config(steps=60, channels=(8,), patch=24))
+    method = noise2noise.Method(noise2noise.Config(steps=25, channels=(8,), patch=24))
     after = method(before, Noise(torch.tensor(0.05), "rician"))
     air = truth == 0
     assert float(after[air].std()) < float(before[air].std()) and float(after[air].mean()) < 0.5 * float(
@@ -129,7 +131,7 @@ def test_noise2noise_takes_the_floor_of_magnitudes_away():
 
 
 @pytest.mark.parametrize("module", [wavelet, mppca, noise2noise])
-def test_what_is_left_in_air_is_never_more_than_there_was(module, monkeypatch):
+def test_less_is_left_in_air_than_by_the_inverse_of_the_mean_alone(module, monkeypatch):
     seen = {}
 
     def watched(mean, sigma, doubt=1.0):
@@ -141,8 +143,10 @@ def test_what_is_left_in_air_is_never_more_than_there_was(module, monkeypatch):
     truth, before = series(6)
     config = module.Config(steps=40, channels=(8,), patch=24) if module is noise2noise else module.Config()
     module.Method(config)(before, Noise(torch.tensor(0.05), "rician"))
-    air = truth == 0
-    assert float(seen["after"][air].std()) < 1.1 * float(seen["mean"][air].std())
+    air = F.max_pool2d(truth, 5, 1, 2) == 0  # away from edges, which methods smear
+    inverse = signal_of(seen["mean"], torch.tensor(0.05))
+    assert float(seen["after"][air].std()) < 0.9 * float(inverse[air].std())
+    assert float(seen["after"][air].var()) < 0.7 * float(before[air].var())
 
 
 def test_auto_hands_complex_and_single_slices_to_what_takes_them(monkeypatch):
