@@ -45,3 +45,60 @@ def test_skips_are_used():
     assert after.any() and not torch.allclose(before, after), (
         "what the encoder saw arrives beside the first deconvolutions"
     )
+
+
+@pytest.mark.parametrize("depth", [2, 4, 8])
+@pytest.mark.parametrize("shuffle", [1, 2, 4])
+def test_layers_are_as_many_as_said_and_none_has_a_bias(depth, shuffle):
+    network = Autoencoder(3, 2, 5, depth, shuffle=shuffle)
+    assert len(network.encoder) == depth and len(network.decoder) == depth - 1
+    weights = 9 * 5 * (3 * shuffle**2 + (depth - 1) * 5 + (depth - 1) * 5 + 2 * shuffle**2)
+    assert sum(p.numel() for p in network.parameters()) == weights
+    assert network.coarsest == shuffle and network.radius == shuffle * (2 * depth + 1)
+    assert not any(name.endswith("bias") for name, _ in network.named_parameters())
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_odd_depths_are_refused(depth):
+    with pytest.raises(AssertionError):
+        Autoencoder(1, 1, 4, depth)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 0.5, 1e6])
+def test_positive_factors_pass_and_zero_stays_zero(factor):
+    x = torch.randn(1, 2, 12, 10, generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        torch.testing.assert_close(bent()(factor * x) / factor, bent()(x), rtol=1e-3, atol=1e-5)
+        assert not bent()(0 * x).any()
+
+
+def test_images_of_a_batch_do_not_meet():
+    x = torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(4))
+    with torch.inference_mode():
+        whole = bent()(x)
+        for i in range(3):
+            torch.testing.assert_close(bent()(x[i : i + 1]), whole[i : i + 1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shuffle", [1, 2])
+def test_shifts_by_whole_blocks_move_the_result(shuffle):
+    network = bent(shuffle, depth=2)
+    x = torch.zeros(1, 2, 40, 40)
+    x[..., 18:22, 18:22] = torch.rand(4, 4, generator=torch.Generator().manual_seed(5))
+    with torch.inference_mode():
+        torch.testing.assert_close(network(x.roll((4, -2), (-2, -1))), network(x).roll((4, -2), (-2, -1)))
+
+
+def test_it_learns_an_identity_and_every_weight_learns():
+    network = bent(depth=4)
+    x = torch.rand(2, 2, 12, 12, generator=torch.Generator().manual_seed(6))
+    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
+    losses = []
+    for _ in range(25):
+        optimiser.zero_grad()
+        loss = (network(x) - x[:, :1]).square().mean()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert all(p.grad is not None and bool(p.grad.any()) for p in network.parameters())
+    assert losses[-1] < 0.3 * losses[0]

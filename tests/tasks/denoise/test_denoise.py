@@ -142,3 +142,10 @@ def test_noise_outside_the_card_is_warned_of(monkeypatch):
     assert spinecho.denoise(noisy(0.3), "unet").header.warnings == ()
     (warning,) = spinecho.denoise(noisy(0.02), "unet").header.warnings
     assert warning.startswith("outside the card of mine: noise 0.0") and warning.endswith("(card: 0.1 to 0.5)")
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "rician"])
+def test_strength_zero_leaves_magnitudes_alone_too(noise):
+    image = Image(values=noisy(0.1).values.abs(), geometries=(GEOMETRY,))
+    after = spinecho.denoise(image, "wavelet", strength=0.0, sigma=0.1, noise=noise)
+    torch.testing.assert_close(after.values, image.values, rtol=1e-5, atol=1e-6)

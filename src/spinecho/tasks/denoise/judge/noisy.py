@@ -216,7 +216,7 @@ def _volume(file: Path) -> Tensor:
     from spinecho.train.stacks import stacks_of
 
     if file.suffix in (".npz", ".npy"):
-        return torch.from_numpy(stacks_of(File(file))[0].astype("float32"))[None]
+        return torch.from_numpy(np.abs(stacks_of(File(file))[0]).astype("float32"))[None]
     image = read_image(file).volume()
     values = image.values if not image.values.is_complex() else image.values.abs()
     return values.float().clamp_min(0).reshape(-1, *values.shape[-3:])[:1]

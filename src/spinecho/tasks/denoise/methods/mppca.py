@@ -20,11 +20,13 @@ from torch import Tensor
 from spinecho.core.errors import DataError
 from spinecho.tasks.denoise.base import Denoise
 from spinecho.tasks.denoise.parts.dipy import needed
-from spinecho.tasks.denoise.parts.magnitude import signal_of
+from spinecho.tasks.denoise.parts.magnitude import restored
 from spinecho.tasks.denoise.parts.noise import Noise
 
 _LEAST = 6
 """Volumes below which noise cannot be told from signal"""
+_DOUBT = 0.5
+"""What is left is nearer to the mean than after other methods, so that fainter signals are trusted"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,4 +61,4 @@ class Method(Denoise):
             warnings.simplefilter("ignore")  # on few volumes, which the refusal has judged
             clean = mppca(series, patch_radius=radius, suppress_warning=True)
         done = torch.from_numpy(clean).permute(3, 0, 1, 2).to(values).contiguous()
-        return signal_of(done, noise.sigma) if noise.is_magnitude else done
+        return restored(done, noise.sigma, _DOUBT) if noise.is_magnitude else done

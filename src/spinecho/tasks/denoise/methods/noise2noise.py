@@ -19,7 +19,7 @@ from torch import Tensor
 from spinecho.core.errors import DataError, setting
 from spinecho.nets.unet import UNet
 from spinecho.tasks.denoise.base import Denoise
-from spinecho.tasks.denoise.parts.magnitude import signal_of
+from spinecho.tasks.denoise.parts.magnitude import restored
 from spinecho.tasks.denoise.parts.noise import Noise
 from spinecho.tasks.denoise.parts.pairs import Pairs
 
@@ -74,7 +74,7 @@ class Method(Denoise):
         clean = clean.reshape(looks.shape)
         if values.is_complex():
             return torch.view_as_complex(clean.movedim(2, -1).contiguous())
-        return signal_of(clean[:, :, 0], sigma) if noise.is_magnitude else clean[:, :, 0]
+        return restored(clean[:, :, 0], sigma) if noise.is_magnitude else clean[:, :, 0]
 
     def _trained(self, pairs: Pairs) -> UNet:
         """A network for these looks alone."""

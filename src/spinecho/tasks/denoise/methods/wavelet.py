@@ -25,7 +25,7 @@ from torch import Tensor
 from spinecho.ops.wavelet import Wavelet
 from spinecho.solve.prox import shrink
 from spinecho.tasks.denoise.base import Denoise
-from spinecho.tasks.denoise.parts.magnitude import signal_of
+from spinecho.tasks.denoise.parts.magnitude import restored
 from spinecho.tasks.denoise.parts.noise import Noise
 
 
@@ -56,7 +56,7 @@ class Method(Denoise):
                 coefficients[box] = self._shrunk(coefficients[box], sigma, len(shape))
             total += W.unshifted(coefficients, shift)
         clean = total / self.config.shifts
-        return signal_of(clean, self.config.strength * sigma) if noise.is_magnitude else clean
+        return restored(clean, self.config.strength * sigma) if noise.is_magnitude else clean
 
     def _shrunk(self, w: Tensor, sigma: Tensor, n_dims: int) -> Tensor:
         """A subband of each slice (or of the volume), by a threshold of its own."""

@@ -35,7 +35,6 @@ def masked(values: Shaped[Tensor, "n z y x"]) -> Shaped[Tensor, "n z y x"]:
     """Where the image is exactly zero over at least 3 x 3 pixels of a slice: masks, not chance."""
     zero = (values == 0).float()
     side = [min(_HOLE, n) for n in zero.shape[-2:]]
-    pad = (side[1] // 2, (side[1] - 1) // 2, side[0] // 2, (side[0] - 1) // 2)
-    centres = -F.max_pool2d(F.pad(-zero, pad, value=-1.0), side, 1)
-    back = (pad[1], pad[0], pad[3], pad[2])
-    return F.max_pool2d(F.pad(centres, back, value=0.0), side, 1) > 0.5
+    corners = -F.max_pool2d(-zero, side, 1)
+    around = (side[1] - 1, side[1] - 1, side[0] - 1, side[0] - 1)
+    return F.max_pool2d(F.pad(corners, around), side, 1) > 0.5

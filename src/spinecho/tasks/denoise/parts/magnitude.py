@@ -51,5 +51,27 @@ def signal_of(mean: Tensor, sigma: Tensor, n_channels: int = 1) -> Tensor:
     low, high = means[index - 1], means[index]
     part = ((x - low) / (high - low)).clamp(0, 1)
     inside = signals[index - 1] + part * (signals[index] - signals[index - 1])
-    beyond = (x.square() - (2 * n_channels - 1)).clamp_min(0).sqrt()
-    return torch.where(x < means[-1], inside, beyond) * sigma
+    beyond = mean * (1 - (2 * n_channels - 1) / x.square()).clamp_min(0).sqrt()
+    return torch.where(x < means[-1], inside * sigma, beyond)
+
+
+def restored(mean: Tensor, sigma: Tensor, doubt: float = 1.0) -> Tensor:
+    """The signal behind a mean that was only estimated (of one channel), going smoothly to 0 where it drowns in noise.
+
+    At a mean little above that of noise alone `signal_of` is infinitely steep: what a method leaves in air becomes more
+    than it was. With a that signal relative to the noise and d the doubt,
+
+        a (1 - exp(-a^2 / (2 d^2))),
+
+    where for d = 1 the exponential is how likely no signal is in a single voxel, relative to a.
+
+    Parameters
+    ----------
+    doubt
+        Signal, relative to the noise, of which 39 % are kept; 86 % are of twice as much, 99 % of three times as much.
+
+    Source: no paper; the signal is that of Koay and Basser 2006 (above). Against it alone, `wavelet` on two IXI
+    validation heads with 3, 10 and 15 % noise: psnr - 0.06 to + 0.24 dB, variance of air removed 45 to 97 % (4 to 77).
+    """
+    signal = signal_of(mean, sigma)
+    return signal * -torch.expm1(-(signal / (doubt * sigma).clamp_min(torch.finfo(mean.dtype).tiny)).square() / 2)
