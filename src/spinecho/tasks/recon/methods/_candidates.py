@@ -66,7 +66,7 @@ class Tools:
         network = [] if self.network is None else [_name(self.network)]
         pnp = [] if self.denoiser is None else ["pnp"]
         unrolled = [] if self.unrolled is None else ["hqs_net"]
-        chains = [[self.start], network, [self.start, *pnp], [self.start, *unrolled, *pnp]]
+        chains = [[self.start], network, [self.start, *unrolled], [self.start, *pnp], [self.start, *unrolled, *pnp]]
         chains.append([*network, *pnp] if network else [])
         if self.start != "l1_wavelet" and pnp:
             chains.append([self.start, "firmer pnp"])

@@ -6,9 +6,9 @@ Source: Stone 1974, doi:10.1111/j.2517-6161.1974.tb00994.x (cross-validation); B
     e_i = A' x_i - y',    w = argmin |sum_i w_i e_i|^2,  w >= 0, sum w = 1   (all folds, each image by itself),
 
 and the image is sum_i w_i x_i of reconstructions from all lines, after one more data consistency. Candidates are
-`l1_wavelet`, `varnet` where the scan is inside its card, from the first of them `hqs_net` and then the last steps of
-`pnp`, and from `varnet` these steps alone (after a network with half the weight); along a trajectory `nufft_cg` and
-`modl` in place of the first two, and `pnp` in two strengths.
+`l1_wavelet`, `varnet` where the scan is inside its card, from the first of them `hqs_net`, alone and with the last
+steps of `pnp` behind it, and from `varnet` these steps alone (after a network with half the weight); along a trajectory
+`nufft_cg` and `modl` in place of the first two, and `pnp` in two strengths.
 How we differ: coil maps, noise level and starts are shared by candidates, and none is run in full that has no weight;
 where lines were left out all of them hurry (half the steps of pnp and iterations of l1_wavelet).
 Where there are too few lines to spare, the image is that of `l1_wavelet` and `pnp`, which need no check.
