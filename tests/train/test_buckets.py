@@ -20,6 +20,9 @@ from spinecho.tasks.denoise.parts.patches import Patches
 from spinecho.tasks.recon.examples.draw import ready
 from spinecho.tasks.recon.methods import l1_wavelet
 from spinecho.tasks.register.parts.example import Example
+from spinecho.tasks.segment.parts.example import Example as Head
+from spinecho.tasks.superres.parts.degrade import Degradation
+from spinecho.tasks.superres.parts.lesson import Lesson, lesson_of
 from spinecho.train.buckets import Group, grouped, parts
 from spinecho.train.gradient import wrapped
 from spinecho.train.prefetch import batches
@@ -65,7 +68,19 @@ def pairs(n: int) -> list[Example]:
     return [Example(a, b, (a, b), None, 0.6) for a, b in images]
 
 
-DRAWN = {"recon": scans, "denoise": patches, "register": pairs}
+def heads(n: int) -> list[Head]:
+    rng = torch.Generator().manual_seed(4)
+    images = torch.rand(n, 1, 1, 16, 16, 16, generator=rng)
+    return [Head(image, (6 * image[:, 0]).to(torch.uint8)) for image in images]
+
+
+def blocks(n: int) -> list[Lesson]:
+    rng = torch.Generator().manual_seed(5)
+    lost = (Degradation("kspace"),) * 3
+    return [lesson_of(torch.rand(1, 16, 16, 16, generator=rng), (8, 8, 8), lost) for _ in range(n)]
+
+
+DRAWN = {"recon": scans, "denoise": patches, "register": pairs, "segment": heads, "superres": blocks}
 
 
 def gradients(method: torch.nn.Module, groups: list[Group], batch: int) -> tuple[float, list[torch.Tensor]]:

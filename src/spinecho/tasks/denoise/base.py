@@ -25,6 +25,8 @@ class Denoise(Method):
     takes_slabs: ClassVar[bool] = False
     """Whether it is trained on magnitudes with their neighbouring slices (`config.neighbours` on either side)."""
 
+    tells: ClassVar[bool] = False
+    """True where it says by `tell` how far it is; for others `run` says it, volume by volume."""
     tell: Bar = staticmethod(lambda done, total: None)
     """Is told how much of long work is done."""
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spinecho.core.errors import DataError, setting
+from spinecho.core.grids import towards_lps
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
 from spinecho.methods.pretrained import built
@@ -66,18 +67,26 @@ def denoise(
     """
     runner = built("denoise", method, settings, image.values.device)
     assert isinstance(runner, Denoise)
-    if tell is not None and not runner.learned:  # learned ones are shared
+    if tell is not None and runner.tells:
         runner.tell = tell
     _check(image, sigma, noise)
     step = step_of(image.values)
-    values = image.values if image.values.is_complex() else image.values.float()
+    order, flips = towards_lps(image.geometries[0])  # what is learned on the spot shall not depend on the storage
+    reversed_ = [order[axis] - 3 for axis in flips]
+    values = (image.values if image.values.is_complex() else image.values.float()).flip(reversed_)
     flat = values.reshape(-1, *values.shape[-3:])
     with torch.inference_mode():
         noises = [_noise(volume[None], step, sigma, noise) for volume in flat]
         if runner.whole_series and len(flat) > 1:
             done = _series(flat, runner, method, noises)
+            if tell is not None and not runner.tells:
+                tell(len(flat), len(flat))
         else:
-            done = [_one(v[None], runner, method, n, sigma is not None) for v, n in zip(flat, noises, strict=True)]
+            done = []
+            for v, n in zip(flat, noises, strict=True):
+                done.append(_one(v[None], runner, method, n, sigma is not None))
+                if tell is not None and not runner.tells:
+                    tell(len(done), len(flat))
     clean = torch.cat([one.values for one in done]).reshape(values.shape)
     levels = torch.cat([_map(n, flat[0]) for n in noises]).reshape(
         *values.shape[:-3], *_map(noises[0], flat[0]).shape[1:]
@@ -86,6 +95,7 @@ def denoise(
     told = dict.fromkeys(t for one in done for t in one.told)
     words = f"denoised by {method}, {_in_words(noises, sigma is not None)}"
     header = image.header.noted(*told, words).warned(*warnings)
+    clean, levels = clean.flip(reversed_), levels.flip(reversed_)
     return replace(image, values=clean, header=header, extras={**image.extras, "noise": levels})
 
 

@@ -87,6 +87,8 @@ class Superres(Method):
     """What of its images was not measured, as a sentence; empty: nothing."""
     keeps_contrast: ClassVar[bool] = True
     """Whether its images are the input's contrast, so that, degraded again, they are the input."""
+    tells: ClassVar[bool] = False
+    """True where it says by the target's `tell` how far it is; for others `run` says it, volume by volume."""
     spacing_mm: ClassVar[float | None] = None
     """The only spacing that it makes, if there is one."""
 

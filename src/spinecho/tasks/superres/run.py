@@ -84,9 +84,13 @@ def superres(
     flat = image.values.reshape(-1, 1, *image.values.shape[-3:])
     stated_mm = image.header.slice_thickness_mm
     named = plan.degradations(_unit(flat[0])[0], image.geometry, wanted, degradation, thickness_mm, stated_mm)
-    target = Target(image.geometry, wanted, named[0], tell)
+    target = Target(image.geometry, wanted, named[0], tell if runner.tells else None)
+    done: list[tuple[Tensor, list[str]]] = []
     with torch.inference_mode():
-        done = [_one(volume, runner, method, target, agree) for volume in flat]
+        for volume in flat:
+            done.append(_one(volume, runner, method, target, agree))
+            if tell is not None and not runner.tells:
+                tell(len(done), len(flat))
     values = torch.stack([volume for volume, _ in done]).reshape(*image.values.shape[:-3], *wanted)
     told += [*averaged, *named[1], *dict.fromkeys(line for _, lines in done for line in lines)]
     geometry = plan.regridded(image.geometry, wanted)

@@ -52,6 +52,7 @@ class Config:
 class Method(Denoise):
     config: Config
     whole_series: ClassVar[bool] = True
+    tells: ClassVar[bool] = True
 
     @classmethod
     def refusal(cls, values: Shaped[Tensor, "n z y x"], noise: Noise) -> str | None:

@@ -9,7 +9,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped
-from scipy.ndimage import uniform_filter
 from torch import Tensor
 
 from spinecho.tasks.denoise.parts.magnitude import variance_at
@@ -131,6 +130,8 @@ def magnitude_level(from_: Details, n_channels: int = 1, rounding: float = 0.0) 
 
 def _smooth(from_: Details) -> Array:
     """Means over 3 x 3 (x 3) coefficients, of those that are measured."""
+    from scipy.ndimage import uniform_filter
+
     size = cast(Any, tuple(min(n, 3) for n in from_.mean.shape))  # scipy's stubs know single numbers alone
     weight = uniform_filter(from_.is_measured.astype(np.float32), size, mode="nearest")
     total = uniform_filter(np.where(from_.is_measured, from_.mean, 0).astype(np.float32), size, mode="nearest")

@@ -13,7 +13,6 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from scipy.special import gammaln, hyp1f1
 from torch import Tensor
 
 Array = np.ndarray
@@ -25,6 +24,8 @@ _FURTHEST = 40.0
 def _table(n_channels: int) -> tuple[Array, Array, Array]:
     """Signals, and the mean and the variance of their magnitudes, all relative to the noise."""
     a = np.concatenate([np.linspace(0, 6, 601), np.linspace(6, _FURTHEST, 681)[1:]])
+    from scipy.special import gammaln, hyp1f1
+
     scale = np.exp(gammaln(n_channels + 0.5) - gammaln(n_channels)) * 2**0.5
     mean = scale * hyp1f1(-0.5, n_channels, -(a**2) / 2)
     return a, mean, 2 * n_channels + a**2 - mean**2

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Integer, UInt8
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from torch import Tensor
 
 from spinecho.core.geometry import Geometry
@@ -47,6 +46,8 @@ class Plane:
 
 def middle(classes: UInt8[Tensor, "z y x"], grid: Geometry) -> Plane | None:
     """The plane between the sides of a brain on a working grid; None where there is too little of a brain."""
+    from scipy.optimize import minimize
+
     brain = (classes > 0).nonzero().cpu().numpy()
     if len(brain) < _FEWEST:
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.ndimage import label
 from torch import Tensor
 
 _SHARE = 0.2
@@ -15,6 +14,8 @@ _FAR = 30.0
 
 def tidied(scores: Float[Tensor, "region z y x"]) -> Float[Tensor, "region z y x"]:
     """Scores with islands given to the outside: pieces of the brain (all regions but the first) that are small."""
+    from scipy.ndimage import label
+
     brain = (scores.argmax(0) > 0).cpu().numpy()
     numbered: np.ndarray = np.zeros(brain.shape, dtype=np.int32)
     n = label(brain, output=numbered)

@@ -62,6 +62,7 @@ class Config:
 
 class Method(Superres):
     config: Config
+    tells: ClassVar[bool] = True
     invents: ClassVar[str] = (
         "detail across the slices is drawn from the scan's own in-plane detail: what lay between them was not measured"
     )
