@@ -10,6 +10,10 @@ install_import_hook("spinecho", "typecheck.check")
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+settings.register_profile("house", deadline=None)  # how busy a machine is says nothing of an equation
+settings.load_profile("house")
 
 _DEFAULT_SHARED = Path(__file__).parents[2] / "shared"
 

@@ -101,6 +101,8 @@ class Tab:
             if message.get("method") == "Log.entryAdded" and message["params"]["entry"].get("source") == "security":
                 self.errors.append(message["params"]["entry"]["text"])
             if message.get("id") == self.n:
+                if "navigated" in message.get("error", {}).get("message", ""):
+                    return {}  # it was given, and a page that loaded in between took its answer
                 assert "error" not in message, message
                 return message["result"]
 

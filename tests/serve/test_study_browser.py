@@ -9,7 +9,10 @@ import pytest
 from devtools import CHROMIUM, Browser, Tab
 from studies import N_REAL, N_SYNTHETIC, file_of, folders, forked, scores, served
 
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="Chromium is absent (apt install chromium)")
+pytestmark = [
+    pytest.mark.slow,  # a browser beside a busy machine keeps nobody's time
+    pytest.mark.skipif(not CHROMIUM, reason="Chromium is absent (apt install chromium)"),
+]
 
 N = N_REAL + N_SYNTHETIC
 SCRIPT = {1: (4, "r"), 2: (1, "s"), 3: (5, "r"), 4: (2, "r"), 5: (3, "s"), 6: (4, "s"), 7: (5, "s")}
