@@ -14,6 +14,7 @@ from benchmarks.anatomy import training_volumes
 from benchmarks.patches import NAMES, describe, energy_distance, told_apart
 from benchmarks.sections import table
 from spinecho.calib.csm import estimate_csm
+from spinecho.core.chance import log_uniform
 from spinecho.core.encoding import Encoding
 from spinecho.core.geometry import Geometry
 from spinecho.core.kspace import KSpace
@@ -24,7 +25,7 @@ from spinecho.sim.drawn.objects import objects
 from spinecho.sim.drawn.rows import Rows
 from spinecho.sim.drawn.scan import at_matrix
 from spinecho.sim.drawn.store import Store, stored
-from spinecho.sim.draws import Draws, log_uniform, sample_coil_images
+from spinecho.sim.draws import Draws, sample_coil_images
 from spinecho.train.draw import generator
 
 ROOT = Path(__file__).parents[1]

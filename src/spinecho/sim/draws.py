@@ -12,6 +12,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from spinecho.core.chance import integer, log_uniform, uniform
 from spinecho.core.encoding import Encoding
 from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
@@ -206,18 +207,3 @@ def _partial(rng: torch.Generator, shape: tuple[int, int], share: float) -> Bool
     if bool((keep == keep[..., :1]).all()):
         return keep[..., :1]
     return keep
-
-
-def integer(rng: torch.Generator, n: int) -> int:
-    """0 to n - 1."""
-    return int(torch.randint(n, (1,), generator=rng))
-
-
-def uniform(rng: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:
-    """A number between two."""
-    return low + (high - low) * float(torch.rand(1, generator=rng))
-
-
-def log_uniform(rng: torch.Generator, low: float, high: float) -> float:
-    """A number between two, even in the logarithm."""
-    return math.exp(uniform(rng, math.log(low), math.log(high)))

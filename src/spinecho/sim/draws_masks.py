@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from spinecho.core.chance import integer, log_uniform, uniform
 from spinecho.sim import mask
-from spinecho.sim.draws import Draws, integer, log_uniform, uniform
+from spinecho.sim.draws import Draws
 from spinecho.sim.poisson import poisson_disc
 
 _LEAST_FOR_POINTS = 16

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spinecho.core.chance import integer, log_uniform, uniform
 from spinecho.core.encoding import Encoding
 from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
@@ -15,7 +16,7 @@ from spinecho.core.kspace import KSpace
 from spinecho.ops.coils import mix_coils, root_sum_of_squares, whitening
 from spinecho.ops.nufft import NUFFT
 from spinecho.sim import noise
-from spinecho.sim.draws import Draws, integer, log_uniform, sample_coil_images, sample_noise_cov, uniform
+from spinecho.sim.draws import Draws, sample_coil_images, sample_noise_cov
 from spinecho.sim.trajectory import radial
 
 _MOST_FIRST = 1000

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from spinecho.sim.draws import integer, log_uniform, uniform
+from spinecho.core.chance import integer, log_uniform, uniform
 
 MOST_COILS = 12
 """Coils after compression, as `calib.prepare` has it."""

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import torch
 
+from spinecho.core.chance import integer, log_uniform
 from spinecho.core.kspace import KSpace
 from spinecho.ops.nufft import NUFFT
 from spinecho.sim.drawn.bucket import Bucket, Ranges
 from spinecho.sim.drawn.scan import Shot, finished
-from spinecho.sim.draws import integer, log_uniform
 from spinecho.sim.trajectory import radial
 
 _MOST_FIRST = 1000

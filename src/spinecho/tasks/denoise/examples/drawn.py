@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from spinecho.core.chance import integer
 from spinecho.tasks.denoise.parts.patches import Patches
 from spinecho.train.draw import generator
 
@@ -119,7 +120,3 @@ def shading(n: int, size: int, rng: torch.Generator) -> Tensor:
 def smooth(n: int, knots: int, size: int, rng: torch.Generator) -> Tensor:
     noise = torch.randn(n, 1, knots, knots, generator=rng)
     return F.interpolate(noise, (size, size), mode="bicubic", align_corners=True)[:, 0]
-
-
-def integer(rng: torch.Generator, n: int) -> int:
-    return int(torch.randint(n, (), generator=rng))

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from spinecho.core.chance import integer, uniform
 from spinecho.metrics.head import SHARE
 from spinecho.sim.tissue import TISSUES
-from spinecho.tasks.denoise.examples.drawn import integer, shading, smooth
+from spinecho.tasks.denoise.examples.drawn import shading, smooth
 from spinecho.tasks.denoise.parts.patches import Patches
 from spinecho.train.draw import generator
 
@@ -146,8 +147,8 @@ def _rendered(places: Tensor, rng: torch.Generator) -> Tensor:
     slab = values[places.long()] / values.max().clamp_min(0.1)
     s, y, _ = slab.shape
     uneven = sum(smooth(s, knots, y, rng) for knots in (y // 8 + 2, y // 3 + 2))
-    slab = slab * (1 + _TEXTURE * float(torch.rand((), generator=rng)) * uneven)
-    soft = 0.8 * float(torch.rand((), generator=rng))
+    slab = slab * (1 + _TEXTURE * uniform(rng) * uneven)
+    soft = uniform(rng, 0, 0.8)
     blurred = F.avg_pool2d(slab[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
     return torch.lerp(slab, blurred, soft)
 

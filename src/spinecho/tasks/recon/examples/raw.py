@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from spinecho.core.chance import integer
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 from spinecho.io.array import own
@@ -100,7 +101,7 @@ class RawScans:
             n = full.samples.shape[full.axes.index(axis)]
             length = min(self.frames or n, n) if axis == moving else 1
             kept = length if axis == moving else kept
-            start = _integer(rng, n - length + 1)
+            start = integer(rng, n - length + 1)
             full = full.narrow(axis, start, start + length)
         mask = _mask(full.encoding.matrix, kept, rng, self.draws)
         shape = [kept if axis == moving else 1 for axis in full.axes]
@@ -109,9 +110,9 @@ class RawScans:
     def _slice(self, step: torch.Generator, rng: torch.Generator) -> KSpace:
         """Of the first file drawn that can be read."""
         for attempt in range(_ATTEMPTS):
-            file = self.files[_integer(step, len(self.files))]
+            file = self.files[integer(step, len(self.files))]
             try:
-                return file.slice(_integer(rng, file.n_slices))
+                return file.slice(integer(rng, file.n_slices))
             except DataError as error:
                 if not self.skip or attempt == _ATTEMPTS - 1:
                     raise error.within(file.path) from error
@@ -151,7 +152,3 @@ def _mask(matrix: tuple[int, int, int], n_frames: int, rng: torch.Generator, dra
     if k2 > 1:
         return sample_volume_mask((k2, k1), rng, draws)
     return sample_mask((k1, k0), rng, draws)
-
-
-def _integer(rng: torch.Generator, n: int) -> int:
-    return int(torch.randint(n, (1,), generator=rng))

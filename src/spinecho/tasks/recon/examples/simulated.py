@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
+from spinecho.core.chance import uniform
 from spinecho.core.kspace import KSpace
 from spinecho.sim.drawn.drawing import Drawing
-from spinecho.sim.draws import uniform
 from spinecho.tasks.recon.examples.acquire import CARTESIAN, Shares, acquisition
 from spinecho.tasks.recon.examples.draw import Source
 

@@ -11,6 +11,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 from torch.nn import functional as F
 
+from spinecho.core.chance import chance, integer, uniform
 from spinecho.core.interpolate import at_voxels, voxel_grid
 from spinecho.ops.windows import gaussian
 from spinecho.sim.anatomy import Contrast, sample_contrast
@@ -45,18 +46,18 @@ class Pairs:
     def __call__(self, step: int, index: int) -> Example:
         """The pair with that number, from nothing else."""
         rng = generator(self.seed, self.part, step, index)
-        source = self.sources[_integer(rng, len(self.sources))]
+        source = self.sources[integer(rng, len(self.sources))]
         n = len(source.images)
-        chance = _uniform(generator(self.seed, self.part, step, "chance"), 0.0, 1.0)
-        drawn_image = _integer(rng, n + len(source.maps)) < n
+        chance = uniform(generator(self.seed, self.part, step, "chance"), 0.0, 1.0)
+        drawn_image = integer(rng, n + len(source.maps)) < n
         pair = _of_images(_two(source.images, rng), rng) if drawn_image else _of_maps(_two(source.maps, rng), rng)
         return replace(pair, chance=chance)
 
 
 def _two(heads: Sequence[Head], rng: torch.Generator) -> tuple[Head, Head]:
     """Two different heads where there are two; one bent in two ways else."""
-    i = _integer(rng, len(heads))
-    j = (i + 1 + _integer(rng, len(heads) - 1)) % len(heads) if len(heads) > 1 else i
+    i = integer(rng, len(heads))
+    j = (i + 1 + integer(rng, len(heads) - 1)) % len(heads) if len(heads) > 1 else i
     return heads[i], heads[j]
 
 
@@ -66,9 +67,9 @@ def _of_images(heads: tuple[Head, Head], rng: torch.Generator) -> Example:
     clean = [image for image, _ in placed]
     regions = [labels for _, labels in placed]
     both = None if regions[0] is None or regions[1] is None else (regions[0], regions[1])
-    if both is not None and _chance(rng, 0.3):
+    if both is not None and chance(rng, 0.3):
         clean = [_stripped(image, labels > 0) for image, labels in zip(clean, both, strict=True)]
-    regraded = _chance(rng, 0.5)
+    regraded = chance(rng, 0.5)
     shown = [_degraded(_regraded(image, rng) if regraded else image, rng) for image in clean]
     return Example(shown[0], shown[1], (clean[0], clean[1]), both)
 
@@ -76,8 +77,8 @@ def _of_images(heads: tuple[Head, Head], rng: torch.Generator) -> Example:
 def _of_maps(heads: tuple[Head, Head], rng: torch.Generator) -> Example:
     """Three of ten in the same contrast, three of ten without the skull."""
     first = sample_contrast(rng)
-    contrasts = (first, first if _chance(rng, 0.3) else sample_contrast(rng))
-    strip = _chance(rng, 0.3)
+    contrasts = (first, first if chance(rng, 0.3) else sample_contrast(rng))
+    strip = chance(rng, 0.3)
     brain = torch.tensor(sorted(BRAIN_LABELS))
     shown: list[Tensor] = []
     regions: list[Tensor] = []
@@ -112,8 +113,8 @@ def _places(shape: tuple[int, int, int], rng: torch.Generator) -> Float[Tensor, 
         turn[i, j], turn[j, i] = -math.sin(angle), math.sin(angle)
         matrix = turn @ matrix
     places = grid @ matrix.T + centre + _SHIFT * _both_ways(rng, 3)
-    if _chance(rng, 0.7):
-        places = places + _smooth(shape, 3, 16, rng).movedim(0, -1) * _uniform(rng, 0, _BEND)
+    if chance(rng, 0.7):
+        places = places + _smooth(shape, 3, 16, rng).movedim(0, -1) * uniform(rng, 0, _BEND)
     return places
 
 
@@ -122,16 +123,16 @@ def _rendered(labels: Tensor, contrast: Contrast, rng: torch.Generator) -> Float
     ids = torch.unique(labels)
     values = contrast.render(ids) + 0.05 * torch.randn(len(ids), generator=rng) * (ids > 0)
     image = values.clamp(0, 1)[torch.searchsorted(ids, labels)]
-    image = image + 0.05 * _uniform(rng, 0, 1) * torch.randn(labels.shape, generator=rng)
-    return gaussian(image[None].float(), _uniform(rng, 0.4, 0.8)).clamp_min(0)
+    image = image + 0.05 * uniform(rng, 0, 1) * torch.randn(labels.shape, generator=rng)
+    return gaussian(image[None].float(), uniform(rng, 0.4, 0.8)).clamp_min(0)
 
 
 def _regraded(image: Tensor, rng: torch.Generator) -> Tensor:
     """Grey values through a random curve: half of the time one that rises, else any."""
     steps = torch.rand(_KNOTS, generator=rng)
-    if _chance(rng, 0.5):
+    if chance(rng, 0.5):
         knots = steps
-        knots[0] *= float(_chance(rng, 0.2))  # mostly, black stays black
+        knots[0] *= float(chance(rng, 0.2))  # mostly, black stays black
     else:
         knots = torch.cumsum(steps + 0.1, 0)
         knots = (knots - knots[0]) / (knots[-1] - knots[0])
@@ -143,12 +144,12 @@ def _regraded(image: Tensor, rng: torch.Generator) -> Tensor:
 def _degraded(image: Tensor, rng: torch.Generator) -> Tensor:
     """Bias field, blur and noise, each now and then; in the brightness that a network sees."""
     shape = (image.shape[1], image.shape[2], image.shape[3])
-    if _chance(rng, 0.8):
-        image = image * torch.exp(_smooth(shape, 1, 40, rng) * _uniform(rng, 0, 0.3))
-    if _chance(rng, 0.4):
-        image = gaussian(image, _uniform(rng, 0.3, 0.9))
-    if _chance(rng, 0.5):
-        image = (image + _uniform(rng, 0, 0.06) * torch.randn(image.shape, generator=rng)).abs()
+    if chance(rng, 0.8):
+        image = image * torch.exp(_smooth(shape, 1, 40, rng) * uniform(rng, 0, 0.3))
+    if chance(rng, 0.4):
+        image = gaussian(image, uniform(rng, 0.3, 0.9))
+    if chance(rng, 0.5):
+        image = (image + uniform(rng, 0, 0.06) * torch.randn(image.shape, generator=rng)).abs()
     return seen(image)
 
 
@@ -162,18 +163,6 @@ def _smooth(shape: tuple[int, int, int], channels: int, step: int, rng: torch.Ge
     coarse = [max(2, math.ceil(n / step) + 1) for n in shape]
     noise = torch.randn(1, channels, *coarse, generator=rng)
     return F.interpolate(noise, shape, mode="trilinear", align_corners=True)[0]
-
-
-def _integer(rng: torch.Generator, n: int) -> int:
-    return int(torch.randint(n, (), generator=rng))
-
-
-def _uniform(rng: torch.Generator, low: float, high: float) -> float:
-    return low + (high - low) * float(torch.rand((), generator=rng))
-
-
-def _chance(rng: torch.Generator, share: float) -> bool:
-    return float(torch.rand((), generator=rng)) < share
 
 
 def _both_ways(rng: torch.Generator, n: int) -> Tensor:

@@ -15,6 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from spinecho.core.chance import chance
 from spinecho.sim.tissue import BRAIN_LABELS
 from spinecho.tasks.segment.examples.heads import Head
 from spinecho.tasks.segment.examples.looks import brightness, degraded
@@ -113,14 +114,14 @@ def _looked_up(head: Head, at: Float[Tensor, "3 z y x"]) -> UInt8[Tensor, "z y x
 
 def _kept(image: Tensor, head: Head, codes: Tensor, rng: torch.Generator) -> Tensor:
     """Now and then the brain alone, with a rim; now and then cut at one end of the field of view."""
-    if float(torch.rand((), generator=rng)) < _STRIP:
+    if chance(rng, _STRIP):
         brain = torch.isin(head.ids, torch.tensor([*sorted(BRAIN_LABELS), 24], dtype=head.ids.dtype))[codes.long()]
         rim = 2 * int(torch.randint(3, (), generator=rng)) + 1
         image = image * (F.max_pool3d(brain[None, None].float(), rim, 1, rim // 2)[0, 0] > 0)
-    if float(torch.rand((), generator=rng)) < _CUT:
+    if chance(rng, _CUT):
         axis = int(torch.randint(3, (), generator=rng))
         n = image.shape[axis]
         gone = int(torch.randint(n // 3, (), generator=rng))
-        first = 0 if float(torch.rand((), generator=rng)) < 0.5 else n - gone
+        first = 0 if chance(rng, 0.5) else n - gone
         image = image.index_fill(axis, torch.arange(first, first + gone), 0.0)
     return image

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int32
 from torch import Tensor
 from torch.nn import functional as F
 
+from spinecho.core.chance import chance, uniform
 from spinecho.ops.windows import gaussian
 from spinecho.sim.anatomy import Contrast, of_sequence, sample_contrast
 from spinecho.sim.contrast import SEQUENCES
@@ -34,13 +35,13 @@ def degraded(image: Float[Tensor, "z y x"], spacing_mm: float, rng: torch.Genera
     knots = [int(torch.randint(2, 5, (), generator=rng)) for _ in range(3)]
     field = torch.randn(1, 1, *knots, generator=rng) * _BIAS * torch.rand((), generator=rng)
     image = image * torch.exp(F.interpolate(field, image.shape, mode="trilinear", align_corners=True)[0, 0])
-    if _chance(rng, 0.5):
-        image = gaussian(image[None], 0.3 + 0.7 * float(torch.rand((), generator=rng)))[0]
-    if _chance(rng, _THICK):
+    if chance(rng, 0.5):
+        image = gaussian(image[None], uniform(rng, 0.3, 1.0))[0]
+    if chance(rng, _THICK):
         image = thick(image, int(torch.randint(3, (), generator=rng)), spacing_mm, rng)
-    noise = _NOISE * float(torch.rand((), generator=rng)) ** 2
+    noise = _NOISE * uniform(rng) ** 2
     image = image + noise * torch.randn(image.shape, generator=rng)
-    if _chance(rng, 0.5):
+    if chance(rng, 0.5):
         image = torch.hypot(image, noise * torch.randn(image.shape, generator=rng))
     power = math.exp(_GAMMA * float(torch.randn((), generator=rng)))
     return image.clamp_min(0) ** power
@@ -48,7 +49,7 @@ def degraded(image: Float[Tensor, "z y x"], spacing_mm: float, rng: torch.Genera
 
 def thick(image: Float[Tensor, "z y x"], axis: int, spacing_mm: float, rng: torch.Generator) -> Tensor:
     """Means over thick slices along an axis, linear between them."""
-    mm = spacing_mm + (_THICKEST_MM - spacing_mm) * float(torch.rand((), generator=rng))
+    mm = uniform(rng, spacing_mm, _THICKEST_MM)
     n = image.shape[axis]
     along = image.movedim(axis, -1)
     rows = along.reshape(1, -1, n)
@@ -58,13 +59,9 @@ def thick(image: Float[Tensor, "z y x"], axis: int, spacing_mm: float, rng: torc
 
 
 def _contrast(rng: torch.Generator) -> Contrast:
-    if not _chance(rng, _BY_SEQUENCE):
+    if not chance(rng, _BY_SEQUENCE):
         return sample_contrast(rng)
     names = sorted(SEQUENCES)
     return of_sequence(
-        SEQUENCES[names[int(torch.randint(len(names), (), generator=rng))]], 1.5 + 1.5 * _chance(rng, 0.6)
+        SEQUENCES[names[int(torch.randint(len(names), (), generator=rng))]], 1.5 + 1.5 * chance(rng, 0.6)
     )
-
-
-def _chance(rng: torch.Generator, share: float) -> bool:
-    return float(torch.rand((), generator=rng)) < share

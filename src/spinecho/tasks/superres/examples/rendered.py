@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spinecho.core.chance import integer, log_uniform, uniform
 from spinecho.core.errors import DataError
 from spinecho.core.grids import towards_lps, turned
 from spinecho.core.interpolate import at_voxels, voxel_grid
@@ -75,7 +75,7 @@ class Drawn:
 
     def _block(self, rng: torch.Generator) -> Lesson:
         side = self.size + 2 * _MARGIN
-        tissues = _placed(self.maps[_integer(rng, len(self.maps))], side, rng)
+        tissues = _placed(self.maps[integer(rng, len(self.maps))], side, rng)
         field = texture((side, side, side), rng, 1.0) - 1
         soft = [Degradation("blur", _SOFT).matrix(side, side)] * 3
         shown, truth = (along(x, soft) for x in (_any_contrast(tissues, field, rng), _t1(tissues, field)))
@@ -116,7 +116,7 @@ def _placed(tissues: np.ndarray, side: int, rng: torch.Generator) -> Tensor:
     volume = torch.from_numpy(tissues)
     angles = _TURN * (2 * torch.rand(3, generator=rng) - 1)
     stretch = torch.exp(_STRETCH * (2 * torch.rand(3, generator=rng) - 1))
-    stretch[0] = -stretch[0] if _integer(rng, 2) else stretch[0]
+    stretch[0] = -stretch[0] if integer(rng, 2) else stretch[0]
     matrix = torch.linalg.matrix_exp(_skew(angles)) @ torch.diag(stretch)
     offsets = voxel_grid((side, side, side), dtype=torch.float32) - (side - 1) / 2
     sizes = torch.tensor(volume.shape[::-1], dtype=torch.float32)
@@ -150,9 +150,9 @@ def _acquired(values: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     slope = 0.5 * torch.randn(3, generator=rng)
     along_axes = torch.meshgrid(*[torch.linspace(-0.5, 0.5, side)] * 3, indexing="ij")
     values = values * torch.exp((slope[:, None, None, None] * torch.stack(along_axes)).sum(0))
-    factor = math.exp(math.log(6) * float(torch.rand((), generator=rng)))
-    width, level = 0.7 + 0.4 * float(torch.rand((), generator=rng)), 0.04 * float(torch.rand((), generator=rng))
-    which = _integer(rng, 4)
+    factor = log_uniform(rng, 1, 6)
+    width, level = uniform(rng, 0.7, 1.1), uniform(rng, 0, 0.04)
+    which = integer(rng, 4)
     ratios = [factor if which == axis else 1.0 for axis in range(3)] if which < 3 else [min(factor, 2.5)] * 3
     low = [max(4, round(side / r)) for r in ratios]
     lost = [None if n == side else Degradation("slices", width) for n in low]
@@ -165,7 +165,3 @@ def _acquired(values: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
 def _skew(angles: Tensor) -> Tensor:
     a, b, c = angles.tolist()
     return torch.tensor([[0, -c, b], [c, 0, -a], [-b, a, 0]])
-
-
-def _integer(rng: torch.Generator, n: int) -> int:
-    return int(torch.randint(n, (), generator=rng))

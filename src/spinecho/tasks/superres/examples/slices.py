@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from spinecho.core.chance import chance, integer, log_uniform
 from spinecho.sim.splits import Part
 from spinecho.tasks.superres.parts.degrade import Degradation
 from spinecho.tasks.superres.parts.lesson import Lesson, lesson_of
@@ -87,10 +87,9 @@ def sample_degradation(rng: torch.Generator) -> Degradation:
 
 def sample_factor(rng: torch.Generator) -> float:
     """A whole number half of the time."""
-    if float(torch.rand((), generator=rng)) < 0.5:
+    if chance(rng, 0.5):
         return _WHOLE[int(torch.randint(len(_WHOLE), (), generator=rng))]
-    low, high = map(math.log, _FACTORS)
-    return math.exp(low + (high - low) * float(torch.rand((), generator=rng)))
+    return log_uniform(rng, *_FACTORS)
 
 
 def _real(stack: np.ndarray) -> np.ndarray:
@@ -99,8 +98,8 @@ def _real(stack: np.ndarray) -> np.ndarray:
 
 def _slice(stack: np.ndarray, size: int, rng: torch.Generator) -> Tensor:
     """A slice at one of several resolutions, turned, mirrored and regraded, at most 1."""
-    picture = torch.from_numpy(stack[_integer(rng, len(stack))].astype(np.float32))
-    coarser = _COARSER[_integer(rng, len(_COARSER))]
+    picture = torch.from_numpy(stack[integer(rng, len(stack))].astype(np.float32))
+    coarser = _COARSER[integer(rng, len(_COARSER))]
     sizes = [max(size, round(n / coarser)) for n in picture.shape]
     if tuple(sizes) != tuple(picture.shape):
         resized = F.interpolate(picture[None, None], sizes, mode="bicubic", antialias=True, align_corners=False)
@@ -115,7 +114,7 @@ def _slice(stack: np.ndarray, size: int, rng: torch.Generator) -> Tensor:
 def _degraded(picture: Tensor, rng: torch.Generator) -> Lesson:
     """The whole slice, so that what k-space spreads comes from all of it."""
     lost, factor = sample_degradation(rng), sample_factor(rng)
-    which = _integer(rng, 3)
+    which = integer(rng, 3)
     high = picture.shape
     kinds = [None, lost if which != 1 else None, lost if which != 2 else None]
     low = [1, *(n if k is None else max(8, round(n / factor)) for n, k in zip(high, kinds[1:], strict=True))]
@@ -126,13 +125,9 @@ def _cut(whole: Lesson, size: int, rng: torch.Generator) -> Lesson:
     """A square that is not dark; the low resolution is not needed."""
     rows, columns = whole.high.shape[-2:]
     for _ in range(_LOOKS):
-        y, x = _integer(rng, rows - size + 1), _integer(rng, columns - size + 1)
+        y, x = integer(rng, rows - size + 1), integer(rng, columns - size + 1)
         box = (..., slice(y, y + size), slice(x, x + size))
         if float(whole.high[box].mean()) > _LEAST_LIGHT:
             break
     interpolated, high = (x[box].clone() for x in (whole.interpolated, whole.high))
     return Lesson(whole.low.new_zeros(1, 0, 0, 0), interpolated, high, whole.conditions)
-
-
-def _integer(rng: torch.Generator, n: int) -> int:
-    return int(torch.randint(n, (), generator=rng))

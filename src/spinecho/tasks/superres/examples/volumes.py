@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spinecho.core.chance import integer
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.io.limits import check_memory
@@ -64,7 +65,7 @@ class Drawn:
         return Lesson.joined([self._block(side, rng) for _ in range(self.number)])
 
     def _block(self, side: int, rng: torch.Generator) -> Lesson:
-        block = _turned(_cut(self.volumes[_integer(rng, len(self.volumes))], side + 2 * _MARGIN, rng), rng)
+        block = _turned(_cut(self.volumes[integer(rng, len(self.volumes))], side + 2 * _MARGIN, rng), rng)
         low = [n // SCALE for n in block.shape]
         whole = lesson_of(block[None], low, [sample_degradation(rng)] * 3)
         first = [(n - side) // (2 * SCALE) for n in block.shape]
@@ -92,7 +93,7 @@ def _entries(case: Case) -> list[Entry]:
 def _cut(volume: np.ndarray, side: int, rng: torch.Generator) -> Tensor:
     """A block that is not dark, sides a multiple of the factor; zeros where the volume ends."""
     for _ in range(_LOOKS):
-        starts = [_integer(rng, max(1, n - side + 1)) for n in volume.shape]
+        starts = [integer(rng, max(1, n - side + 1)) for n in volume.shape]
         z, y, x = (slice(a, a + side) for a in starts)
         piece = volume[z, y, x]
         if piece.mean(dtype=np.float32) > _LEAST_LIGHT:
@@ -104,12 +105,8 @@ def _cut(volume: np.ndarray, side: int, rng: torch.Generator) -> Tensor:
 def _turned(block: Tensor, rng: torch.Generator) -> Tensor:
     """Mirrored, turned and regraded at random."""
     order = torch.randperm(3, generator=rng).tolist()
-    flips = [axis for axis in range(3) if _integer(rng, 2)]
+    flips = [axis for axis in range(3) if integer(rng, 2)]
     power, curve, bright = torch.rand(3, generator=rng).tolist()
     block = block.permute(order).flip(flips).clamp_min(0)
     block = block ** (0.6 + 0.9 * power) if curve < 0.2 else block
     return (block * (0.4 + 0.6 * bright)).contiguous()
-
-
-def _integer(rng: torch.Generator, n: int) -> int:
-    return int(torch.randint(n, (), generator=rng))

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spinecho.core.chance import integer
 from spinecho.nets.multiscale import MultiScale
 from spinecho.tasks.superres.base import Made, Superres, Target
 from spinecho.tasks.superres.parts.degrade import Degradation, along
@@ -139,13 +140,13 @@ def patches(pairs: tuple[Pair, Pair], side: int, number: int, rng: torch.Generat
     """Squares (n, 1, side, side) of either pair, mirrored at random, few of them dark."""
     chosen: list[tuple[Tensor, Tensor]] = []
     for _ in range(number):
-        low, high = pairs[_integer(rng, 2)]
+        low, high = pairs[integer(rng, 2)]
         for _ in range(_LOOKS):
-            at, y, x = (_integer(rng, n) for n in (len(high), high.shape[1] - side + 1, high.shape[2] - side + 1))
+            at, y, x = (integer(rng, n) for n in (len(high), high.shape[1] - side + 1, high.shape[2] - side + 1))
             box = (at, slice(y, y + side), slice(x, x + side))
             if float(high[box].mean()) > _LEAST_LIGHT:
                 break
-        flips = [axis for axis in (0, 1) if _integer(rng, 2)]
+        flips = [axis for axis in (0, 1) if integer(rng, 2)]
         chosen.append((low[box].flip(flips), high[box].flip(flips)))
     lows, highs = zip(*chosen, strict=True)
     return torch.stack(lows)[:, None], torch.stack(highs)[:, None]
@@ -162,7 +163,3 @@ def _loss(low: Tensor, added: Tensor, high: Tensor) -> tuple[Tensor, float]:
 def _schedule(share: float) -> float:
     """Up over a twentieth of the steps, then down along a cosine."""
     return share / 0.05 if share < 0.05 else 0.5 * (1 + math.cos(math.pi * (share - 0.05) / 0.95))
-
-
-def _integer(rng: torch.Generator, n: int) -> int:
-    return int(torch.randint(n, (), generator=rng))
