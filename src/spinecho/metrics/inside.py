@@ -52,21 +52,27 @@ def fitted_inside(
     return prediction * float((x * t).sum() / energy) if energy > 0 else prediction
 
 
-def psnr_inside(truth: Real[Tensor, "*slice y x"], prediction: Real[Tensor, "*slice y x"]) -> float:
-    """10 log10(max(t)^2 / mean over the object (x - t)^2), dB; nan without an object."""
+def psnr_inside(
+    truth: Real[Tensor, "*slice y x"], prediction: Real[Tensor, "*slice y x"], top: float | None = None
+) -> float:
+    """10 log10(top^2 / mean over the object (x - t)^2), dB; `top` None: the truth's maximum; nan without an object."""
     object_ = inside(truth)
     if not bool(object_.any()):
         return float("nan")
     error = (prediction - truth)[object_].double().square().mean()
-    return float(10 * (truth.double().max().square() / error).log10())
+    peak = truth.double().max() if top is None else error.new_tensor(top)
+    return float(10 * (peak.square() / error).log10())
 
 
-def ssim_inside(truth: Real[Tensor, "*slice y x"], prediction: Real[Tensor, "*slice y x"]) -> float:
-    """Mean of ssim over the 7 x 7 windows that lie inside, range the truth's maximum; nan where none does."""
+def ssim_inside(
+    truth: Real[Tensor, "*slice y x"], prediction: Real[Tensor, "*slice y x"], top: float | None = None
+) -> float:
+    """Mean of ssim over the 7 x 7 windows that lie inside, with the range `top` (None: the truth's maximum); nan where
+    none does."""
     object_, half = inside(truth).cpu().numpy(), WINDOW // 2
     window = np.ones((1,) * (object_.ndim - 2) + (WINDOW, WINDOW))
     whole = from_numpy(np.asarray(binary_erosion(object_, window)))[..., half:-half, half:-half]
     if not bool(whole.any()):
         return float("nan")
     t, p = (x.double().reshape(-1, *x.shape[-2:]) for x in (truth, prediction))
-    return float(ssim_windows(t, p).cpu()[whole.reshape(-1, *whole.shape[-2:])].mean())
+    return float(ssim_windows(t, p, top).cpu()[whole.reshape(-1, *whole.shape[-2:])].mean())

@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from spinecho.core.chance import integer
+
 _BLUR = 5
 """Pixels over which two looks are compared: noise averages out, other anatomy does not"""
 _UNLIKE = 0.6
@@ -43,18 +45,18 @@ class Pairs:
         s, t = min(side, y), min(side, x)
         first, second = [], []
         for _ in range(number):
-            a, place, top, left = (int(torch.randint(m, (), generator=rng)) for m in (n, z, y - s + 1, x - t + 1))
+            a, place, top, left = (integer(rng, m) for m in (n, z, y - s + 1, x - t + 1))
             if n > 1:
-                b, other = (a + 1 + int(torch.randint(n - 1, (), generator=rng))) % n, place
+                b, other = (a + 1 + integer(rng, n - 1)) % n, place
             else:
-                step = 1 if int(torch.randint(2, (), generator=rng)) else -1
+                step = 1 if integer(rng, 2) else -1
                 b, other = a, place + step if 0 <= place + step < z else place - step
             box = (slice(None), slice(top, top + s), slice(left, left + t))
             first.append(self.looks[(a, place, *box)])
             second.append(self.looks[(b, other, *box)])
         one, two = torch.stack(first), torch.stack(second)
         for axis in (-1, -2):
-            if int(torch.randint(2, (), generator=rng)):
+            if integer(rng, 2):
                 one, two = one.flip(axis), two.flip(axis)
         return one, *self._weighed(one, two)
 

@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from spinecho.core.chance import chance
+from spinecho.core.chance import chance, integer
 from spinecho.sim.tissue import BRAIN_LABELS
 from spinecho.tasks.segment.examples.heads import Head
 from spinecho.tasks.segment.examples.looks import brightness, degraded
@@ -54,7 +54,7 @@ class Drawn:
 
     def __call__(self, step: int, index: int) -> Example:
         rng = generator(self.seed, self.part, step, index)
-        head = self.heads[int(torch.randint(len(self.heads), (), generator=rng))]
+        head = self.heads[integer(rng, len(self.heads))]
         low, high = math.ceil(_SMALLEST * self.largest / 8), self.largest // 8
         size = (8 * torch.randint(low, high + 1, (3,), generator=rng)).tolist()
         matrix = _matrix(rng) / head.voxel_mm[:, None]
@@ -116,12 +116,12 @@ def _kept(image: Tensor, head: Head, codes: Tensor, rng: torch.Generator) -> Ten
     """Now and then the brain alone, with a rim; now and then cut at one end of the field of view."""
     if chance(rng, _STRIP):
         brain = torch.isin(head.ids, torch.tensor([*sorted(BRAIN_LABELS), 24], dtype=head.ids.dtype))[codes.long()]
-        rim = 2 * int(torch.randint(3, (), generator=rng)) + 1
+        rim = 2 * integer(rng, 3) + 1
         image = image * (F.max_pool3d(brain[None, None].float(), rim, 1, rim // 2)[0, 0] > 0)
     if chance(rng, _CUT):
-        axis = int(torch.randint(3, (), generator=rng))
+        axis = integer(rng, 3)
         n = image.shape[axis]
-        gone = int(torch.randint(n // 3, (), generator=rng))
+        gone = integer(rng, n // 3)
         first = 0 if chance(rng, 0.5) else n - gone
         image = image.index_fill(axis, torch.arange(first, first + gone), 0.0)
     return image

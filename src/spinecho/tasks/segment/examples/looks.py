@@ -9,7 +9,7 @@ from jaxtyping import Float, Int32
 from torch import Tensor
 from torch.nn import functional as F
 
-from spinecho.core.chance import chance, uniform
+from spinecho.core.chance import chance, integer, uniform
 from spinecho.ops.windows import gaussian
 from spinecho.sim.anatomy import Contrast, of_sequence, sample_contrast
 from spinecho.sim.contrast import SEQUENCES
@@ -32,13 +32,13 @@ def brightness(ids: Int32[Tensor, " code"], rng: torch.Generator) -> tuple[Tenso
 def degraded(image: Float[Tensor, "z y x"], spacing_mm: float, rng: torch.Generator) -> Float[Tensor, "z y x"]:
     """As a scanner with a coil, thick slices and noise would show it; not below zero."""
     image = image / image.max().clamp_min(1e-6)
-    knots = [int(torch.randint(2, 5, (), generator=rng)) for _ in range(3)]
+    knots = [2 + integer(rng, 3) for _ in range(3)]
     field = torch.randn(1, 1, *knots, generator=rng) * _BIAS * torch.rand((), generator=rng)
     image = image * torch.exp(F.interpolate(field, image.shape, mode="trilinear", align_corners=True)[0, 0])
     if chance(rng, 0.5):
         image = gaussian(image[None], uniform(rng, 0.3, 1.0))[0]
     if chance(rng, _THICK):
-        image = thick(image, int(torch.randint(3, (), generator=rng)), spacing_mm, rng)
+        image = thick(image, integer(rng, 3), spacing_mm, rng)
     noise = _NOISE * uniform(rng) ** 2
     image = image + noise * torch.randn(image.shape, generator=rng)
     if chance(rng, 0.5):
@@ -62,6 +62,4 @@ def _contrast(rng: torch.Generator) -> Contrast:
     if not chance(rng, _BY_SEQUENCE):
         return sample_contrast(rng)
     names = sorted(SEQUENCES)
-    return of_sequence(
-        SEQUENCES[names[int(torch.randint(len(names), (), generator=rng))]], 1.5 + 1.5 * chance(rng, 0.6)
-    )
+    return of_sequence(SEQUENCES[names[integer(rng, len(names))]], 1.5 + 1.5 * chance(rng, 0.6))
