@@ -101,3 +101,19 @@ def stocked(
     if context.keep is not None:
         context.keep(part, groups, facts or {})
     return groups
+
+
+def entries(
+    paths: Sequence[Path],
+    part: Part,
+    read: Callable[[Case], Iterable[Entry]],
+    context: Context,
+    what: str,
+    *,
+    splits: Task = "image",
+) -> list[Entry]:
+    """As `stocked`, of all paths together; `what` they are is said of each path."""
+    groups = stocked(paths, part, read, context, splits=splits)
+    for group in groups:
+        context.say(f"{group.name}: {len(group.entries)} {what} to {part}")
+    return [entry for group in groups for entry in group.entries]

@@ -14,11 +14,11 @@ from noisy_heads import head
 from scipy import stats
 
 from spinecho.core.errors import DataError
-from spinecho.sim.tissue import TISSUE_OF_LABEL, TISSUES
+from spinecho.sim.tissue import TISSUES
 from spinecho.tasks.denoise import examples
 from spinecho.tasks.denoise.examples import drawn, slabs, validation
 from spinecho.tasks.denoise.examples.drawn import Drawn
-from spinecho.tasks.denoise.examples.slabs import Slabs, tissues
+from spinecho.tasks.denoise.examples.slabs import Slabs
 from spinecho.tasks.denoise.methods import unet, unet25d
 from spinecho.tasks.denoise.parts.patches import Patches
 from spinecho.train.settings import Settings
@@ -175,15 +175,6 @@ def test_rendered_air_is_dark_and_every_slab_has_a_contrast_of_its_own():
     assert float(one.mean()) != pytest.approx(float(other.mean()), rel=1e-3) and float(one.max()) < 1.3
 
 
-def test_label_maps_of_one_voxel_or_none_are_cut_to_what_there_is():
-    labels = np.zeros((5, 6, 7), int)
-    assert tissues(labels, TISSUE_OF_LABEL.__getitem__).shape == (5, 6, 7)
-    labels[2, 3, 4] = 2
-    assert tissues(labels, TISSUE_OF_LABEL.__getitem__).shape == (1, 1, 1)
-    with pytest.raises(KeyError):
-        tissues(np.full((2, 2, 2), 98765), TISSUE_OF_LABEL.__getitem__)
-
-
 class Halves(torch.nn.Module):
     """Says that what is noise is the noise times a share."""
 
@@ -251,17 +242,19 @@ def test_few_people_are_told_and_bad_options_refused(people):
             examples.gather([people], options, context(PLAIN))
 
 
-def label_map(folder: Path, label: int) -> Path:
-    folder = folder / "label_maps"
+def label_map(folder: Path, label: int, name: str = "label_maps/labels_01.nii.gz") -> Path:
+    file = folder / name
+    folder = file.parent
     folder.mkdir(exist_ok=True)
     labels = np.zeros((40, 40, 40), np.int16)
     labels[4:36, 4:36, 4:36] = label
-    nib.save(nib.Nifti1Image(labels, np.eye(4)), folder / "labels_01.nii.gz")
+    nib.save(nib.Nifti1Image(labels, np.eye(4)), file)
     return folder
 
 
-def test_label_maps_teach_slabs_along_each_axis_and_are_left_out_elsewhere(tmp_path):
-    folder = label_map(tmp_path, 2)
+@pytest.mark.parametrize("name", ["label_maps/labels_01.nii.gz", "mine/anybody.nii.gz"])
+def test_label_maps_teach_slabs_along_each_axis_and_are_left_out_elsewhere(tmp_path, name):
+    folder = label_map(tmp_path, 2, name)
     supply = examples.gather([folder], examples.Options(patch=16, patches=2), context(SLABS))
     assert isinstance(supply.train, Slabs) and [s.dtype for s in supply.train.stacks] == [np.uint8] * 3
     said: list[str] = []

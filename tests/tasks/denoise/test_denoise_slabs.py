@@ -11,8 +11,8 @@ import torch
 from noisy_heads import head
 
 from spinecho.cli import main
-from spinecho.sim.tissue import TISSUE_OF_LABEL, TISSUES
-from spinecho.tasks.denoise.examples.slabs import Slabs, tissues
+from spinecho.sim.tissue import TISSUES
+from spinecho.tasks.denoise.examples.slabs import Slabs
 from spinecho.tasks.denoise.parts.patches import Patches
 
 STACK = (head((10, 72, 64))[0].numpy() * 0.5).astype(np.float16)
@@ -50,16 +50,6 @@ def test_tissues_are_rendered_in_another_contrast_each_time():
     draw = Slabs((PLACES,), 1, 32, 4, seed=0)
     one, other = draw(1, 0).clean.real, draw(2, 0).clean.real
     assert float(one.max()) < 2 and not torch.allclose(one, other)
-
-
-def test_label_maps_become_places_cut_to_the_head():
-    labels = np.zeros((8, 9, 10), int)
-    labels[2:5, 3:6, 4:8] = 2
-    labels[3, 4, 5] = 3
-    places = tissues(labels, TISSUE_OF_LABEL.__getitem__)
-    names = list(TISSUES)
-    assert places.shape == (3, 3, 4) and places.dtype == np.uint8
-    assert names[places[1, 1, 1]] == "grey matter" and names[places[0, 0, 0]] == "white matter"
 
 
 def test_slabs_join_and_move():

@@ -11,7 +11,7 @@ from spinecho.core.errors import DataError
 from spinecho.methods.pretrained import open_learned
 from spinecho.tasks.segment.examples import drawn as module
 from spinecho.tasks.segment.examples.drawn import Drawn
-from spinecho.tasks.segment.examples.heads import head_of, read_head
+from spinecho.tasks.segment.examples.heads import entry_of, head_of
 from spinecho.tasks.segment.examples.looks import brightness, degraded, thick
 from spinecho.tasks.segment.parts.example import Example
 from spinecho.tasks.segment.parts.names import classes_of
@@ -20,7 +20,7 @@ from spinecho.tasks.segment.parts.names import classes_of
 @pytest.fixture(scope="module")
 def one(tmp_path_factory):
     path = tmp_path_factory.mktemp("maps") / "person.nii.gz"
-    return head_of(read_head(write_map(path, balls((60, 64, 62)), 2.0)))
+    return head_of(entry_of(write_map(path, balls((60, 64, 62)), 2.0)))
 
 
 def test_a_head_is_read_along_the_patient(one):
@@ -113,9 +113,9 @@ def test_examples_join_by_size():
 
 def test_files_that_are_no_label_maps(tmp_path):
     with pytest.raises(DataError, match=r"labels \[1002\] have no tissue"):
-        read_head(write_map(tmp_path / "a.nii.gz", balls() + 999 * (balls() == 3)))
+        entry_of(write_map(tmp_path / "a.nii.gz", balls() + 999 * (balls() == 3)))
     with pytest.raises(DataError, match="no brain"):
-        read_head(write_map(tmp_path / "b.nii.gz", 507 * (balls() > 0)))
+        entry_of(write_map(tmp_path / "b.nii.gz", 507 * (balls() > 0)))
 
 
 def test_it_trains_resumes_and_segments(tmp_path, capsys):

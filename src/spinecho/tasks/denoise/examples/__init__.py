@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spinecho.core.errors import DataError, setting
-from spinecho.sim.splits import person
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,16 +70,14 @@ def _stacks(paths: Sequence[Path], part: Part, context: Context) -> tuple[np.nda
     """Slices of everything; of label maps the tissues, along each axis, where the method sees slabs."""
     import numpy as np
 
-    from spinecho.train.stock import stocked
+    from spinecho.train.stock import entries
 
     is_slabs = getattr(context.method, "takes_slabs", False)
+    read = lambda case: _read(case, is_slabs, context)  # noqa: E731
     stacks: list[np.ndarray] = []
-    for group in stocked(paths, part, lambda case: _read(case, is_slabs, context), context, splits="image"):
-        context.say(f"{group.name}: {len(group.entries)} stacks of slices to {part}")
-        for entry in group.entries:
-            slices = entry.arrays["slices"]
-            each = range(3) if entry.kind == "tissues" else (0,)
-            stacks += [np.moveaxis(slices, axis, 0) for axis in each]
+    for entry in entries(paths, part, read, context, "stacks of slices"):
+        each = range(3) if entry.kind == "tissues" else (0,)
+        stacks += [np.moveaxis(entry.arrays["slices"], axis, 0) for axis in each]
     return tuple(stacks)
 
 
@@ -88,7 +85,7 @@ def _read(case: Case, is_slabs: bool, context: Context) -> list[Entry]:
     from spinecho.train.stacks import stacks_of
     from spinecho.train.stock import Entry
 
-    labels = _labels(case) if (person(case.path) or "").startswith("label_maps/") else None
+    labels = None if case.path.suffix in (".npz", ".npy") else _labels(case.path)
     if labels is None:
         return [Entry("slices", {"slices": stack}) for stack in stacks_of(case)]
     if not is_slabs:
@@ -97,14 +94,15 @@ def _read(case: Case, is_slabs: bool, context: Context) -> list[Entry]:
     return [Entry("tissues", {"slices": labels})]
 
 
-def _labels(case: Case) -> np.ndarray:
-    import numpy as np
+def _labels(path: Path) -> np.ndarray | None:
+    """Tissues, cut to the head, of a label map; None: it is an image."""
+    from spinecho.core.image import Image
+    from spinecho.io.labels import are_labels
+    from spinecho.io.read import read
+    from spinecho.train.label_maps import head_box, read_head, tissues
 
-    from spinecho.io.read import read_image
-    from spinecho.sim.tissue import TISSUE_OF_LABEL
-    from spinecho.tasks.denoise.examples.slabs import tissues
-
-    labels = read_image(case.path).volume().values[0].round().long().numpy()
-    if strange := {int(i) for i in np.unique(labels)} - set(TISSUE_OF_LABEL):
-        raise DataError(f"labels {sorted(strange)[:10]} have no tissue", do="leave it out", file=case.path)
-    return tissues(labels, TISSUE_OF_LABEL.__getitem__)
+    image = read(path)
+    if not isinstance(image, Image) or not are_labels(image.values):
+        return None
+    places = tissues(read_head(path)[0])
+    return places[head_box(places)].contiguous().numpy()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -122,22 +121,6 @@ class Slabs:
         slab = slab.flip(-1) if flip < 0.5 else slab
         slab = slab.transpose(-2, -1) if turn < 0.5 else slab
         return slab.flip(0) if back < 0.5 else slab
-
-
-def tissues(labels: np.ndarray, tissue_of: Callable[[int], str]) -> np.ndarray:
-    """A label map as places in `TISSUES`, cut to the head."""
-    names = list(TISSUES)
-    known = np.unique(labels)
-    table = np.array([names.index(tissue_of(int(label))) for label in known], dtype=np.uint8)
-    placed = table[np.searchsorted(known, labels)]
-    lit = placed != names.index("air")
-    box = tuple(_span(lit.any(tuple(a for a in range(3) if a != axis))) for axis in range(3))
-    return np.ascontiguousarray(placed[box])
-
-
-def _span(lit: np.ndarray) -> slice:
-    at = np.flatnonzero(lit)
-    return slice(int(at[0]), int(at[-1]) + 1) if len(at) else slice(None)
 
 
 def _rendered(places: Tensor, rng: torch.Generator) -> Tensor:

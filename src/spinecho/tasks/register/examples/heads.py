@@ -21,16 +21,15 @@ from spinecho.sim.anatomy import of_sequence
 from spinecho.sim.contrast import SEQUENCES
 from spinecho.sim.splits import Part
 from spinecho.sim.splits import part as part_of
-from spinecho.sim.tissue import TISSUE_OF_LABEL
 from spinecho.tasks.register.parts.affine import Settings, align_linear
 from spinecho.tasks.register.parts.pair import matched, spaced_grid
 from spinecho.tasks.register.parts.volumes import comparable
 from spinecho.train.cases import Case
+from spinecho.train.label_maps import as_labels
 from spinecho.train.stock import Entry, stocked
 from spinecho.train.supply import Context
 
 _IMAGES = (".nii", ".nii.gz")
-_LEAST_LABELS = 4
 _ALIGNED_MM = 4.0
 """Finest grid of the affine that brings a head to the first one: each pair drawn is turned and stretched besides"""
 
@@ -105,7 +104,7 @@ class Gathering:
 
     def _head(self, path: Path) -> Head:
         image = read_image(path)
-        own = _as_labels(image)
+        own = as_labels(image.volume().magnitude().values[0])
         shown = _rendered(image, own) if own is not None else image
         moving = comparable(shown, "given")
         affine = self._aligned(moving)
@@ -157,16 +156,6 @@ def gather_heads(paths: Sequence[Path], gathering: Gathering) -> tuple[list[Head
 def _of_arrays(arrays: Mapping[str, np.ndarray]) -> Head:
     image, labels = (None if arrays.get(n) is None else torch.from_numpy(arrays[n]) for n in ("image", "labels"))
     return Head(image, labels)
-
-
-def _as_labels(image: Image) -> Tensor | None:
-    """The volume (z, y, x) as FreeSurfer's ids, if that is what all its values are."""
-    values = image.volume().magnitude().values[0]
-    whole = values.to(torch.int16)
-    if not torch.equal(whole.to(values.dtype), values):
-        return None
-    ids = set(torch.unique(whole).tolist())
-    return whole if len(ids) >= _LEAST_LABELS and ids <= set(TISSUE_OF_LABEL) else None
 
 
 def _rendered(image: Image, labels: Tensor) -> Image:

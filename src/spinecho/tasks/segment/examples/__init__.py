@@ -52,11 +52,8 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
 
 
 def _heads(paths: Sequence[Path], part: Part, context: Context) -> tuple[Head, ...]:
-    from spinecho.tasks.segment.examples.heads import head_of, read_head
-    from spinecho.train.stock import stocked
+    from spinecho.tasks.segment.examples.heads import entry_of, head_of
+    from spinecho.train.stock import entries
 
-    heads: list[Head] = []
-    for group in stocked(paths, part, lambda case: [read_head(case.path)], context, splits="image"):
-        context.say(f"{group.name}: {len(group.entries)} label maps to {part}")
-        heads += [head_of(entry) for entry in group.entries]
-    return tuple(heads)
+    read = lambda case: [entry_of(case.path)]  # noqa: E731
+    return tuple(head_of(entry) for entry in entries(paths, part, read, context, "label maps"))

@@ -11,10 +11,9 @@ from jaxtyping import Float, Int32, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from spinecho.core.errors import DataError
 from spinecho.core.grids import towards_lps, turned
-from spinecho.io.read import read_image
-from spinecho.sim.tissue import BRAIN_LABELS, TISSUE_OF_LABEL
+from spinecho.sim.tissue import BRAIN_LABELS
+from spinecho.train.label_maps import head_box, read_head
 from spinecho.train.stock import Entry
 
 
@@ -40,7 +39,7 @@ class Head:
     centre: Float[Tensor, "3"]
 
 
-def read_head(path: Path) -> Entry:
+def entry_of(path: Path) -> Entry:
     """A file's label map.
 
     Raises
@@ -48,22 +47,12 @@ def read_head(path: Path) -> Entry:
     DataError
         If it holds other values than FreeSurfer's ids, or no brain.
     """
-    image = read_image(path).volume()
-    values, whole = image.values[0], image.values[0].to(torch.int32)
-    if values.is_complex() or not torch.equal(whole.to(values.dtype), values):
-        raise DataError("its values are no whole numbers", do="give label maps")
+    whole, geometry = read_head(path)
     ids = torch.unique(torch.cat([whole.flatten(), whole.new_zeros(1)]))
-    if strange := sorted(set(ids.tolist()) - set(TISSUE_OF_LABEL)):
-        raise DataError(f"labels {strange[:10]} have no tissue", do="map them to FreeSurfer's ids or to 0")
-    order, flips = towards_lps(image.geometry)
-    labels, geometry = turned(whole[None], image.geometry, order, flips)
-    labels = labels[0]
-    inside = labels.nonzero()
-    if not bool(torch.isin(labels, torch.tensor(sorted(BRAIN_LABELS), dtype=torch.int32)).any()):
-        raise DataError("the label map has no brain", do="give FreeSurfer's label ids")
-    box = tuple(slice(int(a), int(b) + 1) for a, b in zip(inside.amin(0), inside.amax(0), strict=True))
-    codes = F.pad(torch.searchsorted(ids, labels[box].contiguous()).to(torch.uint8), (1,) * 6)
-    voxel = np.array(geometry.voxel_mm[::-1], dtype=np.float32)
+    turned_, along = turned(whole[None], geometry, *towards_lps(geometry))
+    labels = turned_[0][head_box(turned_[0])]
+    codes = F.pad(torch.searchsorted(ids, labels.contiguous()).to(torch.uint8), (1,) * 6)
+    voxel = np.array(along.voxel_mm[::-1], dtype=np.float32)
     return Entry("labels", {"codes": codes.numpy(), "ids": ids.numpy(), "voxel_mm": voxel})
 
 

@@ -14,17 +14,17 @@ from spinecho.core.chance import integer, log_uniform, uniform
 from spinecho.core.errors import DataError
 from spinecho.core.grids import towards_lps, turned
 from spinecho.core.interpolate import at_voxels, voxel_grid
-from spinecho.io.read import read_image
 from spinecho.sim.anatomy import texture, tissue_signals
 from spinecho.sim.contrast import SEQUENCES
 from spinecho.sim.splits import Part
-from spinecho.sim.tissue import TISSUE_OF_LABEL, TISSUES
+from spinecho.sim.tissue import TISSUES
 from spinecho.tasks.superres.parts.degrade import Degradation, along, maps_of
 from spinecho.tasks.superres.parts.lesson import Lesson, conditions
 from spinecho.tasks.superres.parts.spline import enlarged
 from spinecho.train.cases import Case
 from spinecho.train.draw import generator
-from spinecho.train.stock import Entry, stocked
+from spinecho.train.label_maps import head_box, read_head, tissues
+from spinecho.train.stock import Entry, entries
 from spinecho.train.supply import Context
 
 PATCH, PATCHES, LEAST = 48, 1, 24
@@ -44,11 +44,7 @@ _BRIGHTEST = 1.2
 
 def gathered(paths: Sequence[Path], part: Part, context: Context) -> tuple[np.ndarray, ...]:
     """Tissues (z, y, x) as places in `sim.tissue.TISSUES`, uint8, along the patient's axes."""
-    maps: list[np.ndarray] = []
-    for group in stocked(paths, part, _entries, context, splits="image"):
-        context.say(f"{group.name}: {len(group.entries)} label maps to {part}")
-        maps += [entry.arrays["tissues"] for entry in group.entries]
-    return tuple(maps)
+    return tuple(e.arrays["tissues"] for e in entries(paths, part, _entries, context, "label maps"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +71,10 @@ class Drawn:
 
     def _block(self, rng: torch.Generator) -> Lesson:
         side = self.size + 2 * _MARGIN
-        tissues = _placed(self.maps[integer(rng, len(self.maps))], side, rng)
+        placed = _placed(self.maps[integer(rng, len(self.maps))], side, rng)
         field = texture((side, side, side), rng, 1.0) - 1
         soft = [Degradation("blur", _SOFT).matrix(side, side)] * 3
-        shown, truth = (along(x, soft) for x in (_any_contrast(tissues, field, rng), _t1(tissues, field)))
+        shown, truth = (along(x, soft) for x in (_any_contrast(placed, field, rng), _t1(placed, field)))
         seen, told = _acquired(shown, rng)
         box = (slice(_MARGIN, _MARGIN + self.size),) * 3
         top = seen[box].max().clamp_min(1e-6)
@@ -86,29 +82,11 @@ class Drawn:
 
 
 def _entries(case: Case) -> list[Entry]:
-    image = read_image(case.path).volume()
-    if not all(_NEAR_MM[0] <= side <= _NEAR_MM[1] for side in image.geometry.voxel_mm):
+    labels, geometry = read_head(case.path)
+    if not all(_NEAR_MM[0] <= side <= _NEAR_MM[1] for side in geometry.voxel_mm):
         raise DataError("its voxels are not about 1 mm wide", do="give label maps of 1 mm", file=case.path)
-    values = image.magnitude().values.reshape(-1, *image.values.shape[-3:])[:1]
-    labels = values.round().to(torch.int64)
-    if not torch.equal(labels.to(values.dtype), values) or not set(labels.unique().tolist()) <= set(TISSUE_OF_LABEL):
-        raise DataError("it is no label map with FreeSurfer's ids", do="leave it out", file=case.path)
-    names = list(TISSUES)
-    table = torch.zeros(max(TISSUE_OF_LABEL) + 1, dtype=torch.uint8)
-    for label, name in TISSUE_OF_LABEL.items():
-        table[label] = names.index(name)
-    tissues, _ = turned(table[labels], image.geometry, *towards_lps(image.geometry))
-    return [Entry("tissues", {"tissues": tissues[0][_box(tissues[0])].contiguous().numpy()})]
-
-
-def _box(tissues: Tensor) -> tuple[slice, slice, slice]:
-    """What holds everything that is not air."""
-    spans: list[slice] = []
-    for axis in range(3):
-        others = [a for a in range(3) if a != axis]
-        lit = torch.nonzero((tissues > 0).any(others[1]).any(others[0])).flatten()
-        spans.append(slice(int(lit[0]), int(lit[-1]) + 1) if len(lit) else slice(0, 1))
-    return spans[0], spans[1], spans[2]
+    places, _ = turned(tissues(labels)[None], geometry, *towards_lps(geometry))
+    return [Entry("tissues", {"tissues": places[0][head_box(places[0])].contiguous().numpy()})]
 
 
 def _placed(tissues: np.ndarray, side: int, rng: torch.Generator) -> Tensor:

@@ -18,7 +18,7 @@ from spinecho.tasks.superres.parts.lesson import Lesson, lesson_of
 from spinecho.train.cases import Case
 from spinecho.train.draw import generator
 from spinecho.train.stacks import stacks_of
-from spinecho.train.stock import Entry, stocked
+from spinecho.train.stock import Entry, entries
 from spinecho.train.supply import Context
 
 PATCH, PATCHES, LEAST = 64, 16, 32
@@ -39,11 +39,7 @@ def gathered(paths: Sequence[Path], part: Part, context: Context) -> tuple[np.nd
     def read(case: Case) -> list[Entry]:
         return [Entry("slices", {"slices": _real(stack)}) for stack in stacks_of(case)]
 
-    stacks: list[np.ndarray] = []
-    for group in stocked(paths, part, read, context, splits="image"):
-        context.say(f"{group.name}: {len(group.entries)} stacks of slices to {part}")
-        stacks += [entry.arrays["slices"] for entry in group.entries]
-    return tuple(stacks)
+    return tuple(e.arrays["slices"] for e in entries(paths, part, read, context, "stacks of slices"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from spinecho.tasks.superres.examples.slices import sample_degradation
 from spinecho.tasks.superres.parts.lesson import Lesson, lesson_of
 from spinecho.train.cases import Case
 from spinecho.train.draw import generator
-from spinecho.train.stock import Entry, stocked
+from spinecho.train.stock import Entry, entries
 from spinecho.train.supply import Context
 
 PATCH, PATCHES, LEAST = 32, 2, 16
@@ -34,11 +34,7 @@ _LEAST_LIGHT, _LOOKS = 0.05, 6
 
 def gathered(paths: Sequence[Path], part: Part, context: Context) -> tuple[np.ndarray, ...]:
     """Volumes (z, y, x), float16, at most 1, of everything under the paths that is for a part of the work."""
-    volumes: list[np.ndarray] = []
-    for group in stocked(paths, part, _entries, context, splits="image"):
-        context.say(f"{group.name}: {len(group.entries)} volumes to {part}")
-        volumes += [entry.arrays["volume"] for entry in group.entries]
-    return tuple(volumes)
+    return tuple(e.arrays["volume"] for e in entries(paths, part, _entries, context, "volumes"))
 
 
 @dataclass(frozen=True, eq=False)
