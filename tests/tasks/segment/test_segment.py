@@ -15,9 +15,11 @@ from spinecho.cli import main
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
+from spinecho.methods import registry
 from spinecho.tasks.segment import limits
 from spinecho.tasks.segment.parts.names import BRAIN, REGIONS, classes_of, labels_of
 from spinecho.tasks.segment.parts.seen import back, scaled, seen
+from spinecho.tasks.segment.parts.sides import RIGHT
 from spinecho.tasks.segment.parts.tidy import tidied
 from spinecho.tasks.segment.run import segment
 
@@ -185,3 +187,18 @@ def test_the_command_and_the_function(tmp_path, weights):
     made = spinecho.segment(spinecho.read(path), weights=weights)
     assert set(np.unique(written.dataobj)) == set(torch.unique(made.values).tolist())
     assert main(["segment", str(write_map(tmp_path / "m.nii.gz", labels)), "-o", str(path)]) == 2
+
+
+def test_the_report_names_regions_and_shows_how_probable_they_are(tmp_path, weights):
+    path = tmp_path / "head.nii.gz"
+    nib.save(nib.Nifti1Image(head(balls()).values[0].numpy().transpose(2, 1, 0), np.diag([2.0, 2, 2, 1])), path)
+    out, page = tmp_path / "labels.nii.gz", tmp_path / "r.html"
+    assert main(["segment", str(path), "-o", str(out), "--weights", str(weights), "--report", str(page), "--maps"]) == 0
+    names = registry.task_named("segment").NAMES()
+    told = {names[int(i)] for i in np.unique(nib.load(out).dataobj) if i}
+    text = page.read_text()
+    assert told and all(name in text for name in told) and "how probable" in text
+    share = nib.load(tmp_path / "labels_probability.nii.gz").get_fdata()
+    assert share.min() > 0 and share.max() <= 1
+    sided = {i for r in REGIONS if r.label for i in (r.label, RIGHT.get(r.label, r.label))}
+    assert set(names) == sided and names[49] == "thalamus, right"

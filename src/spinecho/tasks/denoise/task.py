@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WHAT = "denoising"
 DEFAULT = "auto"
+MAPS = {"noise": "standard deviation of the noise in each voxel"}
 
 
 @dataclass(frozen=True, kw_only=True)

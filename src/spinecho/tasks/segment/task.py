@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 WHAT = "segmentation"
 DEFAULT = "regions"
+MAPS = {"probability": "how probable the label chosen is"}
+
+
+def NAMES() -> dict[int, str]:
+    """What labels are called, by their numbers."""
+    from spinecho.tasks.segment.parts.names import REGIONS
+    from spinecho.tasks.segment.parts.sides import RIGHT
+
+    left = {r.label: r.name for r in REGIONS if r.label}
+    return left | {right: f"{left[one]}, right" for one, right in RIGHT.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
