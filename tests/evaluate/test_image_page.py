@@ -14,7 +14,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.core.image import Image
 from spinecho.evaluate.image_page import Work, write_image_page
-from spinecho.evaluate.image_pictures import bounds_of, rows_of_pictures, shown_maps, window_of
+from spinecho.evaluate.image_pictures import bounds_of, flat_maps, rows_of_pictures, shown_maps, window_of
 from spinecho.evaluate.image_scores import FIGURES, are_whole, figures
 from spinecho.evaluate.overlay import edges_of, painted
 from spinecho.evaluate.planes import planes
@@ -33,7 +33,7 @@ def image(noise: float = 0.0, geometry: Geometry = GEOMETRY) -> Image:
 def after() -> Image:
     one = image(2.0)
     header = one.header.noted("denoised").warned("outside the card of x: noise")
-    return replace(one, header=header, extras={"noise": torch.ones(1, 1, 1, 1).expand(1, 10, 40, 30) * 2})
+    return replace(one, header=header, extras={"noise": torch.linspace(1, 3, 30).expand(1, 10, 40, 30)})
 
 
 def test_figures_are_those_of_the_metrics_and_better_after():
@@ -161,3 +161,16 @@ def test_planes_pass_through_the_point():
     for plane in planes(GEOMETRY, (0.0, 0.0, 0.0)):
         near = plane.slice.to_voxel((0, 0, 0))
         assert min(abs(v - round(v)) for v in near) < 1e-6 and 1 in plane.slice.shape
+
+
+def test_a_map_that_is_the_same_everywhere_is_said_as_a_number(tmp_path):
+    values = after().values
+    made = replace(after(), extras={"noise": torch.full_like(values, 23.68), "gain": values.abs()})
+    assert flat_maps(made) == {"noise": pytest.approx(23.68)}
+    write_image_page(tmp_path / "r.html", image(), made, replace(WORK, maps={"noise": "level of the noise"}))
+    page = (tmp_path / "r.html").read_text()
+    assert "level of the noise" in page and "23.68 everywhere" in page
+    with_gain = [len(row.pictures) for row in rows_of_pictures(image(), made, {})]
+    plain = replace(after(), extras={})
+    without = [len(row.pictures) for row in rows_of_pictures(image(), plain, {})]
+    assert with_gain == [n + 1 for n in without], "one picture more: that of the map which varies"

@@ -12,7 +12,7 @@ import torch
 from spinecho.core.header import WARNING
 from spinecho.core.image import Image
 from spinecho.core.version import __version__
-from spinecho.evaluate.image_pictures import rows_of_pictures, what_is_shown, window_of
+from spinecho.evaluate.image_pictures import flat_maps, rows_of_pictures, what_is_shown, window_of
 from spinecho.evaluate.image_scores import PROTOCOL, PROTOCOL_LABELS, Figure, are_whole
 from spinecho.evaluate.template import environment
 from spinecho.io.atomic import replacing
@@ -92,7 +92,7 @@ def write_image_page(
             rows=rows_of_pictures(before, after, work.maps, labels, truth),
             window=window_of(before).words,
             shown=what_is_shown(after),
-            facts=[("before", *_fact(before)), ("after", *_fact(after))],
+            facts=[("before", *_fact(before)), ("after", *_fact(after)), *_flat(after, work.maps)],
             scanner=_scanner(before),
             figures=figures,
             protocol=PROTOCOL_LABELS if are_whole(after) else PROTOCOL,
@@ -115,6 +115,11 @@ def _fact(image: Image) -> tuple[str, str]:
     g = image.volume().geometry
     known = "" if g.oriented else ", orientation unknown"
     return one_line(image), f"voxels of {times(f'{v:.3g}' for v in g.voxel_mm)} mm (x, y, z){known}"
+
+
+def _flat(after: Image, maps: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Maps that are one number."""
+    return [("map", maps.get(name, name), f"{value:.4g} everywhere") for name, value in flat_maps(after).items()]
 
 
 def _scanner(image: Image) -> list[tuple[str, str]]:

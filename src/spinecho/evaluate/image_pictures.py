@@ -89,6 +89,15 @@ def shown_maps(after: Image) -> dict[str, Image]:
     return made
 
 
+def flat_maps(after: Image) -> dict[str, float]:
+    """The maps that are one and the same everywhere: a number says as much as a picture."""
+    return {
+        name: float(one.values.flatten()[0])
+        for name, one in shown_maps(after).items()
+        if bool((one.values == one.values.flatten()[0]).all())
+    }
+
+
 def what_is_shown(after: Image) -> str:
     """Which of several volumes; empty for one."""
     n = n_volumes(after)
@@ -98,7 +107,7 @@ def what_is_shown(after: Image) -> str:
 def rows_of_pictures(
     before: Image, after: Image, maps: Mapping[str, str], labels: Image | None = None, truth: Image | None = None
 ) -> list[Row]:
-    """For each plane through the middle: before, after, difference, truth, maps; labels over the image.
+    """For each plane through the middle: before, after, difference, truth, varying maps; labels over the image.
 
     Parameters
     ----------
@@ -112,7 +121,8 @@ def rows_of_pictures(
         Of the result.
     """
     window, images = window_of(before), (shown_volume(before), shown_volume(after))
-    extras = shown_maps(after)
+    flat = flat_maps(after)
+    extras = {name: one for name, one in shown_maps(after).items() if name not in flat}
     labels, truth = (None if one is None else shown_volume(one) for one in (labels, truth))
     bound = _bound(images) if not are_whole(after) else 0.0
     middle = [(n - 1) / 2 for n in reversed(images[1].geometry.shape)]
