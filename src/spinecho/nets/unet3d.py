@@ -11,10 +11,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def norm(channels: int) -> nn.GroupNorm:
+    """Instance normalisation with a scale and a shift, as groups of one channel: no copy where channels lie last."""
+    return nn.GroupNorm(channels, channels)
+
+
 def layer(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> nn.Sequential:
     """Convolution, instance normalisation, ReLU."""
     conv = nn.Conv3d(n_in, n_out, size, stride, padding=size // 2 if stride == 1 else 0, bias=False)
-    return nn.Sequential(conv, nn.InstanceNorm3d(n_out, affine=True), nn.ReLU(inplace=True))
+    return nn.Sequential(conv, norm(n_out), nn.ReLU(inplace=True))
 
 
 class Block(nn.Module):
@@ -24,7 +29,7 @@ class Block(nn.Module):
         super().__init__()
         self.first = layer(channels, channels)
         self.second = nn.Conv3d(channels, channels, 3, padding=1, bias=False)
-        self.norm = nn.InstanceNorm3d(channels, affine=True)
+        self.norm = norm(channels)
 
     def forward(self, x: Float[Tensor, "n c z y x"]) -> Float[Tensor, "n c z y x"]:
         return F.relu(self.norm(self.second(self.first(x))).add_(x), inplace=True)

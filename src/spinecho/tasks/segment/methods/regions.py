@@ -13,7 +13,6 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from spinecho.core.precision import full_precision
 from spinecho.nets.unet3d import UNet3d
@@ -54,11 +53,12 @@ class Method(Segment):
 
     def loss(self, example: Example) -> Float[Tensor, ""]:
         """Cross-entropy plus one minus the mean overlap (soft Dice) of the regions that are there."""
-        scores, truth = self.estimate(example.image), example.classes.long()
+        scores, truth = self.estimate(example.image), example.classes.flatten(1).long()
         with full_precision(scores):
-            probability = scores.float().softmax(1)
-            wanted = F.one_hot(truth, len(REGIONS)).movedim(-1, 1).float()
-            both, sizes = (t.sum((-3, -2, -1)) for t in (probability * wanted, probability + wanted))
-            there = wanted.sum((-3, -2, -1)) > 0
-            overlap = torch.where(there, 2 * both / sizes.clamp_min(1), 0).sum(1) / there.sum(1).clamp_min(1)
-            return F.cross_entropy(scores.float(), truth) + 1 - overlap.mean()
+            logs = scores.float().movedim(1, -1).log_softmax(-1).flatten(1, -2)
+            right = logs.gather(2, truth[..., None])[..., 0]
+            none = logs.new_zeros(len(logs), len(REGIONS))
+            sizes, both = (none.scatter_add(1, truth, t) for t in (torch.ones_like(right), right.exp()))
+            overlap = 2 * both / (sizes + logs.exp().sum(1))
+            there = sizes > 0
+            return 1 - right.mean() - (overlap * there).sum(1).div(there.sum(1)).mean()
