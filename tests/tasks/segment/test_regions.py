@@ -24,17 +24,23 @@ def example(rng, n, regions=3):
 
 
 def written_out(scores, classes):
-    """Cross-entropy and one minus the mean over heads of the mean over regions that are there of 2 |both| / sum."""
+    """Cross-entropy, and one minus the mean over heads of the mean over regions that are there of 2 |both| / sum.
+
+    A voxel of a region of n voxels, or of fewer than ten, weighs n^-1/2, or 10^-1/2.
+    """
     probability = scores.double().softmax(1)
-    entropy, overlaps = [], []
+    entropy, weights, overlaps = [], [], []
     for p, truth in zip(probability, classes, strict=True):
-        entropy += [-p[int(k)][truth == k].log() for k in truth.unique()]
+        for k in truth.unique():
+            weight = max(10, int((truth == k).sum())) ** -0.5
+            entropy.append(-weight * p[int(k)][truth == k].log())
+            weights.append(weight * int((truth == k).sum()))
         each = []
         for k in truth.unique():
             wanted = (truth == k).double()
             each.append(2 * (p[int(k)] * wanted).sum() / (p[int(k)].sum() + wanted.sum()))
         overlaps.append(torch.stack(each).mean())
-    return torch.cat(entropy).mean() + 1 - torch.stack(overlaps).mean()
+    return torch.cat(entropy).sum() / sum(weights) + 1 - torch.stack(overlaps).mean()
 
 
 @pytest.mark.parametrize(("n", "regions"), [(1, len(REGIONS)), (1, 3), (2, 7)])

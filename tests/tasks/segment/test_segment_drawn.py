@@ -68,7 +68,7 @@ def test_the_picture_shows_the_labels(one, monkeypatch):
     """Rendered plainly, each region has one brightness where the labels say it lies."""
     monkeypatch.setattr(module, "degraded", lambda image, mm, rng: image)
     monkeypatch.setattr(module, "_kept", lambda image, head, codes, rng: image)
-    flat = lambda ids, rng: (torch.arange(len(ids)) / 10.0, torch.zeros(len(ids)))  # noqa: E731
+    flat = lambda ids, rng, strange: (torch.arange(len(ids)) / 10.0, torch.zeros(len(ids)))  # noqa: E731
     monkeypatch.setattr(module, "brightness", flat)
     example = Drawn((one,), 2.0, 48, seed=0)(3, 0)
     for region in torch.unique(example.classes).tolist():
@@ -83,6 +83,29 @@ def test_brightness_is_dark_in_air_and_repeats(one):
     values, spread = brightness(one.ids, rng())
     assert values[0] == 0 and spread[0] == 0 and bool((values >= 0).all())
     assert torch.equal(values, brightness(one.ids, rng())[0])
+
+
+def test_training_begins_with_contrasts_that_are_alike(one):
+    """Early steps look T1-weighted; later ones, and all that validate, do not."""
+
+    def apart(step, part="train"):
+        supply = Drawn((one,), 2.0, 48, seed=0, part=part)
+        usual = brightness(one.ids, torch.Generator().manual_seed(0), 0.0)[0]
+        seen: list[float] = []
+
+        def spy(ids, rng, strangeness):
+            values, spread = brightness(ids, rng, strangeness)
+            seen.append(float((values - usual).abs().mean()))
+            return values, spread
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "brightness", spy)
+            for index in range(4):
+                supply(step, index)
+        return sum(seen) / len(seen)
+
+    assert apart(0) < 0.5 * apart(4000)
+    assert apart(0, "validate") > 2 * apart(0)
 
 
 def test_degrading_keeps_zeros_dark_and_changes_the_rest():

@@ -28,6 +28,8 @@ _TURN_DEG, _STRETCH, _SHEAR = 15.0, 0.15, 0.08
 _SHIFT_MM, _BEND_MM, _KNOT_MM = 25.0, 4.0, 32.0
 _SMALLEST = 2 / 3
 _STRIP, _CUT = 0.25, 0.2
+_STRANGE = 2000
+"""Steps of training over which contrasts go from nearly T1-weighted ones to all: places are learned first"""
 _CORNERS = 0.25 * torch.tensor([[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]])
 """Places within a voxel, voxels from its centre: every second corner of the cube of half its side"""
 
@@ -60,7 +62,8 @@ class Drawn:
         matrix = _matrix(rng) / head.voxel_mm[:, None]
         at = self._places(head, size, matrix, rng)
         codes = _looked_up(head, at)
-        image = self._rendered(head, at, matrix, rng)
+        strangeness = min(1.0, 0.1 + step / _STRANGE) if self.part == "train" else 1.0
+        image = self._rendered(head, at, matrix, strangeness, rng)
         classes = classes_of(head.ids)[codes.long()]
         image = _kept(image, head, codes, rng)
         return Example(scaled(degraded(image, self.spacing_mm, rng))[None, None], classes[None])
@@ -78,10 +81,15 @@ class Drawn:
         return torch.einsum("ij,jzyx->izyx", matrix, grid) + shift[:, None, None, None]
 
     def _rendered(
-        self, head: Head, at: Float[Tensor, "3 z y x"], matrix: Float[Tensor, "3 3"], rng: torch.Generator
+        self,
+        head: Head,
+        at: Float[Tensor, "3 z y x"],
+        matrix: Float[Tensor, "3 3"],
+        strangeness: float,
+        rng: torch.Generator,
     ) -> Float[Tensor, "z y x"]:
         """The mean brightness of four places within each voxel, with a spread within each label."""
-        values, spread = brightness(head.ids, rng)
+        values, spread = brightness(head.ids, rng, strangeness)
         image, wide = torch.zeros(at.shape[1:]), torch.zeros(at.shape[1:])
         for corner in _CORNERS:
             i = _looked_up(head, at + (matrix @ corner * self.spacing_mm)[:, None, None, None]).long()

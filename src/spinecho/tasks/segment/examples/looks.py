@@ -19,10 +19,18 @@ _THICK, _THICKEST_MM = 0.4, 8.0
 _BIAS, _NOISE, _GAMMA = 0.5, 0.12, 0.4
 
 
-def brightness(ids: Int32[Tensor, " code"], rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each label; air is dark."""
-    contrast = _contrast(rng)
-    values = torch.tensor([contrast.values[int(i)] for i in ids])
+def brightness(ids: Int32[Tensor, " code"], rng: torch.Generator, strangeness: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each label; air is dark.
+
+    Parameters
+    ----------
+    strangeness
+        From 0, always a T1-weighted head, to 1, any contrast.
+    """
+    usual, drawn = (
+        torch.tensor([c.values[int(i)] for i in ids]) for c in (of_sequence(SEQUENCES["t1"]), _contrast(rng))
+    )
+    values = usual.lerp(drawn, strangeness)
     body = ids > 0
     values = (values + 0.04 * torch.randn(len(ids), generator=rng)).clamp(0, 1.5) * body
     spread = 0.1 * torch.rand(len(ids), generator=rng) * torch.rand((), generator=rng) * body

