@@ -89,8 +89,11 @@ class Superres(Method):
     """Whether its images are the input's contrast, so that, degraded again, they are the input."""
     tells: ClassVar[bool] = False
     """True where it says by the target's `tell` how far it is; for others `run` says it, volume by volume."""
-    spacing_mm: ClassVar[float | None] = None
-    """The only spacing that it makes, if there is one."""
+
+    @classmethod
+    def spacing_mm(cls, geometry: Geometry) -> tuple[float, float, float] | None:
+        """Sides (x, y, z) of the voxels that it makes where nobody asks for others; None: as for most methods."""
+        return None
 
     @abstractmethod
     def forward(self, values: Float[Tensor, "1 z y x"], target: Target) -> Made:

@@ -75,8 +75,8 @@ def superres(
     runner = built("superres", method, settings, image.values.device)
     assert isinstance(runner, Superres)
     image, told = _prepared(image)
-    if runner.spacing_mm is not None and factor is None and spacing_mm is None:
-        spacing_mm = runner.spacing_mm
+    if factor is None and spacing_mm is None:
+        spacing_mm = runner.spacing_mm(image.geometry)
     wanted = plan.shape_of(image.geometry, factor, spacing_mm)
     check_memory(4 * _COPIES * wanted[0] * wanted[1] * wanted[2], "the new volume")
     given = image.geometry

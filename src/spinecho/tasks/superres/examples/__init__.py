@@ -20,18 +20,18 @@ class Options:
     """What a person decides beside the paths."""
 
     patch: int = 0
-    """voxels along a side of each patch; 0: 64 for slices, 32 for volumes, 48 for label maps"""
+    """voxels along a side of each patch; 0: 64 for slices, 32 for volumes, 48 for label maps, 96 at low field"""
     patches: int = 0
-    """patches in each example; 0: 16 of slices, 2 of volumes, 1 of label maps"""
+    """patches in each example; 0: 16 of slices, 2 of volumes, 1 of label maps, 4 at low field"""
 
 
 def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
     """Examples as the method takes them; people are held out as `sim.splits` says."""
-    from spinecho.tasks.superres.examples import rendered, slices, volumes
+    from spinecho.tasks.superres.examples import low_field, rendered, slices, volumes
     from spinecho.tasks.superres.examples.validation import held_out, told
     from spinecho.train.supply import Supply
 
-    kinds = {"srgan3d": volumes, "to_t1": rendered}
+    kinds = {"srgan3d": volumes, "to_t1": rendered, "lowfield": low_field}
     kind = kinds.get(context.name.rpartition("/")[2], slices)
     patch, patches = options.patch or kind.PATCH, options.patches or kind.PATCHES
     if patch < kind.LEAST or patches < 1:

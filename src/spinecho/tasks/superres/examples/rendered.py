@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from spinecho.core.chance import integer, log_uniform, uniform
@@ -44,7 +45,7 @@ _BRIGHTEST = 1.2
 
 def gathered(paths: Sequence[Path], part: Part, context: Context) -> tuple[np.ndarray, ...]:
     """Tissues (z, y, x) as places in `sim.tissue.TISSUES`, uint8, along the patient's axes."""
-    return tuple(e.arrays["tissues"] for e in entries(paths, part, _entries, context, "label maps"))
+    return tuple(e.arrays["tissues"] for e in entries(paths, part, tissue_entries, context, "label maps"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,14 @@ class Drawn:
         return Lesson(seen.new_zeros(1, 0, 0, 0), (seen / top)[box][None], truth[box][None].clone(), told[None])
 
 
-def _entries(case: Case) -> list[Entry]:
+def tissue_entries(case: Case) -> list[Entry]:
+    """Of a label map of about 1 mm.
+
+    Raises
+    ------
+    DataError
+        If it is none.
+    """
     labels, geometry = read_head(case.path)
     if not all(_NEAR_MM[0] <= side <= _NEAR_MM[1] for side in geometry.voxel_mm):
         raise DataError("its voxels are not about 1 mm wide", do="give label maps of 1 mm", file=case.path)
@@ -92,10 +100,7 @@ def _entries(case: Case) -> list[Entry]:
 def _placed(tissues: np.ndarray, side: int, rng: torch.Generator) -> Tensor:
     """A cube somewhere in a head that is turned, stretched and mirrored; by nearest voxels."""
     volume = torch.from_numpy(tissues)
-    angles = _TURN * (2 * torch.rand(3, generator=rng) - 1)
-    stretch = torch.exp(_STRETCH * (2 * torch.rand(3, generator=rng) - 1))
-    stretch[0] = -stretch[0] if integer(rng, 2) else stretch[0]
-    matrix = torch.linalg.matrix_exp(_skew(angles)) @ torch.diag(stretch)
+    matrix = pose(rng)
     offsets = voxel_grid((side, side, side), dtype=torch.float32) - (side - 1) / 2
     sizes = torch.tensor(volume.shape[::-1], dtype=torch.float32)
     for _ in range(_TRIES):
@@ -104,6 +109,14 @@ def _placed(tissues: np.ndarray, side: int, rng: torch.Generator) -> Tensor:
         if float((placed > 0).float().mean()) > 0.3:
             break
     return placed.long()
+
+
+def pose(rng: torch.Generator) -> Float[Tensor, "3 3"]:
+    """Turned, stretched and mirrored: voxels (x, y, z) of the map for those of a block."""
+    angles = _TURN * (2 * torch.rand(3, generator=rng) - 1)
+    stretch = torch.exp(_STRETCH * (2 * torch.rand(3, generator=rng) - 1))
+    stretch[0] = -stretch[0] if integer(rng, 2) else stretch[0]
+    return torch.linalg.matrix_exp(_skew(angles)) @ torch.diag(stretch)
 
 
 def _any_contrast(tissues: Tensor, field: Tensor, rng: torch.Generator) -> Tensor:

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from spinecho.core.geometry import Geometry
 from spinecho.core.grids import towards_lps
 from spinecho.nets.tiles import halo_for, in_tiles
 from spinecho.nets.unet3d_plain import PlainUNet3d
@@ -42,7 +43,6 @@ class Method(Superres):
     config: Config
     learned: ClassVar[bool] = True
     keeps_contrast: ClassVar[bool] = False
-    spacing_mm: ClassVar[float | None] = 1.0
     invents: ClassVar[str] = (
         "its T1 contrast was guessed from another one by a network that knows healthy anatomy: for measuring and "
         "registering, never for reading"
@@ -51,6 +51,10 @@ class Method(Superres):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.network = PlainUNet3d(4, 1, config.channels)
+
+    @classmethod
+    def spacing_mm(cls, geometry: Geometry) -> tuple[float, float, float]:
+        return (1.0, 1.0, 1.0)
 
     @classmethod
     def refusal(cls, values: Float[Tensor, "1 z y x"], target: Target) -> str | None:
