@@ -13,6 +13,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -22,8 +23,8 @@ from torch import Tensor
 
 import spinecho
 from benchmarks.sections import circumstances, load_average, table
-from benchmarks.subjects import subject_names
 from spinecho.core.geometry import Geometry
+from spinecho.core.grids import towards_lps, turned
 from spinecho.core.image import Image
 from spinecho.evaluate.markdown import write_section
 from spinecho.metrics.head import brightness, psnr_head, ssim_head
@@ -34,6 +35,7 @@ from spinecho.ops.fourier import ifft
 from spinecho.sim import low_field
 from spinecho.sim.anatomy import texture
 from spinecho.sim.contrast import SEQUENCES
+from spinecho.sim.splits import split
 from spinecho.tasks.superres.parts.degrade import Degradation, along, maps_of
 from spinecho.tasks.superres.parts.spline import enlarged
 from spinecho.train.label_maps import head_box, read_head, tissues
@@ -71,8 +73,6 @@ def arguments() -> argparse.Namespace:
 def simulated(path: Path, n: int, weights: str | None) -> list[Scored]:
     """All contrasts and scanners of a test head."""
     labels, geometry = read_head(path)
-    from spinecho.core.grids import towards_lps, turned
-
     places = turned(tissues(labels)[None], geometry, *towards_lps(geometry))[0][0]
     places = places[head_box(places)]
     z, y, x = places.shape
@@ -108,7 +108,7 @@ def made(measured: Tensor, geometry: Geometry, shape: tuple[int, int, int], weig
     """B-splines, the same after nlmeans, and lowfield, on the fine grid."""
     image = Image(values=measured[None], geometries=(geometry,))
     factor = (shape[2] / measured.shape[2], shape[1] / measured.shape[1], 1.0)
-    settings = {} if weights is None else {"weights": weights}
+    settings: dict[str, Any] = {} if weights is None else {"weights": weights}
     quiet = spinecho.denoise(image, "nlmeans")
     return {
         "bspline": enlarged(measured[None], shape)[0],
@@ -211,8 +211,8 @@ def agreement(picture: Tensor, values: Tensor) -> dict[str, float]:
     for p, v in zip(picture, values, strict=True):
         object_ = inside(p)
         information.append(nmi_foreground64(p[None], v[None], object_[None]))
-        gradients = [gaussian_gradient_magnitude(x.numpy(), 1.0)[object_.numpy()] for x in (p, v)]
-        edges.append(float(np.corrcoef(*gradients)[0, 1]))
+        one, other = (gaussian_gradient_magnitude(x.numpy(), 1.0)[object_.numpy()] for x in (p, v))
+        edges.append(float(np.corrcoef(one, other)[0, 1]))
     return {"nmi": fmean(information), "edges": fmean(edges)}
 
 
@@ -256,7 +256,7 @@ def main() -> None:
     args, before = arguments(), load_average()
     torch.set_num_threads(1)
     with torch.inference_mode():
-        heads = [args.shared / "data" / "label_maps" / f"{s}.nii.gz" for s in subject_names("label_maps")]
+        heads = [args.shared / "data" / "label_maps" / f"labels_{s}.nii.gz" for s in split("label_maps", "test")]
         rows = [row for head in heads for row in simulated(head, args.slices, args.weights)]
         raw = args.shared / "data" / "lowfield_0p055T" / f"{args.patient}.npz"
         seen = real(raw, args.weights, args.pictures)
