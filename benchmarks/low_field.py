@@ -185,11 +185,13 @@ def centred(samples: Tensor) -> Tensor:
 
 
 def registered(picture: Tensor, onto: Tensor) -> Tensor:
-    """The 3 T picture, turned by half a turn, scaled and moved onto a slice by mutual information."""
+    """The 3 T picture, turned by half a turn and as large as the slice's head, moved onto it by mutual information."""
     import SimpleITK as sitk
 
     fixed = sitk.GetImageFromArray(gaussian_filter(onto.numpy(), 1.0))
     moving = sitk.GetImageFromArray(picture.flip(0, 1).numpy())
+    side = float(inside(onto).sum() / inside(picture).sum()) ** 0.5
+    moving.SetSpacing((side, side))
     start = sitk.CenteredTransformInitializer(
         fixed, moving, sitk.AffineTransform(2), sitk.CenteredTransformInitializerFilter.MOMENTS
     )
