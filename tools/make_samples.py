@@ -1,12 +1,15 @@
-"""Make the three sample scans that ship in the package, from the ICBM 152 template that nilearn carries.
+"""Make the sample scans that ship in the package.
 
 pip install nilearn --no-deps        (or: pip install spinecho[samples])
-python tools/make_samples.py [--data FOLDER] [--out src/spinecho/samples]
+python tools/make_samples.py [--data FOLDER] [--out src/spinecho/samples] [--low-field patient2.npz]
+
+Three are simulated from the ICBM 152 template that nilearn carries; one is a real slice of a low-field scanner.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,6 +20,8 @@ from scipy.ndimage import map_coordinates
 import spinecho
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
+from spinecho.core.kspace import KSpace
+from spinecho.io.options import ReadOptions
 from spinecho.sim.scan import Scan, measure
 
 SCANS = {
@@ -30,6 +35,25 @@ SCANS = {
 }
 CENTRE_MM = (0.0, 18.0, 18.0)
 """LPS point of the template at the middle of each slice."""
+
+
+LOW_FIELD_KEY, LOW_FIELD_SLICE, LOW_FIELD_MM = "fse_kspace", 1, (2.0, 2.0, 10.0)
+LOW_FIELD_AXES = ((0, -1, 0), (-1, 0, 0), (0, 0, -1))
+"""LPS directions of k0, k1 and the slice normal: as the 3 T pictures of the same patients lie, read as radiologists
+show them"""
+
+
+def low_field(path: Path) -> KSpace:
+    """One T2-weighted slice at 0.055 T of one coil, with the orientation that its file does not record."""
+    options = ReadOptions(key=LOW_FIELD_KEY, axes="k0 k1 slice", voxel_mm=LOW_FIELD_MM)
+    scan = spinecho.read(path, options)
+    assert isinstance(scan, KSpace)
+    scan = scan.narrow("slice", LOW_FIELD_SLICE, LOW_FIELD_SLICE + 1)
+    shape = scan.geometries[0].shape
+    geometry = Geometry.from_frame((0, 0, 0), np.array(LOW_FIELD_AXES, float).T, LOW_FIELD_MM, shape)
+    history = ("0.055 T, fast spin echo, one patient; orientation and pixel size assumed",)
+    header = replace(scan.header, source="", field_t=0.055, slice_thickness_mm=10.0, flags=(), history=history)
+    return replace(scan, geometries=(geometry,), header=header)
 
 
 def template(folder: Path, name: str) -> Image:
@@ -65,13 +89,16 @@ def bolus(t1: torch.Tensor, gm: torch.Tensor, wm: torch.Tensor, n_frames: int) -
 
 
 def main() -> None:
-    """Write the three files."""
+    """Write the files."""
     parser = argparse.ArgumentParser(description=__doc__)
     nilearn = find_spec("nilearn")
     where = Path(next(iter(nilearn.submodule_search_locations))) if nilearn else Path()
     parser.add_argument("--data", type=Path, default=where / "datasets" / "data")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "src" / "spinecho" / "samples")
+    parser.add_argument("--low-field", type=Path, help="the real patient; without it that sample stays as it is")
     args = parser.parse_args()
+    if args.low_field is not None:
+        spinecho.write(low_field(args.low_field), args.out / "low_field.mrd.h5")
     volumes = {name: template(args.data, name) for name in ("t1", "gm", "wm")}
     for name, scan in SCANS.items():
         onto = grid(scan)

@@ -1,4 +1,4 @@
-"""The sample scans ship, are small, are marked as simulated, and carry their truth."""
+"""The sample scans ship and are small; what is simulated says so and carries its truth, what is real does not."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from spinecho.ops.sampling import acceleration
 NAMES = ("cartesian_r4.mrd.h5", "kt_series.mrd.h5", "radial.mrd.h5")
 
 
+REAL = "low_field.mrd.h5"
+
+
 def load(name) -> KSpace:
     with as_file(files("spinecho.samples") / name) as path:
         scan = spinecho.read(path)
@@ -20,13 +23,13 @@ def load(name) -> KSpace:
     return scan
 
 
-def test_three_files_of_three_megabytes_with_their_licences():
+def test_files_of_four_megabytes_with_their_licences():
     folder = files("spinecho.samples")
     with as_file(folder) as path:
         sizes = {p.name: p.stat().st_size for p in path.iterdir() if p.name.endswith(".h5")}
-    assert set(sizes) == set(NAMES) and sum(sizes.values()) < 3_000_000
+    assert set(sizes) == {*NAMES, REAL} and sum(sizes.values()) < 4_000_000
     assert "McGill" in (folder / "LICENSE-ICBM152.txt").read_text()
-    assert all(name in (folder / "README.md").read_text() for name in NAMES)
+    assert all(name in (folder / "README.md").read_text() for name in sizes)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -35,6 +38,19 @@ def test_samples_say_that_they_are_simulated(name):
     assert "simulated" in scan.header.flags and "ICBM 152" in scan.header.history[0]
     assert scan.noise_cov is not None and scan.target is not None
     assert scan.geometries[0].oriented
+
+
+def test_the_low_field_slice_is_real_and_lies_as_patients_lie():
+    scan = load(REAL)
+    assert "simulated" not in scan.header.flags and scan.target is None and scan.header.field_t == 0.055
+    assert "assumed" in scan.header.history[0] and scan.samples.shape == (1, 1, 1, 126, 128)
+    geometry = scan.geometries[0]
+    assert geometry.oriented and geometry.voxel_mm == pytest.approx((2, 2, 10))
+    image = spinecho.recon(scan)
+    values = image.values.abs()[0, 0]
+    lit = (values > 0.25 * values.quantile(0.99)).float()
+    rows, columns = (lit.sum(axis) > 3 for axis in (1, 0))
+    assert rows.sum() < columns.sum(), "the head is longer from front to back, which is along k0"
 
 
 def test_what_the_samples_are():

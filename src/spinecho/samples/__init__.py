@@ -1,1 +1,1 @@
-"""Three small simulated scans that ship with the package; README.md says what they are."""
+"""Small scans that ship with the package, three simulated and one real; README.md says what they are."""
