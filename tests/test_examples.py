@@ -14,6 +14,8 @@ import torch
 import spinecho
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
+from spinecho.core.state import save_state
+from spinecho.methods import registry
 from spinecho.ops.windows import gaussian
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -94,3 +96,21 @@ def test_thin_slices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert float((back - noisy[0]).abs().mean()) < 0.05
     assert "learned 4 of 4 steps" in capsys.readouterr().err
     assert (tmp_path / "bspline_thin.nii.gz").exists() and (tmp_path / "thin.nii.gz").exists()
+
+
+def test_low_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module = registry.load("superres", "lowfield")
+    torch.manual_seed(0)
+    method = module.Method(module.Config(channels=(4, 6), blocks=(1, 1)))
+    with torch.no_grad():
+        method.network.leave.weight.normal_(std=0.01)
+    weights, config = tmp_path / "tiny.safetensors", {"channels": (4, 6), "blocks": (1, 1)}
+    meta = {"task": "superres", "method": "lowfield", "config": config, "card": {}, "trained": {}}
+    save_state(weights, method.state_dict(), meta)
+    lifted = load("low_field").main(tmp_path / "out", weights=weights)
+    assert lifted.geometry.voxel_mm == pytest.approx((1, 1, 10)) and lifted.geometry.oriented
+    assert "it guesses where it sharpens" in capsys.readouterr().out
+    for name in ("plain", "lifted", "difference"):
+        assert (tmp_path / "out" / f"{name}.nii.gz").exists() and (tmp_path / "out" / f"{name}.png").exists()
+    difference = spinecho.read(tmp_path / "out" / "difference.nii.gz")
+    assert isinstance(difference, Image) and 0 < float(difference.values.mean()) < 0.2 * float(lifted.values.max())
