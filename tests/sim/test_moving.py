@@ -24,8 +24,8 @@ def disc(radius, n=160, centre=(0.0, 0.0)):
 def test_a_still_picture_stays():
     picture = disc(0.4) * torch.rand(160, 160, generator=torch.Generator().manual_seed(0))
     frames = beating(picture, STILL, 3)
-    assert frames.shape == (3, 1, 160, 160)
-    assert torch.allclose(frames[:, 0], picture.expand(3, -1, -1), atol=1e-5)
+    assert frames.shape == (3, 1, 1, 160, 160)
+    assert torch.allclose(frames[:, 0, 0], picture.expand(3, -1, -1), atol=1e-5)
 
 
 def test_contraction_is_rest_then_systole_then_rest():
@@ -43,7 +43,7 @@ def test_area_is_that_of_the_pixels(squeeze, reach, radius):
     beat = Beat(squeeze=squeeze, reach=reach, twist=0.3)
     times = torch.arange(8) / 8
     frames = beating(disc(radius), beat, 8)
-    counted = frames.sum((1, 2, 3)) / frames[0].sum()
+    counted = frames.sum((1, 2, 3, 4)) / frames[0].sum()
     assert torch.allclose(counted, beat.area(radius, times), atol=0.02)
     assert float(counted.min()) < 0.95
 
@@ -85,7 +85,7 @@ def test_breath_moves_the_front_and_drift_everything():
 def test_another_slice_comes_in_at_systole():
     beat = replace(STILL, through=0.4, beats=1.0)
     frames = beating(torch.ones(16, 16), beat, 20, torch.zeros(16, 16))
-    middle = frames[:, 0, 8, 8]
+    middle = frames[:, 0, 0, 8, 8]
     assert torch.allclose(middle, 1 - 0.4 * beat.contraction(torch.arange(20) / 20), atol=1e-5)
 
 
@@ -127,12 +127,12 @@ def test_signals_of_arriving_contrast_are_the_spoiled_echos():
     t1, pd = {0: 1.0, 1: 800.0, 2: 1400.0}, {0: 0.0, 1: 0.8, 2: 1.0}
     curve = torch.tensor([0.0, 1.0, 4.0])
     frames = arriving(tissues, t1, pd, {1: curve}, tr_ms=5, flip_deg=15, relaxivity=4.5)
-    assert frames.shape == (3, 1, 2, 2) and not frames[:, 0, 0, 0].any()
+    assert frames.shape == (3, 1, 1, 2, 2) and not frames[:, 0, 0, 0, 0].any()
     for i, c in enumerate(curve.tolist()):
         e1 = math.exp(-5 * (1 / 800 + 4.5e-3 * c))
         a = math.radians(15)
         signal = 0.8 * math.sin(a) * (1 - e1) / (1 - math.cos(a) * e1)
-        assert float(frames[i, 0, 0, 1]) == pytest.approx(signal, rel=1e-5)
-    assert torch.allclose(frames[:, 0, 1, 0], frames[:1, 0, 1, 0].expand(3)), "no curve, no change"
+        assert float(frames[i, 0, 0, 0, 1]) == pytest.approx(signal, rel=1e-5)
+    assert torch.allclose(frames[:, 0, 0, 1, 0], frames[:1, 0, 0, 1, 0].expand(3)), "no curve, no change"
     with pytest.raises(DataError, match="differ in length"):
         arriving(tissues, t1, pd, {1: curve, 2: curve[:2]})

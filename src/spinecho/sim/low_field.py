@@ -23,8 +23,8 @@ FIELDS_T = (0.05, 0.55)
 REFERENCE_T = 1.5
 """What images are lifted to"""
 _NAMES = ("t1", "t2", "flair", "pd", "gre")
-_TIMING = 0.25
-"""Times differ from the usual ones by up to this power of e"""
+_TIMINGS = (0.25, 0.08)
+"""Times at low field, and of the reference, differ from the usual ones by up to this power of e"""
 
 
 def signals(sequence: Sequence, field_t: float) -> Float[Tensor, " tissue"]:
@@ -40,7 +40,7 @@ def sample_pair(rng: torch.Generator) -> tuple[Float[Tensor, " tissue"], Float[T
     """
     name = _NAMES[integer(rng, len(_NAMES))]
     field = log_uniform(rng, *FIELDS_T)
-    high, low = (_timed(SEQUENCES[name], rng) for _ in range(2))
+    low, high = (_timed(SEQUENCES[name], spread, rng) for spread in _TIMINGS)
     if name in ("t1", "gre"):
         adapted = uniform(rng, 0.0, 1.0)
         tissue = TISSUES["white matter"]
@@ -59,6 +59,6 @@ def sample_noise(rng: torch.Generator) -> tuple[float, bool]:
     return log_uniform(rng, 0.008, 0.16), chance(rng, 0.75)
 
 
-def _timed(sequence: Sequence, rng: torch.Generator) -> Sequence:
-    by = torch.exp(_TIMING * (2 * torch.rand(3, generator=rng) - 1)).tolist()
+def _timed(sequence: Sequence, spread: float, rng: torch.Generator) -> Sequence:
+    by = torch.exp(spread * (2 * torch.rand(3, generator=rng) - 1)).tolist()
     return replace(sequence, te_ms=sequence.te_ms * by[0], tr_ms=sequence.tr_ms * by[1], ti_ms=sequence.ti_ms * by[2])

@@ -117,8 +117,11 @@ def sample_beat(rng: torch.Generator) -> Beat:
 
 def beating(
     picture: Float[Tensor, "y x"], beat: Beat, n_frames: int, other: Float[Tensor, "y x"] | None = None
-) -> Float[Tensor, "t 1 y x"]:
-    """Frames of a picture that beats; `other` is what comes into the slice with `beat.through`."""
+) -> Float[Tensor, "t 1 1 y x"]:
+    """Frames of a picture that beats, as `sim.scan.measure` takes them.
+
+    `other` is what comes into the slice with `beat.through`.
+    """
     if n_frames < 1:
         raise DataError(f"{n_frames} frames are asked for", do="give 1 or more")
     times = torch.arange(n_frames) / n_frames
@@ -130,9 +133,9 @@ def beating(
     seen = F.grid_sample(pictures[None].expand(n_frames, -1, -1, -1), grid, mode="bicubic", align_corners=False)
     seen = seen.clamp_min(0)
     if other is None:
-        return seen
+        return seen[:, None]
     share = (beat.through * beat.contraction(times))[:, None, None]
-    return torch.lerp(seen[:, 0], seen[:, 1], share)[:, None]
+    return torch.lerp(seen[:, 0], seen[:, 1], share)[:, None, None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,10 +187,11 @@ def arriving(
     tr_ms: float = 5.0,
     flip_deg: float = 15.0,
     relaxivity: float = 4.5,
-) -> Float[Tensor, "t 1 y x"]:
-    """Frames of a spoiled gradient echo while each tissue's concentration (mmol/l) follows its curve.
+) -> Float[Tensor, "t 1 1 y x"]:
+    """Frames of a spoiled gradient echo, as `sim.scan.measure` takes them.
 
-    1 / T1 = 1 / T1_0 + relaxivity c; T2* is left out. Tissues without a curve stay as they are.
+    Each tissue's concentration (mmol/l) follows its curve: 1 / T1 = 1 / T1_0 + relaxivity c; T2* is
+    left out. Tissues without a curve stay as they are.
 
     Source: Ernst and Anderson 1966, doi:10.1063/1.1719961, for the signal (`contrast.gradient_echo`).
     """
@@ -201,4 +205,4 @@ def arriving(
         rate = 1 / t1 + curves.get(i, torch.zeros(n)) * relaxivity / 1000
         e1 = torch.exp(-tr_ms * rate)
         table[:, i] = pd[i] * math.sin(a) * (1 - e1) / (1 - math.cos(a) * e1)
-    return table[:, tissues.long()][:, None]
+    return table[:, tissues.long()][:, None, None]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from spinecho import KSpace, recon
+from spinecho.calib.csm import estimate_csm
 from spinecho.calib.prepare import prepare
-from spinecho.sim.scan import Scan, simulate_phantom
-from spinecho.tasks.recon.methods.llr import Method, automatic_threshold, frame_axis
+from spinecho.core.geometry import Geometry
+from spinecho.sim.moving import Beat, Uptake, arriving, arterial, beating, concentration
+from spinecho.sim.scan import Scan, measure, simulate_phantom
+from spinecho.tasks.recon.methods import llr as module
+from spinecho.tasks.recon.methods.llr import Config, Method, automatic_threshold, frame_axis
 
 
 def series(sampling: str, snr: float = 30.0, n_frames: int = 8) -> KSpace:
@@ -39,6 +44,62 @@ def test_automatic_weight_is_near_the_best(truth):
     under = series("kt-random:5:8:1")
     best = max(psnr(recon(under, "llr", weight=w), truth) for w in (0.002, 0.005, 0.01))
     assert psnr(recon(under, "llr"), truth) > best - 0.7
+
+
+def scene(moves: bool, snr: float) -> KSpace:
+    """A disc with waves, whose middle shrinks and grows, or takes up a contrast agent."""
+    rng = torch.Generator().manual_seed(2)
+    y, x = torch.meshgrid(*(torch.linspace(-1, 1, 96) for _ in range(2)), indexing="ij")
+    far = (y.square() + x.square()).sqrt()
+    if moves:
+        picture = (far < 0.85).float() * (0.6 + 0.3 * torch.sin(17 * x) * torch.cos(13 * y) + 0.3 * (far < 0.4))
+        frames = beating(picture, Beat(squeeze=0.6, reach=0.9, beats=2, twist=0.3), 12)
+    else:
+        times = torch.arange(12.0) * 5
+        curve = concentration(Uptake(plasma=0.1, transfer=0.4), arterial(times, 10, 3, 5), times)
+        tissues = (far < 0.85).long() + (far < 0.3).long()
+        frames = arriving(tissues, {0: 1.0, 1: 900.0, 2: 1200.0}, {0: 0.0, 1: 0.8, 2: 1.0}, {2: curve})
+    scan = Scan(
+        matrix=(1, 96, 96), sampling="kt-random:5:8:1", n_frames=12, snr=snr, n_coils=5, fineness=1, contrast="t2"
+    )
+    grid = Geometry.from_frame((0, 0, 0), np.eye(3), (3, 3, 5), (1, 96, 96))
+    return measure(frames, grid, scan, rng, note="a disc").kspace
+
+
+def factor(image) -> float:
+    (told,) = (line for line in image.header.history if line.startswith("llr: threshold"))
+    return float(told.split()[2])
+
+
+def test_a_moving_scene_gets_a_larger_threshold_than_the_noises():
+    """Its aliases are more than noise: left-out lines tell, and the image gains."""
+    scan = scene(moves=True, snr=400)
+    image = recon(scan, "llr")
+    assert factor(image) >= 2 and any("by lines left out" in line for line in image.header.history)
+    assert scan.target is not None
+    least = replace(Config(), weight=None)
+    prepared = prepare(scan)[0]
+    csm = estimate_csm(prepared)
+    from_noise = module.solved(prepared, csm, least, automatic_threshold(prepared, least.block)).abs()
+    scale = image.values.abs().mean() / from_noise.mean()
+    assert psnr(image, scan.target) > psnr(replace(image, values=scale * from_noise), scan.target) + 0.5
+
+
+def test_where_contrast_alone_changes_the_noise_decides():
+    assert factor(recon(scene(moves=False, snr=60), "llr")) == 1
+
+
+def test_a_threshold_of_ones_own_is_taken_and_nothing_is_tried():
+    image = recon(series("kt-random:5:8:1"), "llr", weight=0.005, n_iters=5)
+    assert not any(line.startswith("llr: threshold") for line in image.header.history)
+
+
+def test_where_no_line_can_be_spared_the_noise_decides():
+    scan = series("kt-random:5:8:1")
+    few = torch.zeros_like(scan.mask)
+    few[..., 20:28, :] = True
+    image = recon(replace(scan, mask=scan.mask & few, samples=scan.samples * few), "llr", n_iters=3)
+    assert any("since there are too few lines" in line for line in image.header.history)
 
 
 def test_time_courses_are_kept(truth):

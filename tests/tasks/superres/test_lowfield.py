@@ -102,6 +102,17 @@ def test_untrained_it_is_the_spline_without_negative_values():
     assert torch.allclose(made, enlarged(values, (3, 40, 48)).clamp_min(0))
 
 
+def test_the_loss_is_its_definition():
+    """Half the log of the mean square of each slice, half that of its differences; a constant error has none."""
+    method, lesson = small(), supply()(1, 0)
+    error = (method.estimate(lesson) - lesson.high).detach()[:, 0].double()
+    steps = 0.5 * (error.diff(dim=1).square().mean((1, 2)) + error.diff(dim=2).square().mean((1, 2)))
+    expected = 0.5 * sum((s + 2e-3**2).log().mean() for s in (error.square().mean((1, 2)), steps))
+    assert float(method.loss(lesson).detach()) == pytest.approx(float(expected), rel=1e-4)
+    shifted = replace(lesson, high=method.estimate(lesson).detach() + 0.1)
+    assert float(method.loss(shifted).detach()) == pytest.approx(0.5 * (np.log(0.01) + np.log(4e-6)), rel=1e-2)
+
+
 def test_no_unit_matters():
     values, method = head((3, 20, 24))[None], small()
     one, other = method(values, target()).values, method(1e-3 * values, target()).values
