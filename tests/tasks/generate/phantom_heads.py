@@ -33,7 +33,7 @@ def folder_of_heads(folder: Path, n: int = 7) -> Path:
     """NIfTI files of different heads."""
     folder.mkdir(exist_ok=True)
     for seed in range(n):
-        write(head(seed), folder / f"person{seed}.nii.gz")
+        write(head(seed, 6.0, (30, 38, 34)), folder / f"person{seed}.nii")
     return folder
 
 

@@ -17,7 +17,7 @@ FIELD_MM = 208.0
 """Side of every picture"""
 FINE = 128
 """Pixels along it as slices are kept"""
-N_LEVELS, STEP_MM, BELOW_MM = 8, 2.0, 56.0
+N_LEVELS, STEP_MM, BELOW_MM = 8, 2.0, 52.0
 """Slices of a head, the distance between them, and how far below the top the first one lies"""
 _TOP_MM2 = 2000.0
 """The top of the head is where its cross-section reaches this area"""
