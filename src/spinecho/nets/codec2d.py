@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -54,6 +55,7 @@ class Codec2d(nn.Module):
         for a, b in reversed(pairs):
             outward += [nn.ConvTranspose2d(b, a, 2, stride=2), Block(a)]
         self.outward = nn.Sequential(*outward, nn.Conv2d(channels[0], 4, 3, padding=1), nn.PixelShuffle(2))
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def encode(self, x: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n c y2 x2"]:
         """Codes of any size of values: whoever trains holds them near 1."""

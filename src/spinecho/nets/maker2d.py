@@ -43,6 +43,7 @@ class Maker2d(nn.Module):
             assert isinstance(scale, nn.Linear)
             nn.init.zeros_(scale.bias)
             nn.init.normal_(scale.weight, std=0.25 * noise**-0.5)
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, noise: Float[Tensor, "n k"]) -> Float[Tensor, "n 1 y x"]:
         z = noise * noise.square().mean(1, keepdim=True).clamp_min(torch.finfo(noise.dtype).tiny).rsqrt()
@@ -77,6 +78,7 @@ class Critic2d(nn.Module):
         self.past = nn.ModuleList(nn.Conv2d(a, b, 1, bias=False) for a, b in pairs)
         self.last = _conv(channels[-1] + 1, channels[-1])
         self.leave = nn.Linear(channels[-1] * _LEAST**2, 1)
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, x: Float[Tensor, "n 1 y x"]) -> Float[Tensor, " n"]:
         x = F.leaky_relu(self.enter(x), _LEAK)

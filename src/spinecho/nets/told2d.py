@@ -74,6 +74,7 @@ class ToldUNet(nn.Module):
         self.norm = nn.GroupNorm(_GROUPS, channels[0])
         self.leave = nn.Conv2d(channels[0], n_in, 3, padding=1)
         _silent(self.leave)
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, x: Float[Tensor, "n c y x"], number: Float[Tensor, " n"]) -> Float[Tensor, "n c y x"]:
         told = self.telling(waves(number))

@@ -34,7 +34,7 @@ def scores(inputs: Inputs, made: Slices) -> dict[str, float]:
     real = inputs.real.values
     near, usual = nearest(pictures, inputs.train.values).values[:, 0], inputs.usual.values[:, 0]
     quartiles = torch.quantile(usual, torch.tensor([0.25, 0.5, 0.75]))
-    median = float(near.median())
+    median = float(near.quantile(0.5))
     mirrored, real_mirrored = own_symmetry(pictures), own_symmetry(real)
     apart = [seen(x, inputs.device) for x in (pictures, inputs.train.values)]
     return {
@@ -46,8 +46,8 @@ def scores(inputs: Inputs, made: Slices) -> dict[str, float]:
         "variety": float(pictures.std(0).square().mean().sqrt() / real.std(0).square().mean().sqrt()),
         "detail": float(_detail(pictures) / _detail(real)),
         "profile": profile_off(pictures, real),
-        "symmetry": float(mirrored.median()),
-        "symmetry_real": float(real_mirrored.median()),
+        "symmetry": float(mirrored.quantile(0.5)),
+        "symmetry_real": float(real_mirrored.quantile(0.5)),
         "symmetry_off": float((mirrored.mean() - real_mirrored.mean()) / real_mirrored.std()),
         **{f"held_out_{n}": float(q) for n, q in zip(("q25", "median", "q75"), quartiles, strict=True)},
     }
