@@ -109,3 +109,72 @@ def test_a_codec_learns_to_bring_a_picture_back():
         loss.backward()
         optimiser.step()
     assert float(loss.detach()) < 0.1 * float(x.square().mean())
+
+
+@pytest.mark.parametrize("name", ["maker", "critic", "told", "codec"])
+def test_every_weight_has_a_gradient(name):
+    torch.manual_seed(0)
+    x = torch.randn(3, 1, 32, 32)
+    network, seen = {
+        "maker": (maker(), (torch.randn(3, 8),)),
+        "critic": (Critic2d(32, 4, 16), (x,)),
+        "told": (told(), (torch.randn(3, 2, 12, 8), torch.rand(3))),
+        "codec": (Codec2d(3, (8, 16)), (x,)),
+    }[name]
+    network(*seen).square().sum().backward()
+    dead = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    assert not dead, dead
+    still = [n for n, p in network.named_parameters() if p.grad is not None and not p.grad.any()]
+    assert all("first" in n or "convs.0" in n or "norms" in n for n in still), "behind layers that begin at zero"
+
+
+@pytest.mark.parametrize("network", [maker(), Critic2d(32, 4, 16), ToldUNet(2, (8, 16)), Codec2d(3, (8, 16))])
+def test_weights_are_stored_for_the_processor(network):
+    kernels = [p for p in network.parameters() if p.ndim == 4 and p.shape[1] > 1 and p.shape[-1] > 1]
+    assert kernels and all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
+
+
+def test_a_maker_s_levels_add_up():
+    network, noise = maker(), torch.randn(2, 8, generator=torch.Generator().manual_seed(4))
+    with torch.inference_mode():
+        whole = network(noise)
+        last = network.leave[-1]
+        last.weight.zero_()
+        last.bias.zero_()
+        coarse = network(noise)
+    assert float((whole - coarse).abs().max()) > 1e-3
+    kept = torch.nn.functional.avg_pool2d(coarse, 2)
+    back = torch.nn.functional.interpolate(kept, scale_factor=2, mode="bilinear", align_corners=False)
+    assert float((back - coarse).abs().max()) < float((whole - coarse).abs().max()) + 1.0
+
+
+def test_a_maker_turns_smoothly():
+    network, rng = maker(), torch.Generator().manual_seed(5)
+    noise, way = torch.randn(2, 1, 8, generator=rng)
+    with torch.inference_mode():
+        steps = [float((network(noise + h * way) - network(noise)).norm()) for h in (1e-3, 1e-2)]
+    assert 5 < steps[1] / steps[0] < 20, "ten times the way, about ten times the change"
+
+
+@pytest.mark.parametrize("size", [(8, 8), (16, 4), (4, 12)])
+def test_told_networks_take_any_size_of_whole_coarsest_pixels(size):
+    with torch.inference_mode():
+        assert told()(torch.randn(2, 2, *size), torch.zeros(2)).shape == (2, 2, *size)
+
+
+def test_what_is_told_is_told_everywhere():
+    x = torch.randn(1, 2, 8, 8, generator=torch.Generator().manual_seed(6))
+    with torch.inference_mode():
+        change = told()(x, torch.tensor([0.3])) - told()(x, torch.tensor([-0.3]))
+    assert bool((change.abs() > 1e-6).all())
+
+
+def test_a_code_sees_its_own_surroundings_first():
+    torch.manual_seed(0)
+    codec = Codec2d(3, (8, 16)).eval()
+    x = torch.zeros(1, 1, 32, 32)
+    spot = x.clone()
+    spot[..., 4:8, 4:8] = 1
+    with torch.inference_mode():
+        change = (codec.encode(spot) - codec.encode(x)).abs().sum(1)[0]
+    assert int(change.flatten().argmax()) in [int(r * 8 + c) for r in range(3) for c in range(3)]

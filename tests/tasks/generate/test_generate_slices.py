@@ -79,3 +79,69 @@ def test_pixels_are_means():
     assert torch.equal(resized(cut, FINE), cut)
     with pytest.raises(DataError, match="size is 50"):
         resized(cut, 50)
+
+
+def oblique(image: Image, degrees: float) -> Image:
+    """The same head on a grid that lies askew in the world."""
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    g = image.geometry
+    return replace(image, geometries=(Geometry.from_frame((30, -20, 5), turn, g.voxel_mm, g.shape),))
+
+
+@pytest.mark.parametrize("degrees", [-20, 7, 35])
+def test_slices_are_those_of_the_grid_where_it_lies_askew(degrees):
+    torch.testing.assert_close(mid_axial(oblique(head(), degrees)), mid_axial(head()), atol=1e-4, rtol=0)
+
+
+def test_voxels_need_not_be_cubes():
+    image = head(mm=2.0, shape=(88, 112, 96))
+    thick = replace(
+        image,
+        values=image.values.unflatten(1, (44, 2)).mean(2)[..., ::2, :],
+        geometries=(Geometry.from_frame((0, 1, 1), np.eye(3), (2.0, 4.0, 4.0), (44, 56, 96)),),
+    )
+    cut = mid_axial(thick)
+    assert float((cut - mid_axial(image)).abs().mean()) < 0.06
+    lit = (cut.mean(0) > 0.05).float()
+    assert float(lit.any(1).sum()) > 1.1 * float(lit.any(0).sum()), "longer from front to back, as the head is"
+
+
+def test_the_first_slice_is_the_upper_one_and_all_are_at_their_height():
+    image = head()
+    z = torch.arange(44.0)[:, None, None].expand(44, 56, 48)
+    marked = replace(image, values=torch.where(image.values > 0.05, 1 + z / 100, torch.zeros(())))
+    cut = mid_axial(marked)
+    heights = cut[:, 60:68, 60:68].mean((1, 2))
+    assert bool((heights.diff() < 0).all()), "from above to below"
+    steps = heights.diff() / heights[0]
+    assert float(steps.std() / steps.mean().abs()) < 0.05, "evenly"
+
+
+def test_complex_images_and_channels_are_magnitudes():
+    image = head()
+    turned_phase = replace(image, values=image.values * torch.exp(1j * torch.tensor(0.7)))
+    torch.testing.assert_close(mid_axial(turned_phase), mid_axial(image), atol=1e-4, rtol=0)
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(-4, 4), st.integers(-4, 4))
+def test_where_the_head_lies_in_its_field_does_not_matter(dy, dx):
+    image = head(shape=(44, 64, 56))
+    shifted = replace(image, values=image.values.roll((dy, dx), (2, 3)))
+    torch.testing.assert_close(mid_axial(shifted), mid_axial(image), atol=0.02, rtol=0)
+
+
+def test_one_bright_voxel_does_not_darken_the_rest():
+    image = head()
+    values = image.values.clone()
+    values[0, 24:31, 30, 20] = 1000.0
+    bright = mid_axial(replace(image, values=values))
+    assert float((bright - mid_axial(image)).abs().mean()) < 0.02
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_brightness_stays_at_every_size(size):
+    cut = mid_axial(head())
+    torch.testing.assert_close(resized(cut, size).mean((1, 2)), cut.mean((1, 2)), rtol=1e-4, atol=1e-6)
+    assert float(resized(cut, size).max()) <= 1

@@ -57,7 +57,7 @@ def mid_axial(image: Image) -> Float[Tensor, "n y x"]:
     places = (torch.arange(FINE) - (FINE - 1) / 2) * FIELD_MM / FINE
     index = torch.stack(torch.meshgrid(z, y + places / mm[1], x + places / mm[0], indexing="ij"), -1).flip(-1)
     cut = at_voxels(values, index)[0]
-    white = torch.quantile(cut[cut > _SHARE * cut.max()], _WHITE)
+    white = torch.quantile(cut[cut > _SHARE * torch.quantile(cut, _WHITE)], _WHITE)
     return (cut / white).clamp(0, 1)
 
 
