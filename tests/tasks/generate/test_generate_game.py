@@ -155,7 +155,7 @@ def test_codes_are_held_at_mean_zero_and_variance_one():
     optimiser = torch.optim.Adam(method.parameters(), 3e-3)
     code = lambda: method.codec.encode(2 * example.values[:, None] - 1).detach()  # noqa: E731
     before = (code().var((0, 2, 3)) - 1).abs().mean()
-    for k in range(40):
+    for k in range(25):
         optimiser.zero_grad()
         losses(method, example, k).backward()
         optimiser.step()
