@@ -17,6 +17,7 @@ from spinecho.io.read import read as read
 from spinecho.io.write import write as write
 from spinecho.tasks.correct.run import correct as correct
 from spinecho.tasks.denoise.run import denoise as denoise
+from spinecho.tasks.generate.run import generate as generate
 from spinecho.tasks.recon.run import recon as recon
 from spinecho.tasks.register.run import register as register
 from spinecho.tasks.segment.run import segment as segment
@@ -39,6 +40,7 @@ __all__ = [
     "Velocity",
     "correct",
     "denoise",
+    "generate",
     "read",
     "recon",
     "register",

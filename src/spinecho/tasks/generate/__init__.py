@@ -1,0 +1,1 @@
+"""Generation: seeds -> pictures that nobody has."""
