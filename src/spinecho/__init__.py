@@ -32,6 +32,8 @@ HOMES: dict[str, str] = {
         for package in packages
         for way in ("from", "to")
     },
+    "ReadOptions": "spinecho.io.options",
+    "WriteOptions": "spinecho.io.options",
     "read": "spinecho.io.read",
     "write": "spinecho.io.write",
     **{name: f"spinecho.tasks.{name}.run" for name in _TASKS},

@@ -21,6 +21,8 @@ from spinecho.io.exchange.neuro import from_nibabel as from_nibabel
 from spinecho.io.exchange.neuro import from_torchio as from_torchio
 from spinecho.io.exchange.neuro import to_nibabel as to_nibabel
 from spinecho.io.exchange.neuro import to_torchio as to_torchio
+from spinecho.io.options import ReadOptions as ReadOptions
+from spinecho.io.options import WriteOptions as WriteOptions
 from spinecho.io.read import read as read
 from spinecho.io.write import write as write
 from spinecho.tasks.correct.run import correct as correct
@@ -42,9 +44,11 @@ __all__ = [
     "Header",
     "Image",
     "KSpace",
+    "ReadOptions",
     "Rigid",
     "Transform",
     "Velocity",
+    "WriteOptions",
     "correct",
     "denoise",
     "from_nibabel",
