@@ -32,7 +32,9 @@ def test_a_page_is_short_and_has_a_session(page):
 
 
 def test_blocks_and_commands_are_found():
-    page = '# A\n```python title="a.py"\nx = 1\n```\ntext\n```console\n$ spinecho a \\\n  "b c"  # why\none\n\n$ ls\n```\n'
+    page = (
+        '# A\n```python title="a.py"\nx = 1\n```\ntext\n```console\n$ spinecho a \\\n  "b c"  # why\none\n\n$ ls\n```\n'
+    )
     first, second = sessions.blocks(page)
     assert (first.language, first.title, first.text, first.line) == ("python", "a.py", "x = 1\n", 2)
     one, two = sessions.commands(second.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ def run(arguments: Sequence[str]) -> int:
         for o in offers:
             print(f"  {o.name:<{width}}  {o.summary}{_state(task, o)}")
         print()
+    for why in registry.not_used():
+        print(f"not used: {why}", file=sys.stderr)
     print("file formats")
     for f in known_formats():
         does = ", ".join((["reads"] if f.reads else []) + [f"writes {kind}" for kind in f.writes])
@@ -38,10 +41,12 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _state(task: str, offer: registry.Offer) -> str:
-    """Which weights a learned method has."""
+    """Which weights a learned method has, and which package it is from."""
+    plugin = registry.elsewhere(task).get(offer.name)
+    origin = f" [from {plugin.package or plugin.module}]" if plugin is not None else ""
     if not offer.learned:
-        return ""
+        return origin
     if offer.weights is None:
-        return f" [no weights yet: spinecho train {task}/{offer.method}]"
+        return f"{origin} [no weights yet: spinecho train {task}/{offer.method}]"
     of = f" for {offer.method}" if offer.method != offer.name else ""
     return f" [trained weights{of}, {offer.weights.stat().st_size / 1e6:.1f} MB]"
