@@ -7,14 +7,13 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 import sentences
 from dataclass_tables import entries, table
 
 import spinecho
 from spinecho import cli
-from spinecho.cli import frame, image_command
+from spinecho.cli import frame
 from spinecho.core.errors import DataError
 from spinecho.methods import registry
 
@@ -156,9 +155,7 @@ def commands() -> str:
 
 def _options(name: str, file: Path) -> str:
     """What a command does, and what can be said to it."""
-    module: ModuleType = cli.import_module(cli._module(file))
-    if file.name == cli._TASK:
-        module = image_command.command(module)
+    module = cli._command(file)
     kind = module.Arguments
     if file.parent != cli._FOLDER and hasattr(module, "method"):
         kind = frame.with_method(kind, name, kind.method, "", {})
