@@ -2,8 +2,8 @@
 
 python tools/wheel_check.py --torch torch==2.13.0          (downloads torch and the dependencies; minutes)
 
-The sdist and the wheel are built twice and must be the same to the byte; the wheel made from the unpacked sdist must hold
-the same files. The environment is a new one, and nothing of the checkout is on its path.
+The sdist and the wheel are built twice and must be the same to the byte; the wheel made from the unpacked sdist must
+hold the same files. The environment is a new one, and nothing of the checkout is on its path.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def on_config(config: Any) -> Any:
         {"Methods": methods},
         {"Reference": [*({t: p} for t, p in made.REFERENCE.items()), {"Registration": "registration.md"}]},
         {"Results": ["results.md", *benchmarks]},
-        {"Inside": ["architecture.md", "training.md", "CONTRIBUTING.md", "CHANGELOG.md"]},
+        {"Inside": ["architecture.md", "training.md", *made.ROOT_PAGES]},
     ]
     return config
 

@@ -19,6 +19,7 @@ from spinecho.methods import registry
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "spinecho"
+ROOT_PAGES = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 REFERENCE = {"Python": "api.md", "Commands": "commands.md", "What errors say": "troubleshooting.md"}
 _LINK = re.compile(r"\]\((?!https?:|#)([^)\s]+)\)")
 _DOI = re.compile(r"doi:(10\.\d{4,}/[^\s,;)]+[^\s,;).])")
@@ -40,7 +41,7 @@ def method_pages() -> dict[str, list[str]]:
 @cache
 def copied() -> dict[str, str]:
     """Files of the root, with their links as the site has them; the README is the first page."""
-    files = {"index.md": "README.md", "CHANGELOG.md": "CHANGELOG.md", "CONTRIBUTING.md": "CONTRIBUTING.md"}
+    files = {"index.md": "README.md"} | {name: name for name in ROOT_PAGES}
     files |= {f"benchmarks/{p.name}": f"benchmarks/{p.name}" for p in sorted((ROOT / "benchmarks").glob("*.md"))}
     return {path: _relinked((ROOT / file).read_text(encoding="utf-8")) for path, file in files.items()}
 

@@ -32,15 +32,15 @@ complete -o default -F _spinecho spinecho
 
 def script(modules: Mapping[str, ModuleType]) -> str:
     """The script for commands by name, each with its `Arguments`."""
-    options = [f'      {name}) words="{" ".join(_options(m.Arguments))}";;' for name, m in modules.items()]
+    listed = [f'      {name}) words="{" ".join(options(m.Arguments))}";;' for name, m in modules.items()]
     methods = [
         f'      "{task} --method") words="{" ".join(o.name for o in registry.offers(task))}";;'
         for task in registry.tasks()
     ]
-    return _SCRIPT.format(commands=" ".join(modules), methods="\n".join(methods), options="\n".join(options))
+    return _SCRIPT.format(commands=" ".join(modules), methods="\n".join(methods), options="\n".join(listed))
 
 
-def _options(kind: type) -> Iterator[str]:
+def options(kind: type) -> Iterator[str]:
     """Names of the options, those of dataclasses among them included."""
     hints = get_type_hints(kind, include_extras=True)
     for field in fields(kind):
@@ -48,7 +48,7 @@ def _options(kind: type) -> Iterator[str]:
         bare, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
         option = next((m for m in marks if isinstance(m, Option)), Option())
         if INLINE in marks and isinstance(bare, type) and is_dataclass(bare):
-            yield from _options(bare)
+            yield from options(bare)
         elif not option.positional and HIDDEN not in marks:
             name = (option.name or field.name).replace("_", "-")
             yield f"--no-{name}" if field.default is True else f"--{name}"
