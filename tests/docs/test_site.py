@@ -148,6 +148,7 @@ def test_the_navigation_names_every_page(pages):
         return [entry] if isinstance(entry, str) else [p for one in entry for p in paths(one)]
 
     named = paths(hook.on_config(Config()).nav)
+    assert sorted(hook.HOW) == sorted(p.stem for p in hook.HOW_FOLDER.glob("*.md")), "each has its place in the order"
     written = {p.relative_to(ROOT / "docs").as_posix() for p in (ROOT / "docs").rglob("*.md")}
     assert sorted(named) == sorted({*pages, *written})
 

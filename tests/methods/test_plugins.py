@@ -212,7 +212,17 @@ def checked(folder: Path, *modules: str) -> subprocess.CompletedProcess[str]:
     words = [f"--spinecho-method={module}" for module in modules]
     path = os.pathsep.join((str(Path(spinecho.__file__).parents[1]), str(folder)))
     environment = {**os.environ, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    command = [sys.executable, "-m", "pytest", "-p", "spinecho.pytest_plugin", "-p", "no:cacheprovider", "-rA", *words]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "spinecho.cli.pytest_plugin",
+        "-p",
+        "no:cacheprovider",
+        "-rA",
+        *words,
+    ]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
 
 

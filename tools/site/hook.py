@@ -13,18 +13,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "src")]
 
 import made  # noqa: E402
 
-HOW = (
-    "first_scan",
-    "arrays",
-    "scanner_files",
-    "which_method",
-    "report",
-    "train",
-    "align",
-    "denoise",
-    "dicom",
-    "extend",
-)
+HOW = ["arrays", "scanner_files", "which_method", "report", "train", "align", "denoise", "dicom", "shell", "extend"]
 """How-to pages in the order in which a person needs them"""
 HOW_FOLDER = ROOT / "docs" / "how"
 

@@ -124,7 +124,7 @@ def named_by_hand(module: ModuleType) -> Plugin:
         if not task:
             raise DataError(
                 f"{module.__name__} has no class Method of a task's base class",
-                do=f"make one: class Method(...) of spinecho.tasks.TASK.base, with TASK among {', '.join(tasks())}",
+                do=f"derive it from the class in tasks/TASK/base.py, with TASK among {', '.join(tasks())}",
             )
         plugin = Plugin(task, name, module.__name__, plugins.source_of(module.__name__))
     if why := _clash(plugin):
