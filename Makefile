@@ -6,12 +6,12 @@ PEERS := .venv-peers/.installed
 REGISTER := .venv-register/.installed
 TORCH := torch==2.13.0
 
-.PHONY: demo test test-slow test-peer test-gpu check check-files bench bench-learned bench-register results train-gpu peers samples clean
+.PHONY: demo test test-slow test-peer test-gpu check check-files docs wheel-check bench bench-learned bench-register results train-gpu peers samples clean
 
 $(STAMP): pyproject.toml
 	$(PY) -m venv .venv
 	$(BIN)/pip install --quiet $(TORCH)
-	$(BIN)/pip install --quiet -e '.[dev]'
+	$(BIN)/pip install --quiet -e '.[dev,docs]'
 	@touch $(STAMP)
 
 demo: $(STAMP)
@@ -36,6 +36,15 @@ check: $(STAMP)
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python tools/house.py
+
+# pages to read in a browser: build/site/index.html; nothing is fetched, and a warning is an error
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open build/site/index.html"
+
+# sdist and wheel, built twice, installed in an empty environment and run outside the checkout (downloads torch; minutes)
+wheel-check: $(STAMP)
+	$(BIN)/python tools/wheel_check.py --torch $(TORCH)
 
 # 300 damaged files for each reader
 check-files: $(STAMP)

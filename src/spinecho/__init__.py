@@ -22,9 +22,18 @@ _CORE = {
     "kspace": ("KSpace",),
     "transform": ("Affine", "Composite", "Displacement", "Rigid", "Transform", "Velocity"),
 }
+_EXCHANGE = {"arrays": ("numpy",), "neuro": ("nibabel", "torchio"), "itk": ("sitk",)}
 _TASKS = sorted(p.parent.name for p in (Path(__file__).parent / "tasks").glob("*/run.py"))
 HOMES: dict[str, str] = {
     **{name: f"spinecho.core.{module}" for module, names in _CORE.items() for name in names},
+    **{
+        f"{way}_{package}": f"spinecho.io.exchange.{module}"
+        for module, packages in _EXCHANGE.items()
+        for package in packages
+        for way in ("from", "to")
+    },
+    "ReadOptions": "spinecho.io.options",
+    "WriteOptions": "spinecho.io.options",
     "read": "spinecho.io.read",
     "write": "spinecho.io.write",
     **{name: f"spinecho.tasks.{name}.run" for name in _TASKS},

@@ -13,6 +13,16 @@ from spinecho.core.transform import Rigid as Rigid
 from spinecho.core.transform import Transform as Transform
 from spinecho.core.transform import Velocity as Velocity
 from spinecho.core.version import __version__ as __version__
+from spinecho.io.exchange.arrays import from_numpy as from_numpy
+from spinecho.io.exchange.arrays import to_numpy as to_numpy
+from spinecho.io.exchange.itk import from_sitk as from_sitk
+from spinecho.io.exchange.itk import to_sitk as to_sitk
+from spinecho.io.exchange.neuro import from_nibabel as from_nibabel
+from spinecho.io.exchange.neuro import from_torchio as from_torchio
+from spinecho.io.exchange.neuro import to_nibabel as to_nibabel
+from spinecho.io.exchange.neuro import to_torchio as to_torchio
+from spinecho.io.options import ReadOptions as ReadOptions
+from spinecho.io.options import WriteOptions as WriteOptions
 from spinecho.io.read import read as read
 from spinecho.io.write import write as write
 from spinecho.tasks.correct.run import correct as correct
@@ -35,16 +45,26 @@ __all__ = [
     "Header",
     "Image",
     "KSpace",
+    "ReadOptions",
     "Rigid",
     "Transform",
     "Velocity",
+    "WriteOptions",
     "correct",
     "denoise",
+    "from_nibabel",
+    "from_numpy",
+    "from_sitk",
+    "from_torchio",
     "generate",
     "read",
     "recon",
     "register",
     "segment",
     "superres",
+    "to_nibabel",
+    "to_numpy",
+    "to_sitk",
+    "to_torchio",
     "write",
 ]

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from spinecho.core.errors import DataError
 from spinecho.core.version import __version__
@@ -65,16 +66,30 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"spinecho {__version__}")
         return 0
     commands = _commands()
+    if name == "--completion":
+        from spinecho.cli.completion import script
+
+        print(script({name: _command(file) for name, file in commands.items()}), end="")
+        return 0
     if name not in commands:
         raise DataError(f"there is no command {name!r}", do=f"known are {', '.join(commands)}; see spinecho --help")
-    module = import_module(_module(commands[name]))
+    module = _command(commands[name])
     if commands[name].parent == _FOLDER:
         return _ended(lambda: module.run(arguments[1:]))
-    from spinecho.cli import frame, image_command
+    from spinecho.cli import frame
 
-    is_made = commands[name].name == _TASK
-    task = commands[name].parent.name if is_made else commands[name].parents[1].name
-    return _ended(lambda: frame.run(image_command.command(module) if is_made else module, task, name, arguments[1:]))
+    task = commands[name].parent.name if commands[name].name == _TASK else commands[name].parents[1].name
+    return _ended(lambda: frame.run(module, task, name, arguments[1:]))
+
+
+def _command(file: Path) -> ModuleType:
+    """The command's module; of a task that has none, the one made from its `task.py`."""
+    module = import_module(_module(file))
+    if file.name != _TASK:
+        return module
+    from spinecho.cli import image_command
+
+    return image_command.command(module)
 
 
 def _ended(work: Callable[[], int]) -> int:
@@ -132,6 +147,7 @@ def _overview() -> str:
             "",
             "  spinecho recon scan.h5 -o brain.nii.gz    reconstruct a scan",
             "  spinecho COMMAND --help                   options of a command",
+            "  spinecho --completion                     a script for the shell (bash, zsh)",
             "  spinecho --version",
         ]
     )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 from scipy.stats import wilcoxon
 
@@ -108,6 +109,38 @@ def tables(rows: Sequence[Row], judge: Judge, baseline: str) -> list[Table]:
             table = _table(own, kind, title, judge.MEASURES, baseline, not pools or title == TOGETHER)
             made += [table] if table else []
     return made
+
+
+def plain(table: Table) -> dict[str, Any]:
+    """A table as JSON can hold it: figures that are not known are null."""
+    return {
+        "kind": table.kind,
+        "title": table.title,
+        "baseline": table.baseline,
+        "leading": table.leading.name,
+        "cases": table.n_cases,
+        "scans": table.n_scans,
+        "methods": [
+            {
+                "name": line.method,
+                "cases": line.n,
+                "values": {name: _finite(value) for name, value in line.values.items()},
+                "intervals": _intervals(line.spreads),
+                "gains": _intervals(line.gains),
+                **{name: _finite(getattr(line, name)) for name in ("p", "rank", "wall_s", "cpu_s", "peak_gb")},
+            }
+            for line in table.lines
+        ],
+    }
+
+
+def _intervals(known: Mapping[str, Interval]) -> dict[str, list[float | None]]:
+    """Mean, low and high end."""
+    return {name: [_finite(v) for v in (one.mean, one.low, one.high)] for name, one in known.items()}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _table(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spinecho.core.errors import DataError
+from spinecho.methods import plugins, registry
 from spinecho.methods.pretrained import weights_used
 
 PACKAGE = Path(__file__).parents[1]
@@ -22,7 +23,9 @@ def of_method(task: str, method: str, settings: Mapping[str, Any]) -> str:
     """Of everything that decides the rows of a method of a task, beside the cases: no path, and no other task."""
     own = [f"{name}={_content(value)}" for name, value in sorted(settings.items())]
     weights = [] if "weights" in settings else [_digest_of(p) for p in weights_used(task, method, settings)]
-    return joined(method, *own, *weights, of_task(task))
+    plugin = registry.elsewhere(task).get(method)
+    added = [] if plugin is None else [_digest_of(p) for p in plugins.sources(plugin)]
+    return joined(method, *own, *weights, *added, of_task(task))
 
 
 def of_task(task: str) -> str:

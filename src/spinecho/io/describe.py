@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from spinecho.core.header import WARNING, Header
 from spinecho.core.image import Image
@@ -61,6 +62,35 @@ def facts(item: KSpace | Image) -> list[tuple[str, str]]:
     rows += [("sequence", header.sequence), ("protocol", header.protocol)]
     rows += [("history", step) for step in header.history]
     return [(label, value) for label, value in rows if value]
+
+
+def plain(item: KSpace | Image) -> dict[str, Any]:
+    """What is known, as JSON can hold it; one grid for all slices, or one each."""
+    scan = isinstance(item, KSpace)
+    grids = [
+        {"shape_zyx": g.shape, "voxel_mm": g.voxel_mm, "affine_lps": g.affine.tolist() if g.oriented else None}
+        for g in item.geometries
+    ]
+    told: dict[str, Any] = {
+        "kind": "k-space" if scan else "image",
+        "summary": one_line(item),
+        "axes": dict(_batch(item)),
+        "oriented": all(g.oriented for g in item.geometries),
+        "grids": grids,
+        "header": item.header.plain(),
+    }
+    if isinstance(item, KSpace):
+        told |= {
+            "coils": item.n_coils,
+            "matrix_zyx": item.encoding.matrix,
+            "image_matrix_zyx": item.encoding.recon_matrix,
+            "sampling": sampling(item),
+            "noise_covariance": item.noise_cov is not None,
+            "truth": item.target is not None,
+        }
+    else:
+        told |= {"channels": item.values.shape[-4], "type": str(item.values.dtype).removeprefix("torch.")}
+    return told
 
 
 def tell_history(header: Header, console: Console, whose: str = "") -> None:

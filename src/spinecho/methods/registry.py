@@ -1,5 +1,7 @@
 """Tasks and methods by name: `tasks/TASK/methods/NAME.py` is the method NAME of TASK; listing imports none of them.
 
+Other packages add methods by entry points (`methods.plugins`); where names clash, ours stay.
+
 Weights in the package may add names of their own: `weights/recon/varnet_fast.safetensors` is `varnet` of `recon` with
 other weights.
 """
@@ -16,6 +18,8 @@ from typing import Any
 
 from spinecho.core.errors import DataError, setting
 from spinecho.core.state_header import read_metadata
+from spinecho.methods import plugins
+from spinecho.methods.plugins import Plugin
 
 TASKS = Path(__file__).parents[1] / "tasks"
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -89,9 +93,64 @@ def task_named(name: str) -> ModuleType:
     return import_module(f"spinecho.tasks.{name}.task")
 
 
-def names(task: str) -> list[str]:
+def own_names(task: str) -> list[str]:
     """Names of a task's method files, sorted."""
     return sorted(p.stem for p in (TASKS / task / "methods").glob("*.py") if not p.stem.startswith("_"))
+
+
+def names(task: str) -> list[str]:
+    """Names of a task's methods, sorted: its files, and what other packages add."""
+    return sorted({*own_names(task), *elsewhere(task)})
+
+
+def elsewhere(task: str) -> dict[str, Plugin]:
+    """The methods that other packages add to a task, by name."""
+    return {p.name: p for p in reversed(plugins.offered()[0]) if p.task == task and not _clash(p)}
+
+
+def named_by_hand(module: ModuleType) -> Plugin:
+    """The method in a module of another package: what an entry point calls it, or else the module's own name.
+
+    Raises
+    ------
+    DataError
+        If it is no method of a task, or its name is one of ours.
+    """
+    usable, _ = plugins.offered()
+    plugin = next((p for p in usable if p.module == module.__name__), None)
+    if plugin is None:
+        name, kind = module.__name__.rpartition(".")[2], getattr(module, "Method", None)
+        task = next((t for t in tasks() if isinstance(kind, type) and issubclass(kind, task_named(t).base())), "")
+        if not task:
+            raise DataError(
+                f"{module.__name__} has no class Method of a task's base class",
+                do=f"derive it from the class in tasks/TASK/base.py, with TASK among {', '.join(tasks())}",
+            )
+        plugin = Plugin(task, name, module.__name__, plugins.source_of(module.__name__))
+    if why := _clash(plugin):
+        raise DataError(why, do="call the entry point otherwise: task/name")
+    if elsewhere(plugin.task).get(plugin.name, plugin) != plugin:
+        raise DataError(f"{plugin.label}: another package offers that name too", do="give yours another name")
+    if plugin not in usable:
+        plugins.add(plugin)
+    return plugin
+
+
+def not_used() -> list[str]:
+    """A sentence for each method of another package that cannot be had by its name."""
+    usable, told = plugins.offered()
+    told = [*told, *(why for p in usable if (why := _clash(p)))]
+    had = [elsewhere(t)[n] for t in tasks() for n in elsewhere(t)]
+    return told + [f"{p.label}: another package offers that name too" for p in usable if not _clash(p) and p not in had]
+
+
+def _clash(plugin: Plugin) -> str:
+    """Why a method of another package cannot have its name; empty if it can."""
+    if plugin.task not in tasks():
+        return f"{plugin.label}: there is no task {plugin.task}; known are {', '.join(tasks())}"
+    if plugin.name in (*own_names(plugin.task), *weights_names(plugin.task)):
+        return f"{plugin.label}: spinecho has a method of that name, which stays; give yours another name"
+    return ""
 
 
 def summary(task: str, name: str) -> str:
@@ -122,7 +181,14 @@ def load(task: str, name: str) -> ModuleType:
     """The method's module, with its `Config` and `Method`."""
     if name not in names(task):
         raise DataError(f"there is no {task} method {name!r}", do=f"known are {', '.join(names(task))}")
-    return import_module(f"spinecho.tasks.{task}.methods.{name}")
+    plugin = elsewhere(task).get(name)
+    if plugin is None:
+        return import_module(f"spinecho.tasks.{task}.methods.{name}")
+    try:
+        return import_module(plugin.module)
+    except Exception as error:
+        do = f"repair or remove {plugin.package or plugin.module}"
+        raise DataError(f"{plugin.label} cannot be imported ({type(error).__name__}: {error})", do=do) from error
 
 
 def weights_names(task: str) -> list[str]:
@@ -159,7 +225,8 @@ def offer(task: str, name: str) -> Offer:
 
 def _offer(task: str, name: str, has_weights: bool) -> Offer:
     if not has_weights:
-        return Offer(name, name, summary(task, name), is_learned(task, name), None, task)
+        plugin, learned_ = elsewhere(task).get(name), is_learned(task, name)
+        return Offer(name, name, summary(task, name), learned_, plugin.weights if plugin and learned_ else None, task)
     path = WEIGHTS / task / f"{name}.safetensors"
     metadata = read_metadata(path)
     method = str(metadata.get("method"))
@@ -174,7 +241,8 @@ def _parsed(file: Path) -> ast.Module:
 
 
 def _file(task: str, name: str) -> Path:
-    return TASKS / task / "methods" / f"{name}.py"
+    plugin = elsewhere(task).get(name)
+    return TASKS / task / "methods" / f"{name}.py" if plugin is None else plugin.file
 
 
 def _sets_learned(statement: ast.stmt) -> bool:

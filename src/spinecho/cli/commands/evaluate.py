@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -46,6 +49,8 @@ class Arguments:
     """where to compute; auto takes the GPU where there is one"""
     threads: int | None = None
     """processor threads (default: all)"""
+    json: bool = False
+    """print the tables as one JSON object, for programs; all else goes to stderr"""
     debug: bool = False
     """show where an error comes from"""
 
@@ -58,6 +63,20 @@ def run(arguments: Sequence[str]) -> int:
     kind: Any = make_dataclass("Arguments", [], bases=(judge.Options, Arguments), frozen=True, kw_only=True)
     command = "evaluate" + f" {task}" * named
     args = parse(kind, command, described(judge, task), arguments[1:] if named else arguments)
+    typed = shlex.join(["spinecho", "evaluate", *arguments])
+    if not args.json:
+        evaluated(args, judge, typed)
+        return 0
+    with redirect_stdout(sys.stderr):
+        rows, baseline = evaluated(args, judge, typed)
+    from spinecho.evaluate.tables import plain, tables
+
+    print(json.dumps({"command": typed, "tables": [plain(t) for t in tables(rows, judge, baseline)]}, indent=1))
+    return 0
+
+
+def evaluated(args: Any, judge: Judge, typed: str) -> tuple[list[Row], str]:
+    """The rows, and who is the baseline; tables are printed, files written."""
     table = place(args)
     evaluation, baseline = planned(args, judge)
     from spinecho.evaluate.rows import Kept, write_csv
@@ -67,7 +86,6 @@ def run(arguments: Sequence[str]) -> int:
     if all(r.refused for r in rows):
         raise DataError("no method gave a result", do="see the lines above")
     write_csv(table, rows)
-    typed = shlex.join(["spinecho", "evaluate", *arguments])
     told(args, judge, rows, baseline, typed)
     if args.report is not None:
         from spinecho.evaluate.page import write_page
@@ -76,7 +94,7 @@ def run(arguments: Sequence[str]) -> int:
         write_page(args.report, rows, judge, cases, evaluation.contenders, baseline, typed)
         print(f"wrote {args.report}")
     print(f"wrote {table}")
-    return 0
+    return rows, baseline
 
 
 def described(judge: Judge, task: str) -> str:

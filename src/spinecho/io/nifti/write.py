@@ -30,7 +30,18 @@ _LONGEST = 32767  # of an axis in NIfTI-1
 
 
 def write_volume(volume: Volume, path: Path, intent: str = "", place: Any = None) -> None:
-    """A volume as (x, y, z[, t[, channel]]); RAS affine exactly as in the geometry, oblique or mirrored.
+    """A volume as a file, compressed where its name says so; see `made`."""
+    image = made(volume, intent, place)
+    with path.open("wb") as file:
+        if path.suffix == ".gz":
+            with packing(file) as packed:
+                image.to_stream(packed)
+        else:
+            image.to_stream(file)
+
+
+def made(volume: Volume, intent: str = "", place: Any = None) -> Any:
+    """As nibabel's image (x, y, z[, t[, channel]]); RAS affine exactly as in the geometry, oblique or mirrored.
 
     Without orientation both form codes are 0 and only voxel sizes are written. A qform cannot hold sheared slices,
     nor some turns within 2 degrees of a half turn to 1e-3 mm: its code is then 0, and the sform says all. `intent` is
@@ -64,12 +75,7 @@ def write_volume(volume: Volume, path: Path, intent: str = "", place: Any = None
     else:
         _keep_place(header, place)
         put_time(header, kept, tr_ms, int(place["xyzt_units"]) & _TIME)
-    with path.open("wb") as file:
-        if path.suffix == ".gz":
-            with packing(file) as packed:
-                image.to_stream(packed)
-        else:
-            image.to_stream(file)
+    return image
 
 
 def _numbers(volume: Volume) -> tuple[np.ndarray[Any, np.dtype[Any]], tuple[float, float] | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from torch import Tensor
@@ -53,12 +54,11 @@ def columns(case: Case) -> list[Column]:
 
 
 def _line(r: Result) -> str:
-    seconds = f"{r.seconds:.2f} s"
-    return (
-        seconds
-        if r.scores is None
-        else f"{seconds} · inside {r.scores.psnr_inside:.2f} dB · ssim {r.scores.ssim_inside:.3f}"
-    )
+    """Seconds, where they are known, and scores, where there is a truth."""
+    told = [f"{r.seconds:.2f} s"] if math.isfinite(r.seconds) else []
+    if r.scores is not None:
+        told += [f"inside {r.scores.psnr_inside:.2f} dB", f"ssim {r.scores.ssim_inside:.3f}"]
+    return " · ".join(told)
 
 
 def _error(target: Tensor | None, magnitude: Tensor, image: Image, top: float) -> Picture | None:

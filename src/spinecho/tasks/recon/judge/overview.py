@@ -1,4 +1,4 @@
-"""One picture of a case: what each method made of the scan, its error beneath where there is a truth."""
+"""One picture of a case: what each method made of the scan; beneath, where there is a truth, what is wrong with it."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def _draw(shown: list[Column], title: str, *, has_errors: bool) -> bytes:
     from matplotlib.figure import Figure
 
     n_rows = 2 if has_errors else 1
+    errors = next((c.below.caption for c in shown if c.below), "").replace(", ", "\n")
     height = _INCHES / min(c.image.aspect for c in shown)
     size = (_INCHES * len(shown), height * n_rows + 0.62)
     figure = Figure(figsize=size, dpi=110, facecolor="white")
@@ -44,10 +45,10 @@ def _draw(shown: list[Column], title: str, *, has_errors: bool) -> bytes:
         for row, picture in enumerate([column.image, column.below][:n_rows]):
             axes = figure.add_axes((i / len(shown), top - (row + 1) * top / n_rows, 1 / len(shown), top / n_rows))
             axes.set_axis_off()
-            if picture is not None:
-                axes.imshow(
-                    _pixels(picture.png), cmap="gray", vmin=0, vmax=255, aspect="auto", interpolation="antialiased"
-                )
+            pixels = np.zeros((1, 1), np.uint8) if picture is None else _pixels(picture.png)
+            axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, aspect="auto", interpolation="antialiased")
+            if picture is None:
+                axes.text(0.5, 0.5, errors, color="0.75", size=9, ha="center", va="center", transform=axes.transAxes)
         middle = (i + 0.5) / len(shown)
         figure.text(middle, 1 - 0.36 / size[1], column.name, ha="center", va="bottom", size=10, weight="bold")
         figure.text(middle, 1 - 0.40 / size[1], column.line, ha="center", va="top", size=7.5, color="0.3")

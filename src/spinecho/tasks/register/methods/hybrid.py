@@ -1,8 +1,8 @@
 """Hybrid: affine, a global start, then a smooth invertible flow optimised on the pair itself, coarse to fine.
 
-A stage is kept only if the objective is lower after it. Sources: of the search `methods/search.py`, of the flow
-`methods/flow.py`, of the features `methods/features.py`; that a global start followed by optimisation on the pair
-wins: Siebert et al. 2024 (ConvexAdam), doi:10.1109/TMI.2024.3462248.
+A stage is kept only if the objective is lower after it. Sources: of the search `register/parts/search.py`, of the flow
+`register/parts/flow.py`, of the features `register/parts/features.py`; that a global start followed by optimisation on
+the pair wins: Siebert et al. 2024 (ConvexAdam), doi:10.1109/TMI.2024.3462248.
 """
 
 from __future__ import annotations

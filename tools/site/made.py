@@ -1,0 +1,187 @@
+"""The pages made from the code (methods, tasks, commands, public names, errors), and those copied from the root."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import sentences
+from dataclass_tables import entries, table
+
+import spinecho
+from spinecho import cli
+from spinecho.cli import frame
+from spinecho.core.errors import DataError
+from spinecho.methods import registry
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "spinecho"
+ROOT_PAGES = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+REFERENCE = {"Python": "api.md", "Commands": "commands.md", "What errors say": "troubleshooting.md"}
+_LINK = re.compile(r"\]\((?!https?:|#)([^)\s]+)\)")
+_DOI = re.compile(r"doi:(10\.\d{4,}/[^\s,;)]+[^\s,;).])")
+_ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
+
+
+def pages() -> dict[str, str]:
+    """Text of every page by its path in the site."""
+    made = {path: text for task in registry.tasks() for path, text in _of_task(task)}
+    made |= {"api.md": api(), "commands.md": commands(), "troubleshooting.md": troubleshooting()}
+    return made | copied()
+
+
+def method_pages() -> dict[str, list[str]]:
+    """Paths of the methods' pages of each task."""
+    return {t: [f"methods/{t}/{name}.md" for name in registry.names(t)] for t in registry.tasks()}
+
+
+@cache
+def copied() -> dict[str, str]:
+    """Files of the root, with their links as the site has them; the README is the first page."""
+    files = {"index.md": "README.md"} | {name: name for name in ROOT_PAGES}
+    files |= {f"benchmarks/{p.name}": f"benchmarks/{p.name}" for p in sorted((ROOT / "benchmarks").glob("*.md"))}
+    return {path: _relinked((ROOT / file).read_text(encoding="utf-8")) for path, file in files.items()}
+
+
+def _relinked(text: str) -> str:
+    """Links from the root of the repository as links within the site."""
+
+    def moved(link: re.Match[str]) -> str:
+        target = link[1].removeprefix("docs/")
+        if card := re.fullmatch(r"src/spinecho/weights/(\w+)/(\w+)\.md", target):
+            offer = registry.offer(card[1], card[2])
+            target = f"methods/{card[1]}/{offer.method}.md#weights-{offer.name}"
+        return f"]({target})"
+
+    return _LINK.sub(moved, text)
+
+
+def _of_task(task: str) -> Iterator[tuple[str, str]]:
+    module = registry.task_named(task)
+    rows = [f"| [`{o.name}`]({o.method}.md) | {o.summary} | {_state(o)} |" for o in registry.offers(task)]
+    parts = [
+        f"# {task}: {module.WHAT}",
+        inspect.getdoc(module) or "",
+        f"Without `--method`, `spinecho {task}` takes [`{module.DEFAULT}`]({module.DEFAULT}.md).",
+        "## Methods\n\n| name | what it does | weights |\n|---|---|---|\n" + "\n".join(rows),
+        f"## In Python\n\n::: {spinecho.HOMES[task]}.{task}",
+        f"## On the command line\n\nSee [spinecho {task}](../../commands.md#{task}).",
+    ]
+    yield f"methods/{task}/index.md", "\n\n".join(parts) + "\n"
+    for name in registry.names(task):
+        yield f"methods/{task}/{name}.md", _of_method(task, name)
+
+
+def _of_method(task: str, name: str) -> str:
+    module = registry.load(task, name)
+    said, source, *_ = [*re.split(r"\s(?=Sources?: )", inspect.getdoc(module) or "", maxsplit=1), ""]
+    settings = list(entries(module.Config))
+    parts = [
+        f"# {name}",
+        _tidy(said).strip(),
+        f'`spinecho {task} --method {name}`, in Python `spinecho.{task}(…, "{name}")`.',
+    ]
+    if registry.is_learned(task, name):
+        parts.append(f"A learned method; `spinecho train {task}/{name}` trains it.")
+    if settings:
+        parts.append(f"## Settings\n\n{table(settings)}")
+    if module.Method.tunable:
+        tunable = ", ".join(f"`{t}`" for t in module.Method.tunable)
+        parts.append(f"Beside trained weights only these can be set: {tunable}. The others belong to the training.")
+    parts.append(f"## Source\n\n{_tidy(source)}" if source else "")
+    parts += [_card(o) for o in registry.offers(task) if o.method == name and o.weights is not None]
+    parts.append(_figures(name))
+    return "\n\n".join(p for p in parts if p) + "\n"
+
+
+def _card(offer: registry.Offer) -> str:
+    """The weights' card, its headings two levels down."""
+    assert offer.weights is not None
+    text = offer.weights.with_suffix(".md").read_text(encoding="utf-8")
+    title, _, body = text.partition("\n")
+    body = re.sub(r"^(#+ )", r"#\1", _relinked(body), flags=re.MULTILINE)
+    said = title.removeprefix("# ").partition(": ")[2]
+    head = f"## Weights `{offer.name}` {{ #weights-{offer.name} }}"
+    return f"{head}\n\n{said[:1].upper()}{said[1:]}.\n{body}"
+
+
+def _figures(name: str) -> str:
+    """Where the results' tables have this method."""
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    having = [s.partition("\n")[0] for s in sections if re.search(rf"^\|.*\b{name}\b.*\|", s, re.MULTILINE)]
+    links = "".join(f"- [{title}](../../results.md#{_slug(title)})\n" for title in having)
+    return f"## Figures\n\n{links}" if having else ""
+
+
+def _state(offer: registry.Offer) -> str:
+    if not offer.learned:
+        return "none needed"
+    return "none yet" if offer.weights is None else f"{offer.weights.stat().st_size / 1e6:.1f} MB, in the package"
+
+
+def _tidy(text: str) -> str:
+    """A docstring as markdown: DOIs and arXiv numbers are links."""
+    text = _DOI.sub(r"[doi:\1](https://doi.org/\1)", text)
+    return _ARXIV.sub(r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
+
+
+def _slug(title: str) -> str:
+    from markdown.extensions.toc import slugify
+
+    return slugify(title, "-")
+
+
+def api() -> str:
+    """All public names."""
+    functions = [n for n in sorted(spinecho.HOMES) if n[0].islower()]
+    nouns = [n for n in sorted(spinecho.HOMES) if n[0].isupper()]
+    parts = ["# Python", inspect.getdoc(spinecho) or ""]
+    for title, group in (("Functions", functions), ("Classes", nouns)):
+        parts += [f"## {title}", *(f"::: {spinecho.HOMES[name]}.{name}" for name in group)]
+    return "\n\n".join(parts) + "\n"
+
+
+def commands() -> str:
+    """Every command with its options, and the exit codes."""
+    codes = (inspect.getdoc(cli.main) or "").partition("Returns\n-------\n")[2].replace("\n", " ")
+    parts = ["# Commands", _SAME, f"## Exit codes\n\nA command ends with {codes}"]
+    for name, file in cli._commands().items():
+        parts.append(f"## {name}\n\n{_options(name, file)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _options(name: str, file: Path) -> str:
+    """What a command does, and what can be said to it."""
+    module = cli._command(file)
+    kind = module.Arguments
+    if file.parent != cli._FOLDER and hasattr(module, "method"):
+        kind = frame.with_method(kind, name, kind.method, "", {})
+    listed = [e for e in entries(kind) if e.name != "settings"]
+    said = re.sub(r"^  (?=\S)", "    ", inspect.getdoc(module) or "", flags=re.MULTILINE)
+    return f"{said}\n\n{table(listed, typed=True)}"
+
+
+def troubleshooting() -> str:
+    """Every sentence of every error, by module."""
+    by_module: dict[str, list[sentences.Sentence]] = {}
+    for one in sentences.sentences(PACKAGE):
+        by_module.setdefault(one.module, []).append(one)
+    parts = ["# What errors say", (inspect.getdoc(DataError) or "").partition("\n")[0], _HOW_TO_SEARCH]
+    for module, told in by_module.items():
+        rows = "".join(f"| {_plain(s.problem)} | {_plain(s.do)} |\n" for s in told)
+        parts.append(f"## {module}\n\n| what is wrong | what to do |\n|---|---|\n{rows}")
+    return "\n\n".join(parts) + "\n"
+
+
+_SAME = "`spinecho COMMAND --help` says the same; a method's settings are options too: `--method NAME --help`."
+_HOW_TO_SEARCH = """Search this page (Ctrl-F) for a few words of what you read; numbers and names of yours stand here in
+braces. A setting that reads `--axes` here is `axes=` in Python. `--debug` shows where an error comes from."""
+
+
+def _plain(text: str) -> str:
+    """Text that markdown leaves alone."""
+    return re.sub(r"([|*_\[\]`#~])", r"\\\1", " ".join(text.split()).replace("<", "&lt;"))

@@ -1,0 +1,101 @@
+"""Every sentence that a DataError says, found in the source: what was wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One error; what is known only when it is raised stands in braces."""
+
+    module: str
+    line: int
+    problem: str
+    do: str
+
+
+def sentences(package: Path) -> Iterator[Sentence]:
+    """All of a package, file by file."""
+    for file in sorted(package.rglob("*.py")):
+        module = ".".join(file.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+        yield from in_source(file.read_text(encoding="utf-8"), module)
+
+
+def in_source(text: str, module: str) -> Iterator[Sentence]:
+    """All of one file."""
+    tree = ast.parse(text)
+    known = {name: value for node in tree.body for name, value in _assigned(node)}
+    for scope in _scopes(tree):
+        local = {**known, **{name: value for node in _own(scope) for name, value in _assigned(node)}}
+        for node in _own(scope):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "DataError":
+                do = next((k.value for k in node.keywords if k.arg == "do"), None)
+                problem = _said(node.args[0], local) if node.args else ""
+                if any(c.isalpha() for c in problem.replace("{…}", "")):
+                    yield Sentence(module, node.lineno, problem, _said(do, local) if do is not None else "")
+
+
+def _scopes(tree: ast.Module) -> Iterator[ast.AST]:
+    yield tree
+    yield from (n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)))
+
+
+def _own(scope: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a scope, in order, without those of functions within it."""
+    for child in ast.iter_child_nodes(scope):
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield child
+            yield from _own(child)
+
+
+def _assigned(node: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    if isinstance(node, ast.Assign) and len(node.targets) == 1:
+        yield from _pairs(node.targets[0], node.value)
+    elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
+        yield from _pairs(node.target, node.value)
+
+
+def _pairs(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+    if isinstance(target, ast.Name):
+        yield target.id, value
+    elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+        for one, its in zip(target.elts, value.elts, strict=True):
+            yield from _pairs(one, its)
+
+
+def _said(node: ast.expr, known: dict[str, ast.expr], depth: int = 0) -> str:
+    """The text of an expression, with braces around what is not known."""
+    again = depth + 1
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_said(part, known, again) for part in node.values)
+    if isinstance(node, ast.FormattedValue):
+        return _said(node.value, known, again)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return _said(node.left, known, again) + _said(node.right, known, again)
+    if isinstance(node, ast.IfExp):
+        both = [_said(node.body, known, again), _said(node.orelse, known, again)]
+        return "".join(both) if "" in both else " / ".join(both)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "setting":
+        name, *value = node.args
+        return " ".join([f"--{_said(name, {}, again).replace('_', '-')}", *(_said(v, known, again) for v in value)])
+    if isinstance(node, ast.Name) and _is_text(known.get(node.id)) and depth < 8:
+        return _said(known[node.id], {k: v for k, v in known.items() if k != node.id}, again)
+    return "{…}" if isinstance(node, (ast.Call, ast.Subscript, ast.BinOp)) else f"{{{_brief(node)}}}"
+
+
+def _is_text(node: ast.expr | None) -> bool:
+    """Whether it is written out where it is assigned, and not computed."""
+    if isinstance(node, ast.IfExp):
+        return _is_text(node.body) and _is_text(node.orelse)
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def _brief(node: ast.expr) -> str:
+    text = ast.unparse(node)
+    return text if len(text) <= 24 and text.replace(".", "").replace("_", "").isalnum() else "…"
