@@ -21,6 +21,7 @@ from spinecho.tasks.recon.run import recon as recon
 from spinecho.tasks.register.run import register as register
 from spinecho.tasks.segment.run import segment as segment
 from spinecho.tasks.superres.run import superres as superres
+from spinecho.tasks.translate.run import translate as translate
 
 HOMES: dict[str, str]
 __all__ = [
@@ -44,5 +45,6 @@ __all__ = [
     "register",
     "segment",
     "superres",
+    "translate",
     "write",
 ]
