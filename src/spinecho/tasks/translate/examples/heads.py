@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from spinecho.io.limits import check_memory
 from spinecho.io.read import read
 from spinecho.sim.splits import Part
 from spinecho.tasks.translate.parts import planes
-from spinecho.tasks.translate.parts.contrasts import of_file, of_words
+from spinecho.tasks.translate.parts.contrasts import head_of, of_file
 from spinecho.tasks.translate.parts.level import level
 from spinecho.train.cases import Case
 from spinecho.train.label_maps import as_labels, head_box, tissues
@@ -68,13 +67,6 @@ def gathered(paths: Sequence[Path], part: Part, context: Context, cubic: bool) -
     for name, group in groups.items():
         heads += _on_one_grid(name, group, context, cubic)
     return Gathered(tuple(heads), tuple(e.arrays["tissues"] for e in stock if e.kind == "tissues"))
-
-
-def head_of(path: Path) -> str:
-    """What files of one head share: the folder, and the name without the word for the contrast."""
-    stem = path.name.partition(".")[0].lower()
-    rest = [word for word in re.split(r"[^a-z0-9]+", stem) if word and of_words(word) is None]
-    return "/".join([*path.absolute().parts[-2:-1], "_".join(rest)])
 
 
 def _entries(case: Case, context: Context) -> list[Entry]:

@@ -41,6 +41,13 @@ def of_file(path: Path) -> str | None:
     return of_words(_ENDINGS.sub("", path.name))
 
 
+def head_of(path: Path) -> str:
+    """What files of one head share: the folder, and the name without the word for the contrast."""
+    stem = path.name.partition(".")[0].lower()
+    rest = [word for word in re.split(r"[^a-z0-9]+", stem) if word and of_words(word) is None]
+    return "/".join([*path.absolute().parts[-2:-1], "_".join(rest)])
+
+
 def told(header: Header) -> tuple[str, str] | None:
     """The contrast that an image's header tells, and where; None where it tells none or contradicts itself.
 
