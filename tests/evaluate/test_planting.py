@@ -14,7 +14,7 @@ SHAPE, SIGMA = (16, 64, 60), (1.0, 1.5, 1.5)
 
 def body(scale: float = 1.0) -> torch.Tensor:
     """An even ellipse with a bright hole in the middle, and a rough left side."""
-    z, y, x = torch.meshgrid(*(torch.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
+    _, y, x = torch.meshgrid(*(torch.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
     values = 0.5 * (((y / 0.9).square() + (x / 0.85).square()) < 1).float()
     values[(y.square() + x.square()) < 0.04] = 1.2
     rough = 0.2 * torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))

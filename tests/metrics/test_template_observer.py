@@ -15,7 +15,7 @@ PLACES = [(5, 26, 20), (14, 34, 38)]
 
 
 def ground(seed: int = 0, noise: float = 0.0) -> torch.Tensor:
-    z, y, x = torch.meshgrid(*(torch.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
+    _, y, x = torch.meshgrid(*(torch.linspace(-1, 1, n) for n in SHAPE), indexing="ij")
     body = 0.5 * (((y / 0.9).square() + (x / 0.9).square()) < 1).double()
     return body + noise * torch.randn(SHAPE, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 

@@ -13,8 +13,10 @@ from torch import Tensor
 from spinecho.metrics.inside import inside
 from spinecho.metrics.observer import Place, spot
 
-_CALM = 0.4
+_CALM = 0.25
 """Share of the deep voxels, those whose neighbourhood varies least, that lesions are planted in"""
+_AROUND = 1.5
+"""Of a neighbourhood, in standard deviations of a lesion"""
 _NEAR = 0.25
 """Places are as bright as the object's median, up to this share of it: in tissue, not in fluid"""
 _APART, _DEEP = 6.0, 3.0
@@ -36,8 +38,9 @@ def calm_places(values: Float[Tensor, "z y x"], number: int, sigma: Sequence[flo
     reach = [min(round(_DEEP * s), (n - 1) // 2) for n, s in zip(x.shape, sigma, strict=True)]
     deep = np.asarray(binary_erosion(object_, np.ones([2 * r + 1 for r in reach])))
     middle = np.median(x[object_])
-    mean = gaussian_filter(x, sigma)
-    uneven = gaussian_filter((x - mean) ** 2, sigma)
+    wide = [_AROUND * s for s in sigma]
+    mean = gaussian_filter(x, wide)
+    uneven = gaussian_filter((x - mean) ** 2, wide)
     deep &= np.abs(mean - middle) < _NEAR * abs(middle)
     if not deep.any():
         return []

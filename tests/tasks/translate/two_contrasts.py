@@ -23,7 +23,7 @@ def tissues(shape: Three = (12, 40, 36), turn: float = 0.0) -> Tensor:
     z, y, x = torch.meshgrid(*(torch.linspace(-1, 1, n) for n in shape), indexing="ij")
     r = (z / 1.2).square() + (y / 0.9).square() + ((x + turn * y) / 0.8).square()
     places = torch.zeros(shape, dtype=torch.long)
-    for at, (low, high) in {3: (0.8, 1.0), 2: (0.55, 0.8), 1: (0.0, 0.55)}.items():
+    for at, (low, high) in {3: (0.85, 1.0), 2: (0.6, 0.85), 1: (0.0, 0.6)}.items():
         places[(r >= low) & (r < high)] = at
     places[(y.square() + (3 * (x - 0.1)).square() + z.square()) < 0.1] = 3
     return places

@@ -18,6 +18,7 @@ from spinecho.io.limits import check_memory
 from spinecho.methods.pretrained import built
 from spinecho.tasks.translate.base import Ask, Translate
 from spinecho.tasks.translate.limits import outside
+from spinecho.tasks.translate.parts.air import air
 from spinecho.tasks.translate.parts.contrasts import asked_for
 from spinecho.tasks.translate.parts.level import level
 from spinecho.tasks.translate.parts.passes import spread
@@ -124,16 +125,17 @@ class _Work:
             return _Done(empty, {"spread": empty, "cycle": empty}, ("there is nothing in it",))
         seen, ask = volume / scale, self.ask
         runner, told = self._chosen(seen)
-        made = runner(seen, ask)
-        values = made.values.clamp_min(0)
+        made, nothing = runner(seen, ask), air(seen[0])
+        values = made.values.clamp_min(0).masked_fill(nothing, 0)
         known, maps = made.spread, {}
         if known is None and runner.repeats and self.passes > 1:
             tell(1 / (self.passes + 1))
             known = spread(lambda x: runner(x, ask).values, seen, values, self.passes, tell)
         if known is not None:
-            maps["spread"] = known * scale
+            maps["spread"] = known.masked_fill(nothing, 0) * scale
         if runner.lacks(ask.back) is None:
-            maps["cycle"] = (runner(values, ask.back).values.clamp_min(0) - seen).abs() * scale
+            back = runner(values, ask.back).values.clamp_min(0)
+            maps["cycle"] = (back - seen).abs().masked_fill(nothing, 0) * scale
         tell(1.0)
         told += [WARNING + f"outside the card of {runner.weights}: {way}" for way in outside(runner.card, ask)]
         return _Done(values * scale, maps, (*told, *([WARNING + runner.invents] if runner.invents else [])))

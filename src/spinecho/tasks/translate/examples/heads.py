@@ -105,8 +105,8 @@ def _on_one_grid(name: str, group: list[Entry], context: Context, cubic: bool) -
         first = rest[0]
         same = [e for e in rest if _alike(e, first)]
         rest = [e for e in rest if e not in same]
-        sides = np.linalg.norm(np.array(first.facts["affine"])[:3, :3], axis=0)[::-1]
-        if cubic and sides.max() > _CUBIC * sides.min():
+        sides = np.linalg.norm(np.array(first.facts["affine"])[:3, :3], axis=0)[::-1].tolist()
+        if cubic and max(sides) > _CUBIC * min(sides):
             context.say(f"left out: {name} has slices too thick for a network on volumes")
             continue
         volumes = {str(e.facts["contrast"]): e.arrays["volume"] for e in same}

@@ -56,10 +56,11 @@ class Method(Translate):
         return self._read(self.curves, example.seen, example.pairs)
 
     def loss(self, example: Lesson) -> Float[Tensor, ""]:
-        """Mean absolute error, and the mean squared one of the curve that tells it."""
+        """Mean absolute error where one image is lit, and the mean squared one of the curve that tells it."""
+        lit = (example.seen > 0) | (example.wanted > 0)
         error = (self.estimate(example) - example.wanted).abs()
         doubt = self._read(self.doubts, example.seen, example.pairs) - error.detach()
-        return error.mean() + doubt.square().mean()
+        return ((error + doubt.square()) * lit).sum() / lit.sum().clamp_min(1)
 
     def _read(self, curves: Tensor, x: Float[Tensor, "n z y x"], which: Int[Tensor, " n"]) -> Float[Tensor, "n z y x"]:
         """f(x) between the two knots beside x."""

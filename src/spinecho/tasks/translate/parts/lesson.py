@@ -56,7 +56,9 @@ class Lesson:
 
 
 def told(x: Float[Tensor, "n c *grid"], pairs: Int[Tensor, " n"], n_pairs: int) -> Float[Tensor, "n c2 *grid"]:
-    """What a network sees: the image, and a channel for each pair, 1 in that which is wanted."""
+    """What a network sees: the image, and a channel for each pair (if there are several), 1 in that which is wanted."""
+    if not n_pairs:
+        return x
     which = one_hot(pairs.long(), n_pairs).to(x)
     planes = which.reshape(*which.shape, *[1] * (x.ndim - 2)).expand(-1, -1, *x.shape[2:])
     return torch.cat([x, planes], 1)

@@ -13,7 +13,7 @@ _TOP = 0.999
 
 
 def level(values: Real[Tensor, "z y x"]) -> float:
-    """Twice the median inside the object (`metrics.inside`), so that a head is about 0.5; 0 without an object.
+    """Twice the median over 0 inside the object (`metrics.inside`), so that a head is about 0.5; 0 without an object.
 
     The median of a brain is that of its white matter's edge, which disease, vessels and fluid hardly move.
     """
@@ -21,5 +21,5 @@ def level(values: Real[Tensor, "z y x"]) -> float:
     lit = values[values > 0].numpy()
     if not lit.size:
         return 0.0
-    kept = values[inside(values.clamp_max(float(np.quantile(lit, _TOP))))].numpy()
+    kept = values[inside(values.clamp_max(float(np.quantile(lit, _TOP)))) & (values > 0)].numpy()
     return 2 * float(np.median(kept)) if kept.size else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ _THICK = 1.3
 """Slices so much thicker than their pixels are what the network sees; nearly cubic volumes are sliced along z"""
 
 
+@runtime_checkable
 class Network(Protocol):
     """A network on slices that knows no mean of them."""
 
