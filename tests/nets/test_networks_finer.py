@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from spinecho.nets.multiscale import SHUFFLE, MultiScale
 from spinecho.nets.critic import Critic
+from spinecho.nets.multiscale import SHUFFLE, MultiScale
 from spinecho.nets.subpixel3d import SCALE, SubPixel3d, shuffled
 from spinecho.nets.tiles import halo_for, in_tiles, reach
 from spinecho.nets.unet3d_plain import PlainUNet3d

@@ -46,7 +46,7 @@ def image(values: Tensor, source: str = "", geometry: Geometry | None = None) ->
     return Image(values=values, geometries=(geometry,), axes=axes, header=Header(source=source))
 
 
-def saved(folder: Path, names: dict[str, str], shape: Three = (12, 40, 36), turn: float = 0.0) -> Path:
+def saved(folder: Path, names: dict[str, str], shape: Three = (12, 40, 36), turn: float = 0.0, mm: float = 1.0) -> Path:
     """Files NAME.nii.gz of contrasts of one head; `lesions` among the names is a mask."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed, (name, contrast) in enumerate(names.items()):
@@ -54,5 +54,5 @@ def saved(folder: Path, names: dict[str, str], shape: Three = (12, 40, 36), turn
             values = (tissues(shape, turn) == 2).to(torch.uint8).numpy()
         else:
             values = 700 * head(contrast, shape, seed, turn).numpy()
-        nib.save(nib.Nifti1Image(values.T, np.diag([-1, -1, 1, 1.0])), folder / f"{name}.nii.gz")
+        nib.save(nib.Nifti1Image(values.T, np.diag([-mm, -mm, mm, 1.0])), folder / f"{name}.nii.gz")
     return folder

@@ -126,5 +126,5 @@ def _alike(one: Entry, other: Entry) -> bool:
 def _cut(volume: np.ndarray, axis: int, volumes: Mapping[str, Any]) -> np.ndarray:
     """Without what is dark in all contrasts; the axis that slices lie across first."""
     lit = np.any([v > 0 for v in volumes.values()], axis=0)
-    box = head_box(torch.from_numpy(lit))
+    box = head_box(torch.from_numpy(lit.astype(np.uint8)))
     return np.ascontiguousarray(np.moveaxis(volume[box], axis, 0))

@@ -32,17 +32,18 @@ MEASURES = (
     Measure(name="lesion_false_ml", title="false lesions", unit="ml", digits=1, better=-1),
 )
 JUDGED = (
-    "Each head with each pair of contrasts is a case; both images are real, and each is in units of twice its median "
-    "inside the head, to which nothing is fitted. psnr head and ssim head: inside the object, in units of the truth's "
-    "99.9th percentile; hfen: error of the Laplacian of Gaussian over the truth's; sharpness: size of the result's "
-    "Laplacian of Gaussian inside the head over the truth's (1: as sharp). Error: mean absolute, inside; there and "
-    "back: mean distance of the way back from the input, inside, which says nothing of the truth. Spread tells: rank "
-    "correlation of the spread with the error. Lesions: spots of 2 mm (standard deviation) planted in the input at "
-    "calm places, with the contrast that signal equations give them in either image; an observer who fits such spots "
-    "sees one where its amplitude is at least half of what it should be (seen; seen where none: at the same places without "
-    "lesions; area: pairs told apart; invented: spots in the whole head that the truth does not show). Lesion Dice / "
-    "real: a threshold fitted on the real FLAIR, used on the made one, against the expert's lesions, as a share of its "
-    "Dice on the real one; false lesions: what it marks outside them"
+    "Each head with each pair of contrasts is a case; both images are real, and each is in units of twice its "
+    "median inside the head, to which nothing is fitted. psnr head and ssim head: inside the object, in units of "
+    "the truth's 99.9th percentile; hfen: error of the Laplacian of Gaussian over the truth's; sharpness: size of "
+    "the result's Laplacian of Gaussian inside the head over the truth's (1: as sharp). Error: mean absolute, "
+    "inside; there and back: mean distance of the way back from the input, inside, which says nothing of the truth. "
+    "Spread tells: rank correlation of the spread with the error. Lesions: spots of 2 mm (standard deviation) "
+    "planted in the input at calm places, with the contrast that signal equations give them in either image; an "
+    "observer who fits such spots sees one where its amplitude is at least half of what it should be (seen; seen "
+    "where none: at the same places without lesions; area: pairs told apart; invented: spots in the whole head that "
+    "the truth does not show). Lesion Dice / real: a threshold fitted on the real FLAIR, used on the made one, "
+    "against the expert's lesions, as a share of its Dice on the real one; false lesions: what it marks outside "
+    "them"
 )
 BASELINE = "lookup"
 

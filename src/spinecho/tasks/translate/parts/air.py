@@ -14,16 +14,12 @@ DARK = 0.1
 
 
 def air(values: Float[Tensor, "z y x"]) -> Bool[Tensor, "z y x"]:
-    """Dark voxels that hang together with the edge of the volume.
+    """Dark voxels that hang together with the edges (not the faces, which may cut through a ventricle) of the volume.
 
     Of images that are masked (brain only) those are dark that are exactly 0: fluid at the brain's surface stays.
-    Axes of one voxel have no edge.
     """
     x = values.detach().cpu().numpy()
     dark = x == 0 if (x == 0).mean() > MASKED else x < DARK
-    edge = np.zeros_like(dark)
-    for axis, n in enumerate(dark.shape):
-        if n > 1:
-            for end in (0, -1):
-                np.moveaxis(edge, axis, 0)[end] = True
-    return from_numpy(np.asarray(binary_propagation(edge & dark, mask=dark))).to(values.device)
+    ends = [np.isin(np.arange(n), (0, n - 1)) & (n > 1) for n in x.shape]
+    faces = sum(np.meshgrid(*(end.astype(np.int8) for end in ends), indexing="ij", copy=False))
+    return from_numpy(np.asarray(binary_propagation((faces > 1) & dark, mask=dark))).to(values.device)
