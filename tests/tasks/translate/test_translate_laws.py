@@ -47,7 +47,8 @@ def test_a_curve_stays_within_its_knots_and_meets_them(values, x):
     with torch.no_grad():
         method.curves.copy_(torch.tensor([values]))
     ask = Ask("t1", "t2")
-    made = float(method(torch.full((1, 1, 1, 1), x), ask).values)
+    with torch.no_grad():
+        made = float(method(torch.full((1, 1, 1, 1), x), ask).values)
     assert min(values) - 1e-6 <= made <= max(values) + 1e-6
     knots = torch.linspace(0, 2, len(values)).reshape(1, 1, 1, -1)
     np.testing.assert_allclose(method(knots, ask).values.detach().numpy().ravel(), values, atol=1e-5)
@@ -122,3 +123,29 @@ def test_rendered_blocks_larger_than_the_map_are_filled_with_air():
     places = np.full((6, 10, 10), list(TISSUES).index("white matter"), np.uint8)
     one, other = rendered(places, ("t1", "t2"), (12, 16, 16), torch.Generator().manual_seed(0))
     assert one.shape == other.shape == (12, 16, 16) and not one[7:, 11:].any()
+
+
+@few
+@given(x=st.floats(-2, 2), seed=st.integers(0, 9))
+def test_what_a_method_says_of_doubt_is_never_negative(x, seed):
+    method = lookup.Method(lookup.Config(pairs=("t1-t2",), knots=5))
+    with torch.no_grad():
+        method.doubts.copy_(torch.randn(method.doubts.shape, generator=torch.Generator().manual_seed(seed)))
+        made = method(torch.full((1, 1, 1, 1), x), Ask("t1", "t2"))
+    assert made.spread is not None and float(made.spread) >= 0
+
+
+@pytest.mark.parametrize("contrast", CONTRASTS)
+def test_every_contrast_has_a_sequence_to_render_it(contrast):
+    signals = tissue_signals(SEQUENCES[contrast])
+    assert signals["air"] == 0 and max(signals["white matter"], signals["grey matter"], signals["csf"]) == 1
+    fluid_is_bright = signals["csf"] > signals["white matter"]
+    assert fluid_is_bright == (contrast in ("t2", "pd"))
+
+
+@few
+@given(seed=st.integers(0, 99))
+def test_the_same_number_renders_the_same(seed):
+    places = np.full((6, 12, 12), list(TISSUES).index("csf"), np.uint8)
+    one, again = (rendered(places, ("t1", "t2"), (6, 12, 12), torch.Generator().manual_seed(seed)) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
