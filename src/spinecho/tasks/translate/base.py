@@ -19,27 +19,27 @@ class Ask:
 
     Parameters
     ----------
-    source, to
+    source, wanted
         Contrasts, of `parts.contrasts.CONTRASTS`.
     voxel_mm
         Sides along (z, y, x).
     """
 
     source: str
-    to: str
+    wanted: str
     voxel_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     @property
     def pair(self) -> str:
         """As `t1-t2`."""
-        return f"{self.source}-{self.to}"
+        return f"{self.source}-{self.wanted}"
 
     @property
     def back(self) -> Ask:
         """The way back."""
-        return replace(self, source=self.to, to=self.source)
+        return replace(self, source=self.wanted, wanted=self.source)
 
-    def to_device(self, device: torch.device) -> Ask:
+    def to(self, device: torch.device) -> Ask:
         """Itself: it holds no tensors."""
         return self
 

@@ -42,9 +42,9 @@ class Method(Translate):
         for name in ORDER:
             reason = _reason(name, values, ask)
             if reason is None:
-                return name, "; ".join([f"trained weights for {ask.to} of {ask.source}", *passed])
+                return name, "; ".join([f"trained weights for {ask.wanted} of {ask.source}", *passed])
             passed.append(f"not {name}, {reason}")
-        wanted = f"no method has trained weights for {ask.to} of {ask.source}: {'; '.join(passed)}"
+        wanted = f"no method has trained weights for {ask.wanted} of {ask.source}: {'; '.join(passed)}"
         train = f"spinecho train translate/supervised --pairs {ask.pair} --data FOLDER --out runs/{ask.pair}"
         raise DataError(wanted, do=f"train some ({train}), or lookup in its place, and give them with --weights")
 
