@@ -32,6 +32,7 @@ from spinecho.tasks.recon.run import recon as recon
 from spinecho.tasks.register.run import register as register
 from spinecho.tasks.segment.run import segment as segment
 from spinecho.tasks.superres.run import superres as superres
+from spinecho.tasks.translate.run import translate as translate
 
 HOMES: dict[str, str]
 __all__ = [
@@ -66,5 +67,6 @@ __all__ = [
     "to_numpy",
     "to_sitk",
     "to_torchio",
+    "translate",
     "write",
 ]

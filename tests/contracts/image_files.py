@@ -24,6 +24,8 @@ QUICK: dict[tuple[str, str], dict[str, Any]] = {
     ("superres", "self"): {"most_steps": 4, "channels": 12, "width": 6, "blocks": 2, "batch": 4},
 }
 """Settings with which slow methods do the same work in less time"""
+SAID: dict[str, dict[str, Any]] = {"translate": {"to": "t2", "contrast": "t1"}}
+"""What a person must say of an image beside the image, by task"""
 
 
 def is_image_task(name: str) -> bool:
@@ -47,9 +49,15 @@ def default(task: str) -> str:
     return module.DEFAULT if module.DEFAULT in ready(task) else ready(task)[0]
 
 
+def inputs(task: str) -> Any:
+    """What is said to a task, as its `run` takes it."""
+    return registry.task_named(task).Inputs(**SAID.get(task, {}))
+
+
 def flags(task: str, name: str) -> list[str]:
-    """The quick settings as a command has them."""
-    rows = ((f"--{key.replace('_', '-')}", str(value)) for key, value in QUICK.get((task, name), {}).items())
+    """What is said and the quick settings, as a command has them."""
+    said = SAID.get(task, {}) | QUICK.get((task, name), {})
+    rows = ((f"--{key.replace('_', '-')}", str(value)) for key, value in said.items())
     return [word for row in rows for word in row]
 
 

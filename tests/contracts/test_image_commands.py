@@ -12,7 +12,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from image_files import METHODS, QUICK, TASKS, default, flags, head, nifti, odd, turned, with_values
+from image_files import METHODS, QUICK, TASKS, default, flags, head, inputs, nifti, odd, turned, with_values
 
 from spinecho.cli import main
 from spinecho.cli.image_work import worked
@@ -36,7 +36,7 @@ def made(task: str, name: str, image: Image) -> Image | str:
     module = registry.task_named(task)
     before = image.values.clone()
     try:
-        result = worked(module, image, module.Inputs(), name, QUICK.get((task, name), {}))
+        result = worked(module, image, inputs(task), name, QUICK.get((task, name), {}))
     except DataError as error:
         if any(words in str(error) for words in MISSING):
             pytest.skip(str(error))

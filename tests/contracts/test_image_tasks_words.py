@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from inspect import signature
 
 import pytest
-from image_files import TASKS, default, head
+from image_files import TASKS, default, head, inputs
 
 from spinecho.cli import image_command, main
 from spinecho.cli.image_work import worked
@@ -61,7 +61,7 @@ def test_progress_ends_with_all_of_it(task):
     told: list[tuple[int, int]] = []
     module = registry.task_named(task)
     try:
-        worked(module, head(), module.Inputs(), default(task), {}, lambda done, total: told.append((done, total)))
+        worked(module, head(), inputs(task), default(task), {}, lambda done, total: told.append((done, total)))
     except DataError as error:
         pytest.skip(str(error))
     assert ("tell" in signature(module.run).parameters) == bool(told)
@@ -73,7 +73,7 @@ def test_progress_ends_with_all_of_it(task):
 def test_maps_have_words_and_lie_on_the_grid_or_are_no_maps(task):
     module = registry.task_named(task)
     try:
-        made = worked(module, head(), module.Inputs(), default(task), {})
+        made = worked(module, head(), inputs(task), default(task), {})
     except DataError as error:
         pytest.skip(str(error))
     assert set(getattr(module, "MAPS", {})) >= set(made.extras) or not hasattr(module, "MAPS")

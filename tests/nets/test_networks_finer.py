@@ -7,8 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from spinecho.nets.critic import Critic
 from spinecho.nets.multiscale import SHUFFLE, MultiScale
-from spinecho.nets.subpixel3d import SCALE, Critic3d, SubPixel3d, shuffled
+from spinecho.nets.subpixel3d import SCALE, SubPixel3d, shuffled
 from spinecho.nets.tiles import halo_for, in_tiles, reach
 from spinecho.nets.unet3d_plain import PlainUNet3d
 
@@ -101,7 +102,7 @@ def test_blocks_are_those_of_two_dimensions():
 
 
 def test_the_critic_says_a_number_for_each_part():
-    critic = Critic3d(4)
+    critic = Critic(4)
     assert critic(torch.rand(2, 1, 32, 24, 16)).shape == (2, 1, 4, 3, 2)
     assert critic(torch.rand(1, 1, 9, 9, 9)).shape == (1, 1, 2, 2, 2)
 

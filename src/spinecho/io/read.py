@@ -17,6 +17,7 @@ A module under `formats/` is a format. It offers
 from __future__ import annotations
 
 import pkgutil
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -135,8 +136,9 @@ def read_image(path: str | Path, series: str | None = None) -> Image:
     if not isinstance(item, Image):
         do = f"make an image of it first: spinecho recon '{path}' -o IMAGE"
         raise DataError("it holds k-space", do=do, file=path)
+    header = item.header if item.header.source else replace(item.header, source=str(path))
     with one_error(Path(path)):
-        return item.volume()
+        return replace(item, header=header).volume()
 
 
 def slice_count(path: str | Path, options: ReadOptions | None = None) -> int:

@@ -1,13 +1,10 @@
-"""Volumes twice as fine each way, and a judge of volumes: convolutions and blocks of voxels as channels."""
+"""Volumes twice as fine each way: convolutions and blocks of voxels as channels."""
 
 from __future__ import annotations
-
-from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from spinecho.nets.unet3d_plain import Residual
 
@@ -34,21 +31,6 @@ class SubPixel3d(nn.Module):
 
     def forward(self, x: Float[Tensor, "n 1 z y x"]) -> Float[Tensor, "n 1 z2 y2 x2"]:
         return shuffled(self.leave(self.blocks(self.enter(x.contiguous(memory_format=torch.channels_last_3d)))))
-
-
-class Critic3d(nn.Module):
-    """How real each part of a volume looks: strided convolutions, one number for each 8 voxels along each side."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        sizes = [1, channels, 2 * channels, 4 * channels]
-        self.stages = nn.ModuleList(nn.Conv3d(a, b, 3, 2, padding=1) for a, b in pairwise(sizes))
-        self.leave = nn.Conv3d(sizes[-1], 1, 1)
-
-    def forward(self, x: Float[Tensor, "n 1 z y x"]) -> Float[Tensor, "n 1 z2 y2 x2"]:
-        for stage in self.stages:
-            x = F.leaky_relu(stage(x), 0.2)
-        return self.leave(x)
 
 
 def shuffled(x: Float[Tensor, "n c z y x"]) -> Float[Tensor, "n c2 z2 y2 x2"]:

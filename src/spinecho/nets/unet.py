@@ -73,6 +73,14 @@ class UNet(nn.Module):
         """Side in pixels of what one pixel of the coarsest level sees."""
         return self.shuffle * 2 ** len(self.coarser)
 
+    @property
+    def radius(self) -> int:
+        """Pixels that what goes in at one can change on each side, at most."""
+        blocks = [len(stage) for stage in (*self.down, self.bottom)]  # type: ignore[arg-type]
+        sides = [self.shuffle * 2**level for level in range(len(blocks))]
+        ways = [(2 * n + 2 * (side < sides[-1])) * side for n, side in zip(blocks, sides, strict=True)]
+        return sum(ways) + 2 * sides[0] + 2 * sides[-1]
+
     def forward(self, x: Float[Tensor, "n c y x"]) -> Float[Tensor, "n c2 y x"]:
         if self.checkpointing and torch.is_grad_enabled():
             return cast(Tensor, checkpoint(self._activated, x, use_reentrant=False))

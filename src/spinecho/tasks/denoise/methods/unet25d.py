@@ -50,14 +50,7 @@ class Method(Denoise):
 
     def forward(self, values: Shaped[Tensor, "n z y x"], noise: Noise) -> Shaped[Tensor, "n z y x"]:
         c, network = self.config, self.network
-        return slabs.denoised(network, values, noise.scaled(c.strength), c.neighbours, self.radius, network.coarsest)
-
-    @property
-    def radius(self) -> int:
-        """Pixels that what goes in at one can change on each side, at most."""
-        sides = [2 ** (1 + level) for level in range(len(self.config.channels))]
-        ways = [(2 * n + 2 * (side < sides[-1])) * side for n, side in zip(self.config.blocks, sides, strict=True)]
-        return sum(ways) + 2 * sides[0] + 2 * sides[-1]
+        return slabs.denoised(network, values, noise.scaled(c.strength), c.neighbours, network.radius, network.coarsest)
 
     def estimate(self, patches: Patches) -> Float[Tensor, "n y x"]:
         """Less noise."""

@@ -13,11 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spinecho.nets.subpixel3d import SCALE, Critic3d, SubPixel3d
+from spinecho.nets.critic import Critic, judged, word
+from spinecho.nets.subpixel3d import SCALE, SubPixel3d
 from spinecho.nets.tiles import in_tiles
 from spinecho.tasks.superres.base import Made, Superres, Target
 from spinecho.tasks.superres.parts.lesson import Lesson
@@ -51,7 +51,7 @@ class Method(Superres):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.network = SubPixel3d(config.channels, config.blocks)
-        self.critic = Critic3d(config.critic_channels) if config.against == "critic" else None
+        self.critic = Critic(config.critic_channels) if config.against == "critic" else None
 
     @classmethod
     def refusal(cls, values: Float[Tensor, "1 z y x"], target: Target) -> str | None:
@@ -76,7 +76,4 @@ class Method(Superres):
         if self.critic is None:
             return difference
         made, true = (made / level)[:, None], (example.high / level)[:, None]
-        own = (self.critic(true) - 1).square().mean() + self.critic(made.detach()).square().mean()
-        held = {name: p.detach() for name, p in self.critic.named_parameters()}
-        word = (torch.func.functional_call(self.critic, held, (made,)) - 1).square().mean()
-        return difference + self.config.weight * word + own / 2
+        return difference + self.config.weight * word(self.critic, made) + judged(self.critic, true, made) / 2

@@ -1,0 +1,53 @@
+"""Judges of images: how real each part looks, and the game that a maker plays against them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Critic(nn.Module):
+    """Strided convolutions, one number for each 8 pixels (voxels) along each side; no normalisation.
+
+    Parameters
+    ----------
+    channels
+        Of the first stage; each has twice as many as the one before.
+    n_in
+        Channels in: an image alone, or beside what it was made from.
+    n_dims
+        2 or 3.
+
+    Source: Isola et al. 2017, doi:10.1109/CVPR.2017.632 (patches are judged, each by itself). How we differ: three
+    stages, no normalisation.
+    """
+
+    def __init__(self, channels: int, n_in: int = 1, n_dims: int = 3) -> None:
+        super().__init__()
+        conv = {2: nn.Conv2d, 3: nn.Conv3d}[n_dims]
+        sizes = [n_in, channels, 2 * channels, 4 * channels]
+        self.stages = nn.ModuleList(conv(a, b, 3, 2, padding=1) for a, b in pairwise(sizes))
+        self.leave = conv(sizes[-1], 1, 1)
+
+    def forward(self, x: Float[Tensor, "n c *grid"]) -> Float[Tensor, "n 1 *coarser"]:
+        for stage in self.stages:
+            x = F.leaky_relu(stage(x), 0.2)
+        return self.leave(x)
+
+
+def judged(critic: nn.Module, true: Tensor, made: Tensor) -> Float[Tensor, ""]:
+    """What the critic learns from: 1 for what is true, 0 for what was made, whose maker gets no gradient of it.
+
+    Source: Mao et al. 2017, doi:10.1109/ICCV.2017.304 (least squares).
+    """
+    return (critic(true) - 1).square().mean() + critic(made.detach()).square().mean()
+
+
+def word(critic: nn.Module, made: Tensor) -> Float[Tensor, ""]:
+    """What the maker learns from: how far it is from being taken for true, with the critic's weights held."""
+    held = {name: p.detach() for name, p in critic.named_parameters()}
+    return (torch.func.functional_call(critic, held, (made,)) - 1).square().mean()

@@ -1,0 +1,1 @@
+"""Translation of a head's image into another contrast."""

@@ -1,0 +1,183 @@
+"""Cases of translation: a head in two contrasts, with lesions planted in the one, and what methods make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from spinecho.core.errors import DataError, setting
+from spinecho.core.image import Image
+from spinecho.evaluate.judge import Case, Cases, LeftOut, Outcome
+from spinecho.evaluate.pictures import Column, grey, upper_window
+from spinecho.evaluate.planting import calm_places, planted
+from spinecho.io.read import read_image
+from spinecho.metrics.observer import Place
+from spinecho.sim.anatomy import tissue_signals
+from spinecho.sim.contrast import SEQUENCES
+from spinecho.tasks.translate.parts.contrasts import checked, head_of, of_file
+from spinecho.tasks.translate.parts.level import level
+from spinecho.tasks.translate.run import translate
+
+if TYPE_CHECKING:
+    from spinecho.tasks.translate.judge import Options
+
+LESION_MM = 2.0
+"""Standard deviation of a lesion that is planted"""
+_LESIONS = "lesions"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Inputs:
+    """A head in two contrasts, each in units of its level.
+
+    Parameters
+    ----------
+    source
+        (1, z, y, x); `pair` is what is wanted of it.
+    truth
+        (z, y, x).
+    places, sigma
+        Voxels where lesions are planted; their standard deviations in voxels.
+    lesions
+        The expert's, where there are some.
+    """
+
+    source: Image
+    truth: Tensor
+    pair: tuple[str, str]
+    places: list[Place]
+    sigma: tuple[float, float, float]
+    lesions: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The translated head, and the translated head with lesions."""
+
+    image: Image
+    with_lesions: Tensor | None
+
+
+def cases(options: Options, device: torch.device) -> Cases:
+    """Every head x pair.
+
+    Raises
+    ------
+    DataError
+        If there is no head with two contrasts, or a pair makes no sense.
+    """
+    pairs = checked(options.pairs)
+    heads = [head for path in options.heads for head in _heads(path)]
+    named = [(n, f, p) for n, f in heads for p in pairs if all(c in f for c in p.split("-"))]
+    if not named:
+        do = f"give {setting('heads')} folders that hold t1.nii.gz, t2.nii.gz, ..."
+        raise DataError(f"no head has the contrasts of {', '.join(pairs)}", do=do)
+    return Cases(total=len(named), each=_each(named, options, device))
+
+
+def amplitude(contrast: str) -> float:
+    """Of a lesion in white matter, in units of the level: (S_lesion - S_white) / (S_white + S_grey)."""
+    signals = tissue_signals(SEQUENCES[contrast])
+    white, grey_ = signals["white matter"], signals["grey matter"]
+    return (signals["lesion"] - white) / (white + grey_)
+
+
+def run(inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Outcome:
+    """The head by a method that is told its contrast, and the head with lesions."""
+    asked = {"contrast": inputs.pair[0], "to": inputs.pair[1]}
+    image = translate(inputs.source, method, **asked, **settings)
+    other = None
+    if inputs.places:
+        values = planted(inputs.source.values[0], inputs.places, amplitude(inputs.pair[0]), inputs.sigma)
+        sick = replace(inputs.source, values=values.clamp_min(0)[None])
+        other = translate(sick, method, **asked, passes=1, **settings).values[0].cpu()
+    return Outcome(result=Result(image, other), n_parts=len(inputs.truth), note="; ".join(image.header.history))
+
+
+def columns(inputs: Inputs, results: Mapping[str, Result]) -> list[Column]:
+    """The middle slice of the input, the truth, and of each result with its error below."""
+    middle = len(inputs.truth) // 2
+    shown = inputs.source.values[0].cpu()
+    truth = inputs.truth[middle].flip(0)
+    top = upper_window(inputs.truth)
+    made = [
+        Column(name=inputs.pair[0], image=grey(shown[middle].flip(0), upper_window(shown), "what is given")),
+        Column(name=inputs.pair[1], image=grey(truth, top, "what was measured")),
+    ]
+    for name, result in results.items():
+        plane = result.image.values[0, middle].cpu().flip(0)
+        error = grey((plane - truth).abs(), top / 2, "error, 2 x brighter")
+        made.append(Column(name=name, image=grey(plane, top, "guessed"), below=error))
+    return made
+
+
+def _heads(path: Path) -> Iterator[tuple[str, dict[str, Path]]]:
+    """Of a folder, and of the folders in it: heads with the file of each contrast, and of the lesions."""
+    if not path.is_dir():
+        raise DataError("there is no such folder", do="give folders with images of heads", file=path)
+    for folder in (path, *sorted(p for p in path.iterdir() if p.is_dir())):
+        groups: dict[str, dict[str, Path]] = {}
+        files = sorted(f for f in folder.iterdir() if f.name.endswith((".nii", ".nii.gz", ".mgz")))
+        for file in files:
+            if contrast := of_file(file):
+                groups.setdefault(head_of(file), {})[contrast] = file
+        lesions = next((f for f in files if f.name.startswith(_LESIONS)), None)
+        for name, group in groups.items():
+            if lesions is not None:
+                group[_LESIONS] = lesions
+            yield name.strip("/"), group
+
+
+def _each(
+    named: Sequence[tuple[str, dict[str, Path], str]], options: Options, device: torch.device
+) -> Iterator[Case | LeftOut]:
+    for head, files, pair in named:
+        a, b = pair.split("-")
+        try:
+            inputs = _inputs(files, (a, b), options, device)
+        except DataError as error:
+            yield LeftOut(n=1, scan=head, why=str(error.within(files[a])))
+            continue
+        content = b"".join(t.contiguous().cpu().numpy().tobytes() for t in (inputs.source.values, inputs.truth))
+        yield Case(
+            name=f"{head}, {b} of {a}",
+            digest=f"{sha256(content).hexdigest()[:16]}:{options.lesions}:{inputs.lesions is not None}",
+            scan=head,
+            group=f"{b} of {a}",
+            kind="real",
+            load=lambda inputs=inputs: inputs,
+            about=f"{head}: {len(inputs.truth)} slices, {len(inputs.places)} lesions planted",
+        )
+
+
+def _inputs(files: Mapping[str, Path], pair: tuple[str, str], options: Options, device: torch.device) -> Inputs:
+    images = [read_image(files[contrast]).volume().magnitude() for contrast in pair]
+    if not images[0].geometry.matches(images[1].geometry):
+        raise DataError(f"{pair[0]} and {pair[1]} lie on two grids", do="register them first")
+    n = options.slices or images[0].geometry.shape[0]
+    first = max(0, images[0].geometry.shape[0] // 2 - n // 2)
+    volumes = [i.values.float().reshape(-1, *i.values.shape[-3:])[0, first : first + n] for i in images]
+    scales = [level(volume) for volume in volumes]
+    if not all(scale > 0 for scale in scales):
+        raise DataError("one of its images is empty", do="leave it out")
+    seen, truth = (volume / scale for volume, scale in zip(volumes, scales, strict=True))
+    shape = (seen.shape[0], seen.shape[1], seen.shape[2])
+    geometry = images[0].geometry.cropped((first, 0, 0), shape)
+    x, y, z = (LESION_MM / side for side in geometry.voxel_mm)
+    lesions = None
+    if _LESIONS in files and pair[1] == "flair":
+        lesions = read_image(files[_LESIONS]).volume().values[0, first : first + n] > 0
+    return Inputs(
+        source=Image(values=seen[None], geometries=(geometry,)).to(device),
+        truth=truth,
+        pair=pair,
+        places=calm_places(seen, options.lesions, (z, y, x)),
+        sigma=(z, y, x),
+        lesions=lesions,
+    )

@@ -1,0 +1,1 @@
+"""Methods of translation, one file each."""

@@ -1,0 +1,64 @@
+"""What learned translation is trained on: blocks in one contrast, and the same or others in another."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """A handful of blocks; slices with neighbours have a small z.
+
+    Parameters
+    ----------
+    seen, wanted
+        In units of `parts.level`; of the same place, but for methods that learn from unpaired images.
+    pairs
+        Of each block, as its place among the method's pairs.
+    """
+
+    seen: Float[Tensor, "n z y x"]
+    wanted: Float[Tensor, "n z y x"]
+    pairs: Int[Tensor, " n"]
+
+    @property
+    def bucket(self) -> Hashable:
+        """The size of the blocks."""
+        return tuple(self.seen.shape)
+
+    @classmethod
+    def joined(cls, examples: Sequence[Lesson]) -> Lesson:
+        """All blocks of examples of one bucket."""
+        rows = zip(*((e.seen, e.wanted, e.pairs) for e in examples), strict=True)
+        return cls(*(torch.cat(row) for row in rows))
+
+    def to(self, device: torch.device) -> Lesson:
+        """With all tensors on the device."""
+        return Lesson(*(t.to(device) for t in (self.seen, self.wanted, self.pairs)))
+
+    def thinned(self, depth: int) -> Lesson:
+        """With the middle slices of the blocks alone."""
+        first = (self.seen.shape[1] - depth) // 2
+        assert first >= 0, "the method sees more slices than these blocks have"
+        seen, wanted = (x[:, first : first + depth] for x in (self.seen, self.wanted))
+        return Lesson(seen, wanted, self.pairs)
+
+    @property
+    def middle(self) -> Float[Tensor, "n y x"]:
+        """The middle slice of what is wanted."""
+        return self.wanted[:, self.wanted.shape[1] // 2]
+
+
+def told(x: Float[Tensor, "n c *grid"], pairs: Int[Tensor, " n"], n_pairs: int) -> Float[Tensor, "n c2 *grid"]:
+    """What a network sees: the image, and a channel for each pair (if there are several), 1 in that which is wanted."""
+    if not n_pairs:
+        return x
+    which = one_hot(pairs.long(), n_pairs).to(x)
+    planes = which.reshape(*which.shape, *[1] * (x.ndim - 2)).expand(-1, -1, *x.shape[2:])
+    return torch.cat([x, planes], 1)

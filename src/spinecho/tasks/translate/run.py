@@ -1,0 +1,177 @@
+"""From an image as read to the same head in another contrast: volume by volume, any orientation and scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spinecho.core.errors import DataError, setting
+from spinecho.core.grids import towards_lps
+from spinecho.core.header import WARNING, Header
+from spinecho.core.image import Image
+from spinecho.core.job import Bar
+from spinecho.io.limits import check_memory
+from spinecho.methods.pretrained import built
+from spinecho.tasks.translate.base import Ask, Translate
+from spinecho.tasks.translate.limits import outside
+from spinecho.tasks.translate.parts.air import air
+from spinecho.tasks.translate.parts.contrasts import asked_for
+from spinecho.tasks.translate.parts.level import level
+from spinecho.tasks.translate.parts.passes import spread
+
+GUESSED = "its {to} contrast is guessed from {source}, never measured: nothing may be diagnosed from it"
+_COPIES = 8
+"""Of a volume that are in memory at once, at most"""
+
+
+def translate(
+    image: Image,
+    method: str = "auto",
+    *,
+    to: str = "",
+    contrast: str = "",
+    passes: int = 3,
+    tell: Bar | None = None,
+    **settings: Any,
+) -> Image:
+    """What the head might look like in another contrast.
+
+    Parameters
+    ----------
+    image
+        Of any orientation, spacing and scale; each volume (frame, channel) by itself, complex as magnitude.
+    method
+        Name of a file under `tasks/translate/methods`, or of its weights in the package (`spinecho list`).
+    to
+        The contrast that is wanted: `t1`, `t2`, `flair` or `pd`.
+    contrast
+        That of the image; empty: as the file's name or its header says, where that is safe.
+    passes
+        Of networks: over the image as it is and with a little noise, mirrored by turns; `extras["spread"]` is their
+        standard deviation. 1: no such map. The result is that of the first pass.
+    tell
+        Is told how much is done.
+    settings
+        Fields of that method's `Config`; for a learned method also `weights`.
+
+    Returns
+    -------
+    The image on the same grid, as bright as the input since no contrast has units; `extras["spread"]` and, where the
+    method knows the way back, `extras["cycle"]`, the distance of there and back from the input. The history says what
+    was assumed, and warns that the result is guessed.
+
+    Raises
+    ------
+    DataError
+        If the image holds NaN or infinite values, its contrast is unknown or the wanted one, or no weights make it.
+    """
+    if passes < 1:
+        raise DataError(f"{setting('passes')} is {passes}", do="give 1 or more")
+    source, notes = asked_for(contrast, to, image.header)
+    runner = built("translate", method, settings, image.values.device)
+    assert isinstance(runner, Translate)
+    image, told = _prepared(image)
+    order, flips = towards_lps(image.geometry)
+    reversed_ = [order[axis] - 3 for axis in flips]
+    values = image.values.flip(reversed_)
+    values = values.permute(*range(values.ndim - 3), *(values.ndim - 3 + axis for axis in order))
+    z, y, x = (image.geometry.voxel_mm[2 - axis] for axis in order)
+    work = _Work(runner, method, Ask(source, to, (z, y, x)), passes)
+    flat = values.reshape(-1, 1, *values.shape[-3:])
+    done: list[_Done] = []
+    with torch.inference_mode():
+        for volume in flat:
+            done.append(work.done(volume.contiguous(), _share(tell, len(done), len(flat))))
+    back = tuple(sorted(range(3), key=lambda axis: order[axis]))
+
+    def stored(parts: list[Tensor]) -> Tensor:
+        whole = torch.stack(parts).reshape(values.shape)
+        return whole.permute(*range(whole.ndim - 3), *(whole.ndim - 3 + axis for axis in back)).flip(reversed_)
+
+    names = [n for n in ("spread", "cycle") if all(n in one.maps for one in done)]
+    maps = {name: stored([one.maps[name] for one in done]) for name in names}
+    lines = dict.fromkeys(line for one in done for line in one.told)
+    header = _told(image.header, [*told, *notes, f"{to} translated from {source} by {method}", *lines], source, to)
+    return replace(image, values=stored([one.values for one in done]), header=header, extras={**image.extras, **maps})
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """A volume (1, z, y, x) in the other contrast and in its own units, maps, and what is to be told."""
+
+    values: Tensor
+    maps: dict[str, Tensor]
+    told: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What is done to each volume."""
+
+    runner: Translate
+    method: str
+    ask: Ask
+    passes: int
+
+    def done(self, volume: Tensor, tell: Callable[[float], None]) -> _Done:
+        """Translated, with its maps."""
+        scale = level(volume[0])
+        if not scale > 0:
+            empty = torch.zeros_like(volume)
+            return _Done(empty, {"spread": empty, "cycle": empty}, ("there is nothing in it",))
+        seen, ask = volume / scale, self.ask
+        runner, told = self._chosen(seen)
+        made, nothing = runner(seen, ask), air(seen[0])
+        values = made.values.clamp_min(0).masked_fill(nothing, 0)
+        known, maps = made.spread, {}
+        if known is None and runner.repeats and self.passes > 1:
+            tell(1 / (self.passes + 1))
+            known = spread(lambda x: runner(x, ask).values, seen, values, self.passes, tell)
+        if known is not None:
+            maps["spread"] = known.masked_fill(nothing, 0) * scale
+        if runner.lacks(ask.back) is None:
+            back = runner(values, ask.back).values.clamp_min(0)
+            maps["cycle"] = (back - seen).abs().masked_fill(nothing, 0) * scale
+        tell(1.0)
+        told += [WARNING + f"outside the card of {runner.weights}: {way}" for way in outside(runner.card, ask)]
+        return _Done(values * scale, maps, (*told, *([WARNING + runner.invents] if runner.invents else [])))
+
+    def _chosen(self, seen: Tensor) -> tuple[Translate, list[str]]:
+        """The method itself, or the one that it hands the work to."""
+        choice = self.runner.choice(seen, self.ask)
+        runner, told = self.runner, []
+        if choice is not None:
+            named = built("translate", choice[0], {}, seen.device)
+            assert isinstance(named, Translate)
+            runner, told = named, [f"{self.method} took {choice[0]}: {choice[1]}"]
+        if reason := runner.lacks(self.ask) or runner.refusal(seen, self.ask):
+            do = f"see `spinecho list` for other methods, or train weights for {setting('pairs', self.ask.pair)}"
+            raise DataError(f"{self.method} cannot take this image: {reason}", do=do)
+        return runner, told
+
+
+def _prepared(image: Image) -> tuple[Image, list[str]]:
+    """Real volumes, float32, and what was done for it."""
+    told = ["magnitude of the complex image"] if image.values.is_complex() else []
+    image = image.volume().combined()
+    if not bool(torch.isfinite(image.values).all()):
+        raise DataError("the image holds NaN or infinite values", do="mend or mask them first")
+    check_memory(4 * _COPIES * image.values.numel(), "the image in another contrast")
+    return replace(image, values=image.values.float()), told
+
+
+def _told(header: Header, lines: list[str], source: str, to: str) -> Header:
+    """What the image is now: no scan with these timings."""
+    lines = [*lines, WARNING + GUESSED.format(to=to.upper(), source=source.upper())]
+    return replace(header, te_ms=(), tr_ms=(), ti_ms=(), flip_deg=()).noted(*lines).flagged("synthetic")
+
+
+def _share(tell: Bar | None, before: int, n: int) -> Callable[[float], None]:
+    """Takes the share of a volume that is done, and says it as hundredths of all."""
+    if tell is None:
+        return lambda share: None
+    return lambda share: tell(round(100 * (before + share)), 100 * n)
