@@ -60,6 +60,7 @@ def work(order: Order, team: Team, device: torch.device, say: Callable[[str], No
         facts={"data": sources, "init": order.init or "", **supply.facts},
         notes={"command": order.command, "processes": team.size, "threads": threads, "device": device.type},
         team=team,
+        rule=supply.rule,
     )
     with enough(job):
         if order.budget:

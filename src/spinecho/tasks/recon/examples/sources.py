@@ -27,6 +27,7 @@ from spinecho.tasks.recon.examples.acquire import CARTESIAN, Shares
 from spinecho.tasks.recon.examples.draw import Source
 from spinecho.tasks.recon.examples.raw import RawFile, RawScans, open_raw
 from spinecho.tasks.recon.examples.simulated import Mixed, Simulated
+from spinecho.tasks.recon.parts.losses import SUPERVISED
 from spinecho.train.cases import Case
 from spinecho.train.pack import is_pack
 from spinecho.train.stacks import arrays_of, flat_axes
@@ -56,12 +57,15 @@ class Ways:
         Of the acquisitions that are simulated.
     frames
         Kept of a raw series; None: all.
+    loss
+        Of `parts.losses`: which raw scans are taken.
     """
 
     draws: Draws = field(default_factory=Draws)
     ranges: Ranges = field(default_factory=Ranges)
     shares: Shares = CARTESIAN
     frames: int | None = 1
+    loss: str = SUPERVISED
 
 
 @dataclass(eq=False)
@@ -77,7 +81,8 @@ class _Held:
         """Put what a file gave where it belongs."""
         if entry.kind == _RAW:
             assert entry.file is not None
-            self.raw.append(RawFile(entry.file, int(entry.facts["slices"]), is_pack(entry.file.parent)))
+            packed, full = is_pack(entry.file.parent), bool(entry.facts.get("full", True))
+            self.raw.append(RawFile(entry.file, int(entry.facts["slices"]), packed, full))
         elif entry.kind == _COIL_MAPS:
             self.maps = torch.from_numpy(entry.arrays["maps"])
         else:
@@ -89,7 +94,9 @@ class _Held:
 
     def told(self) -> str:
         kinds = [volume.kind for volume in self.volumes]
-        counts = {"raw scans": len(self.raw), "label maps": kinds.count("labels")}
+        full = sum(file.full for file in self.raw)
+        counts = {"raw scans": full, "undersampled raw scans": len(self.raw) - full}
+        counts |= {"label maps": kinds.count("labels")}
         counts |= {"image files": kinds.count("pictures"), "complex image files": kinds.count("complex")}
         return ", ".join(f"{n} {what}" for what, n in counts.items() if n)
 
@@ -120,7 +127,7 @@ def _mixed(paths: Sequence[Path], part: Part, ways: Ways, context: Context) -> M
     made: list[tuple[Source, float]] = []
     volumes: list[Volume] = []
     maps: Tensor | None = None
-    for group in stocked(paths, part, partial(_read, context=context), context, splits="recon"):
+    for group in stocked(paths, part, partial(_read, context=context, loss=ways.loss), context, splits="recon"):
         held = _Held()
         for entry in group.entries:
             held.add(entry)
@@ -138,7 +145,7 @@ def _mixed(paths: Sequence[Path], part: Part, ways: Ways, context: Context) -> M
     return Mixed(*(tuple(each) for each in zip(*made, strict=True))) if made else None
 
 
-def _read(case: Case, context: Context) -> list[Entry]:
+def _read(case: Case, context: Context, loss: str) -> list[Entry]:
     """What a file holds."""
     name = case.path.name
     if case.path.match(_MAPS):
@@ -151,8 +158,9 @@ def _read(case: Case, context: Context) -> list[Entry]:
         assert isinstance(image, Image)
         return _of_image(image)
     assert isinstance(context.method, Recon)
-    file = open_raw(case.path, context.method, context.name)
-    return [Entry(_RAW, facts={"slices": file.n_slices}, file=file.path)]
+    file = open_raw(case.path, context.method, context.name, loss)
+    facts = {"slices": file.n_slices} if file.full else {"slices": file.n_slices, "full": False}
+    return [Entry(_RAW, facts=facts, file=file.path)]
 
 
 def _of_image(image: Image) -> list[Entry]:
