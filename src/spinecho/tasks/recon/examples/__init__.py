@@ -37,6 +37,8 @@ class Options:
     frames: int | None = None
     """frames of a raw series in each example, one after another (default: all where the method sees whole series, else
     1)"""
+    axes: str | None = None
+    """arrays (.npy, .npz, .mat) hold raw samples with these axes, as "coil k1 k0", in place of slices of images"""
     loss: str = "supervised"
     """what is made small: supervised (the truth), or without a truth, for scans undersampled as measured: ssdu,
     equivariant (ssdu is named in US patent application 17/075,411)"""
@@ -64,7 +66,7 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
     rule(options.loss)
     shares = chosen(options.acquire, options.radial, context.method, context.name)
     how = None if options.loss == SUPERVISED else _without_truth(options, shares, context)
-    ways = Ways(shares=shares, frames=_frames(options.frames, context.method), loss=options.loss)
+    ways = Ways(shares=shares, frames=_frames(options.frames, context.method), loss=options.loss, axes=options.axes)
     train, validate = sources(paths, ways, context)
     if how is not None:
         return _supply_without_truth(train, validate, options, how, context, _facts(options, shares))
@@ -154,5 +156,5 @@ def _facts(options: Options, shares: Shares) -> dict[str, Any]:
         facts["acquire"] = [list(share) for share in shares]
     if options.teacher:
         facts |= {"teacher": options.teacher, "teacher_share": options.teacher_share}
-    names = ("frames", "loss", "loss_share", "loss_masks", "loss_weighted", "equivariance")
+    names = ("frames", "axes", "loss", "loss_share", "loss_masks", "loss_weighted", "equivariance")
     return facts | {n: getattr(options, n) for n in names if getattr(options, n) != getattr(Options(), n)}

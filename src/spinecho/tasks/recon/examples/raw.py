@@ -43,12 +43,15 @@ class RawFile:
         Whether it lies in a pack (`train.pack`): in spinecho's own format, read without looking for another.
     full
         Whether it must be fully sampled; others are taken as they were measured, without a truth.
+    axes
+        Of an array, in the reader's words.
     """
 
     path: Path
     n_slices: int
     packed: bool = False
     full: bool = True
+    axes: str | None = None
 
     def slice(self, index: int) -> KSpace:
         """One slice (of a 3-D encoding, the volume) with all its samples.
@@ -59,7 +62,7 @@ class RawFile:
             If the file cannot be read, is no Cartesian scan, or not full where it must be.
         """
         part = (index, index + 1) if self.n_slices > 1 else None
-        scan = own.read(self.path, part) if self.packed else read(self.path, part and ReadOptions(slices=part))
+        scan = own.read(self.path, part) if self.packed else read(self.path, ReadOptions(slices=part, axes=self.axes))
         if not isinstance(scan, KSpace):
             raise DataError("it holds an image, not raw samples", do="give NIfTI images as .nii.gz", file=self.path)
         if scan.mask is None:
@@ -132,20 +135,22 @@ class RawScans:
         raise AssertionError("unreachable")
 
 
-def open_raw(path: Path, method: Recon, name: str, loss: str = SUPERVISED) -> RawFile:
+def open_raw(path: Path, method: Recon, name: str, loss: str = SUPERVISED, axes: str | None = None) -> RawFile:
     """The file, after a look at its middle slice.
 
     Parameters
     ----------
     loss
         Of `parts.losses`: all but `supervised` also take scans that are not full.
+    axes
+        Of an array.
 
     Raises
     ------
     DataError
         As `RawFile.slice`, or if the method (called `name`) does not learn from such scans.
     """
-    file = RawFile(path, slice_count(path), full=loss == SUPERVISED)
+    file = RawFile(path, slice_count(path, ReadOptions(axes=axes)), full=loss == SUPERVISED, axes=axes)
     scan = file.slice(file.n_slices // 2)
     if not file.full:
         file = replace(file, full=_is_full(scan))
