@@ -233,9 +233,9 @@ def test_unlucky_draws_go_on_and_hopeless_ones_end():
             return replace(kspace, target=torch.ones(1, 1, 56, 40))
 
     lucky = Scans(3)
-    assert isinstance(WithoutTruth(Seeded(lucky, 0), "ssdu", How())(1, 0), Divided) and lucky.asked == 4
+    assert isinstance(WithoutTruth(Seeded(lucky, 0), 0, "ssdu", How())(1, 0), Divided) and lucky.asked == 4
     with pytest.raises(DataError, match="none of 20 scans in a row can be taken"):
-        WithoutTruth(Seeded(Scans(100), 0), "ssdu", How())(1, 0)
+        WithoutTruth(Seeded(Scans(100), 0), 0, "ssdu", How())(1, 0)
 
 
 def test_what_is_not_predicted_by_its_closed_forms():

@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from spinecho.core.image import Image
+from spinecho.core.job import Bar
 from spinecho.core.kspace import KSpace
 from spinecho.core.method import Method
 
@@ -23,6 +24,10 @@ class Recon(Method):
     """True where frames must be seen together (locally low rank), so that a long series is not cut along time."""
     learns_volumes: ClassVar[bool] = False
     """True where the loss takes 3-D encodings; other learned methods are trained on 2-D slices alone."""
+    tells: ClassVar[bool] = False
+    """True where it says by `tell` how far it is."""
+    tell: Bar = staticmethod(lambda done, total: None)
+    """Is told how much of long work is done."""
 
     @abstractmethod
     def forward(self, kspace: KSpace) -> Image:

@@ -110,11 +110,12 @@ def _supply_without_truth(
     from spinecho.tasks.recon.parts.losses import rule
     from spinecho.train.supply import Supply
 
+    seed = context.settings.seed
     if train is validate:
         context.say("these scans learn too: of a single one, see the method zero_shot")
     context.say("no truth is looked at: full scans and images are undersampled first, others are taken as measured")
     return Supply(
-        train=WithoutTruth(Seeded(train, context.settings.seed), options.loss, how),
+        train=WithoutTruth(Seeded(train, seed), seed, options.loss, how),
         held_out=held_out(validate, context.settings, options.loss, context.device, context.team),
         told=told,
         facts=facts,

@@ -16,7 +16,7 @@ from spinecho.evaluate.panels import side_by_side
 from spinecho.io.atomic import replacing
 from spinecho.io.display import upright
 from spinecho.tasks.recon.base import Recon
-from spinecho.tasks.recon.examples.draw import Seeded, Source
+from spinecho.tasks.recon.examples.draw import Draw, Seeded, Source
 from spinecho.tasks.recon.methods import l1_wavelet, zero_filled
 from spinecho.tasks.recon.parts.left_out import Fold, leave_out
 from spinecho.tasks.recon.parts.losses import How, rule
@@ -35,18 +35,21 @@ class WithoutTruth:
 
     Parameters
     ----------
+    seed
+        Of the run.
     loss, how
         Name of the loss, and its settings.
     """
 
-    draw: Seeded
+    draw: Draw
+    seed: int
     loss: str
     how: How
 
     def __call__(self, step: int, index: int) -> Any:
         """What the loss takes."""
         kspace = self.scan(step, index)
-        return rule(self.loss).drawn(kspace, generator(self.draw.seed, "division", step, index), self.how)
+        return rule(self.loss).drawn(kspace, generator(self.seed, "division", step, index), self.how)
 
     def scan(self, step: int, index: int) -> KSpace:
         """A scan that the loss can take, on a grid of its own, its noise level and centre written down.
@@ -109,7 +112,7 @@ def held_out(source: Source, settings: Settings, loss: str, device: torch.device
     """The scans that a run's validations share; None where the settings want no validation."""
     if not settings.validate_every or not settings.validation_examples:
         return None
-    draw = WithoutTruth(Seeded(source, settings.seed, "validate"), loss, How())
+    draw = WithoutTruth(Seeded(source, settings.seed, "validate"), settings.seed, loss, How())
     return LeftOut([draw.scan(step, 0) for step in team.share(settings.validation_examples)], device, team)
 
 
