@@ -73,8 +73,8 @@ def arguments() -> argparse.Namespace:
 
 def scans(args: argparse.Namespace) -> tuple[Seeded, Seeded]:
     """Those that train, and those that are judged: of other heads (`sim.splits`: train, validate)."""
-    side, accel, snr = ((v, v) for v in (args.side, args.accel, SNR))
-    ranges = Ranges(matrix=side, coils=(args.coils,), accel=accel, snr=snr, points=0.0, long=0.0)
+    side, accel = (args.side, args.side), (args.accel, args.accel)
+    ranges = Ranges(matrix=side, coils=(args.coils,), accel=accel, snr=(SNR, SNR), points=0.0, long=0.0)
     context = Context(
         method=varnet.Method(NETWORK),
         task="recon",

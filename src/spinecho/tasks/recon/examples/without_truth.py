@@ -18,9 +18,9 @@ from spinecho.io.display import upright
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.examples.draw import Draw, Seeded, Source
 from spinecho.tasks.recon.methods import l1_wavelet, zero_filled
+from spinecho.tasks.recon.parts.division import centred
 from spinecho.tasks.recon.parts.left_out import Fold, leave_out
 from spinecho.tasks.recon.parts.losses import How, rule
-from spinecho.tasks.recon.slices import settled
 from spinecho.train.draw import generator
 from spinecho.train.settings import Settings
 from spinecho.train.team import Team
@@ -52,7 +52,7 @@ class WithoutTruth:
         return rule(self.loss).drawn(kspace, generator(self.seed, "division", step, index), self.how)
 
     def scan(self, step: int, index: int) -> KSpace:
-        """A scan that the loss can take, on a grid of its own, its noise level and centre written down.
+        """A scan that the loss can take, its centre written down.
 
         Raises
         ------
@@ -61,7 +61,7 @@ class WithoutTruth:
         """
         reason = None
         for attempt in range(_ATTEMPTS):
-            kspace = settled(replace(self.draw(step + attempt * _FAR, index), target=None))
+            kspace = centred(replace(self.draw(step + attempt * _FAR, index), target=None))
             reason = rule(self.loss).refusal(kspace)
             if reason is None:
                 return kspace

@@ -27,16 +27,19 @@ from spinecho.core.image import Image
 from spinecho.core.job import Bar
 from spinecho.core.kspace import KSpace
 from spinecho.core.precision import full_precision, network_precision
-from spinecho.methods.pretrained import open_learned
+from spinecho.core.state_header import read_metadata
+from spinecho.methods.pretrained import open_learned, weights_file
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.guard import OUTSIDE
 from spinecho.tasks.recon.limits import outside
 from spinecho.tasks.recon.methods import hqs_net, pnp, varnet
-from spinecho.tasks.recon.parts.division import Divided, divide, indivisible
+from spinecho.tasks.recon.parts.division import Divided, centred, divide, outer_of
 from spinecho.tasks.recon.parts.losses import ssdu
 from spinecho.tasks.recon.parts.splitting import Problem, problem
-from spinecho.tasks.recon.slices import settled
 
+_APART = ("slice", "contrast")
+_FEWEST = 16
+"""Outer lines below which nothing is learned: what is held out of fewer tells nothing, and no line can be spared."""
 _SPARE = 0.75
 """Share of the budget in which steps are begun: what follows takes some time too."""
 
@@ -46,7 +49,7 @@ class Config:
     start: str = "hqs_net"
     """weights of hqs_net or varnet to begin with, by name or file"""
     budget_min: float = 5.0
-    """minutes for the whole slice; 0: no limit, so that steps alone decide and the same scan gives the same image"""
+    """minutes for each slice; 0: no limit, so that steps alone decide and the same scan gives the same image"""
     steps: int = 120
     """of learning, at most"""
     held_out: float = 0.2
@@ -64,7 +67,7 @@ class Config:
     patience: int = 5
     """looks in a row without a better one after which it stops"""
     exact: bool = False
-    """networks in float32 even where the processor has units for bfloat16, which are two to three times faster"""
+    """learn in float32 even where the processor has units for bfloat16, which are two to three times faster"""
     seed: int = 0
     """of all that is drawn"""
 
@@ -89,35 +92,48 @@ class Method(Recon):
     def refusal(cls, kspace: KSpace) -> str | None:
         if not kspace.is_cartesian:
             return "its samples lie along a trajectory, and what is divided are lines on a grid"
-        n = math.prod(kspace.samples.shape[:-4]) * kspace.samples.shape[-3]
-        if n > 1:
-            return f"it learns from one slice alone, the scan has {n} (choose one when it is read)"
+        if kspace.encoding.matrix[0] > 1:
+            return "it learns from slices, and this is a volume"
+        sizes = dict(zip(kspace.axes, kspace.samples.shape, strict=False))
+        if frames := next((a for a, n in sizes.items() if n > 1 and a not in _APART), ""):
+            return f"it learns from one slice alone, and there are {sizes[frames]} of the axis {frames}"
         return missing_calibration(kspace)
 
     def forward(self, kspace: KSpace) -> Image:
-        began = time.perf_counter()
         with torch.inference_mode(False):
-            scan = settled(_own(kspace))
-            network = _opened(self.config.start, kspace.device)
-            csm = estimate_csm(scan)
-            told = self._learned(network, scan, csm, began)
-            with torch.no_grad(), network_precision(scan.samples, exact=self.config.exact):
-                x = View.of(network, scan, csm).image(network)
+            x, csm, told = self._each(centred(_own(kspace)))
         image = kspace.image(x, csm=csm)
-        ways = outside(network.card, kspace)
-        header = image.header.warned(*(f"{OUTSIDE}{network.weights}: {way}" for way in ways))
-        return replace(image, header=header.noted(told))
+        card = read_metadata(weights_file("recon", self.config.start))["card"]
+        header = image.header.warned(*(f"{OUTSIDE}{self.config.start}: {way}" for way in outside(card, kspace)))
+        return replace(image, header=header.noted(*dict.fromkeys(told)))
+
+    def _each(self, scan: KSpace) -> tuple[Tensor, Tensor, list[str]]:
+        """Image, coil maps and what was done, slice by slice: each learns for itself."""
+        axis = next((i for i, n in enumerate(scan.samples.shape[:-4]) if n > 1), None)
+        if axis is None:
+            return self._one(scan)
+        parts = [self._each(scan.part(scan.axes[axis], i)) for i in range(scan.samples.shape[axis])]
+        x, csm = torch.cat([part[0] for part in parts], axis), torch.cat([part[1] for part in parts], axis)
+        several = len({told for part in parts for told in part[2]}) > 1
+        told = [f"{scan.axes[axis]} {i + 1}: {t}" if several else t for i, p in enumerate(parts) for t in p[2]]
+        return x, csm, told
+
+    def _one(self, scan: KSpace) -> tuple[Tensor, Tensor, list[str]]:
+        began = time.perf_counter()
+        network, csm = _opened(self.config.start, scan.device), estimate_csm(scan)
+        told = self._learned(network, scan, csm, began)
+        with torch.no_grad():
+            return View.of(network, scan, csm).image(network), csm, [told]
 
     def _learned(self, network: Network, scan: KSpace, csm: Tensor, began: float) -> str:
         """Change the weights to those that predict the held-out lines best; what was done, in words."""
-        c = self.config
-        if reason := indivisible(scan):
-            return f"zero_shot: {reason}; the image is that of {c.start} as it is"
+        c, n = self.config, int(outer_of(scan).sum())
+        if n < _FEWEST:
+            few = f"zero_shot: {n} lines lie outside the calibration block, too few to learn from ({_FEWEST})"
+            return f"{few}; the image is that of {c.start} as it is"
         rng = torch.Generator().manual_seed(c.seed)
         kept = divide(scan, c.held_out, 1, rng)
         rest = kept.seen(0)
-        if reason := indivisible(rest):
-            return f"zero_shot: of the lines to learn from, {reason}; the image is that of {c.start} as it is"
         lessons = divide(rest, c.share, c.masks, rng)
         with torch.no_grad():
             look = View.of(network, rest, csm)

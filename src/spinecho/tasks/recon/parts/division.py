@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from spinecho.calib.centre import find_centre
 from spinecho.core.kspace import KSpace
 from spinecho.ops.windows import gaussian
 from spinecho.tasks.recon.parts.left_out import lines_of
@@ -72,6 +73,11 @@ class Divided:
         kspace = KSpace.joined([e.kspace for e in examples])
         left = torch.stack([e.left for e in examples], 1)
         return cls(kspace, left, torch.stack([e.weight for e in examples]), examples[0].weighted)
+
+
+def centred(kspace: KSpace) -> KSpace:
+    """The scan with its centre written down, so that parts of it have that of the whole."""
+    return replace(kspace, encoding=replace(kspace.encoding, centre=find_centre(kspace)))
 
 
 def without(kspace: KSpace, left: Bool[Tensor, "*batch 1 #k2 #k1 #k0"]) -> KSpace:

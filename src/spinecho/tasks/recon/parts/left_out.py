@@ -120,7 +120,7 @@ def lines_of(
         for place, box in np.ndenumerate(np.broadcast_to(boxes, batch)):
             kept = tuple(box[d] if d in gaps else slice(None) for d in (-3, -2, -1))
             free[(*place, slice(None), *kept)] = False
-    return mask, free
+    return mask.expand(free.shape), free
 
 
 def _parts(outer: Tensor, every: int, firsts: list[int]) -> list[Bool[Tensor, "*batch 1 #k2 #k1 #k0"]]:
