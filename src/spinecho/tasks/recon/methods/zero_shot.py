@@ -36,6 +36,7 @@ from spinecho.tasks.recon.methods import hqs_net, pnp, varnet
 from spinecho.tasks.recon.parts.division import Divided, centred, divide, outer_of
 from spinecho.tasks.recon.parts.losses import ssdu
 from spinecho.tasks.recon.parts.splitting import Problem, problem
+from spinecho.tasks.recon.slices import by_slices, no_slices
 
 _APART = ("slice", "contrast")
 _FEWEST = 16
@@ -92,23 +93,32 @@ class Method(Recon):
     def refusal(cls, kspace: KSpace) -> str | None:
         if not kspace.is_cartesian:
             return "its samples lie along a trajectory, and what is divided are lines on a grid"
-        if kspace.encoding.matrix[0] > 1:
-            return "it learns from slices, and this is a volume"
         sizes = dict(zip(kspace.axes, kspace.samples.shape, strict=False))
         if frames := next((a for a, n in sizes.items() if n > 1 and a not in _APART), ""):
             return f"it learns from one slice alone, and there are {sizes[frames]} of the axis {frames}"
-        return missing_calibration(kspace)
+        return missing_calibration(kspace) or no_slices(kspace)
 
     def forward(self, kspace: KSpace) -> Image:
+        told: list[str] = []
+
+        def one(scan: KSpace) -> tuple[Tensor, Tensor]:
+            x, csm, words = self._each(scan)
+            told.extend(words)
+            return x, csm
+
         with torch.inference_mode(False):
-            x, csm, told = self._each(centred(_own(kspace)))
+            x, csm = by_slices(centred(_own(kspace)), one)
         image = kspace.image(x, csm=csm)
         card = read_metadata(weights_file("recon", self.config.start))["card"]
         header = image.header.warned(*(f"{OUTSIDE}{self.config.start}: {way}" for way in outside(card, kspace)))
         return replace(image, header=header.noted(*dict.fromkeys(told)))
 
     def _each(self, scan: KSpace) -> tuple[Tensor, Tensor, list[str]]:
-        """Image, coil maps and what was done, slice by slice: each learns for itself."""
+        """Image, coil maps and what was done, slice by slice: each learns for itself, if there is anything to learn."""
+        n = int(outer_of(scan).flatten(-4).sum(-1).max())
+        if n < _FEWEST:
+            few = f"zero_shot: {n} lines lie outside the calibration block, too few to learn from ({_FEWEST})"
+            return *self._image(scan), [f"{few}; the image is that of {self.config.start} as it is"]
         axis = next((i for i, n in enumerate(scan.samples.shape[:-4]) if n > 1), None)
         if axis is None:
             return self._one(scan)
@@ -122,16 +132,18 @@ class Method(Recon):
         began = time.perf_counter()
         network, csm = _opened(self.config.start, scan.device), estimate_csm(scan)
         told = self._learned(network, scan, csm, began)
-        with torch.no_grad():
-            return View.of(network, scan, csm).image(network), csm, [told]
+        return *self._image(scan, network, csm), [told]
+
+    @torch.no_grad()
+    def _image(self, scan: KSpace, network: Network | None = None, csm: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The image of a network that has learned, or of one as it was, in float32."""
+        network = network or _opened(self.config.start, scan.device)
+        csm = estimate_csm(scan) if csm is None else csm
+        return View.of(network, scan, csm).image(network), csm
 
     def _learned(self, network: Network, scan: KSpace, csm: Tensor, began: float) -> str:
         """Change the weights to those that predict the held-out lines best; what was done, in words."""
-        c, n = self.config, int(outer_of(scan).sum())
-        if n < _FEWEST:
-            few = f"zero_shot: {n} lines lie outside the calibration block, too few to learn from ({_FEWEST})"
-            return f"{few}; the image is that of {c.start} as it is"
-        rng = torch.Generator().manual_seed(c.seed)
+        c, rng = self.config, torch.Generator().manual_seed(self.config.seed)
         kept = divide(scan, c.held_out, 1, rng)
         rest = kept.seen(0)
         lessons = divide(rest, c.share, c.masks, rng)
@@ -139,8 +151,7 @@ class Method(Recon):
             look = View.of(network, rest, csm)
             views = [View.of(network, lessons.seen(i), csm) for i in range(c.masks)]
         learning = Learning(network, c, csm, lessons, views, kept, look)
-        reason = learning.follow(began, self.tell)
-        return learning.told(reason)
+        return learning.told(learning.follow(began, self.tell))
 
 
 Network = hqs_net.Method | varnet.Method
