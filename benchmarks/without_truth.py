@@ -43,7 +43,7 @@ ARMS: dict[str, tuple[str, How]] = {
 }
 """Name of the loss, and its settings."""
 SNR = 40.0
-NETWORK = varnet.Config(n_cascades=2, channels=(12, 24), blocks=(1, 1), start_iters=0)
+NETWORK = varnet.Config(n_cascades=2, channels=(12, 24), blocks=(1, 1), start_iters=20)
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--coils", type=int, default=4)
     parser.add_argument("--scans", type=int, default=48, help="that train")
     parser.add_argument("--judged", type=int, default=12, help="scans of other heads")
+    parser.add_argument("--rate", type=float, default=1e-3, help="of learning")
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
     parser.add_argument("--out", type=Path, default=OUT)
     return parser.parse_args()
@@ -94,7 +95,7 @@ def trained(arm: str, same: Same, args: argparse.Namespace) -> varnet.Method:
     loss, how = ARMS[arm]
     torch.manual_seed(0)
     method = varnet.Method(NETWORK)
-    settings = Settings(steps=args.steps, batch=2, rate=2e-3, ema=0.97, validate_every=0)
+    settings = Settings(steps=args.steps, batch=2, rate=args.rate, ema=0.97, validate_every=0)
     example = same if loss == SUPERVISED else WithoutTruth(same, 0, loss, how)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(
@@ -126,7 +127,8 @@ def page(args: argparse.Namespace, rows: dict[str, list[float]], how: str) -> st
     told = (
         f"{args.scans} simulated acquisitions train, R = {args.accel:g}, {args.side} x {args.side} pixels, "
         f"{args.coils} coils, SNR {SNR:g}; {args.steps} steps of 2; {args.judged} acquisitions of other heads judge. "
-        f"varnet with {NETWORK.n_cascades} cascades from CG-SENSE, channels {NETWORK.channels}."
+        f"varnet with {NETWORK.n_cascades} cascades from {NETWORK.start_iters} iterations of l1_wavelet, "
+        f"channels {NETWORK.channels}, rate {args.rate:g}."
     )
     return "\n\n".join([told, table(["trained by", "psnr inside, dB", "gain, dB"], lines), how])
 

@@ -15,6 +15,7 @@ import spinecho
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.ops.windows import gaussian
+from spinecho.sim.scan import Scan, simulate_phantom
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -94,3 +95,21 @@ def test_thin_slices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert float((back - noisy[0]).abs().mean()) < 0.05
     assert "learned 4 of 4 steps" in capsys.readouterr().err
     assert (tmp_path / "bspline_thin.nii.gz").exists() and (tmp_path / "thin.nii.gz").exists()
+
+
+def test_train_on_my_scans(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for seed in range(2):
+        how = Scan(matrix=(1, 56, 48), n_coils=4, sampling=f"random:2.5:10:{seed}", fineness=1, seed=seed)
+        spinecho.write(replace(simulate_phantom(how).kspace, target=None), scans / f"{seed}.mrd.h5")
+    tiny = ["--n-cascades", "1", "--channels", "4", "6", "--blocks", "1", "1", "--start-iters", "0", "--threads", "1"]
+    images = load("train_on_my_scans").main(scans, scans / "0.mrd.h5", tmp_path / "out", 2, tiny)
+    assert set(images) == {"trained", "l1_wavelet", "checked"}
+    size = torch.linalg.vector_norm(images["l1_wavelet"].values.abs())
+    for image in images.values():
+        assert float(torch.linalg.vector_norm(image.values.abs() - images["l1_wavelet"].values.abs()) / size) < 0.5
+    assert (tmp_path / "out" / "report.html").exists() and (tmp_path / "out" / "trained.nii.gz").exists()
+    shown = capsys.readouterr().out
+    assert "2 undersampled raw scans to train" in shown and "of their signal not predicted" in shown
+    assert "error on samples left out" in shown
