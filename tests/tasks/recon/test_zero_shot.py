@@ -16,6 +16,7 @@ from spinecho.core.kspace import KSpace
 from spinecho.core.state import save_state
 from spinecho.methods.pretrained import built, open_learned
 from spinecho.sim.scan import Scan, simulate_phantom
+from spinecho.tasks.recon.judge import case
 from spinecho.tasks.recon.methods import hqs_net, modl, varnet, zero_shot
 from spinecho.tasks.recon.parts.division import centred, divide, outer_of
 from spinecho.tasks.recon.run import refusal
@@ -247,3 +248,11 @@ def test_a_scan_outside_the_card_of_its_weights_is_warned_of(weights):
     image = recon(scan(), "zero_shot", start=str(weights["varnet"]), **QUICK)
     assert any("outside the card of" in w and "matrix 64 x 40" in w for w in image.header.warnings)
     assert not recon(scan(), "zero_shot", start=str(weights["hqs_net"]), **QUICK).header.warnings
+
+
+def test_who_asks_for_all_methods_does_not_wait_for_it(monkeypatch):
+    monkeypatch.setattr(case.registry, "names", lambda task: ["zero_filled", "zero_shot"])
+    monkeypatch.setattr(case.registry, "weights_names", lambda task: [])
+    complete = list(case.run_all(scan(), "a"))[-1]
+    assert [result.method for result in complete.results] == ["zero_filled"]
+    assert "learns for minutes" in complete.refused["zero_shot"]

@@ -66,12 +66,16 @@ def run_method(kspace: KSpace, method: str, **settings: object) -> Result:
 
 
 def run_all(kspace: KSpace, title: str) -> Iterator[Case]:
-    """Reconstruct with every method that applies; yields the case as it grows, the last one is complete."""
+    """Reconstruct with every method that applies; yields the case as it grows, the last one is complete.
+
+    Methods that learn for minutes are left out, and said to be.
+    """
     results: list[Result] = []
     refused: dict[str, str] = {}
     names = {*registry.names("recon"), *registry.weights_names("recon")} - {"auto"}
     for name in sorted(names, key=lambda n: (n not in SIMPLEST, n)):
-        if reason := refusal(name, kspace):
+        method = registry.load("recon", registry.offer("recon", name).method).Method
+        if reason := "it learns for minutes, which is asked for by its name" if method.tells else refusal(name, kspace):
             refused[name] = reason
         else:
             clean = kspace.target is not None and "simulated" in kspace.header.flags and shows_floor(name)
