@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spinecho.calib.object_noise import with_object_noise
 from spinecho.core.errors import DataError, setting
 from spinecho.core.kspace import KSpace
 from spinecho.evaluate.panels import side_by_side
@@ -21,6 +22,7 @@ from spinecho.tasks.recon.methods import l1_wavelet, zero_filled
 from spinecho.tasks.recon.parts.division import centred
 from spinecho.tasks.recon.parts.left_out import Fold, leave_out
 from spinecho.tasks.recon.parts.losses import How, rule
+from spinecho.tasks.recon.slices import settled
 from spinecho.train.draw import generator
 from spinecho.train.settings import Settings
 from spinecho.train.team import Team
@@ -113,7 +115,8 @@ def held_out(source: Source, settings: Settings, loss: str, device: torch.device
     if not settings.validate_every or not settings.validation_examples:
         return None
     draw = WithoutTruth(Seeded(source, settings.seed, "validate"), settings.seed, loss, How())
-    return LeftOut([draw.scan(step, 0) for step in team.share(settings.validation_examples)], device, team)
+    scans = [settled(with_object_noise(draw.scan(step, 0))) for step in team.share(settings.validation_examples)]
+    return LeftOut(scans, device, team)
 
 
 def told(scores: Mapping[str, float]) -> str:

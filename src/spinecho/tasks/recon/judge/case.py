@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,7 +55,7 @@ class Case:
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def run_method(kspace: KSpace, method: str, **settings: object) -> Result:
+def run_method(kspace: KSpace, method: str, **settings: Any) -> Result:
     """Reconstruct, with the time it took and its scores."""
     begin = time.perf_counter()
     image = recon(kspace, method, **settings)
