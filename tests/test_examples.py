@@ -17,6 +17,7 @@ from spinecho.core.image import Image
 from spinecho.core.state import save_state
 from spinecho.methods import registry
 from spinecho.ops.windows import gaussian
+from spinecho.sim.scan import Scan, simulate_phantom
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -114,3 +115,21 @@ def test_low_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert (tmp_path / "out" / f"{name}.nii.gz").exists() and (tmp_path / "out" / f"{name}.png").exists()
     difference = spinecho.read(tmp_path / "out" / "difference.nii.gz")
     assert isinstance(difference, Image) and 0 < float(difference.values.mean()) < 0.2 * float(lifted.values.max())
+
+
+def test_train_on_my_scans(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for seed in range(2):
+        how = Scan(matrix=(1, 56, 48), n_coils=4, sampling=f"random:2.5:10:{seed}", fineness=1, seed=seed)
+        spinecho.write(replace(simulate_phantom(how).kspace, target=None), scans / f"{seed}.mrd.h5")
+    tiny = ["--n-cascades", "1", "--channels", "4", "6", "--blocks", "1", "1", "--start-iters", "0", "--threads", "1"]
+    images = load("train_on_my_scans").main(scans, scans / "0.mrd.h5", tmp_path / "out", 2, tiny)
+    assert set(images) == {"trained", "l1_wavelet", "checked"}
+    size = torch.linalg.vector_norm(images["l1_wavelet"].values.abs())
+    for image in images.values():
+        assert float(torch.linalg.vector_norm(image.values.abs() - images["l1_wavelet"].values.abs()) / size) < 0.5
+    assert (tmp_path / "out" / "report.html").exists() and (tmp_path / "out" / "trained.nii.gz").exists()
+    shown = capsys.readouterr().out
+    assert "2 undersampled raw scans to train" in shown and "of their signal not predicted" in shown
+    assert "error on samples left out" in shown

@@ -102,13 +102,14 @@ def test_weights_to_start_from_travel_and_what_is_said_there_counts(tmp_path):
     given = ["train", "recon/varnet", "--data", files, "--bundle", folder, "--init", begin, *small.QUICK]
     assert main([*map(str, given), "--budget", "9m"]) == 0
     begin.rename(tmp_path / "gone.safetensors")
-    child = elsewhere(folder, "--steps", 2, "--rate", 1e-9, "--batch", 2, "--validate-every", 0)
+    child = elsewhere(folder, "--steps", 2, "--rate", 1e-9, "--batch", 2, "--validate-every", 0, "--freeze", "mix")
     _, wrong = child.communicate()
     assert child.returncode == 0, wrong
     ours, facts = load_state(folder / "run/weights.safetensors")
     before, _ = load_state(tmp_path / "gone.safetensors")
     assert all(torch.allclose(ours[name], before[name], atol=1e-6) for name in before)
     assert facts["trained"]["settings"]["batch"] == 2 and facts["trained"]["facts"]["init"] == "weights.safetensors"
+    assert facts["trained"]["settings"]["freeze"] == ["mix"]
     order = from_json((folder / "order.json").read_text(), folder)
     assert (order.budget, order.init, order.out) == ("9m", "weights.safetensors", Path("run"))
     readme = (folder / "README.txt").read_text()

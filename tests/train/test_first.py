@@ -6,13 +6,14 @@ from dataclasses import asdict
 
 import pytest
 import torch
+from small import QUICK, VARNET, images
 
 from spinecho.cli import main
 from spinecho.core.errors import DataError
 from spinecho.core.state import save_state
 from spinecho.methods.pretrained import open_learned
 from spinecho.tasks.recon.methods import unet, varnet
-from spinecho.train.first import first
+from spinecho.train.first import first, frozen
 
 SMALL = varnet.Config(n_cascades=1, channels=(4, 8), blocks=(1, 1))
 
@@ -61,3 +62,26 @@ def test_weights_of_another_method_or_none_are_refused(file, tmp_path, capsys):
     common = ["train", "register/voxelmorph", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
     assert main([*common, "--init", str(file)]) == 2
     assert "they are weights of recon/varnet, wanted are weights for register" in capsys.readouterr().err
+
+
+def test_frozen_weights_stay_and_others_learn(tmp_path):
+    images(tmp_path / "images")
+    given = ["train", "recon/varnet", "--data", str(tmp_path / "images"), *VARNET, *QUICK, "--validate-every", "0"]
+    given[given.index("--n-cascades") + 1] = "2"
+    out = tmp_path / "run"
+    assert main([*given, "--steps", "2", "--out", str(out), "--freeze", "cascades.0", "mix"]) == 0
+    config = varnet.Config(n_cascades=2, channels=(4, 8), blocks=(1, 1), cg_iters=2, start_iters=0)
+    before, after = first("recon", "varnet", config, None, 0), open_learned("recon", out / "weights.safetensors")
+    moved = {k for k, v in after.state_dict().items() if not torch.equal(v, before.state_dict()[k])}
+    assert moved and all(name.startswith("cascades.1.") for name in moved)
+    assert main([*given, "--steps", "3", "--out", str(out), "--freeze", "cascades.0", "mix"]) == 0
+    assert main([*given, "--steps", "4", "--out", str(out), "--freeze", "mix"]) == 2
+
+
+def test_what_cannot_be_frozen_is_said():
+    with pytest.raises(DataError, match=r"no weights begin with 'cascade' .*cascades\.0, mix"):
+        frozen(first("recon", "varnet", SMALL, None, 0), ["cascade"])
+    with pytest.raises(DataError, match="leaves nothing to train"):
+        frozen(first("recon", "varnet", SMALL, None, 0), ["cascades", "mix"])
+    method = frozen(first("recon", "varnet", SMALL, None, 0), [])
+    assert all(p.requires_grad for p in method.parameters())

@@ -138,7 +138,7 @@ def _step(run: Run, state: TrainingState, supply: Supply, wanted: float) -> floa
     """Mean seconds for a step, over those wanted, once the first ones and what was drawn ahead of them are gone."""
     settings, share = run.settings, run.team.share(run.settings.batch)
     ahead = _WARM_UP + settings.workers  # each worker draws about a batch ahead
-    gradient = wrapped(run.method, settings, run.team)
+    gradient = wrapped(run.method, settings, run.team, run.rule)
     steps, ends = range(1, _MOST_MEASURED + 1), [perf_counter()]
     drawn = batches(supply.train, steps, share, settings.workers, settings.at_once, gradient.device)
     for step, groups in zip(steps, drawn, strict=True):

@@ -122,6 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kind: dict[str, Any] = {"type": type(f.default)}
         if isinstance(f.default, bool):
             kind = {"action": argparse.BooleanOptionalAction}
+        if isinstance(f.default, tuple):
+            kind = {"nargs": "*"}
         parser.add_argument(f"--{f.name.replace('_', '-')}", default=None, **kind)
     said = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     try:
@@ -163,7 +165,9 @@ def changed(order: Order, said: dict[str, Any]) -> Order:
     if "budget" in said:
         seconds(said["budget"])
     own = {f.name for f in fields(Settings)}
-    settings = replace(order.settings, **{name: value for name, value in said.items() if name in own})
+    settings = replace(
+        order.settings, **{n: tuple(v) if isinstance(v, list) else v for n, v in said.items() if n in own}
+    )
     budget = said.get("budget", "" if "steps" in said else order.budget)
     rest = {name: value for name, value in said.items() if name in ("device", "threads")}
     return replace(order, settings=settings, budget=budget, **rest)

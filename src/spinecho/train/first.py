@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,27 @@ def first(task: str, name: str, config: Any, init: str | None, seed: int) -> Met
     method = open_learned(task, init, {k: v for k, v in chosen.items() if k in trained.tunable})
     method.card, method.weights = {}, ""
     return method.requires_grad_(True)
+
+
+def frozen(method: Method, beginnings: Sequence[str]) -> Method:
+    """The method, weights whose names begin like that no longer trained (a whole part of a name, or a whole name).
+
+    Raises
+    ------
+    DataError
+        If no name begins so, or none is left to train.
+    """
+    names = [name for name, p in method.named_parameters() if p.requires_grad]
+    for beginning in beginnings:
+        kept = {name for name in names if f"{name}.".startswith(f"{beginning}.")}
+        if not kept:
+            known = ", ".join(sorted({".".join(name.split(".")[:2]) for name in names}))
+            raise DataError(f"no weights begin with {beginning!r}", do=f"give {setting('freeze')} some of {known}")
+        for name in kept:
+            method.get_parameter(name).requires_grad_(False)
+    if not any(p.requires_grad for p in method.parameters()):
+        raise DataError(f"{setting('freeze')} leaves nothing to train", do="name fewer weights")
+    return method
 
 
 def _origin(init: str) -> tuple[str, str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from spinecho.train.draw import Example, generator
 from spinecho.train.settings import Settings
 from spinecho.train.team import Team
 
+Rule = Callable[[Any, Any], Tensor]
+"""(method, example) to a scalar: what a task trains on in place of the method's own loss."""
+
 
 @runtime_checkable
 class Recomputes(Protocol):
@@ -27,20 +30,22 @@ class Recomputes(Protocol):
 
 
 class Loss(nn.Module):
-    """A method's loss as `forward`: gradients are exchanged only for what goes through the wrapped module's forward.
+    """A method's loss (or a rule's) as `forward`: gradients are exchanged only for what goes through the wrapped
+    module's forward.
 
     Parameters that an example does not use (maps, for a single coil) get a gradient of zero instead of none: processes
     whose examples differ then exchange the same set, and Adam treats a parameter alike however a batch is split.
     """
 
-    def __init__(self, method: Method) -> None:
+    def __init__(self, method: Method, rule: Rule | None = None) -> None:
         super().__init__()
-        self.method = method
+        self.method, self.rule = method, rule
 
     def forward(self, item: Example) -> Tensor:
         """A scalar."""
         unused = torch.stack([p.sum() for p in self.method.parameters() if p.requires_grad]).sum() * 0
-        return self.method.loss(item) + unused  # type: ignore[operator]
+        loss = self.method.loss(item) if self.rule is None else self.rule(self.method, item)
+        return loss + unused
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +92,7 @@ class Gradient:
             yield
 
 
-def wrapped(method: Method, settings: Settings, team: Team) -> Gradient:
+def wrapped(method: Method, settings: Settings, team: Team, rule: Rule | None = None) -> Gradient:
     """The method's gradient as the settings want it.
 
     Raises
@@ -106,7 +111,7 @@ def wrapped(method: Method, settings: Settings, team: Team) -> Gradient:
             network.checkpointing = True
     if settings.compiled:
         compile_networks(method)
-    loss: nn.Module = Loss(method)
+    loss: nn.Module = Loss(method, rule)
     if team.size > 1:
         loss = DistributedDataParallel(loss)
     return Gradient(loss, settings, team, next(method.parameters()).device)

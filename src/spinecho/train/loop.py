@@ -64,7 +64,7 @@ def train(run: Run, draw: Examples, validation: HeldOut | None = None) -> Iterat
     settings = run.settings
     run.method.train()
     state, begun = begin(run)
-    gradient = wrapped(run.method, settings, run.team)
+    gradient = wrapped(run.method, settings, run.team, run.rule)
     steps = range(begun + 1, settings.steps + 1)
     share, device = run.team.share(settings.batch), next(run.method.parameters()).device
     drawn = batches(draw, steps, share, settings.workers, settings.at_once, device)

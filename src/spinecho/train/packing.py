@@ -14,10 +14,11 @@ from spinecho.core.errors import DataError, setting
 from spinecho.core.kspace import KSpace
 from spinecho.io.array import own
 from spinecho.io.limits import human
+from spinecho.io.options import ReadOptions
 from spinecho.io.read import read
 from spinecho.sim.splits import Part
 from spinecho.train.pack import CONTENTS, stored
-from spinecho.train.stock import Entry, Group
+from spinecho.train.stock import NAMED_AXES, Entry, Group
 
 LIMIT = 20_000_000
 """Bytes: with the project's tree beside it (26 MB, half of it weights) a bundle stays under 60 MiB"""
@@ -101,7 +102,11 @@ def _compressed(kept: Kept, folder: Path, coarse: bool, limit: int | None = None
         for group in groups:
             packed[part].append([])
             for entry in group.entries:
-                content = stored(entry.arrays, coarse) if entry.file is None else _scan(entry.file, folder)
+                content = (
+                    stored(entry.arrays, coarse)
+                    if entry.file is None
+                    else _scan(entry.file, entry.facts.get(NAMED_AXES), folder)
+                )
                 packed[part][-1].append(_One([(entry, content)]))
                 size += len(content)
                 if limit is not None and size > limit:
@@ -149,9 +154,9 @@ def _size(packed: _Packed) -> int:
     return sum(_of(group) for groups in packed.values() for group in groups)
 
 
-def _scan(file: Path, folder: Path) -> bytes:
+def _scan(file: Path, axes: str | None, folder: Path) -> bytes:
     """A raw scan as the bytes of spinecho's own format, with all its slices."""
-    scan = read(file)
+    scan = read(file, ReadOptions(axes=axes))
     assert isinstance(scan, KSpace)
     path = folder / ".partial-scan.h5"
     own.write(scan, path)

@@ -15,6 +15,7 @@ from spinecho.core.method import Method
 from spinecho.core.state import save_state
 from spinecho.train import checkpoint
 from spinecho.train.ema import Average
+from spinecho.train.gradient import Rule
 from spinecho.train.journal import Journal
 from spinecho.train.settings import Settings, check_same
 from spinecho.train.team import Team
@@ -36,6 +37,8 @@ class Run:
         What else must be the same for a run to go on (where its examples come from); JSON.
     notes
         What is worth knowing later (the command, the number of threads); JSON.
+    rule
+        The loss, where it is not the method's own.
     """
 
     method: Method
@@ -46,6 +49,7 @@ class Run:
     facts: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
     team: Team = field(default_factory=Team)
+    rule: Rule | None = None
 
     @property
     def checkpoints(self) -> Path:

@@ -39,6 +39,8 @@ class Settings:
     """compute activations again instead of keeping them: less memory, a third more time"""
     compiled: bool = False
     """compile the networks (torch.compile; wants a C++ compiler)"""
+    freeze: tuple[str, ...] = ()
+    """weights that stay as they are, by the beginnings of their names (cascades.0 cascades.1); all others learn"""
     seed: int = 0
     """of the first weights and of all examples drawn"""
     workers: int = 0
@@ -82,8 +84,8 @@ def check_same(before: dict[str, Any], now: Settings, place: object) -> None:
     DataError
         Names each such setting with both values.
     """
-    wanted = asdict(now)
-    before = asdict(Settings()) | before  # older runs do not name every setting
+    wanted = asdict(now) | {"freeze": list(now.freeze)}  # as JSON has it
+    before = asdict(Settings()) | {"freeze": []} | before  # older runs do not name every setting
     changed = [n for n in wanted if n not in _FREE and before[n] != wanted[n]]
     if changed:
         told = ", ".join(f"{n} {before[n]} (now {wanted[n]})" for n in changed)

@@ -18,6 +18,9 @@ from spinecho.train import pack
 from spinecho.train.cases import Case, cases
 from spinecho.train.supply import Context
 
+NAMED_AXES = "named_axes"
+"""Among the facts of a raw scan that is an array: its axes, in the reader's words."""
+
 
 @dataclass(frozen=True, eq=False)
 class Entry:

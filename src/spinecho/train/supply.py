@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from spinecho.core.method import Method
     from spinecho.sim.splits import Part
     from spinecho.train.draw import Examples
+    from spinecho.train.gradient import Rule
     from spinecho.train.held_out import HeldOut
     from spinecho.train.stock import Group
     from spinecho.train.team import Team
@@ -78,12 +79,15 @@ class Supply:
         The scores of a validation in words.
     facts
         What must be the same for a run to go on, beside paths and settings; JSON.
+    rule
+        (method, example) to the loss; None: the method's own.
     """
 
     train: Examples
     held_out: HeldOut | None
     told: Callable[[Mapping[str, float]], str]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    rule: Rule | None = None
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ import torch
 
 from spinecho.core.job import Bar
 from spinecho.train.budget import within
-from spinecho.train.first import first
+from spinecho.train.first import first, frozen
 from spinecho.train.loop import train
 from spinecho.train.memory import enough, told
 from spinecho.train.order import Order
@@ -60,6 +60,7 @@ def work(order: Order, team: Team, device: torch.device, say: Callable[[str], No
         facts={"data": sources, "init": order.init or "", **supply.facts},
         notes={"command": order.command, "processes": team.size, "threads": threads, "device": device.type},
         team=team,
+        rule=supply.rule,
     )
     with enough(job):
         if order.budget:
@@ -71,8 +72,9 @@ def work(order: Order, team: Team, device: torch.device, say: Callable[[str], No
 
 def context_of(order: Order, team: Team, device: torch.device, say: Callable[[str], None]) -> Context:
     """What the task's `gather` is told."""
+    method = first(order.task, order.name, order.config, order.init, order.settings.seed)
     return Context(
-        method=first(order.task, order.name, order.config, order.init, order.settings.seed).to(device),
+        method=frozen(method, order.settings.freeze).to(device),
         task=order.task,
         name=order.name,
         settings=order.settings,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar
 
+from torch import Tensor
+
 from spinecho.core.image import Image
+from spinecho.core.job import Bar
 from spinecho.core.kspace import KSpace
 from spinecho.core.method import Method
 
@@ -21,6 +24,10 @@ class Recon(Method):
     """True where frames must be seen together (locally low rank), so that a long series is not cut along time."""
     learns_volumes: ClassVar[bool] = False
     """True where the loss takes 3-D encodings; other learned methods are trained on 2-D slices alone."""
+    tells: ClassVar[bool] = False
+    """True where it says by `tell` how far it is."""
+    tell: Bar = staticmethod(lambda done, total: None)
+    """Is told how much of long work is done."""
 
     @abstractmethod
     def forward(self, kspace: KSpace) -> Image:
@@ -38,6 +45,21 @@ class Recon(Method):
         Slices of which it says different things, since one was cut off for example, are reconstructed apart.
         """
         return "" if cls.refusal(kspace) is None else None
+
+    def no_stages(self) -> str | None:
+        """Why `stages` cannot be asked of this method, as one sentence; None if it can."""
+        return "it says nothing of its complex images" if type(self).stages is Recon.stages else None
+
+    def stages(self, kspace: KSpace, csm: Tensor) -> list[Tensor]:
+        """In training: the complex image after each learned step, (*batch, 1, z, y, x), with gradients; the last is the
+        result. No target is looked at, so that a loss may compare them with samples (`parts.losses`).
+
+        Parameters
+        ----------
+        csm
+            Coil maps (*batch, 1, coil, z, y, x), which may be of more lines than this scan has.
+        """
+        raise NotImplementedError
 
     def __call__(self, kspace: KSpace) -> Image:
         return super().__call__(kspace)

@@ -13,6 +13,7 @@ from spinecho.calib.noise import with_noise_power
 from spinecho.calib.prepare import prepare
 from spinecho.core.errors import DataError, DoubtfulResult, setting
 from spinecho.core.image import Image
+from spinecho.core.job import Bar
 from spinecho.core.kspace import KSpace
 from spinecho.methods import pretrained
 from spinecho.ops.grid import to_recon_grid
@@ -22,7 +23,7 @@ from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.guard import CONTRADICTION, OUTSIDE, compared, guarded
 
 
-def recon(kspace: KSpace, method: str = "auto", **settings: Any) -> Image:
+def recon(kspace: KSpace, method: str = "auto", *, tell: Bar | None = None, **settings: Any) -> Image:
     """Reconstruct a scan.
 
     Parameters
@@ -32,6 +33,8 @@ def recon(kspace: KSpace, method: str = "auto", **settings: Any) -> Image:
     method
         Name of a file under `methods/recon`, or of trained weights in the package; `auto` looks at the scan and says in
         the history what it took.
+    tell
+        Is told how much is done by methods that take minutes.
     settings
         Fields of that method's `Config`; for a learned method also `weights`, a file to use instead of those in the
         package.
@@ -53,6 +56,8 @@ def recon(kspace: KSpace, method: str = "auto", **settings: Any) -> Image:
         If the scan cannot be used, the method cannot take it, or a setting is unknown.
     """
     runner = build(method, settings, kspace.samples.device)
+    if tell is not None and runner.tells:
+        runner.tell = tell
     prepared, scale = prepare(kspace)
 
     def run(scan: KSpace) -> Image:

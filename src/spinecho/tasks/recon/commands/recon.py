@@ -115,9 +115,9 @@ def in_one_step(args: Arguments, job: Job, how: SlicePlan, device: Any) -> Image
 
     scan = load(args.scan, args.read, device)
     begin_with(args, job, scan)
-    with job.console.progress(job.method):
+    with job.console.progress(job.method) as tell:
         start = time.perf_counter()
-        image = recon(scan, job.method, **job.settings).to("cpu")
+        image = recon(scan, job.method, tell=tell, **job.settings).to("cpu")
         seconds = time.perf_counter() - start
     scan = scan.to("cpu")
     finish(args, job, scan, image, scan.target, seconds)

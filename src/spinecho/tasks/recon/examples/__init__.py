@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from spinecho.tasks.recon.base import Recon
     from spinecho.tasks.recon.examples.acquire import Shares
     from spinecho.tasks.recon.examples.distill import Taught
-    from spinecho.tasks.recon.examples.draw import Seeded
+    from spinecho.tasks.recon.examples.draw import Seeded, Source
+    from spinecho.tasks.recon.parts.losses import How
     from spinecho.train.supply import Context, Supply
 
 USE = "spinecho recon SCAN -o IMAGE"
@@ -36,26 +37,89 @@ class Options:
     frames: int | None = None
     """frames of a raw series in each example, one after another (default: all where the method sees whole series, else
     1)"""
+    axes: str | None = None
+    """arrays (.npy, .npz, .mat) hold raw samples with these axes, as "coil k1 k0", in place of slices of images"""
+    loss: str = "supervised"
+    """what is made small: supervised (the truth), or without a truth, for scans undersampled as measured: ssdu,
+    equivariant (ssdu is named in US patent application 17/075,411)"""
+    loss_share: float = 0.4
+    """ssdu, equivariant: share of a scan's outer lines that the network has to predict from the others"""
+    loss_masks: int = 1
+    """ssdu, equivariant: divisions of each scan in each step"""
+    loss_weighted: bool = True
+    """ssdu, equivariant: what is measured sparsely counts more"""
+    equivariance: float = 1.0
+    """equivariant: weight of its second term"""
 
 
 def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
-    """Undersampled scans with their truth."""
+    """Undersampled scans with their truth, or without one where the loss wants none."""
     from spinecho.tasks.recon.base import Recon
     from spinecho.tasks.recon.examples.acquire import chosen
     from spinecho.tasks.recon.examples.draw import Seeded
     from spinecho.tasks.recon.examples.sources import Ways, sources
     from spinecho.tasks.recon.examples.validation import held_out, told
+    from spinecho.tasks.recon.parts.losses import SUPERVISED, rule
     from spinecho.train.supply import Supply
 
     assert isinstance(context.method, Recon)
+    rule(options.loss)
     shares = chosen(options.acquire, options.radial, context.method, context.name)
-    ways = Ways(shares=shares, frames=_frames(options.frames, context.method))
+    how = None if options.loss == SUPERVISED else _without_truth(options, shares, context)
+    ways = Ways(shares=shares, frames=_frames(options.frames, context.method), loss=options.loss, axes=options.axes)
     train, validate = sources(paths, ways, context)
+    if how is not None:
+        return _supply_without_truth(train, validate, options, how, context, _facts(options, shares))
     return Supply(
         train=_taught(Seeded(train, context.settings.seed), options),
         held_out=held_out(validate, context.settings, context.device, context.team),
         told=told,
         facts=_facts(options, shares),
+    )
+
+
+def _without_truth(options: Options, shares: Shares, context: Context) -> How:
+    """The loss's settings, after a look at whether the method and the other options suit it."""
+    from spinecho.tasks.recon.base import Recon
+    from spinecho.tasks.recon.parts.losses import How
+
+    assert isinstance(context.method, Recon)
+    asked = setting("loss", options.loss)
+    if reason := context.method.no_stages():
+        told = f"{context.name} cannot be trained with {asked}: {reason}"
+        raise DataError(told, do="take another method (varnet, modl, hqs_net, cascade), or scans with a truth")
+    if any(share for name, share in shares if name != "cartesian"):
+        raise DataError(f"{asked} is for scans on a grid", do=f"leave out {setting('acquire')} and {setting('radial')}")
+    if options.teacher is not None:
+        told = f"{setting('teacher')} and {asked} are both given"
+        raise DataError(told, do="give one of them: a teacher's image is part of a truth")
+    return How(
+        share=options.loss_share,
+        masks=options.loss_masks,
+        weighted=options.loss_weighted,
+        equivariance=options.equivariance,
+    )
+
+
+def _supply_without_truth(
+    train: Source, validate: Source, options: Options, how: How, context: Context, facts: dict[str, Any]
+) -> Supply:
+    """Divided scans, and samples left out of held-out ones."""
+    from spinecho.tasks.recon.examples.draw import Seeded
+    from spinecho.tasks.recon.examples.without_truth import WithoutTruth, held_out, told
+    from spinecho.tasks.recon.parts.losses import rule
+    from spinecho.train.supply import Supply
+
+    seed = context.settings.seed
+    if train is validate:
+        context.say("these scans learn too: of a single one, see the method zero_shot")
+    context.say("no truth is looked at: full scans and images are undersampled first, others are taken as measured")
+    return Supply(
+        train=WithoutTruth(Seeded(train, seed), seed, options.loss, how),
+        held_out=held_out(validate, context.settings, options.loss, context.device, context.team),
+        told=told,
+        facts=facts,
+        rule=rule(options.loss).loss,
     )
 
 
@@ -93,6 +157,5 @@ def _facts(options: Options, shares: Shares) -> dict[str, Any]:
         facts["acquire"] = [list(share) for share in shares]
     if options.teacher:
         facts |= {"teacher": options.teacher, "teacher_share": options.teacher_share}
-    if options.frames is not None:
-        facts["frames"] = options.frames
-    return facts
+    names = ("frames", "axes", "loss", "loss_share", "loss_masks", "loss_weighted", "equivariance")
+    return facts | {n: getattr(options, n) for n in names if getattr(options, n) != getattr(Options(), n)}

@@ -1,16 +1,17 @@
-"""Full raw scans as a source for training: a slice or volume, undersampled afresh each time it is drawn."""
+"""Raw scans as a source for training: a slice or volume, of full ones undersampled afresh each time it is drawn."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from spinecho.calib.prepare import prepare
 from spinecho.core.chance import integer
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
@@ -22,6 +23,7 @@ from spinecho.sim.draws import Draws, sample_mask
 from spinecho.sim.draws_masks import sample_series_mask, sample_volume_mask
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.examples.draw import ready
+from spinecho.tasks.recon.parts.losses import SUPERVISED, rule
 from spinecho.tasks.recon.retrospective import check_full, masked
 
 _FRAMES = ("time", "repetition")
@@ -31,7 +33,7 @@ _ATTEMPTS = 20
 
 @dataclass(frozen=True)
 class RawFile:
-    """A file of fully sampled slices or volumes.
+    """A file of slices or volumes.
 
     Parameters
     ----------
@@ -39,11 +41,17 @@ class RawFile:
         That can be read one by one.
     packed
         Whether it lies in a pack (`train.pack`): in spinecho's own format, read without looking for another.
+    full
+        Whether it must be fully sampled; others are taken as they were measured, without a truth.
+    axes
+        Of an array, in the reader's words.
     """
 
     path: Path
     n_slices: int
     packed: bool = False
+    full: bool = True
+    axes: str | None = None
 
     def slice(self, index: int) -> KSpace:
         """One slice (of a 3-D encoding, the volume) with all its samples.
@@ -51,16 +59,17 @@ class RawFile:
         Raises
         ------
         DataError
-            If the file cannot be read, or is no full Cartesian scan.
+            If the file cannot be read, is no Cartesian scan, or not full where it must be.
         """
         part = (index, index + 1) if self.n_slices > 1 else None
-        scan = own.read(self.path, part) if self.packed else read(self.path, part and ReadOptions(slices=part))
+        scan = own.read(self.path, part) if self.packed else read(self.path, ReadOptions(slices=part, axes=self.axes))
         if not isinstance(scan, KSpace):
             raise DataError("it holds an image, not raw samples", do="give NIfTI images as .nii.gz", file=self.path)
         if scan.mask is None:
             raise DataError("its samples lie along a trajectory", do="give Cartesian scans", file=self.path)
         try:
-            check_full(scan.mask, scan.encoding.matrix)
+            if self.full:
+                check_full(scan.mask, scan.encoding.matrix)
         except DataError as error:
             raise error.within(self.path) from error
         return scan
@@ -86,15 +95,19 @@ class RawScans:
     frames: int | None = 1
 
     def batch(self, step: torch.Generator, examples: Sequence[torch.Generator], device: torch.device) -> KSpace:
-        """Slices of one file: parts with batch axes of length 1 but for the frames kept; the truth is all samples'."""
+        """Slices of one file: parts with batch axes of length 1 but for the frames kept; the truth is all samples'.
+
+        Scans that are not full come as they were measured, without one.
+        """
         state = step.get_state()
         scans = []
         for rng in examples:
             step.set_state(state)
-            scans.append(ready(self._part(self._slice(step, rng), rng)))
+            file, scan = self._slice(step, rng)
+            scans.append(self._part(file, scan, rng))
         return stack(scans).to(device)
 
-    def _part(self, full: KSpace, rng: torch.Generator) -> KSpace:
+    def _part(self, file: RawFile, full: KSpace, rng: torch.Generator) -> KSpace:
         moving = _frame_axis(full)
         kept = 1
         for axis in full.axes:
@@ -103,16 +116,18 @@ class RawScans:
             kept = length if axis == moving else kept
             start = integer(rng, n - length + 1)
             full = full.narrow(axis, start, start + length)
+        if not file.full:
+            return replace(prepare(full)[0], target=None)
         mask = _mask(full.encoding.matrix, kept, rng, self.draws)
         shape = [kept if axis == moving else 1 for axis in full.axes]
-        return masked(full, mask.reshape(*shape, *mask.shape[-4:]), "drawn for training")
+        return ready(masked(full, mask.reshape(*shape, *mask.shape[-4:]), "drawn for training"))
 
-    def _slice(self, step: torch.Generator, rng: torch.Generator) -> KSpace:
+    def _slice(self, step: torch.Generator, rng: torch.Generator) -> tuple[RawFile, KSpace]:
         """Of the first file drawn that can be read."""
         for attempt in range(_ATTEMPTS):
             file = self.files[integer(step, len(self.files))]
             try:
-                return file.slice(integer(rng, file.n_slices))
+                return file, file.slice(integer(rng, file.n_slices))
             except DataError as error:
                 if not self.skip or attempt == _ATTEMPTS - 1:
                     raise error.within(file.path) from error
@@ -120,22 +135,50 @@ class RawScans:
         raise AssertionError("unreachable")
 
 
-def open_raw(path: Path, method: Recon, name: str) -> RawFile:
+def open_raw(path: Path, method: Recon, name: str, loss: str = SUPERVISED, axes: str | None = None) -> RawFile:
     """The file, after a look at its middle slice.
+
+    Parameters
+    ----------
+    loss
+        Of `parts.losses`: all but `supervised` also take scans that are not full.
+    axes
+        Of an array.
 
     Raises
     ------
     DataError
         As `RawFile.slice`, or if the method (called `name`) does not learn from such scans.
     """
-    file = RawFile(path, slice_count(path))
+    file = RawFile(path, slice_count(path, ReadOptions(axes=axes)), full=loss == SUPERVISED, axes=axes)
     scan = file.slice(file.n_slices // 2)
+    if not file.full:
+        file = replace(file, full=_is_full(scan))
     if scan.encoding.matrix[0] > 1 and not method.learns_volumes:
         told = f"it is a 3-D encoding, {scan.encoding.matrix} (k2, k1, k0), and {name} learns from 2-D slices"
         raise DataError(told, do="leave it out", file=path)
     if reason := method.refusal(scan):
         raise DataError(f"{name} cannot train on it: {reason}", do="leave it out", file=path)
+    if not file.full and (reason := _unfit(scan, method, loss)):
+        raise DataError(f"{name} cannot train on it without a truth: {reason}", do="leave it out", file=path)
     return file
+
+
+def _is_full(scan: KSpace) -> bool:
+    assert scan.mask is not None
+    try:
+        check_full(scan.mask, scan.encoding.matrix)
+    except DataError:
+        return False
+    return True
+
+
+def _unfit(scan: KSpace, method: Recon, loss: str) -> str | None:
+    """Why one frame of a scan as it was measured is of no use; None if it is."""
+    for axis in scan.axes:
+        scan = scan.part(axis, 0)
+    scan = prepare(scan)[0]
+    return method.refusal(scan) or rule(loss).refusal(scan)
 
 
 def _frame_axis(full: KSpace) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -27,14 +27,16 @@ from spinecho.tasks.recon.examples.acquire import CARTESIAN, Shares
 from spinecho.tasks.recon.examples.draw import Source
 from spinecho.tasks.recon.examples.raw import RawFile, RawScans, open_raw
 from spinecho.tasks.recon.examples.simulated import Mixed, Simulated
+from spinecho.tasks.recon.parts.losses import SUPERVISED
 from spinecho.train.cases import Case
 from spinecho.train.pack import is_pack
 from spinecho.train.stacks import arrays_of, flat_axes
-from spinecho.train.stock import Entry, Thin, stocked
+from spinecho.train.stock import NAMED_AXES, Entry, Thin, stocked
 from spinecho.train.supply import Context
 
 _IMAGES = (".nii", ".nii.gz")
 _STACKS = (".npz", ".npy")
+_ARRAYS = (*_STACKS, ".mat")
 _LEAST_LABELS = 4
 _RAW, _COIL_MAPS = "raw", "coil maps"
 """Kinds of entries beside those of volumes"""
@@ -56,12 +58,18 @@ class Ways:
         Of the acquisitions that are simulated.
     frames
         Kept of a raw series; None: all.
+    loss
+        Of `parts.losses`: which raw scans are taken.
+    axes
+        Of arrays that hold raw samples; None: arrays hold slices of images.
     """
 
     draws: Draws = field(default_factory=Draws)
     ranges: Ranges = field(default_factory=Ranges)
     shares: Shares = CARTESIAN
     frames: int | None = 1
+    loss: str = SUPERVISED
+    axes: str | None = None
 
 
 @dataclass(eq=False)
@@ -77,7 +85,9 @@ class _Held:
         """Put what a file gave where it belongs."""
         if entry.kind == _RAW:
             assert entry.file is not None
-            self.raw.append(RawFile(entry.file, int(entry.facts["slices"]), is_pack(entry.file.parent)))
+            packed, facts = is_pack(entry.file.parent), entry.facts
+            full, axes = bool(facts.get("full", True)), None if packed else facts.get(NAMED_AXES)
+            self.raw.append(RawFile(entry.file, int(facts["slices"]), packed, full, axes))
         elif entry.kind == _COIL_MAPS:
             self.maps = torch.from_numpy(entry.arrays["maps"])
         else:
@@ -89,7 +99,9 @@ class _Held:
 
     def told(self) -> str:
         kinds = [volume.kind for volume in self.volumes]
-        counts = {"raw scans": len(self.raw), "label maps": kinds.count("labels")}
+        full = sum(file.full for file in self.raw)
+        counts = {"raw scans": full, "undersampled raw scans": len(self.raw) - full}
+        counts |= {"label maps": kinds.count("labels")}
         counts |= {"image files": kinds.count("pictures"), "complex image files": kinds.count("complex")}
         return ", ".join(f"{n} {what}" for what, n in counts.items() if n)
 
@@ -120,7 +132,7 @@ def _mixed(paths: Sequence[Path], part: Part, ways: Ways, context: Context) -> M
     made: list[tuple[Source, float]] = []
     volumes: list[Volume] = []
     maps: Tensor | None = None
-    for group in stocked(paths, part, partial(_read, context=context), context, splits="recon"):
+    for group in stocked(paths, part, partial(_read, context=context, ways=ways), context, splits="recon"):
         held = _Held()
         for entry in group.entries:
             held.add(entry)
@@ -138,12 +150,13 @@ def _mixed(paths: Sequence[Path], part: Part, ways: Ways, context: Context) -> M
     return Mixed(*(tuple(each) for each in zip(*made, strict=True))) if made else None
 
 
-def _read(case: Case, context: Context) -> list[Entry]:
+def _read(case: Case, context: Context, ways: Ways) -> list[Entry]:
     """What a file holds."""
     name = case.path.name
     if case.path.match(_MAPS):
         return _coil_maps(case.path)
-    if name.endswith(_STACKS) and (stack := _stack(case)) is not None:
+    axes = ways.axes if name.endswith(_ARRAYS) else None
+    if axes is None and name.endswith(_STACKS) and (stack := _stack(case)) is not None:
         return [Entry("complex" if np.iscomplexobj(stack) else "pictures", {"volume": stack}, {"axes": [0]})]
     if name.endswith(_IMAGES):
         find_format(case.path)
@@ -151,8 +164,11 @@ def _read(case: Case, context: Context) -> list[Entry]:
         assert isinstance(image, Image)
         return _of_image(image)
     assert isinstance(context.method, Recon)
-    file = open_raw(case.path, context.method, context.name)
-    return [Entry(_RAW, facts={"slices": file.n_slices}, file=file.path)]
+    file = open_raw(case.path, context.method, context.name, ways.loss, axes)
+    facts: dict[str, Any] = {"slices": file.n_slices}
+    facts |= {} if file.full else {"full": False}
+    facts |= {} if axes is None else {NAMED_AXES: axes}
+    return [Entry(_RAW, facts=facts, file=file.path)]
 
 
 def _of_image(image: Image) -> list[Entry]:

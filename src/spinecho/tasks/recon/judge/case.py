@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,7 +55,7 @@ class Case:
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def run_method(kspace: KSpace, method: str, **settings: object) -> Result:
+def run_method(kspace: KSpace, method: str, **settings: Any) -> Result:
     """Reconstruct, with the time it took and its scores."""
     begin = time.perf_counter()
     image = recon(kspace, method, **settings)
@@ -66,12 +67,16 @@ def run_method(kspace: KSpace, method: str, **settings: object) -> Result:
 
 
 def run_all(kspace: KSpace, title: str) -> Iterator[Case]:
-    """Reconstruct with every method that applies; yields the case as it grows, the last one is complete."""
+    """Reconstruct with every method that applies; yields the case as it grows, the last one is complete.
+
+    Methods that learn for minutes are left out, and said to be.
+    """
     results: list[Result] = []
     refused: dict[str, str] = {}
     names = {*registry.names("recon"), *registry.weights_names("recon")} - {"auto"}
     for name in sorted(names, key=lambda n: (n not in SIMPLEST, n)):
-        if reason := refusal(name, kspace):
+        method = registry.load("recon", registry.offer("recon", name).method).Method
+        if reason := "it learns for minutes, which is asked for by its name" if method.tells else refusal(name, kspace):
             refused[name] = reason
         else:
             clean = kspace.target is not None and "simulated" in kspace.header.flags and shows_floor(name)

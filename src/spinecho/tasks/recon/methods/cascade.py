@@ -133,7 +133,11 @@ class Method(Recon):
         assert kspace.target is not None
         with full_precision(kspace.samples), torch.no_grad():
             csm = estimate_csm(kspace)
-        return deep_loss(self.images(kspace, csm, cut=False)[1:], kspace.target, csm)
+        return deep_loss(self.stages(kspace, csm), kspace.target, csm)
+
+    def stages(self, kspace: KSpace, csm: Tensor) -> list[Tensor]:
+        """The image after each cascade."""
+        return self.images(kspace, csm, cut=False)[1:]
 
     @classmethod
     def imported(cls, arrays: Sequence[np.ndarray], *, flip_kernels: bool) -> Method:

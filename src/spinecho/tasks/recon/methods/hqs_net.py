@@ -145,8 +145,7 @@ class Method(Recon):
         assert kspace.target is not None
         with full_precision(kspace.samples), torch.no_grad():
             csm = estimate_csm(kspace)
-            solved = problem(kspace, csm, cut=False)
-            start = self.start(kspace, csm, solved, cut=False)
+        solved, start = self._begun(kspace, csm)
         images = list(self.steps(solved, start, acceleration(kspace)))
         with full_precision(start):
             truth = kspace.target.abs() * solved.support.where
@@ -156,6 +155,16 @@ class Method(Recon):
                 (_error(images[i], truth, where) / before + _BEST).log().mean() for i in (self.config.early - 1, -1)
             )
             return last + _MIDDLE * middle
+
+    def stages(self, kspace: KSpace, csm: Tensor) -> list[Tensor]:
+        """The image after each step."""
+        return list(self.steps(*self._begun(kspace, csm), acceleration(kspace)))
+
+    def _begun(self, kspace: KSpace, csm: Tensor) -> tuple[Problem, Tensor]:
+        """What training solves, and where it starts: no part of it depends on other scans of the batch."""
+        with full_precision(kspace.samples), torch.no_grad():
+            solved = problem(kspace, csm, cut=False)
+            return solved, self.start(kspace, csm, solved, cut=False)
 
 
 def acceleration(kspace: KSpace) -> Float[Tensor, "*#batch 1 1 1 1"]:

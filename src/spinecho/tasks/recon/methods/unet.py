@@ -76,4 +76,8 @@ class Method(Recon):
         assert kspace.target is not None
         with full_precision(kspace.samples), torch.no_grad():
             csm = estimate_csm(kspace)
-        return deep_loss([self.reconstruct(kspace, csm, cut=False)], kspace.target, csm)
+        return deep_loss(self.stages(kspace, csm), kspace.target, csm)
+
+    def stages(self, kspace: KSpace, csm: Tensor) -> list[Tensor]:
+        """The image, the only one there is."""
+        return [self.reconstruct(kspace, csm, cut=False)]

@@ -143,23 +143,30 @@ class Method(Recon):
             return self.end_to_end.loss(kspace)
         with full_precision(kspace.samples), torch.no_grad():
             csm = estimate_csm(kspace)
-        images = self._images(kspace, csm, lambda equations: self._drawn_start(kspace, csm, equations), cut=False)
-        return deep_loss(images[1:], kspace.target, csm)
+        return deep_loss(self.stages(kspace, csm), kspace.target, csm)
+
+    def no_stages(self) -> str | None:
+        return "its form e2e makes no complex image" if self.config.form == "e2e" else None
+
+    def stages(self, kspace: KSpace, csm: Tensor) -> list[Tensor]:
+        """The image after each cascade."""
+        return self._images(kspace, csm, lambda equations: self._drawn_start(kspace, csm, equations), cut=False)[1:]
 
     def drawn_iters(self, kspace: KSpace) -> list[int]:
         """In training starts differ, so that one set of weights serves all: from CG-SENSE to half more iterations.
 
-        Which one follows from the bits of the target's largest value: a scan always trains in the same way.
+        Which one follows from the bits of the target's largest value (without a truth: of the samples' largest real
+        part): a scan always trains in the same way.
 
         Returns
         -------
         One number for each example, or for the scan.
         """
-        assert kspace.target is not None
-        n = kspace.target.shape[0] if "example" in kspace.axes else 1
+        told = kspace.samples.real if kspace.target is None else kspace.target
+        n = told.shape[0] if "example" in kspace.axes else 1
         if kspace.n_coils > self.config.start_coils:
             return [0] * n
-        peaks = kspace.target.reshape(n, -1).amax(-1).float().view(torch.int32).tolist()
+        peaks = told.reshape(n, -1).amax(-1).float().view(torch.int32).tolist()
         return [round(self.config.start_iters * _STARTS[bits % len(_STARTS)]) for bits in peaks]
 
     def _drawn_start(self, kspace: KSpace, csm: Tensor, equations: Normal) -> Tensor:

@@ -80,7 +80,8 @@ def leave_out(kspace: KSpace, n_folds: int | None = None) -> list[Fold]:
         return [_spokes(kspace, i) for i in firsts] if kspace.samples.shape[-2] > 2 * EVERY_SPOKE else []
     assert kspace.mask is not None
     mask = kspace.mask.expand(*kspace.mask.shape[:-3], *kspace.encoding.matrix)
-    outer = _outer(kspace, mask)
+    measured, free = lines_of(kspace, mask)
+    outer = measured & free
     fewest = int(outer.flatten(-4).sum(-1).min())
     if fewest < _FEWEST:
         return []
@@ -97,8 +98,11 @@ def _firsts(n_folds: int, every: int) -> list[int]:
     return [every * i // n_folds for i in range(n_folds)]
 
 
-def _outer(kspace: KSpace, mask: Tensor) -> Bool[Tensor, "*batch 1 #k2 #k1 #k0"]:
-    """The outer lines of each entry."""
+def lines_of(
+    kspace: KSpace, mask: Tensor
+) -> tuple[Bool[Tensor, "*batch 1 #k2 #k1 #k0"], Bool[Tensor, "*batch 1 #k2 #k1 #k0"]]:
+    """Which lines (points, where the mask scatters points) were measured, and which of all lie outside the calibration
+    block and the middle: outer ones. Of length 1 along axes whose measured stretch has no gap."""
     centre, shape = find_centre(kspace), kspace.encoding.matrix
     gaps = [d for d in (-3, -2, -1) if shape[d] > 1 and block(mask, d, shape[d], centre[d]) is None]
     for d in {-3, -2, -1} - set(gaps):
@@ -107,16 +111,16 @@ def _outer(kspace: KSpace, mask: Tensor) -> Bool[Tensor, "*batch 1 #k2 #k1 #k0"]
     for d in gaps:
         width = max(1, round(_INNER * shape[d]))
         inner[d] = slice(max(0, centre[d] - width), centre[d] + width + 1)
-    outer = mask.clone()
-    outer[(..., *inner)] = False
+    free = torch.ones_like(mask)
+    free[(..., *inner)] = False
     if kspace.n_coils > 1 and kspace.calib is None:
         boxes = calibration_blocks(kspace)[1]
         batch = np.broadcast_shapes(boxes.shape, mask.shape[:-4])
-        outer = outer.expand(*batch, *mask.shape[-4:]).clone()
+        free = free.expand(*batch, *mask.shape[-4:]).clone()
         for place, box in np.ndenumerate(np.broadcast_to(boxes, batch)):
             kept = tuple(box[d] if d in gaps else slice(None) for d in (-3, -2, -1))
-            outer[(*place, slice(None), *kept)] = False
-    return outer
+            free[(*place, slice(None), *kept)] = False
+    return mask.expand(free.shape), free
 
 
 def _parts(outer: Tensor, every: int, firsts: list[int]) -> list[Bool[Tensor, "*batch 1 #k2 #k1 #k0"]]:

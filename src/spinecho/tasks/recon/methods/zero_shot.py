@@ -1,0 +1,309 @@
+"""Learns on the spot from one undersampled slice: trained weights learn on, from lines that predict others; minutes.
+
+Source: Yaman, Hosseini and Akcakaya 2022, arXiv:2102.07737 (ZS-SSL). The scan's lines fall into three parts: G is never
+learned from, the others are divided again and again in T and L; the network's image of T is to predict L
+(`parts.losses.ssdu`, weighted), that of T and L without having learned from G tells when to stop: the weights that
+predict G best reconstruct the image, from all lines. How we differ: it begins with weights of the package (`hqs_net` or
+`varnet`), whose start is computed once for each division; whole lines are left out, calibration lines never; weights
+are averaged over the last steps; where no step predicts G better than the first weights, the image is theirs.
+
+Named, as `ssdu`, in US patent application 17/075,411 (`parts.losses`).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from spinecho.calib.centre import missing_calibration
+from spinecho.calib.csm import estimate_csm
+from spinecho.core.errors import DataError, setting
+from spinecho.core.image import Image
+from spinecho.core.job import Bar
+from spinecho.core.kspace import KSpace
+from spinecho.core.precision import full_precision, network_precision
+from spinecho.core.state_header import read_metadata
+from spinecho.methods.pretrained import open_learned, weights_file
+from spinecho.tasks.recon.base import Recon
+from spinecho.tasks.recon.guard import OUTSIDE
+from spinecho.tasks.recon.limits import outside
+from spinecho.tasks.recon.methods import hqs_net, pnp, varnet
+from spinecho.tasks.recon.parts.division import Divided, centred, divide, outer_of
+from spinecho.tasks.recon.parts.losses import ssdu
+from spinecho.tasks.recon.parts.splitting import Problem, problem
+from spinecho.tasks.recon.slices import by_slices, no_slices
+
+_APART = ("slice", "contrast")
+_FEWEST = 16
+"""Outer lines below which nothing is learned: what is held out of fewer tells nothing, and no line can be spared."""
+_SPARE = 0.75
+"""Share of the budget in which steps are begun: what follows takes some time too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    start: str = "hqs_net"
+    """weights of hqs_net or varnet to begin with, by name or file"""
+    budget_min: float = 5.0
+    """minutes for each slice; 0: no limit, so that steps alone decide and the same scan gives the same image"""
+    steps: int = 120
+    """of learning, at most"""
+    held_out: float = 0.2
+    """share of the outer lines that only tell when to stop"""
+    share: float = 0.3
+    """share of the other outer lines that each division has predicted"""
+    masks: int = 8
+    """divisions, taken in turn"""
+    rate: float = 1e-4
+    """of learning (Adam)"""
+    average: float = 0.8
+    """how much of the averaged weights stays at each step"""
+    every: int = 4
+    """steps between looks at the lines that are held out"""
+    patience: int = 5
+    """looks in a row without a better one after which it stops"""
+    exact: bool = False
+    """learn in float32 even where the processor has units for bfloat16, which are two to three times faster"""
+    seed: int = 0
+    """of all that is drawn"""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "masks", "every", "patience"):
+            if getattr(self, name) < 1:
+                raise DataError(f"{setting(name)} is {getattr(self, name)}", do="give 1 or more")
+        for name in ("held_out", "share"):
+            if not 0 < getattr(self, name) < 1:
+                raise DataError(f"{setting(name)} is {getattr(self, name):g}", do="give a share over 0 and below 1")
+        if self.budget_min < 0 or not self.rate > 0 or not 0 <= self.average < 1:
+            each = f"{setting('budget_min')}, {setting('rate')} or {setting('average')}"
+            raise DataError(f"{each} is out of range", do="give minutes, a rate over 0, a share below 1")
+
+
+class Method(Recon):
+    config: Config
+    tells: ClassVar[bool] = True
+    leans_on: ClassVar[tuple[tuple[str, str], ...]] = (("recon", "hqs_net"), ("recon", "varnet"))
+
+    @classmethod
+    def refusal(cls, kspace: KSpace) -> str | None:
+        if not kspace.is_cartesian:
+            return "its samples lie along a trajectory, and what is divided are lines on a grid"
+        sizes = dict(zip(kspace.axes, kspace.samples.shape, strict=False))
+        if frames := next((a for a, n in sizes.items() if n > 1 and a not in _APART), ""):
+            return f"it learns from one slice alone, and there are {sizes[frames]} of the axis {frames}"
+        return missing_calibration(kspace) or no_slices(kspace)
+
+    def forward(self, kspace: KSpace) -> Image:
+        told: list[str] = []
+
+        def one(scan: KSpace) -> tuple[Tensor, Tensor]:
+            x, csm, words = self._each(scan)
+            told.extend(words)
+            return x, csm
+
+        with torch.inference_mode(False):
+            x, csm = by_slices(centred(_own(kspace)), one)
+        image = kspace.image(x, csm=csm)
+        card = read_metadata(weights_file("recon", self.config.start))["card"]
+        header = image.header.warned(*(f"{OUTSIDE}{self.config.start}: {way}" for way in outside(card, kspace)))
+        return replace(image, header=header.noted(*dict.fromkeys(told)))
+
+    def _each(self, scan: KSpace) -> tuple[Tensor, Tensor, list[str]]:
+        """Image, coil maps and what was done, slice by slice: each learns for itself, if there is anything to learn."""
+        n = int(outer_of(scan).flatten(-4).sum(-1).max())
+        if n < _FEWEST:
+            few = f"zero_shot: {n} lines lie outside the calibration block, too few to learn from ({_FEWEST})"
+            return *self._image(scan), [f"{few}; the image is that of {self.config.start} as it is"]
+        axis = next((i for i, n in enumerate(scan.samples.shape[:-4]) if n > 1), None)
+        if axis is None:
+            return self._one(scan)
+        parts = [self._each(scan.part(scan.axes[axis], i)) for i in range(scan.samples.shape[axis])]
+        x, csm = torch.cat([part[0] for part in parts], axis), torch.cat([part[1] for part in parts], axis)
+        several = len({told for part in parts for told in part[2]}) > 1
+        told = [f"{scan.axes[axis]} {i + 1}: {t}" if several else t for i, p in enumerate(parts) for t in p[2]]
+        return x, csm, told
+
+    def _one(self, scan: KSpace) -> tuple[Tensor, Tensor, list[str]]:
+        began = time.perf_counter()
+        network, csm = _opened(self.config.start, scan.device), estimate_csm(scan)
+        told = self._learned(network, scan, csm, began)
+        return *self._image(scan, network, csm), [told]
+
+    @torch.no_grad()
+    def _image(self, scan: KSpace, network: Network | None = None, csm: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The image of a network that has learned, or of one as it was, in float32."""
+        network = network or _opened(self.config.start, scan.device)
+        csm = estimate_csm(scan) if csm is None else csm
+        return View.of(network, scan, csm).image(network), csm
+
+    def _learned(self, network: Network, scan: KSpace, csm: Tensor, began: float) -> str:
+        """Change the weights to those that predict the held-out lines best; what was done, in words."""
+        c, rng = self.config, torch.Generator().manual_seed(self.config.seed)
+        kept = divide(scan, c.held_out, 1, rng)
+        rest = kept.seen(0)
+        lessons = divide(rest, c.share, c.masks, rng)
+        with torch.no_grad():
+            look = View.of(network, rest, csm)
+            views = [View.of(network, lessons.seen(i), csm) for i in range(c.masks)]
+        learning = Learning(network, c, csm, lessons, views, kept, look)
+        return learning.told(learning.follow(began, self.tell))
+
+
+Network = hqs_net.Method | varnet.Method
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A scan with its coil maps and what a network starts from, computed once.
+
+    Parameters
+    ----------
+    solved
+        Of hqs_net; varnet solves for itself.
+    """
+
+    kspace: KSpace
+    csm: Tensor
+    start: Tensor
+    solved: Problem
+
+    @classmethod
+    def of(cls, network: Network, kspace: KSpace, csm: Tensor) -> View:
+        """With the start that the network takes by itself."""
+        solved = problem(kspace, csm)
+        return cls(kspace, csm, pnp.start(kspace, csm, solved, network.config.start_iters), solved)
+
+    def image(self, network: Network) -> Tensor:
+        """The network's image, with gradients where they are wanted."""
+        if isinstance(network, varnet.Method):
+            x = network.images(self.kspace, self.csm, start=self.start)[-1]
+            return torch.where(self.solved.support.where, x, self.start)
+        *_, x = network.steps(self.solved, self.start, hqs_net.acceleration(self.kspace))
+        return x
+
+
+class Learning:
+    """Steps of one network on one slice, and the best weights so far by the held-out lines."""
+
+    def __init__(
+        self,
+        network: Network,
+        config: Config,
+        csm: Tensor,
+        lessons: Divided,
+        views: list[View],
+        kept: Divided,
+        look: View,
+    ) -> None:
+        self.network, self.config, self.csm = network, config, csm
+        self.lessons, self.views, self.kept, self.look = lessons, views, kept, look
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        self.mean = [p.detach().clone() for p in self.parameters]
+        self.best, self.best_step, self.step = [p.clone() for p in self.mean], 0, 0
+        self.before = self.least = self.missed()
+
+    def follow(self, began: float, tell: Bar) -> str:
+        """All steps, then the best weights; why it stopped.
+
+        Parameters
+        ----------
+        began
+            Of `time.perf_counter`, from when the budget counts.
+        """
+        c, idle, reason = self.config, 0, "all steps done"
+        optimiser = torch.optim.Adam(self.parameters, c.rate)
+        budget = 60 * c.budget_min or math.inf
+        first = time.perf_counter()
+        while self.step < c.steps:
+            now = time.perf_counter()
+            each = (now - first) / self.step if self.step else 0.0
+            if self.step and now - began + each > _SPARE * budget:
+                reason = f"{c.budget_min:g} minutes were over"
+                break
+            self.advance(optimiser)
+            tell(max(round(100 * self.step / c.steps), round(100 * min(1, (now - began) / budget))), 100)
+            if self.step % c.every == 0:
+                idle = 0 if self.better() else idle + 1
+            if idle == c.patience:
+                reason = "the held-out lines were predicted no better any more"
+                break
+        if self.step % c.every:
+            self.better()
+        self._put(self.best)
+        return reason
+
+    def advance(self, optimiser: torch.optim.Optimizer) -> None:
+        """One division: its image predicts what it left out."""
+        i = self.step % len(self.views)
+        optimiser.zero_grad()
+        with torch.enable_grad():
+            with network_precision(self.csm, exact=self.config.exact):
+                x = self.views[i].image(self.network)
+            with full_precision(x):
+                ssdu.distance(x, self.csm, self.lessons, i).mean().backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        optimiser.step()
+        self.step += 1
+        share = max(1 / self.step, 1 - self.config.average)
+        for mean, p in zip(self.mean, self.parameters, strict=True):
+            mean.lerp_(p.detach(), share)
+
+    def better(self) -> bool:
+        """Whether the averaged weights predict the held-out lines better than any before; they are kept then."""
+        own = [p.detach().clone() for p in self.parameters]
+        self._put(self.mean)
+        missed = self.missed()
+        self._put(own)
+        if not missed < self.least:
+            return False
+        self.least, self.best_step, self.best = missed, self.step, [m.clone() for m in self.mean]
+        return True
+
+    @torch.no_grad()
+    def missed(self) -> float:
+        """Share of the held-out lines' size that the image of all others does not predict."""
+        with network_precision(self.csm, exact=self.config.exact):
+            x = self.look.image(self.network)
+        with full_precision(x):
+            return float(ssdu.distance(x, self.csm, self.kept, 0).mean())
+
+    def told(self, reason: str) -> str:
+        """What came of it, in words."""
+        name, before, after = self.config.start, 100 * self.before, 100 * self.least
+        if not self.best_step:
+            told = f"zero_shot: none of {self.step} steps predicted held-out lines better than {name}"
+            return f"{told} ({before:.2f} % missed), whose image this is"
+        told = f"zero_shot: after {self.best_step} of {self.step} steps from {name}, held-out lines missed by"
+        return f"{told} {after:.2f} % ({before:.2f} % before); {reason}"
+
+    @torch.no_grad()
+    def _put(self, values: list[Tensor]) -> None:
+        for p, value in zip(self.parameters, values, strict=True):
+            p.copy_(value)
+
+
+def _opened(start: str, device: torch.device) -> Network:
+    """A network of one's own with the weights, ready to learn.
+
+    Raises
+    ------
+    DataError
+        If there are no such weights, or they are of another method.
+    """
+    network = open_learned("recon", start)
+    if not isinstance(network, (hqs_net.Method, varnet.Method)):
+        raise DataError(f"{start} holds weights of another method", do=f"give {setting('start')} hqs_net or varnet")
+    if reason := network.no_stages():
+        raise DataError(f"{start} cannot learn without a truth: {reason}", do=f"give {setting('start', 'varnet')}")
+    return network.requires_grad_(True).to(device)
+
+
+def _own(kspace: KSpace) -> KSpace:
+    """With tensors that gradients may run through, though the scan came from inference."""
+    names = ("samples", "mask", "calib", "noise_cov")
+    return replace(kspace, target=None, **{n: None if (t := getattr(kspace, n)) is None else t.clone() for n in names})

@@ -1,0 +1,87 @@
+"""Self-supervision by data undersampling: from a part of a scan's own lines the network predicts the others; no truth.
+
+Source: Yaman et al. 2020, doi:10.1002/mrm.28378 (SSDU): with e = A' x - y' on the samples y' left out,
+
+    |e|_2 / |y'|_2 + |e|_1 / |y'|_1;
+
+Yaman et al. 2022, doi:10.1002/nbm.4798, for several divisions of each scan (`masks`); Millard and Chiew 2023,
+doi:10.1109/TCI.2023.3299212, for the weighted form, which is the default:
+
+    sqrt(sum e^2 / c) / sqrt(sum y'^2 / c),    c = P (1 - Q) / (1 - P Q)   (`parts.division`).
+
+How we differ: whole lines are left out where lines were measured, drawn evenly; calibration lines are always seen, and
+coil maps come from all of them (they left 4 x 4 samples of the middle); the images of earlier steps count a little.
+Named in US patent application 17/075,411 (`parts.losses`).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from spinecho.calib.csm import estimate_csm
+from spinecho.core.kspace import KSpace
+from spinecho.core.precision import full_precision
+from spinecho.ops.coils import Coils
+from spinecho.ops.fourier import fft
+from spinecho.tasks.recon.base import Recon
+from spinecho.tasks.recon.parts.division import Divided, divide, indivisible
+from spinecho.tasks.recon.parts.losses import How
+
+_SAMPLES = (-4, -3, -2, -1)
+_BEFORE = 0.1
+"""Of the mean over all steps' images, beside the last one's loss."""
+
+
+def refusal(kspace: KSpace) -> str | None:
+    """Trajectories, and scans with too few lines."""
+    return indivisible(kspace)
+
+
+def drawn(kspace: KSpace, rng: torch.Generator, how: How) -> Divided:
+    """The scan with its divisions."""
+    return divide(kspace, how.share, how.masks, rng, weighted=how.weighted)
+
+
+def loss(method: Recon, example: Divided) -> Tensor:
+    """Mean over the divisions."""
+    csm = maps_of(example.kspace)
+    return torch.stack([prediction(method, example, csm, i)[0] for i in range(len(example.left))]).mean()
+
+
+def maps_of(kspace: KSpace) -> Tensor:
+    """Coil maps of all calibration lines."""
+    with full_precision(kspace.samples), torch.no_grad():
+        return estimate_csm(kspace)
+
+
+def prediction(method: Recon, example: Divided, csm: Tensor, i: int) -> tuple[Float[Tensor, ""], Tensor]:
+    """The loss on what division i leaves out, and the image that predicts it."""
+    images = method.stages(example.seen(i), csm)
+    with full_precision(csm):
+        losses = torch.stack([distance(x, csm, example, i).mean() for x in images])
+        return losses[-1] + _BEFORE * losses.mean(), images[-1]
+
+
+def distance(x: Tensor, csm: Tensor, example: Divided, i: int) -> Float[Tensor, "*batch"]:
+    """How far an image is from what division i leaves out, relative to its size."""
+    mask = example.kspace.mask
+    assert mask is not None
+    left = example.left[i] & mask
+    samples = example.kspace.samples * left
+    error = fft(Coils(csm)(x)) * left - samples
+    if example.weighted:
+        return _norm(error, example.weight) / _norm(samples, example.weight).clamp_min(_tiny(samples))
+    one = torch.ones_like(example.weight)
+    sizes = samples.abs().sum(_SAMPLES).clamp_min(_tiny(samples))
+    return _norm(error, one) / _norm(samples, one).clamp_min(_tiny(samples)) + error.abs().sum(_SAMPLES) / sizes
+
+
+def _norm(error: Tensor, weight: Tensor) -> Float[Tensor, "*batch"]:
+    """sqrt(sum weight |error|^2), whose derivative at 0 is 0."""
+    return torch.linalg.vector_norm(torch.view_as_real(error * weight.sqrt()), dim=(-5, -4, -3, -2, -1))
+
+
+def _tiny(like: Tensor) -> float:
+    return torch.finfo(like.real.dtype).tiny
