@@ -131,7 +131,7 @@ def figures_of(truth: Tensor, values: Tensor) -> dict[str, float]:
                 "psnr curve": psnr_head(t, best),
                 "ssim": ssim_head(t, scaled),
                 "ssim curve": ssim_head(t, best),
-                "hfen": hfen(t, scaled),
+                "hfen": hfen(t[None], scaled[None]),
             }
         )
     return {name: fmean(row[name] for row in rows) for name in rows[0]}
@@ -164,6 +164,7 @@ def real(file: Path, weights: str | None, pictures: Path | None) -> list[Scored]
         for name, other in REAL.items():
             samples = torch.from_numpy(held[f"{name}_kspace"]).movedim(-1, 0)
             picture = torch.from_numpy(held[f"t3_{other}"].astype(np.float32)).movedim(-1, 0)
+            picture = (picture - picture[:, 0].median()).clamp_min(0)  # one contrast's air was stored as grey
             measured = centred(samples).abs()
             measured = measured / brightness(measured)
             n, rows, columns = measured.shape

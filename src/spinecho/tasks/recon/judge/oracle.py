@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -88,7 +89,12 @@ def choose(oracle: str, kspace: KSpace, truth: Volume) -> Chosen:
         return psnr_inside(truth, fitted_inside(truth, flat_slices(values.cpu())))
 
     if oracle != "oracle":
-        return _sweep(NAMES[oracle], lambda name, weight: recon(kspace, name, **{SETTING[name]: weight}).values, psnr)
+
+        def weighed(name: str, weight: float) -> Tensor:
+            settings: dict[str, Any] = {SETTING[name]: weight}
+            return recon(kspace, name, **settings).values
+
+        return _sweep(NAMES[oracle], weighed, psnr)
     prepared, scale = prepare(kspace)
     with tempfile.TemporaryDirectory(prefix="spinecho-bart-") as folder:
         bart = Bart(prepared, Path(folder))
