@@ -16,6 +16,7 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP)
 	$(BIN)/spinecho demo --out demo-out
+	$(BIN)/spinecho denoise demo-out/cartesian_r4_cg_sense.nii.gz -o demo-out/denoised.nii.gz --report demo-out/denoised.html
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -13,10 +13,14 @@ from spinecho.tasks.recon.judge.case import Case, run_all
 from spinecho.tasks.recon.judge.overview import write_overview
 from spinecho.tasks.recon.judge.report import write_report
 
+REAL = ("low_field.mrd.h5",)
+"""Samples that were measured: fully, of one coil and without a truth, so that there is nothing to compare"""
+
 
 def sample_names() -> list[str]:
     """File names of the simulated scans that ship inside the package."""
-    return sorted(f.name for f in files("spinecho.samples").iterdir() if f.name.endswith(".h5"))
+    names = (f.name for f in files("spinecho.samples").iterdir() if f.name.endswith(".h5"))
+    return sorted(name for name in names if name not in REAL)
 
 
 def read_sample(name: str) -> KSpace:
