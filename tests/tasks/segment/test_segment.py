@@ -175,7 +175,7 @@ def test_the_card_limits_voxels_and_field():
     assert "field of view of 30 mm" in limits.outside({"fov_mm": [100, 300]}, grid)[0]
 
 
-def test_the_command_and_the_function(tmp_path, weights):
+def test_the_command_and_the_function(tmp_path, weights, capsys):
     labels = balls()
     path = tmp_path / "head.nii.gz"
     nib.save(nib.Nifti1Image(head(labels).values[0].numpy().transpose(2, 1, 0), np.diag([2.0, 2, 2, 1])), path)
@@ -186,7 +186,9 @@ def test_the_command_and_the_function(tmp_path, weights):
     np.testing.assert_allclose(written.affine, nib.load(path).affine)
     made = spinecho.segment(spinecho.read(path), weights=weights)
     assert set(np.unique(written.dataobj)) == set(torch.unique(made.values).tolist())
-    assert main(["segment", str(write_map(tmp_path / "m.nii.gz", labels)), "-o", str(path)]) == 2
+    capsys.readouterr()
+    assert main(["segment", str(write_map(tmp_path / "m.nii.gz", labels)), "-o", str(tmp_path / "m2.nii.gz")]) == 0
+    assert "looks like a label map" in "".join(capsys.readouterr()), "with the weights of the package, and a warning"
 
 
 def test_the_report_names_regions_and_shows_how_probable_they_are(tmp_path, weights):
