@@ -28,7 +28,7 @@ def gathered(
     """The files that are opened for a part of a training, and what was told."""
     seen, told = list[Path](), list[str]()
 
-    def load(case: Case, context: Context) -> list[Entry]:
+    def load(case: Case, context: Context, ways: sources.Ways) -> list[Entry]:
         seen.append(case.path)
         return [Entry("labels", {"volume": np.full((4, 4, 4), 2, np.uint8)})]
 

@@ -93,7 +93,7 @@ def test_undersampled_scans_of_any_format_become_divided_examples(folder):
 
 
 def test_options_reach_the_examples(folder):
-    made, _ = supply(folder, loss="equivariant", loss_masks=2, loss_weighted=False, equivariance=0.3, loss_share=0.2)
+    made, _ = supply(folder, loss="equivariant", loss_masks=2, loss_plain=True, equivariance=0.3, loss_share=0.2)
     example = made.train(1, 0)
     assert isinstance(example, Turned) and example.strength == 0.3
     assert len(example.divided.left) == 2 and not example.divided.weighted

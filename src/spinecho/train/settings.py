@@ -84,8 +84,9 @@ def check_same(before: dict[str, Any], now: Settings, place: object) -> None:
     DataError
         Names each such setting with both values.
     """
-    wanted = asdict(now) | {"freeze": list(now.freeze)}  # as JSON has it
-    before = asdict(Settings()) | {"freeze": []} | before  # older runs do not name every setting
+    wanted, before = asdict(now), asdict(Settings()) | before  # older runs do not name every setting
+    for settings in (wanted, before):
+        settings["freeze"] = list(settings["freeze"])  # as JSON has it
     changed = [n for n in wanted if n not in _FREE and before[n] != wanted[n]]
     if changed:
         told = ", ".join(f"{n} {before[n]} (now {wanted[n]})" for n in changed)

@@ -37,7 +37,7 @@ JUDGED = (
     "package sees halfway. Variety and detail: standard deviation over pictures, and of each picture's "
     "Laplacian. Profile: brightness from the middle of the head to its edge, mean difference in standard deviations of "
     "held-out slices. Symmetry: correlation of a picture with its mirror image, best aligned. The training slices are "
-    "those of the people under --images who train: for weights that learned from others nothing is proved"
+    "those of the people in the folders given who train: for weights that learned from others nothing is proved"
 )
 WORDS = "held_out (slices of other people who do not train: the best there can be), copies (training slices)"
 BASELINE = "pca"

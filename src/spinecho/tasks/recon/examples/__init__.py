@@ -46,8 +46,8 @@ class Options:
     """ssdu, equivariant: share of a scan's outer lines that the network has to predict from the others"""
     loss_masks: int = 1
     """ssdu, equivariant: divisions of each scan in each step"""
-    loss_weighted: bool = True
-    """ssdu, equivariant: what is measured sparsely counts more"""
+    loss_plain: bool = False
+    """ssdu, equivariant: what is measured sparsely counts no more than the rest"""
     equivariance: float = 1.0
     """equivariant: weight of its second term"""
 
@@ -96,7 +96,7 @@ def _without_truth(options: Options, shares: Shares, context: Context) -> How:
     return How(
         share=options.loss_share,
         masks=options.loss_masks,
-        weighted=options.loss_weighted,
+        weighted=not options.loss_plain,
         equivariance=options.equivariance,
     )
 
@@ -157,5 +157,5 @@ def _facts(options: Options, shares: Shares) -> dict[str, Any]:
         facts["acquire"] = [list(share) for share in shares]
     if options.teacher:
         facts |= {"teacher": options.teacher, "teacher_share": options.teacher_share}
-    names = ("frames", "axes", "loss", "loss_share", "loss_masks", "loss_weighted", "equivariance")
+    names = ("frames", "axes", "loss", "loss_share", "loss_masks", "loss_plain", "equivariance")
     return facts | {n: getattr(options, n) for n in names if getattr(options, n) != getattr(Options(), n)}

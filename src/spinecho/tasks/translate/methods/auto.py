@@ -14,7 +14,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.methods import registry
 from spinecho.methods.pretrained import built
 from spinecho.tasks.translate.base import Ask, Made, Translate
@@ -46,7 +46,9 @@ class Method(Translate):
             passed.append(f"not {name}, {reason}")
         wanted = f"no method has trained weights for {ask.wanted} of {ask.source}: {'; '.join(passed)}"
         train = f"spinecho train translate/supervised --pairs {ask.pair} --data FOLDER --out runs/{ask.pair}"
-        raise DataError(wanted, do=f"train some ({train}), or lookup in its place, and give them with --weights")
+        raise DataError(
+            wanted, do=f"train some ({train}), or lookup in its place, and give them as {setting('weights')}"
+        )
 
     def forward(self, values: Float[Tensor, "1 z y x"], ask: Ask) -> Made:
         return built("translate", self.choice(values, ask)[0], {}, values.device)(values, ask)
