@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.ndimage import binary_propagation
 from torch import Tensor, from_numpy
 
 MASKED = 0.05
@@ -18,6 +17,8 @@ def air(values: Float[Tensor, "z y x"]) -> Bool[Tensor, "z y x"]:
 
     Of images that are masked (brain only) those are dark that are exactly 0: fluid at the brain's surface stays.
     """
+    from scipy.ndimage import binary_propagation
+
     x = values.detach().cpu().numpy()
     dark = x == 0 if (x == 0).mean() > MASKED else x < DARK
     ends = [np.isin(np.arange(n), (0, n - 1)) & (n > 1) for n in x.shape]
