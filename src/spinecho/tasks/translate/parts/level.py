@@ -6,8 +6,6 @@ import numpy as np
 from jaxtyping import Real
 from torch import Tensor
 
-from spinecho.metrics.inside import inside
-
 _TOP = 0.999
 """Share of the brightest voxels that say nothing about the object: vessels, fat of the skin"""
 _DARK = 0.1
@@ -20,6 +18,8 @@ def level(values: Real[Tensor, "z y x"]) -> float:
 
     The median of a brain is that of its white matter's edge, which disease, vessels and fluid hardly move.
     """
+    from spinecho.metrics.inside import inside  # scipy.ndimage is slow to import
+
     values = values.detach().cpu().double().clamp_min(0)
     lit = values[values > 0].numpy()
     if not lit.size:
