@@ -29,13 +29,23 @@ def towards_lps(geometry: Geometry) -> tuple[tuple[int, int, int], tuple[int, ..
 
 
 def turned(
-    values: Shaped[Tensor, "c z y x"], geometry: Geometry, order: tuple[int, int, int], flips: tuple[int, ...]
+    values: Shaped[Tensor, "*n z y x"], geometry: Geometry, order: tuple[int, int, int], flips: tuple[int, ...]
 ) -> tuple[Tensor, Geometry]:
     """Values and grid with their axes in another order and some of them reversed, as `towards_lps` says it."""
-    values, geometry = values.permute(0, *(1 + i for i in order)), geometry.permuted(order)
+    n, geometry = values.ndim - 3, geometry.permuted(order)
     for axis in flips:
         geometry = geometry.flipped(axis)
-    return values.flip([1 + axis for axis in flips]) if flips else values, geometry
+    values = values.permute(*range(n), *(n + i for i in order))
+    return values.flip([n + axis for axis in flips]) if flips else values, geometry
+
+
+def stored(
+    values: Shaped[Tensor, "*n z y x"], order: tuple[int, int, int], flips: tuple[int, ...]
+) -> Shaped[Tensor, "*n z2 y2 x2"]:
+    """What was `turned`, or has its axes, as it was before."""
+    n = values.ndim - 3
+    values = values.flip([n + axis for axis in flips]) if flips else values
+    return values.permute(*range(n), *(n + order.index(i) for i in range(3))).contiguous()
 
 
 def isotropic(image: Image, spacing_mm: float, box: Box | None = None) -> Image:

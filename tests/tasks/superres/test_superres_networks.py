@@ -10,11 +10,12 @@ from fine_heads import head, lost, shaken
 from spinecho.core.geometry import Geometry
 from spinecho.nets.tiles import in_tiles
 from spinecho.tasks.superres.base import Target
-from spinecho.tasks.superres.methods import multiscale, srgan3d, to_t1
+from spinecho.tasks.superres.methods import lowfield, multiscale, srgan3d, to_t1
 from spinecho.tasks.superres.parts import planes
 from spinecho.tasks.superres.parts.degrade import NAMES, Degradation
 from spinecho.tasks.superres.parts.lesson import N_CONDITIONS, Lesson, condition, conditions, lesson_of
 from spinecho.tasks.superres.parts.spline import enlarged
+from spinecho.tasks.superres.run import along_the_patient
 
 KSPACE = Degradation("kspace")
 
@@ -32,6 +33,12 @@ def small_maker(against: str = "critic") -> srgan3d.Method:
 
 def small_t1() -> to_t1.Method:
     method = to_t1.Method(to_t1.Config(channels=(4, 6)))
+    shaken(method)
+    return method
+
+
+def small_lifter() -> lowfield.Method:
+    method = lowfield.Method(lowfield.Config(channels=(4, 6), blocks=(1, 1)))
     shaken(method)
     return method
 
@@ -218,9 +225,10 @@ def test_to_t1_in_tiles_is_the_whole(monkeypatch):
 
 
 @pytest.mark.parametrize(("order", "flips"), [((0, 1, 2), (1,)), ((2, 0, 1), ()), ((1, 2, 0), (0, 2))])
-def test_to_t1_sees_every_head_upright(order, flips):
+@pytest.mark.parametrize("small", [small_t1, small_planes, small_lifter])
+def test_networks_see_every_head_upright(small, order, flips):
     """Axes in another order and reversed: the same head, the same result on its own grid."""
-    method = small_t1()
+    method, finer = small(), Degradation("kspace")
     grid = Geometry.from_frame((0, 0, 0), np.eye(3), (1, 1, 1), (10, 12, 14))
     values = head((10, 12, 14))
     turned_grid = grid.permuted(order)
@@ -229,10 +237,15 @@ def test_to_t1_sees_every_head_upright(order, flips):
         turned_grid = turned_grid.flipped(axis)
     turned_values = turned_values.flip(flips)
     shape = (turned_values.shape[0], turned_values.shape[1], turned_values.shape[2])
+    larger, turned_larger = (2 * 10, 12, 14), tuple(n * (1 + (axis == 0)) for axis, n in zip(order, shape, strict=True))
+    lost_, turned_lost = (finer, None, None), tuple(finer if axis == 0 else None for axis in order)
     with torch.inference_mode():
-        one = method(values[None], Target(grid, (10, 12, 14), (None,) * 3)).values[0]
-        other = method(turned_values[None], Target(turned_grid, shape, (None,) * 3)).values[0]
+        one = along_the_patient(values[None], method, Target(grid, larger, lost_)).values[0]
+        other = along_the_patient(turned_values[None], method, Target(turned_grid, turned_larger, turned_lost)).values[
+            0
+        ]
     torch.testing.assert_close(other, one.permute(order).flip(flips), rtol=1e-4, atol=1e-5)
+    assert float((one - one.flip(2)).abs().max()) > 1e-3, "what is mirrored is told from what is not"
 
 
 def test_to_t1_learns_the_same_as_it_applies():

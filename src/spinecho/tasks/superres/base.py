@@ -79,8 +79,8 @@ class Made:
 class Superres(Method):
     """Super-resolution.
 
-    `run` hands over volumes one by one, real, with 1 as the largest absolute value, and afterwards enforces agreement
-    with them where `keeps_contrast`.
+    `run` hands over volumes one by one, along the patient's axes, real, with 1 as the largest absolute value, and
+    afterwards enforces agreement with them where `keeps_contrast`.
     """
 
     invents: ClassVar[str] = ""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
-from spinecho.core.grids import towards_lps, turned
+from spinecho.core.grids import stored, towards_lps, turned
 from spinecho.core.header import WARNING, Header
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
@@ -131,7 +131,7 @@ def _one(volume: Tensor, runner: Superres, method: str, target: Target, agree: b
     if reason := runner.refusal(scaled, target):
         raise DataError(f"{method} cannot take this image: {reason}", do="see `spinecho list` for other methods")
     ways = [f"outside the card of {runner.weights}: {way}" for way in outside(runner.card, target)]
-    made = _along_the_patient(scaled, runner, target)
+    made = along_the_patient(scaled, runner, target)
     invents = runner.invents if made.invents is None else made.invents
     told = [*made.told, *(WARNING + way for way in ways), WARNING + invents if invents else "no detail was invented"]
     if not runner.keeps_contrast:
@@ -146,7 +146,7 @@ def _one(volume: Tensor, runner: Superres, method: str, target: Target, agree: b
     return values * peak, [*told, WARNING + doubt]
 
 
-def _along_the_patient(scaled: Tensor, runner: Superres, target: Target) -> Made:
+def along_the_patient(scaled: Tensor, runner: Superres, target: Target) -> Made:
     """What the method makes of the volume with its axes towards left, posterior, superior: storage does not matter."""
     order, flips = towards_lps(target.geometry)
     values, geometry = turned(scaled, target.geometry, order, flips)
@@ -156,8 +156,7 @@ def _along_the_patient(scaled: Tensor, runner: Superres, target: Target) -> Made
         target, geometry=geometry, shape=(shape[z], shape[y], shape[x]), degradations=(lost[z], lost[y], lost[x])
     )
     made = runner(values, along_axes)
-    back = [1 + order.index(axis) for axis in range(3)]
-    return replace(made, values=made.values.flip([1 + axis for axis in flips]).permute(0, *back).contiguous())
+    return replace(made, values=stored(made.values, order, flips))
 
 
 def _told(header: Header, told: Sequence[str], method: str, old: Geometry, new: Geometry) -> Header:

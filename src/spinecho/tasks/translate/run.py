@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spinecho.core.errors import DataError, setting
-from spinecho.core.grids import towards_lps
+from spinecho.core.grids import stored, towards_lps, turned
 from spinecho.core.header import WARNING, Header
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
@@ -76,27 +76,23 @@ def translate(
     assert isinstance(runner, Translate)
     image, told = _prepared(image)
     order, flips = towards_lps(image.geometry)
-    reversed_ = [order[axis] - 3 for axis in flips]
-    values = image.values.flip(reversed_)
-    values = values.permute(*range(values.ndim - 3), *(values.ndim - 3 + axis for axis in order))
-    z, y, x = (image.geometry.voxel_mm[2 - axis] for axis in order)
+    values, along = turned(image.values, image.geometry, order, flips)
+    x, y, z = along.voxel_mm
     work = _Work(runner, method, Ask(source, to, (z, y, x)), passes)
     flat = values.reshape(-1, 1, *values.shape[-3:])
     done: list[_Done] = []
     with torch.inference_mode():
         for volume in flat:
             done.append(work.done(volume.contiguous(), _share(tell, len(done), len(flat))))
-    back = tuple(sorted(range(3), key=lambda axis: order[axis]))
 
-    def stored(parts: list[Tensor]) -> Tensor:
-        whole = torch.stack(parts).reshape(values.shape)
-        return whole.permute(*range(whole.ndim - 3), *(whole.ndim - 3 + axis for axis in back)).flip(reversed_)
+    def whole(parts: list[Tensor]) -> Tensor:
+        return stored(torch.stack(parts).reshape(values.shape), order, flips)
 
     names = [n for n in ("spread", "cycle") if all(n in one.maps for one in done)]
-    maps = {name: stored([one.maps[name] for one in done]) for name in names}
+    maps = {name: whole([one.maps[name] for one in done]) for name in names}
     lines = dict.fromkeys(line for one in done for line in one.told)
     header = _told(image.header, [*told, *notes, f"{to} translated from {source} by {method}", *lines], source, to)
-    return replace(image, values=stored([one.values for one in done]), header=header, extras={**image.extras, **maps})
+    return replace(image, values=whole([one.values for one in done]), header=header, extras={**image.extras, **maps})
 
 
 @dataclass(frozen=True, eq=False)

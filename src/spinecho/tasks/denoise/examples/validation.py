@@ -15,6 +15,7 @@ from spinecho.io.atomic import replacing
 from spinecho.tasks.denoise.examples.drawn import Drawn
 from spinecho.tasks.denoise.examples.slabs import Slabs
 from spinecho.tasks.denoise.parts.patches import Patches
+from spinecho.train.held_out import numbers, resting
 from spinecho.train.supply import Context
 from spinecho.train.team import Team
 
@@ -54,10 +55,8 @@ class Validation:
 
 def held_out(draw: Drawn | Slabs, context: Context) -> Validation | None:
     """The patches that a run's validations share; None where the settings want no validation."""
-    settings = context.settings
-    if not settings.validate_every or not settings.validation_examples:
+    if (share := numbers(context.settings, context.team)) is None:
         return None
-    share = context.team.share(settings.validation_examples)
     if isinstance(draw, Slabs):
         sets = {level: Patches.joined([replace(draw, fixed=level)(0, i) for i in share]) for level in LEVELS}
     else:
@@ -73,13 +72,8 @@ def _of_complex(clean: Tensor) -> dict[float, Patches]:
 
 
 def _estimate(method: Any, patches: Patches) -> Tensor:
-    training = method.training
-    method.eval()
-    try:
-        with torch.inference_mode():
-            return method.estimate(patches) if method.takes_slabs else method.estimate(patches.noisy, patches.level)
-    finally:
-        method.train(training)
+    with resting(method):
+        return method.estimate(patches) if method.takes_slabs else method.estimate(patches.noisy, patches.level)
 
 
 def told(scores: Mapping[str, float]) -> str:

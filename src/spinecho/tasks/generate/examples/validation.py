@@ -14,6 +14,7 @@ from spinecho.evaluate.pictures import tiles
 from spinecho.io.atomic import replacing
 from spinecho.tasks.generate.examples.drawn import Drawn
 from spinecho.tasks.generate.parts.pictures import Pictures
+from spinecho.train.held_out import numbers, resting
 from spinecho.train.supply import Context
 
 _SHOWN = 16
@@ -44,10 +45,9 @@ class Validation:
 
 def held_out(draw: Drawn, context: Context) -> Validation | None:
     """What a run's validations share; None where the settings want no validation."""
-    settings = context.settings
-    if not settings.validate_every or not settings.validation_examples:
+    if numbers(context.settings, context.team) is None:
         return None
-    real = Pictures.joined([draw(0, i) for i in range(settings.validation_examples)])
+    real = Pictures.joined([draw(0, i) for i in range(context.settings.validation_examples)])
     return Validation(Pictures(real.values[:64]).to(context.device))
 
 
@@ -57,14 +57,8 @@ def told(scores: Mapping[str, float]) -> str:
 
 
 def _made(method: Any, like: Pictures) -> Tensor:
-    training = method.training
-    method.eval()
-    try:
-        with torch.inference_mode():
-            draws = torch.tensor([(0, k) for k in range(len(like.values))], device=like.values.device)
-            return method(draws)
-    finally:
-        method.train(training)
+    with resting(method):
+        return method(torch.tensor([(0, k) for k in range(len(like.values))], device=like.values.device))
 
 
 def _detail(x: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from spinecho.ops.grid import to_recon_grid
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.examples.draw import Seeded, Singles, Source
 from spinecho.tasks.recon.methods import gridding, zero_filled
+from spinecho.train.held_out import numbers, resting
 from spinecho.train.settings import Settings
 from spinecho.train.team import Team
 
@@ -46,13 +47,8 @@ class Validation:
 
     def predict(self, method: Recon, kspace: KSpace) -> Float[Tensor, "*batch 1 z y x"]:
         """The method's magnitude image on the target's grid, on the processor."""
-        training = method.training
-        method.eval()
-        try:
-            with torch.inference_mode():
-                return _magnitude(method, kspace.to(self.device)).cpu()
-        finally:
-            method.train(training)
+        with resting(method):
+            return _magnitude(method, kspace.to(self.device)).cpu()
 
     def picture(self, method: Recon, path: Path) -> None:
         """Zero-filled, prediction, truth and error of the first scan, as a PNG."""
@@ -70,11 +66,11 @@ class Validation:
 
 def held_out(source: Source | Singles, settings: Settings, device: torch.device, team: Team) -> Validation | None:
     """The scans that a run's validations share; None where the settings want no validation."""
-    if not settings.validate_every or not settings.validation_examples:
+    if (share := numbers(settings, team)) is None:
         return None
     draw = Seeded(source, settings.seed, _PART)
     # each from a step of its own: scans of one step share matrix and coils
-    return Validation([draw(step, 0) for step in team.share(settings.validation_examples)], device, team)
+    return Validation([draw(step, 0) for step in share], device, team)
 
 
 def told(scores: Mapping[str, float]) -> str:

@@ -24,6 +24,7 @@ from spinecho.tasks.recon.parts.left_out import Fold, leave_out
 from spinecho.tasks.recon.parts.losses import How, rule
 from spinecho.tasks.recon.slices import settled
 from spinecho.train.draw import generator
+from spinecho.train.held_out import numbers, resting
 from spinecho.train.settings import Settings
 from spinecho.train.team import Team
 
@@ -112,10 +113,10 @@ def unpredicted(method: Recon, kspace: KSpace, folds: Sequence[Fold]) -> float:
 
 def held_out(source: Source, settings: Settings, loss: str, device: torch.device, team: Team) -> LeftOut | None:
     """The scans that a run's validations share; None where the settings want no validation."""
-    if not settings.validate_every or not settings.validation_examples:
+    if (share := numbers(settings, team)) is None:
         return None
     draw = WithoutTruth(Seeded(source, settings.seed, "validate"), settings.seed, loss, How())
-    scans = [settled(with_object_noise(draw.scan(step, 0))) for step in team.share(settings.validation_examples)]
+    scans = [settled(with_object_noise(draw.scan(step, 0))) for step in share]
     return LeftOut(scans, device, team)
 
 
@@ -127,14 +128,9 @@ def told(scores: Mapping[str, float]) -> str:
 
 def _run(method: Recon, kspace: KSpace) -> tuple[Tensor, Tensor]:
     """Image and coil maps, without gradients."""
-    training = method.training
-    method.eval()
-    try:
-        with torch.inference_mode():
-            image = method(kspace)
-            return image.values, image.extras["csm"]
-    finally:
-        method.train(training)
+    with resting(method):
+        image = method(kspace)
+        return image.values, image.extras["csm"]
 
 
 def _plane(x: Tensor, kspace: KSpace) -> Tensor:

@@ -19,6 +19,7 @@ from spinecho.tasks.register.examples.pairs import Pairs
 from spinecho.tasks.register.parts.example import Example
 from spinecho.tasks.register.parts.flow import least_corner
 from spinecho.tasks.register.parts.similarity import lncc
+from spinecho.train.held_out import numbers, resting
 from spinecho.train.settings import Settings
 from spinecho.train.team import Team
 
@@ -57,14 +58,9 @@ class PairValidation:
 
     def velocity(self, method: Predicts, example: Example) -> Tensor:
         """As the method finds it for a pair, on the processor."""
-        training = method.training
-        method.train(False)
-        try:
-            with torch.inference_mode():
-                fixed, moving = example.fixed.to(self.device), example.moving.to(self.device)
-                return method.velocity(fixed, moving, method.config.passes).cpu()
-        finally:
-            method.train(training)
+        with resting(method):
+            fixed, moving = example.fixed.to(self.device), example.moving.to(self.device)
+            return method.velocity(fixed, moving, method.config.passes).cpu()
 
     def picture(self, method: Predicts, path: Path) -> None:
         """The middle planes of the first pair: moving, warped, fixed and what is left between them, as a PNG."""
@@ -88,10 +84,10 @@ class PairValidation:
 
 def held_out(pairs: Pairs, settings: Settings, device: torch.device, team: Team) -> PairValidation | None:
     """The pairs that a run's validations share; None where the settings want no validation."""
-    if not settings.validate_every or not settings.validation_examples:
+    if (share := numbers(settings, team)) is None:
         return None
     draw = Pairs(pairs.sources, pairs.seed, _PART)
-    return PairValidation([draw(0, index) for index in team.share(settings.validation_examples)], device, team)
+    return PairValidation([draw(0, index) for index in share], device, team)
 
 
 def told(scores: Mapping[str, float]) -> str:

@@ -15,6 +15,7 @@ from spinecho.tasks.segment.examples.drawn import Drawn
 from spinecho.tasks.segment.methods.regions import Method
 from spinecho.tasks.segment.parts.example import Example
 from spinecho.tasks.segment.parts.names import REGIONS
+from spinecho.train.held_out import numbers, resting
 from spinecho.train.supply import Context
 from spinecho.train.team import Team
 
@@ -43,21 +44,14 @@ class Validation:
             temporary.write_bytes(side_by_side(panels))
 
     def _classes(self, method: Method, example: Example) -> Tensor:
-        training = method.training
-        method.eval()
-        try:
-            with torch.inference_mode():
-                return method.estimate(example.image.to(self.device)).argmax(1)[0].cpu()
-        finally:
-            method.train(training)
+        with resting(method):
+            return method.estimate(example.image.to(self.device)).argmax(1)[0].cpu()
 
 
 def held_out(draw: Drawn, context: Context) -> Validation | None:
     """The heads that a run's validations share; None where the settings want no validation."""
-    settings = context.settings
-    if not settings.validate_every or not settings.validation_examples:
+    if (share := numbers(context.settings, context.team)) is None:
         return None
-    share = context.team.share(settings.validation_examples)
     return Validation([draw(0, index) for index in share], context.device, context.team)
 
 

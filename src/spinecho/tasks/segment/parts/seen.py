@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spinecho.core.geometry import Geometry
-from spinecho.core.grids import Box, isotropic, towards_lps, turned
+from spinecho.core.grids import Box, isotropic, stored, towards_lps, turned
 from spinecho.core.image import Image
 
 _LOW, _HIGH = 0.01, 0.995
@@ -103,10 +103,7 @@ def back(scores: Float[Tensor, "c z y x"], seen: Seen) -> tuple[Tensor, Tensor]:
         beyond = outside[0][slab, None, None] | outside[1][:, None] | outside[2]
         classes[slab] = best.masked_fill(beyond, 0).to(torch.uint8).cpu()
         share[slab] = share[slab].masked_fill(beyond.cpu(), 1)
-    if flips:
-        classes, share = classes.flip(flips), share.flip(flips)
-    back_order = [order.index(i) for i in range(3)]
-    return classes.permute(back_order)[None].contiguous(), share.permute(back_order)[None].contiguous()
+    return stored(classes[None], order, flips), stored(share[None], order, flips)
 
 
 def _weights(along: Geometry, grid: Geometry, axis: int, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from spinecho.core.method import Method
 from spinecho.evaluate.panels import side_by_side
 from spinecho.io.atomic import replacing
 from spinecho.tasks.superres.parts.lesson import Lesson
+from spinecho.train.held_out import numbers, resting
 from spinecho.train.supply import Context
 from spinecho.train.team import Team
 
@@ -54,10 +55,8 @@ class Validation:
 
 def held_out(draw: Callable[[int, int], Lesson], context: Context) -> Validation | None:
     """The examples that a run's validations share; None where the settings want no validation."""
-    settings = context.settings
-    if not settings.validate_every or not settings.validation_examples:
+    if (share := numbers(context.settings, context.team)) is None:
         return None
-    share = context.team.share(settings.validation_examples)
     return Validation([draw(0, index) for index in share], context.device, context.team)
 
 
@@ -74,10 +73,5 @@ def _psnr(x: Tensor, truth: Tensor) -> float:
 
 
 def _estimate(method: Method, example: Lesson) -> Tensor:
-    training = method.training
-    method.eval()
-    try:
-        with torch.inference_mode():
-            return cast(Estimates, method).estimate(example)
-    finally:
-        method.train(training)
+    with resting(method):
+        return cast(Estimates, method).estimate(example)

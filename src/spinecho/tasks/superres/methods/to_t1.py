@@ -1,6 +1,6 @@
 """Any contrast and spacing to a T1-weighted volume of 1 mm: a 3-D network that saw rendered label maps alone.
 
-The volume is turned towards the patient's axes and interpolated to 1 mm; the network is told the spacing of each axis,
+The volume, along the patient's axes, is interpolated to 1 mm; the network is told the spacing of each axis,
 and says the T1 contrast. It knows no lesion, no implant and no skull-stripped head unless its weights were shown some.
 
 Source: Iglesias et al. 2021, SynthSR, doi:10.1016/j.neuroimage.2021.118206 (training on rendered label maps). How we
@@ -19,7 +19,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spinecho.core.geometry import Geometry
-from spinecho.core.grids import towards_lps
 from spinecho.nets.tiles import halo_for, in_tiles
 from spinecho.nets.unet3d_plain import PlainUNet3d
 from spinecho.tasks.superres.base import Made, Superres, Target
@@ -66,14 +65,10 @@ class Method(Superres):
         return None
 
     def forward(self, values: Float[Tensor, "1 z y x"], target: Target) -> Made:
-        order, flips = towards_lps(target.geometry)
-        fine = enlarged(values, target.shape)[0].permute(order).flip(flips)
-        told = conditions(target.degradations, target.factors)[list(order)].to(fine)
-        seen = _channels(fine[None], told[None])
+        told = conditions(target.degradations, target.factors).to(values)
+        seen = _channels(enlarged(values, target.shape), told[None])
         halo = halo_for(self.network.radius, self.network.coarsest)
-        made = in_tiles(self.network, seen, _CORE, halo)[0, 0]
-        back = tuple(sorted(range(3), key=lambda axis: order[axis]))
-        return Made(made.flip(flips).permute(back)[None].contiguous())
+        return Made(in_tiles(self.network, seen, _CORE, halo)[0])
 
     def estimate(self, example: Lesson) -> Float[Tensor, "n z y x"]:
         """The T1 blocks."""

@@ -14,6 +14,7 @@ from spinecho.evaluate.panels import side_by_side
 from spinecho.io.atomic import replacing
 from spinecho.tasks.translate.examples.drawn import Drawn
 from spinecho.tasks.translate.parts.lesson import Lesson
+from spinecho.train.held_out import numbers, resting
 from spinecho.train.supply import Context
 from spinecho.train.team import Team
 
@@ -54,10 +55,8 @@ class Validation:
 
 def held_out(draw: Drawn, context: Context) -> Validation | None:
     """The examples that a run's validations share; None where the settings want no validation."""
-    settings = context.settings
-    if not settings.validate_every or not settings.validation_examples:
+    if (share := numbers(context.settings, context.team)) is None:
         return None
-    share = context.team.share(settings.validation_examples)
     return Validation([draw(0, index) for index in share], context.device, context.team)
 
 
@@ -68,12 +67,7 @@ def told(scores: Mapping[str, float]) -> str:
 
 def _shown(method: Method, example: Lesson) -> tuple[Tensor, Tensor, Tensor]:
     """What is seen, made and wanted, (n, z, y, x), of the slices that the method makes."""
-    training = method.training
-    method.eval()
-    try:
-        with torch.inference_mode():
-            made = cast(Estimates, method).estimate(example)
-    finally:
-        method.train(training)
+    with resting(method):
+        made = cast(Estimates, method).estimate(example)
     thin = example.thinned(made.shape[1])
     return thin.seen, made, thin.wanted
