@@ -246,7 +246,7 @@ def page(scored: list[Scored], how: str, headline: str) -> str:
     rows = []
     for case in cases:
         here = [s.by_method for s in scored if s.case == case]
-        base = fmean(max(m["bspline"][headline], m["bspline"].get(headline, 0)) for m in here)
+        base = fmean(m["bspline"][headline] for m in here)
         for name in names:
             values = [fmean(m[name][c] for m in here) for c in columns]
             gain = fmean(m[name][headline] for m in here) - base
