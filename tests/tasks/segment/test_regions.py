@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from spinecho.tasks.segment.methods.regions import Config, Method
+from spinecho.tasks.segment.methods.regions import Config, Method, _right
 from spinecho.tasks.segment.parts.example import Example
-from spinecho.tasks.segment.parts.names import REGIONS
+from spinecho.tasks.segment.parts.names import REGIONS, also_right
 
 SIZE = (8, 16, 8)
 
@@ -20,41 +20,59 @@ def method(rng):
 
 
 def example(rng, n, regions=3):
-    return Example(torch.rand(n, 1, *SIZE, generator=rng), torch.randint(regions, (n, *SIZE), generator=rng).byte())
+    classes = torch.randint(regions, (n, *SIZE), generator=rng).byte()
+    also = torch.stack([also_right("muse" if i % 2 else "freesurfer") for i in range(n)])
+    return Example(torch.rand(n, 1, *SIZE, generator=rng), classes, torch.tensor([0.5, 0.0, 0.25][:n]), also)
 
 
-def written_out(scores, classes):
-    """Cross-entropy, and one minus the mean over heads of the mean over regions that are there of 2 |both| / sum.
+def written_out(scores, example):
+    """The mean over heads of cross-entropy, and one minus the mean over regions that are there of 2 |both| / sum.
 
-    A voxel of a region of n voxels, or of fewer than ten, weighs n^-1/2, or 10^-1/2.
+    A voxel of a region of n voxels, or of fewer than ten, weighs n^-e, or 10^-e. Where another region is as right its
+    probability counts too, and the region has no overlap.
     """
-    probability = scores.double().softmax(1)
-    entropy, weights, overlaps = [], [], []
-    for p, truth in zip(probability, classes, strict=True):
-        for k in truth.unique():
-            weight = max(10, int((truth == k).sum())) ** -0.5
-            entropy.append(-weight * p[int(k)][truth == k].log())
-            weights.append(weight * int((truth == k).sum()))
-        each = []
-        for k in truth.unique():
-            wanted = (truth == k).double()
-            each.append(2 * (p[int(k)] * wanted).sum() / (p[int(k)].sum() + wanted.sum()))
-        overlaps.append(torch.stack(each).mean())
-    return torch.cat(entropy).sum() / sum(weights) + 1 - torch.stack(overlaps).mean()
+    probability, each_loss = scores.double().softmax(1), []
+    for p, truth, even, also in zip(probability, example.classes, example.evenness, example.also, strict=True):
+        entropy, weights, overlaps = [], [], []
+        for k in truth.unique().tolist():
+            wanted, other = truth == k, int(also[k])
+            weight = max(10, int(wanted.sum())) ** -float(even)
+            right = p[k] if other == k else p[k] + p[other]
+            entropy.append(-weight * right[wanted].log())
+            weights.append(weight * int(wanted.sum()))
+            if other == k:
+                overlaps.append(2 * (p[k] * wanted).sum() / (p[k].sum() + wanted.sum()))
+        each_loss.append(torch.cat(entropy).sum() / sum(weights) + 1 - torch.stack(overlaps).mean())
+    return torch.stack(each_loss).mean()
 
 
-@pytest.mark.parametrize(("n", "regions"), [(1, len(REGIONS)), (1, 3), (2, 7)])
+@pytest.mark.parametrize(("n", "regions"), [(1, len(REGIONS)), (1, 3), (2, 7), (3, len(REGIONS))])
 def test_loss_is_its_definition(method, rng, n, regions):
     given = example(rng, n, regions)
     with torch.no_grad():
-        expected = written_out(method.estimate(given.image), given.classes)
+        expected = written_out(method.estimate(given.image), given)
         assert float(method.loss(given)) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_loss_of_one_region_alone(method):
-    """Air alone: the other regions are not there and say nothing."""
-    given = Example(torch.zeros(1, 1, *SIZE), torch.zeros(1, *SIZE).byte())
-    assert torch.isfinite(method.loss(given))
+    """Air alone: the other regions are not there and say nothing; of a head by MUSE not even air has an overlap."""
+    for atlas in ("freesurfer", "muse"):
+        also = also_right(atlas)[None]
+        given = Example(torch.zeros(1, 1, *SIZE), torch.zeros(1, *SIZE).byte(), torch.zeros(1), also)
+        assert torch.isfinite(method.loss(given))
+
+
+def test_what_muse_says_of_fluid_is_not_held_against_it(method, rng):
+    """Cortex called fluid, fluid called cortex, air called fluid: no difference; cortex called white matter: one."""
+    number = {r.name: i for i, r in enumerate(REGIONS)}
+    cortex, fluid, white = (number[n] for n in ("cerebral cortex", "fluid around the brain", "cerebral white matter"))
+    logs = torch.full((1, 4, len(REGIONS)), -30.0)
+    for voxel, k in enumerate((fluid, cortex, fluid, white)):
+        logs[0, voxel, k] = 0.0
+    truth = torch.tensor([[cortex, fluid, 0, cortex]])
+    for atlas, right in (("muse", [True, True, True, False]), ("freesurfer", [False] * 4)):
+        got = _right(logs, truth, also_right(atlas)[None].long())[0] > -1
+        assert got.tolist() == right
 
 
 def test_gradient_is_that_of_the_definition(method, rng):
@@ -62,7 +80,7 @@ def test_gradient_is_that_of_the_definition(method, rng):
     method.loss(given).backward()
     got = method.scores.weight.grad.clone()
     method.zero_grad()
-    written_out(method.estimate(given.image), given.classes).backward()
+    written_out(method.estimate(given.image), given).backward()
     torch.testing.assert_close(got, method.scores.weight.grad, rtol=1e-4, atol=1e-7)
 
 

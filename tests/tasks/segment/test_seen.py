@@ -82,7 +82,7 @@ def test_beyond_the_working_grid_all_is_outside():
     small = Geometry((3, 3, 3), np.array([[2.0, 0, 0, 8], [0, 2, 0, 8], [0, 0, 2, 8], [0, 0, 0, 1]]))
     scores = torch.zeros(len(REGIONS), 3, 3, 3)
     scores[5] = 10
-    told, share = back(scores, Seen(torch.zeros(1, 3, 3, 3), small, grid))
+    told, share = back(scores, Seen(torch.zeros(1, 3, 3, 3), small, torch.zeros(grid.shape), grid, grid, (0.0, 1.0)))
     assert int((told == 5).sum()) == 7**3 and int((told == 0).sum()) == 20**3 - 7**3
     assert float(share[told == 0].min()) == 1
 

@@ -10,11 +10,12 @@ from spinecho.cli import main
 from spinecho.core.errors import DataError
 from spinecho.methods.pretrained import open_learned
 from spinecho.tasks.segment.examples import drawn as module
+from spinecho.tasks.segment.examples import places
 from spinecho.tasks.segment.examples.drawn import Drawn
 from spinecho.tasks.segment.examples.heads import entry_of, head_of
 from spinecho.tasks.segment.examples.looks import brightness, degraded, thick
 from spinecho.tasks.segment.parts.example import Example
-from spinecho.tasks.segment.parts.names import classes_of
+from spinecho.tasks.segment.parts.names import also_right, classes_of
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +35,18 @@ def test_a_head_is_read_along_the_patient(one):
 
 
 def test_a_number_gives_the_same_head_and_another_number_others(one):
-    draw = Drawn((one,), 2.0, 48, seed=1)
+    draw = Drawn((one,), (), 2.0, 48, seed=1)
     a, again, b = draw(1, 0), draw(1, 0), draw(1, 1)
     assert torch.equal(a.image, again.image) and torch.equal(a.classes, again.classes)
     assert a.image.shape != b.image.shape or not torch.equal(a.image, b.image)
-    assert not torch.equal(draw(2, 0).classes, Drawn((one,), 2.0, 48, 1, "validate")(2, 0).classes) or (
-        draw(2, 0).classes.shape != Drawn((one,), 2.0, 48, 1, "validate")(2, 0).classes.shape
+    assert not torch.equal(draw(2, 0).classes, Drawn((one,), (), 2.0, 48, 1, "validate")(2, 0).classes) or (
+        draw(2, 0).classes.shape != Drawn((one,), (), 2.0, 48, 1, "validate")(2, 0).classes.shape
     )
 
 
 @pytest.mark.parametrize("step", range(12))
 def test_every_look_is_finite_and_from_0_to_1(one, step):
-    example = Drawn((one,), 2.0, 40, seed=0)(step, 0)
+    example = Drawn((one,), (), 2.0, 40, seed=0)(step, 0)
     assert bool(torch.isfinite(example.image).all())
     assert float(example.image.min()) >= 0 and float(example.image.max()) <= 1
     assert example.image.shape[2:] == example.classes.shape[1:]
@@ -54,9 +55,9 @@ def test_every_look_is_finite_and_from_0_to_1(one, step):
 
 def test_without_turns_the_labels_are_those_of_the_map(one, monkeypatch):
     for name in ("_TURN_DEG", "_STRETCH", "_SHEAR", "_SHIFT_MM", "_BEND_MM"):
-        monkeypatch.setattr(module, name, 0.0)
+        monkeypatch.setattr(places, name, 0.0)
     for step in range(4):
-        classes = Drawn((one,), 2.0, 48, seed=0)(step, 0).classes[0]
+        classes = Drawn((one,), (), 2.0, 48, seed=0)(step, 0).classes[0]
         truth = classes_of(one.ids)[one.codes.long()]
         first = [round(float(c) - (n - 1) / 2) for c, n in zip(one.centre, classes.shape, strict=True)]
         cut = truth[tuple(slice(a, a + n) for a, n in zip(first, classes.shape, strict=True))]
@@ -67,10 +68,10 @@ def test_without_turns_the_labels_are_those_of_the_map(one, monkeypatch):
 def test_the_picture_shows_the_labels(one, monkeypatch):
     """Rendered plainly, each region has one brightness where the labels say it lies."""
     monkeypatch.setattr(module, "degraded", lambda image, mm, rng: image)
-    monkeypatch.setattr(module, "_kept", lambda image, head, codes, rng: image)
+    monkeypatch.setattr(module, "_kept", lambda image, brain, rng: image)
     flat = lambda ids, rng, strange: (torch.arange(len(ids)) / 10.0, torch.zeros(len(ids)))  # noqa: E731
     monkeypatch.setattr(module, "brightness", flat)
-    example = Drawn((one,), 2.0, 48, seed=0)(3, 0)
+    example = Drawn((one,), (), 2.0, 48, seed=0)(3, 0)
     for region in torch.unique(example.classes).tolist():
         inside = example.image[0][example.classes == region]
         if region and len(inside) > 200:
@@ -89,7 +90,7 @@ def test_training_begins_with_contrasts_that_are_alike(one):
     """Early steps look T1-weighted; later ones, and all that validate, do not."""
 
     def apart(step, part="train"):
-        supply = Drawn((one,), 2.0, 48, seed=0, part=part)
+        supply = Drawn((one,), (), 2.0, 48, seed=0, part=part, ease=2000)
         usual = brightness(one.ids, torch.Generator().manual_seed(0), 0.0)[0]
         seen: list[float] = []
 
@@ -129,9 +130,9 @@ def test_thick_slices_keep_the_mean_and_lose_detail(axis):
 
 
 def test_examples_join_by_size():
-    a = Example(torch.rand(1, 1, 8, 8, 8), torch.zeros(1, 8, 8, 8, dtype=torch.uint8))
+    a = Example(torch.rand(1, 1, 8, 8, 8), torch.zeros(1, 8, 8, 8).byte(), torch.zeros(1), also_right("muse")[None])
     b = Example.joined([a, a])
-    assert a.bucket == b.bucket and b.image.shape[0] == 2 and b.classes.shape[0] == 2
+    assert a.bucket == b.bucket and all(part.shape[0] == 2 for part in (b.image, b.classes, b.evenness, b.also))
 
 
 def test_files_that_are_no_label_maps(tmp_path):

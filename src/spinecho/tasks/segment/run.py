@@ -14,6 +14,7 @@ from spinecho.core.image import Image
 from spinecho.methods.pretrained import built
 from spinecho.tasks.segment.base import Segment
 from spinecho.tasks.segment.limits import outside
+from spinecho.tasks.segment.parts.greys import fitted
 from spinecho.tasks.segment.parts.names import BRAIN, labels_of
 from spinecho.tasks.segment.parts.seen import back, seen
 from spinecho.tasks.segment.parts.sides import middle, sided
@@ -25,7 +26,13 @@ _DOUBT = 0.6
 
 
 def segment(
-    image: Image, method: str = "regions", *, only: Only = "regions", sides: bool = True, **settings: Any
+    image: Image,
+    method: str = "regions",
+    *,
+    only: Only = "regions",
+    sides: bool = True,
+    greys: bool = True,
+    **settings: Any,
 ) -> Image:
     """Name the region of each voxel.
 
@@ -40,6 +47,9 @@ def segment(
     sides
         Whether left and right have ids of their own; where the image does not say how the patient lay, or there is too
         little of a brain, they have not.
+    greys
+        Whether borders follow the image's own greys on its own grid (`parts.greys`); without, the network's scores
+        alone decide, which saw 2 mm.
     settings
         Fields of that method's `Config`; for a learned method also `weights`, a file to use instead of those in the
         package.
@@ -70,7 +80,7 @@ def segment(
     sides = sides and volume.geometry.oriented and only == "regions"
     flat = values.reshape(-1, 1, *values.shape[-3:])
     with torch.inference_mode():
-        done = [_one(replace(volume, values=v, axes=(), extras={}), runner, method, sides) for v in flat]
+        done = [_one(replace(volume, values=v, axes=(), extras={}), runner, method, sides, greys) for v in flat]
     labels, share, alike = zip(*done, strict=True)
     labels, share = (torch.stack(list(parts)).reshape(values.shape) for parts in (labels, share))
     words = [f"regions by {method}", _doubt(labels, share)]
@@ -86,13 +96,14 @@ def segment(
     return replace(volume, values=labels.to(device), header=header, extras={"probability": share.to(device)})
 
 
-def _one(volume: Image, runner: Segment, method: str, sides: bool) -> tuple[Tensor, Tensor, float]:
+def _one(volume: Image, runner: Segment, method: str, sides: bool, greys: bool) -> tuple[Tensor, Tensor, float]:
     """Labels and their probabilities (1, z, y, x), and how alike the sides are (nan: there are none)."""
     head = seen(volume, runner.spacing_mm)
     if reason := runner.refusal(head.values):
         raise DataError(f"{method} cannot take this image: {reason}", do="see `spinecho list` for other methods")
     scores = tidied(runner(head.values))
-    classes, share = back(scores, head)
+    fit = fitted(head.values[0], scores.log_softmax(0), runner.spacing_mm) if greys else None
+    classes, share = back(scores, head, fit)
     plane = middle(scores.argmax(0).to(torch.uint8), head.grid) if sides else None
     if plane is None:
         return labels_of(classes), share, float("nan")

@@ -37,13 +37,15 @@ class Inputs:
     """all regions by their numbers, or a mask of the brain"""
     sides: bool = True
     """left and right have numbers of their own"""
+    greys: bool = True
+    """borders follow the image's own greys on its own grid, not only what the network saw at 2 mm"""
 
 
 def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Image:
     """As `spinecho.segment`."""
     from spinecho.tasks.segment.run import segment
 
-    return segment(image, method, only=inputs.only, sides=inputs.sides, **settings)
+    return segment(image, method, only=inputs.only, sides=inputs.sides, greys=inputs.greys, **settings)
 
 
 def base() -> type[Segment]:
@@ -83,10 +85,11 @@ def lesson() -> Example:
     import torch
 
     from spinecho.tasks.segment.parts.example import Example
+    from spinecho.tasks.segment.parts.names import also_right
 
     z, y, x = torch.meshgrid(*[torch.linspace(-1, 1, 16)] * 3, indexing="ij")
     shells = (6 * (z.square() + y.square() + x.square()).sqrt()).clamp_max(5).to(torch.uint8)
-    return Example((shells.float() / 5)[None, None], shells[None])
+    return Example((shells.float() / 5)[None, None], shells[None], torch.tensor([0.5]), also_right("freesurfer")[None])
 
 
 def same(one: Tensor, other: Tensor) -> float:

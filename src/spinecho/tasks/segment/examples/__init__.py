@@ -1,17 +1,21 @@
-"""What learned segmentation is trained on: label maps rendered in any contrast, held-out ones (`train.supply`)."""
+"""What learned segmentation is trained on: label maps rendered in any contrast, real heads with labels, held-out ones
+(`train.supply`)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from spinecho.core.errors import DataError, setting
 
 if TYPE_CHECKING:
     from spinecho.sim.splits import Part
     from spinecho.tasks.segment.examples.heads import Head
+    from spinecho.tasks.segment.examples.photos import Photo
+    from spinecho.train.cases import Case
+    from spinecho.train.stock import Entry
     from spinecho.train.supply import Context, Supply
 
 USE = "spinecho segment IMAGE -o LABELS"
@@ -23,10 +27,17 @@ class Options:
 
     largest: int = 96
     """voxels along a side of an example, at most; sides from two thirds of it upwards are drawn"""
+    labels: Path | None = None
+    """folder with a label map for each real image among the data, under the image's file name"""
+    atlas: Literal["freesurfer", "muse"] = "freesurfer"
+    """whose ids these have"""
+    ease: int = 2000
+    """steps until contrasts are as strange as they get; twice as many until all voxels weigh alike. 0 to go on from
+    trained weights"""
 
 
 def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
-    """Rendered heads of everything under the paths; people are held out as `sim.splits` says."""
+    """Heads of everything under the paths; people are held out as `sim.splits` says."""
     from spinecho.tasks.segment.base import Segment
     from spinecho.tasks.segment.examples.drawn import Drawn
     from spinecho.tasks.segment.examples.validation import held_out, told
@@ -34,26 +45,41 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
 
     if options.largest < 24:
         raise DataError(f"{setting('largest')} is {options.largest}", do="give at least 24 voxels")
+    if options.ease < 0:
+        raise DataError(f"{setting('ease')} is {options.ease}", do="give 0 or more steps")
+    if options.labels is not None and not options.labels.is_dir():
+        raise DataError("there is no such folder", do=f"check {setting('labels')}", file=options.labels)
     assert isinstance(context.method, Segment)
-    train, validate = (_heads(paths, part, context) for part in ("train", "validate"))
-    if not train:
-        do = f"give {setting('data')} label maps with FreeSurfer's ids, NIfTI or mgz"
+    train, validate = (_heads(paths, part, options, context) for part in ("train", "validate"))
+    if not any(train):
+        do = f"give {setting('data')} label maps with FreeSurfer's ids, NIfTI or mgz, or images and {setting('labels')}"
         raise DataError("there is nothing to train on", do=do)
-    if not validate:
+    if not any(validate):
         context.say("too few people to hold any out: validation sees other drawings of the same ones")
     seed, spacing = context.settings.seed, context.method.spacing_mm
-    held = Drawn(validate or train, spacing, options.largest, seed, "validate")
+    held = Drawn(*(validate if any(validate) else train), spacing, options.largest, seed, "validate")
     return Supply(
-        train=Drawn(train, spacing, options.largest, seed),
+        train=Drawn(*train, spacing, options.largest, seed, ease=options.ease),
         held_out=held_out(held, context),
         told=told,
-        facts={"largest": options.largest},
+        facts={"largest": options.largest, "atlas": options.atlas if train[1] else ""},
     )
 
 
-def _heads(paths: Sequence[Path], part: Part, context: Context) -> tuple[Head, ...]:
+def _heads(
+    paths: Sequence[Path], part: Part, options: Options, context: Context
+) -> tuple[tuple[Head, ...], tuple[Photo, ...]]:
+    """Label maps, and real heads: files that have labels."""
     from spinecho.tasks.segment.examples.heads import entry_of, head_of
+    from spinecho.tasks.segment.examples.photos import photo_entry, photo_of
     from spinecho.train.stock import entries
 
-    read = lambda case: [entry_of(case.path)]  # noqa: E731
-    return tuple(head_of(entry) for entry in entries(paths, part, read, context, "label maps"))
+    def read(case: Case) -> list[Entry]:
+        labels = None if options.labels is None else options.labels / case.path.name
+        if labels is not None and labels.is_file():
+            return [photo_entry(case.path, labels, options.atlas)]
+        return [entry_of(case.path)]
+
+    every = entries(paths, part, read, context, "heads")
+    heads = tuple(head_of(entry) for entry in every if entry.kind == "labels")
+    return heads, tuple(photo_of(entry) for entry in every if entry.kind == "photo")

@@ -45,7 +45,7 @@ def masks(inputs: Inputs, labels: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
     if inputs.atlas == "freesurfer":
         return {r.name: (_is(labels, (r,)), inputs.labels == i) for i, r in enumerate(REGIONS) if r.ids}
     joined = {name for names in TOGETHER.values() for name in names}
-    groups = {r.name: (r,) for r in REGIONS if r.muse and r.name not in joined}
+    groups = {r.name: (r,) for r in REGIONS if r.muse and r.label in BRAIN and r.name not in joined}
     groups |= {name: tuple(r for r in REGIONS if r.name in names) for name, names in TOGETHER.items()}
     made: dict[str, tuple[Tensor, Tensor]] = {}
     for name, regions in groups.items():

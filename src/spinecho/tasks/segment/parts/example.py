@@ -20,10 +20,17 @@ class Example:
         As `parts.seen` scales it.
     classes
         Numbers of `parts.names.REGIONS`.
+    evenness
+        A voxel of a region of n voxels weighs n^-evenness.
+    also
+        For each region another one that is as right where the labels name it: borders that an atlas draws elsewhere.
+        The region itself where there is none.
     """
 
     image: Float[Tensor, "n 1 z y x"]
     classes: UInt8[Tensor, "n z y x"]
+    evenness: Float[Tensor, " n"]
+    also: UInt8[Tensor, "n region"]
 
     @property
     def bucket(self) -> Hashable:
@@ -33,8 +40,14 @@ class Example:
     @classmethod
     def joined(cls, examples: Sequence[Example]) -> Example:
         """All heads of examples of one size."""
-        return cls(torch.cat([e.image for e in examples]), torch.cat([e.classes for e in examples]))
+        image, classes, evenness, also = (torch.cat(part) for part in zip(*(e._parts for e in examples), strict=True))
+        return cls(image, classes, evenness, also)
 
     def to(self, device: torch.device) -> Example:
-        """With both tensors on the device."""
-        return Example(self.image.to(device), self.classes.to(device))
+        """With all tensors on the device."""
+        image, classes, evenness, also = (part.to(device) for part in self._parts)
+        return Example(image, classes, evenness, also)
+
+    @property
+    def _parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.image, self.classes, self.evenness, self.also

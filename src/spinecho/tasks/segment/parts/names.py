@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 import torch
 from jaxtyping import Integer, UInt8
 from torch import Tensor
 
 from spinecho.core.errors import DataError
+
+Atlas = Literal["freesurfer", "muse"]
+"""Whose ids a label map has"""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ REGIONS: tuple[Region, ...] = (
     Region("brain stem", 16, (16,), (35,)),
     Region("hippocampus", 17, (17, 53), (47, 48)),
     Region("amygdala", 18, (18, 54), (31, 32)),
-    Region("fluid around the brain", 24, (24,)),
+    Region("fluid around the brain", 24, (24,), (1,)),
     Region("accumbens", 26, (26, 58), (23, 30)),
     Region("ventral diencephalon", 28, (28, 60), (61, 62)),
 )
@@ -68,15 +72,30 @@ TOGETHER: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """What is judged as one where the truth is of the MUSE atlas."""
 
 
-def classes_of(labels: Integer[Tensor, "*grid"]) -> UInt8[Tensor, "*grid"]:
-    """FreeSurfer's ids as the numbers of `REGIONS`; whatever belongs to none of them lies outside the brain."""
+def classes_of(labels: Integer[Tensor, "*grid"], atlas: Atlas = "freesurfer") -> UInt8[Tensor, "*grid"]:
+    """An atlas's ids as the numbers of `REGIONS`; whatever belongs to none of them lies outside the brain."""
     low, high = int(labels.min()), int(labels.max())
     if low < 0:
         raise DataError(f"labels go down to {low}", do="give label maps with FreeSurfer's ids")
     table = torch.zeros(max(high, 600) + 1, dtype=torch.uint8, device=labels.device)
     for i, region in enumerate(REGIONS):
-        table[list(region.ids)] = i
+        table[list(region.ids if atlas == "freesurfer" else region.muse)] = i
     return table[labels.long()]
+
+
+def also_right(atlas: Atlas) -> UInt8[Tensor, " region"]:
+    """For each region another one that may lie where an atlas says it does; itself where there is none.
+
+    MUSE gives the cortex much of the fluid in its folds, and knows none between brain and skull: what it says of the
+    three is not held against cortex or fluid.
+    """
+    table = torch.arange(len(REGIONS), dtype=torch.uint8)
+    if atlas == "muse":
+        number = {r.name: i for i, r in enumerate(REGIONS)}
+        outside, cortex, fluid = (number[n] for n in ("outside the brain", "cerebral cortex", "fluid around the brain"))
+        table[outside] = table[cortex] = fluid
+        table[fluid] = cortex
+    return table
 
 
 def labels_of(classes: Integer[Tensor, "*grid"]) -> Integer[Tensor, "*grid"]:

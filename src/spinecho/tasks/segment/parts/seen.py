@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from spinecho.core.geometry import Geometry
 from spinecho.core.grids import Box, isotropic, stored, towards_lps, turned
 from spinecho.core.image import Image
+from spinecho.tasks.segment.parts.greys import Greys, around, asked_again, settled
 
 _LOW, _HIGH = 0.01, 0.995
 """Shares of voxels below what becomes 0 and 1"""
@@ -32,13 +33,24 @@ class Seen:
         On the working grid.
     grid
         Of the working grid.
+    fine, along
+        The image that it was made from, along the patient's axes, and its grid.
     own
-        Of the image that it was made from.
+        That image's grid as it is stored.
+    window
+        What became 0 and 1.
     """
 
     values: Float[Tensor, "1 z y x"]
     grid: Geometry
+    fine: Float[Tensor, "z2 y2 x2"]
+    along: Geometry
     own: Geometry
+    window: tuple[float, float]
+
+    def from_0_to_1(self, values: Tensor) -> Tensor:
+        """Values of the image as those of the working grid are."""
+        return _within(values, self.window)
 
 
 def seen(image: Image, spacing_mm: float) -> Seen:
@@ -47,19 +59,27 @@ def seen(image: Image, spacing_mm: float) -> Seen:
     values, geometry = turned(image.values.float(), image.geometry, order, flips)
     along = replace(image, values=values.contiguous(), geometries=(geometry,), extras={})
     work = isotropic(along, spacing_mm, object_box(along))
-    return Seen(scaled(work.values), work.geometry, image.geometry)
+    window = _window(work.values)
+    return Seen(_within(work.values, window), work.geometry, along.values[0], geometry, image.geometry, window)
 
 
 def scaled(values: Float[Tensor, "*n z y x"]) -> Float[Tensor, "*n z y x"]:
     """From 0 to 1: two percentiles of all voxels. An image without contrast becomes zeros."""
+    return _within(values, _window(values))
+
+
+def _within(values: Tensor, window: tuple[float, float]) -> Tensor:
+    low, high = window
+    return ((values - low) / (high - low)).clamp(0, 1) if high > low else torch.zeros_like(values)
+
+
+def _window(values: Tensor) -> tuple[float, float]:
     flat = values.flatten()
     sample = flat[:: max(1, len(flat) // _SAMPLES)].sort().values
     low, high = (sample[min(len(sample) - 1, int(share * len(sample)))] for share in (_LOW, _HIGH))
     if not high > low:
         low, high = sample[0], sample[-1]
-    if not high > low:
-        return torch.zeros_like(values)
-    return ((values - low) / (high - low)).clamp(0, 1)
+    return float(low), float(high)
 
 
 def object_box(image: Image) -> Box:
@@ -79,44 +99,76 @@ def object_box(image: Image) -> Box:
     return sides[0], sides[1], sides[2]
 
 
-def back(scores: Float[Tensor, "c z y x"], seen: Seen) -> tuple[Tensor, Tensor]:
+def back(scores: Float[Tensor, "c z y x"], head: Seen, greys: Greys | None = None) -> tuple[Tensor, Tensor]:
     """On the image's own grid, from scores on the working grid: the class with the largest one, and its share.
+
+    Parameters
+    ----------
+    greys
+        What the regions look like in this image; None: the scores alone decide.
 
     Returns
     -------
-    Classes (1, z, y, x), uint8, and their probability, float32; class 0 with certainty outside the working grid.
+    Classes (uint8) and their probability, each (1, z, y, x); class 0 with certainty far from any brain and where the
+    working grid ends.
 
     Scores are interpolated linearly along each axis and made probabilities by softmax afterwards.
     """
-    order, flips = towards_lps(seen.own)
-    own, along = torch.empty(1, *seen.own.shape), seen.own.permuted(order)
-    for axis in flips:
-        along = along.flipped(axis)
-    classes, share = own.new_empty(along.shape, dtype=torch.uint8), own.new_empty(along.shape)
-    weights, outside = zip(*(_weights(along, seen.grid, axis, scores) for axis in range(3)), strict=True)
-    for first in range(0, along.shape[0], _SLAB):
-        slab = slice(first, first + _SLAB)
-        part = torch.einsum("az,czyx->cayx", weights[0][slab], scores)
-        part = torch.einsum("by,cayx->cabx", weights[1], part)
-        part = torch.einsum("dx,cabx->cabd", weights[2], part)
-        share[slab], best = part.softmax(0).max(0)
-        beyond = outside[0][slab, None, None] | outside[1][:, None] | outside[2]
-        classes[slab] = best.masked_fill(beyond, 0).to(torch.uint8).cpu()
-        share[slab] = share[slab].masked_fill(beyond.cpu(), 1)
+    order, flips = towards_lps(head.own)
+    classes, share = torch.zeros(head.along.shape, dtype=torch.uint8), torch.ones(head.along.shape)
+    box = _box(around(scores.softmax(0)))
+    matrices = [_weights(head, axis, scores)[:, part] for axis, part in enumerate(box)]
+    rows = [_whole(matrix) for matrix in matrices]
+    voxel = head.along.voxel_mm[::-1]
+    for first in range(rows[0].start, rows[0].stop, _SLAB):
+        last = min(first + _SLAB, rows[0].stop)
+        asked = slice(max(first - 1, rows[0].start), min(last + 1, rows[0].stop))
+        at = (asked, *rows[1:])
+        weights = [matrix[own] for matrix, own in zip(matrices, at, strict=True)]
+        part = _between(scores[:, *box], weights).log_softmax(0)
+        if greys is not None:
+            values = head.from_0_to_1(head.fine[at].to(part.device))
+            part = asked_again(part, values, _between(greys.field[None, *box], weights)[0], greys)
+            part = settled(part, voxel)
+        best = part[:, first - asked.start : last - asked.start].softmax(0).max(0)
+        at = (slice(first, last), *rows[1:])
+        share[at], classes[at] = best.values.cpu(), best.indices.to(torch.uint8).cpu()
     return stored(classes[None], order, flips), stored(share[None], order, flips)
 
 
-def _weights(along: Geometry, grid: Geometry, axis: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Linear weights (n_out, n_in) of an axis, and which places lie more than half a voxel outside."""
-    n_out, n_in, column = along.shape[axis], grid.shape[axis], 2 - axis
+def _box(where: Bool[Tensor, "z y x"]) -> tuple[slice, slice, slice]:
+    """Around what is marked, and one voxel more."""
+    at = where.nonzero()
+    if not len(at):
+        return slice(0, 0), slice(0, 0), slice(0, 0)
+    low, high = (at.amin(0) - 1).clamp_min(0).tolist(), (at.amax(0) + 2).tolist()
+    z, y, x = (slice(a, min(b, n)) for a, b, n in zip(low, high, where.shape, strict=True))
+    return z, y, x
+
+
+def _weights(head: Seen, axis: int, like: Tensor) -> Float[Tensor, "own work"]:
+    """Linear weights of an axis; none where a place lies more than half a voxel outside of the working grid."""
+    n_own, n_work, column = head.along.shape[axis], head.grid.shape[axis], 2 - axis
     ends = np.zeros((2, 3))
-    ends[1, column] = n_out - 1
-    first, last = grid.to_voxel(along.to_world(ends))[:, column].tolist()
-    places = torch.linspace(first, last, n_out, dtype=torch.float64, device=like.device)
-    outside = (places < -0.5) | (places > n_in - 0.5)
-    inputs = torch.arange(n_in, dtype=torch.float64, device=like.device)
-    weights = (1 - (inputs - places.clamp(0, n_in - 1)[:, None]).abs()).clamp_min(0)
-    return weights.to(like.dtype), outside
+    ends[1, column] = n_own - 1
+    first, last = head.grid.to_voxel(head.along.to_world(ends))[:, column].tolist()
+    places = torch.linspace(first, last, n_own, dtype=torch.float64, device=like.device)
+    inside = (places >= -0.5) & (places <= n_work - 0.5)
+    inputs = torch.arange(n_work, dtype=torch.float64, device=like.device)
+    weights = (1 - (inputs - places.clamp(0, n_work - 1)[:, None]).abs()).clamp_min(0)
+    return (weights * inside[:, None]).to(like.dtype)
+
+
+def _whole(weights: Float[Tensor, "own work"]) -> slice:
+    """The rows that miss nothing of what they mix."""
+    rows = (weights.sum(1) > 0.999).nonzero()[:, 0]
+    return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 0)
+
+
+def _between(values: Float[Tensor, "c z y x"], weights: list[Tensor]) -> Float[Tensor, "c z2 y2 x2"]:
+    values = torch.einsum("az,czyx->cayx", weights[0], values)
+    values = torch.einsum("by,cayx->cabx", weights[1], values)
+    return torch.einsum("dx,cabx->cabd", weights[2], values)
 
 
 def padded(values: Float[Tensor, "n c z y x"], least: int) -> Float[Tensor, "n c z2 y2 x2"]:
