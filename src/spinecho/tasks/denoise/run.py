@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spinecho.core.errors import DataError, setting
+from spinecho.core.geometry import Geometry
 from spinecho.core.grids import towards_lps
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
@@ -21,6 +22,11 @@ from spinecho.tasks.denoise.parts.measure import has_negatives, measured, step_o
 from spinecho.tasks.denoise.parts.noise import Noise
 
 Given = Literal["found", "gaussian", "rician"]
+_Way = tuple[int, int, int, int]
+_WAYS: tuple[_Way, ...] = ((0, 1, 2, 3), (0, 2, 1, 3), (0, 3, 2, 1))
+"""Orders of axes, each its own inverse: slices along z, y, x"""
+_CUBIC, _DEEP = 1.5, 24
+"""Voxels at most so unlike, and voxels along each axis, for slices to be taken in every direction"""
 _NONE = 0.002
 """Noise below this share of the brightness (the 99.9th percentile) is none worth taking away"""
 
@@ -31,6 +37,7 @@ def denoise(
     *,
     sigma: float | None = None,
     noise: Given = "found",
+    every_way: bool = True,
     tell: Bar | None = None,
     **settings: Any,
 ) -> Image:
@@ -48,6 +55,9 @@ def denoise(
         is complex; of magnitudes that of one channel's real part. None: found in each volume.
     noise
         Its kind: found, or what it is (`rician`: the image is a magnitude).
+    every_way
+        Networks that see slices with their neighbours go through a volume of nearly cubic voxels in its three
+        directions, and the mean is taken (0.2 to 0.5 dB better); False: as it is stored, in a third of the time.
     tell
         Is told how much is done by methods that take minutes.
     settings
@@ -75,16 +85,17 @@ def denoise(
     reversed_ = [order[axis] - 3 for axis in flips]
     values = (image.values if image.values.is_complex() else image.values.float()).flip(reversed_)
     flat = values.reshape(-1, *values.shape[-3:])
+    ways = _ways(image.geometries[0]) if every_way else _WAYS[:1]
     with torch.inference_mode():
         noises = [_noise(volume[None], step, sigma, noise) for volume in flat]
         if runner.whole_series and len(flat) > 1:
-            done = _series(flat, runner, method, noises)
+            done = _series(flat, runner, method, noises, ways)
             if tell is not None and not runner.tells:
                 tell(len(flat), len(flat))
         else:
             done = []
             for v, n in zip(flat, noises, strict=True):
-                done.append(_one(v[None], runner, method, n, sigma is not None))
+                done.append(_one(v[None], runner, method, n, sigma is not None, ways))
                 if tell is not None and not runner.tells:
                     tell(len(done), len(flat))
     clean = torch.cat([one.values for one in done]).reshape(values.shape)
@@ -134,7 +145,13 @@ def _noise(volume: Tensor, step: float, sigma: float | None, kind: Given) -> Noi
     return own if kind in ("found", own.kind) else replace(own, kind=cast(Any, kind), n_channels=1)
 
 
-def _one(volume: Tensor, runner: Denoise, method: str, noise: Noise, is_given: bool) -> _Done:
+def _ways(grid: Geometry) -> tuple[_Way, ...]:
+    """The orders of axes in which slices are taken."""
+    cubic = max(grid.voxel_mm) <= _CUBIC * min(grid.voxel_mm)
+    return _WAYS if cubic and min(grid.shape) >= _DEEP else _WAYS[:1]
+
+
+def _one(volume: Tensor, runner: Denoise, method: str, noise: Noise, is_given: bool, ways: Sequence[_Way]) -> _Done:
     """A volume (1, z, y, x) in its own units."""
     peak = float(volume.abs().max())
     if peak == 0 or not noise.sigma > 0:
@@ -142,10 +159,12 @@ def _one(volume: Tensor, runner: Denoise, method: str, noise: Noise, is_given: b
     if not is_given and (share := float(noise.sigma) / _brightness(volume)) < _NONE:
         return _Done(volume, (f"its noise is {100 * share:.2g} % of its brightness: left as it is",))
     scaled, plain = even(volume / peak, noise.scaled(1 / peak))
-    return replace(worked := _worked(scaled, runner, method, plain), values=_back(worked.values, volume, noise) * peak)
+    return replace(
+        worked := _worked(scaled, runner, method, plain, ways), values=_back(worked.values, volume, noise) * peak
+    )
 
 
-def _series(flat: Tensor, runner: Denoise, method: str, noises: Sequence[Noise]) -> list[_Done]:
+def _series(flat: Tensor, runner: Denoise, method: str, noises: Sequence[Noise], ways: Sequence[_Way]) -> list[_Done]:
     """All volumes (n, z, y, x) together, with the median of their levels and the kind of the first."""
     peak = float(flat.abs().max())
     sigma = torch.stack([n.sigma for n in noises]).median()
@@ -153,11 +172,11 @@ def _series(flat: Tensor, runner: Denoise, method: str, noises: Sequence[Noise])
         return [_Done(flat)]
     noise = replace(noises[0], sigma=sigma)
     scaled, plain = even(flat / peak, noise.scaled(1 / peak))
-    worked = _worked(scaled, runner, method, plain)
+    worked = _worked(scaled, runner, method, plain, ways)
     return [replace(worked, values=_back(worked.values, flat, noise) * peak)]
 
 
-def _worked(values: Tensor, runner: Denoise, method: str, noise: Noise) -> _Done:
+def _worked(values: Tensor, runner: Denoise, method: str, noise: Noise, ways: Sequence[_Way]) -> _Done:
     """By the method, or by the one that it chooses."""
     chosen, told = runner, ()
     if (choice := runner.choice(values, noise)) is not None:
@@ -168,7 +187,11 @@ def _worked(values: Tensor, runner: Denoise, method: str, noise: Noise) -> _Done
         chosen = named
     if reason := runner.refusal(values, noise):
         raise DataError(f"{method} cannot take this image: {reason}", do="see `spinecho list` for other methods")
-    clean = runner(values, noise)
+    ways = ways if chosen.takes_slabs else _WAYS[:1]
+    turned = (runner(values.permute(way).contiguous(), noise).permute(way) for way in ways)
+    clean = sum(turned, torch.zeros_like(values)) / len(ways)
+    if len(ways) > 1:
+        told = (*told, "slices taken in three directions, the mean of them")
     breaches = tuple(f"outside the card of {chosen.weights}: {way}" for way in outside(chosen.card, values, noise))
     return _Done(clean, told, breaches)
 

@@ -29,13 +29,17 @@ class Inputs:
     """standard deviation of the noise in the image's units (default: found in each volume)"""
     noise: Literal["found", "gaussian", "rician"] = "found"
     """kind of the noise: found, or what it is (rician: the image is a magnitude)"""
+    every_way: bool = True
+    """networks that see slices go through a volume of nearly cubic voxels in three directions, and the mean is taken"""
 
 
 def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any], tell: Bar | None = None) -> Image:
     """As `spinecho.denoise`."""
     from spinecho.tasks.denoise.run import denoise
 
-    return denoise(image, method, sigma=inputs.sigma, noise=inputs.noise, tell=tell, **settings)
+    return denoise(
+        image, method, sigma=inputs.sigma, noise=inputs.noise, every_way=inputs.every_way, tell=tell, **settings
+    )
 
 
 def base() -> type[Denoise]:
