@@ -50,7 +50,7 @@ def expected_psnr(truth: torch.Tensor, kind: str, sigma: float = 0.1) -> float:
 def test_noise_is_in_units_of_the_brightness_and_of_its_kind(files, kind):
     (case,) = cases(images=(files / "head.nii.gz",), levels=(0.1,), noise=kind)
     inputs = case.load()
-    assert inputs.noisy.values.shape == inputs.truth.shape == (1, 15, 48, 40) and inputs.kept == slice(6, 9)
+    assert inputs.noisy.values.shape == inputs.truth.shape == (1, 20, 48, 40) and inputs.kept == slice(9, 12)
     assert brightness(inputs.truth[0, inputs.kept]) == pytest.approx(1)
     difference = (inputs.noisy.values - inputs.truth)[inputs.truth > 0.7]
     assert float(difference.std()) == pytest.approx(0.1, rel=0.05)

@@ -54,15 +54,15 @@ def test_levels_share_their_noise_and_seeds_do_not():
     assert strong.sigma == 0.1 and strong.truth is TRUTH
 
 
-@given(st.integers(1, 30), st.integers(0, 12), st.floats(1e-5, 1e5))
+@given(st.integers(1, 60), st.integers(0, 12), st.floats(1e-5, 1e5))
 @settings(max_examples=15, deadline=None)
 def test_the_middle_is_cut_with_slices_around_and_a_brightness_of_one(n, wanted, factor):
     values = (head((1, 16, 14)).expand(1, n, 16, 14) + 0.01) * factor
     cut, kept = noisy._cut(values, wanted)
     judged = min(wanted or n, n)
     first = max(0, n // 2 - judged // 2)
-    assert kept == slice(min(6, first), min(6, first) + judged) and first <= n // 2 <= first + judged
-    assert cut.shape[1] == min(6, first) + judged + min(6, n - first - judged)
+    assert kept == slice(min(16, first), min(16, first) + judged) and first <= n // 2 <= first + judged
+    assert cut.shape[1] == min(16, first) + judged + min(16, n - first - judged)
     assert brightness(cut[0, kept]) == pytest.approx(1, rel=1e-4)
 
 
@@ -131,8 +131,17 @@ def test_volumes_are_magnitudes_without_negative_values(tmp_path, dtype):
     values = (200 * TRUTH[0, 0:1].numpy().repeat(3, 0) - 20).astype(dtype)
     np.save(tmp_path / "x.npy", values)
     for file in (tmp_path / "x.npy", save(tmp_path / "x.nii", np.real(values))):
-        volume = noisy._volume(file)
+        volume, _ = noisy._volume(file)
         assert volume.shape == (1, 3, 56, 48) and not volume.is_complex() and float(volume.min()) >= 0
+
+
+def test_voxels_have_the_files_size_and_stacks_are_thick(tmp_path):
+    """What decides whether a volume may be sliced in every direction."""
+    thin = save(tmp_path / "x.nii", TRUTH[0].numpy())
+    np.save(tmp_path / "y.npy", TRUTH[0].numpy())
+    for file, wanted in ((thin, nib.load(thin).header.get_zooms()), (tmp_path / "y.npy", (1, 1, 5))):
+        (case, *_) = noisy.cases(judge.Options(images=(file,), levels=(0.1,)), torch.device("cpu")).each
+        assert case.load().noisy.geometry.voxel_mm == pytest.approx(wanted)
 
 
 def scan(sigma: float = 0.03, n_coils: int = 1, size: tuple[int, int] = (96, 80)) -> np.ndarray:
@@ -218,15 +227,15 @@ def labels(tmp_path, name: str = "labels_07.nii.gz", strange: int | None = None)
 
 
 def test_label_maps_are_cut_to_the_head_and_contrasts_go_by_name(tmp_path):
-    one, again = (rendered(labels(tmp_path)) for _ in range(2))
-    other = rendered(labels(tmp_path, "labels_08.nii.gz"))
+    one, again = (rendered(labels(tmp_path))[0] for _ in range(2))
+    other = rendered(labels(tmp_path, "labels_08.nii.gz"))[0]
     assert one.shape == (1, 6, 40, 36) and torch.equal(one, again) and not torch.allclose(one, other)
     assert not one[:, :, :, 32:].any() and float(one[0, :, 6:34, 5:30].std()) > 0
-    assert torch.equal(one, rendered(labels(tmp_path, "labels_07.nii"))), "the ending is no part of the name"
+    assert torch.equal(one, rendered(labels(tmp_path, "labels_07.nii"))[0]), "the ending is no part of the name"
 
 
 def test_tissue_is_a_little_uneven(tmp_path):
-    patch = rendered(labels(tmp_path))[0, 1:5, 8:11, 8:28]
+    patch = rendered(labels(tmp_path))[0][0, 1:5, 8:11, 8:28]
     assert 0.002 < float(patch.std() / patch.mean()) < 0.1
 
 

@@ -29,7 +29,7 @@ JUDGED = (
     " Rician noise is the magnitude of the image plus complex Gaussian noise, chi noise the root of the sum of "
     "squares of several such channels. Levels and the range of psnr and ssim are in units of the head's brightness, "
     "the 99.9th percentile inside the object (where the truth, smoothed by a Gaussian of 3 pixels, is over 5 % of its"
-    " maximum, holes filled), over which all scores are. Methods see six slices more on either side than are judged, "
+    " maximum, holes filled), over which all scores are. Methods see 16 slices more on either side than are judged, "
     "and find kind and level of the noise by themselves. Real noise: images of fully sampled scans as they are; the "
     "correlation is that of neighbouring pixels of what was taken away, the larger one of both directions"
 )

@@ -21,7 +21,7 @@ from spinecho.io.read import read_image
 from spinecho.metrics.head import brightness, psnr_head, ssim_head
 from spinecho.metrics.inside import psnr_inside
 from spinecho.tasks.denoise.judge import real
-from spinecho.tasks.denoise.judge.rendered import rendered
+from spinecho.tasks.denoise.judge.rendered import Sized, rendered
 from spinecho.tasks.denoise.run import denoise
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 UNTOUCHED = "noisy"
 """Does nothing: what the others have gained"""
-_AROUND = 6
+_AROUND = 16
 """Slices on either side of those that are judged, for methods that see in three dimensions"""
 
 
@@ -137,10 +137,10 @@ def columns(inputs: Inputs, results: Mapping[str, Image]) -> list[Column]:
     return shown
 
 
-def plain(values: Tensor) -> Image:
-    """Values on a grid of 1 mm whose place nobody knows."""
+def plain(values: Tensor, voxel_mm: tuple[float, float, float] = (1.0, 1.0, 5.0)) -> Image:
+    """Values on a grid whose place nobody knows, of voxels of a size (x, y, z): slices that say nothing are thick."""
     shape = (values.shape[-3], values.shape[-2], values.shape[-1])
-    return Image(values=values, geometries=(Geometry(shape, np.eye(4), oriented=False),))
+    return Image(values=values, geometries=(Geometry(shape, np.diag([*voxel_mm, 1.0]), oriented=False),))
 
 
 def _files(path: Path) -> list[Path]:
@@ -153,12 +153,13 @@ def _files(path: Path) -> list[Path]:
 
 
 def _each(
-    files: list[tuple[Path, Callable[[Path], Tensor]]], options: Options, device: torch.device
+    files: list[tuple[Path, Callable[[Path], Sized]]], options: Options, device: torch.device
 ) -> Iterator[Case | LeftOut]:
     per_file = len(options.levels) * len(options.seeds)
     for file, load in files:
         try:
-            values, kept = _cut(load(file), options.slices)
+            (volume, voxel_mm) = load(file)
+            values, kept = _cut(volume, options.slices)
         except DataError as error:
             yield LeftOut(n=per_file, scan=file.name, why=str(error.within(file)))
             continue
@@ -166,7 +167,7 @@ def _each(
         kind = f"chi of {options.channels}" if options.noise == "chi" else options.noise
         for level in options.levels:
             for seed in options.seeds:
-                given = _Given(values, kept, level, seed, options.noise, options.channels)
+                given = _Given(values, kept, level, seed, options.noise, options.channels, voxel_mm)
                 yield Case(
                     name=f"{file.name}, noise {level:g}, seed {seed}",
                     digest=f"{digest}:{kind}:{level:g}:{seed}:{kept.start}:{kept.stop}",
@@ -188,6 +189,7 @@ class _Given:
     seed: int
     kind: str
     channels: int
+    voxel_mm: tuple[float, float, float] = (1.0, 1.0, 5.0)
 
     def inputs(self, device: torch.device) -> Inputs:
         rng = torch.Generator().manual_seed(self.seed)
@@ -196,7 +198,7 @@ class _Given:
         signal = self.values / n**0.5
         noisy = torch.hypot(signal + real, imaginary).square().sum(0).sqrt()
         noisy = self.values + real[0] if self.kind == "gaussian" else noisy
-        return Inputs(truth=self.values, noisy=plain(noisy).to(device), kept=self.kept, sigma=self.level)
+        return Inputs(truth=self.values, noisy=plain(noisy, self.voxel_mm).to(device), kept=self.kept, sigma=self.level)
 
 
 def _cut(values: Tensor, n_slices: int) -> tuple[Tensor, slice]:
@@ -210,13 +212,13 @@ def _cut(values: Tensor, n_slices: int) -> tuple[Tensor, slice]:
     return values[:, start : last + _AROUND] / bright, slice(first - start, last - start)
 
 
-def _volume(file: Path) -> Tensor:
-    """The first volume's magnitude."""
+def _volume(file: Path) -> Sized:
+    """The first volume's magnitude, and the size of its voxels."""
     from spinecho.train.cases import Case as File
     from spinecho.train.stacks import stacks_of
 
     if file.suffix in (".npz", ".npy"):
-        return torch.from_numpy(np.abs(stacks_of(File(file))[0]).astype("float32"))[None]
+        return torch.from_numpy(np.abs(stacks_of(File(file))[0]).astype("float32"))[None], (1.0, 1.0, 5.0)
     image = read_image(file).volume()
     values = image.values if not image.values.is_complex() else image.values.abs()
-    return values.float().clamp_min(0).reshape(-1, *values.shape[-3:])[:1]
+    return values.float().clamp_min(0).reshape(-1, *values.shape[-3:])[:1], image.geometry.voxel_mm

@@ -16,21 +16,26 @@ _UNEVEN = 0.03
 _LIT = 0.02
 
 
-def rendered(file: Path) -> Tensor:
-    """The volume (1, z, y, x), air 0; its middle slices are those of the head.
+Sized = tuple[Tensor, tuple[float, float, float]]
+"""A volume (1, z, y, x), and its voxels in mm (x, y, z)"""
+
+
+def rendered(file: Path) -> Sized:
+    """The volume, air 0; its middle slices are those of the head.
 
     Raises
     ------
     DataError
         If it holds labels without a tissue.
     """
-    labels = read_image(file).volume().values[0].round().long()
+    image = read_image(file).volume()
+    labels = image.values[0].round().long()
     names = {label for label, tissue in TISSUE_OF_LABEL.items() if tissue != "air"}
     head = torch.isin(labels, torch.tensor(sorted(names)))
     lit = head.float().mean((1, 2)) > _LIT
     at = lit.nonzero().flatten()
     labels = labels[int(at[0]) : int(at[-1]) + 1] if len(at) else labels
     rng = torch.Generator().manual_seed(zlib.crc32(file.name.partition(".")[0].encode()))
-    image = sample_contrast(rng).render(labels)
-    shape = (image.shape[0], image.shape[1], image.shape[2])
-    return (image * texture(shape, rng, _UNEVEN))[None]
+    values = sample_contrast(rng).render(labels)
+    shape = (values.shape[0], values.shape[1], values.shape[2])
+    return (values * texture(shape, rng, _UNEVEN))[None], image.geometry.voxel_mm
