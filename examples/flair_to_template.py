@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 
 import spinecho
-from spinecho.core.image import Image
 from spinecho.io.read import read_image
 from spinecho.io.transform.files import write_both
 from spinecho.tasks.register.judge.report import write_report

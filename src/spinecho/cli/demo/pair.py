@@ -55,13 +55,16 @@ def second_visit(head: Image, seed: int = 5) -> tuple[Image, Transform]:
     """The head moved, bent, shaded and noisier, and the transform from the first visit to it."""
     rng = torch.Generator().manual_seed(seed)
     grid = head.geometry
-    room = grid.cropped([-ROOM] * 3, tuple(n + 2 * ROOM for n in grid.shape))
+    z, y, x = (n + 2 * ROOM for n in grid.shape)
+    room = grid.cropped([-ROOM] * 3, (z, y, x))
     middle = grid.to_world([(n - 1) / 2 for n in reversed(grid.shape)])
     centre_mm = (float(middle[0]), float(middle[1]), float(middle[2]))
     way = sample_affine(rng, centre_mm, turn_deg=TURN_DEG, shift_mm=SHIFT_MM, scale=0.05) @ _bend(room, rng)
     moved = way.warp(head, onto=room)
     scanned = degrade(moved.values[0].float(), room, rng, snr=SNR)[None]
-    header = moved.header.noted("a second visit, simulated: moved, bent, shaded, with noise")
+    header = replace(moved.header, source="second visit, simulated").noted(
+        "a second visit, simulated: moved, bent, shaded, with noise"
+    )
     return replace(moved, values=scanned, header=header), way.inverse()
 
 

@@ -105,7 +105,7 @@ def _checked(case: Case) -> Chapter:
     truth, one = columns(replace(case, results=(result,)))
     assert one.below is not None
     shown = [
-        replace(truth, name="the right answer", line="which one does not have"),
+        replace(truth, name="the right answer", line="known here, unknown otherwise"),
         Column(name=CHECKED, image=one.image, line=_decibel(result)),
         Column(name="its error", image=one.below, line="five times brighter"),
     ]
