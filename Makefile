@@ -6,7 +6,7 @@ PEERS := .venv-peers/.installed
 REGISTER := .venv-register/.installed
 TORCH := torch==2.13.0
 
-.PHONY: demo test test-slow test-peer test-gpu check check-files docs wheel-check bench bench-learned bench-register results train-gpu peers samples clean
+.PHONY: demo test test-slow test-peer test-gpu check check-files docs notebooks wheel-check bench bench-learned bench-register results train-gpu peers samples clean
 
 $(STAMP): pyproject.toml
 	$(PY) -m venv .venv
@@ -46,6 +46,10 @@ check: $(STAMP)
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "open build/site/index.html"
+
+# the examples as notebooks: build/notebooks/NAME.ipynb
+notebooks:
+	$(PY) tools/make_notebooks.py
 
 # sdist and wheel, built twice, installed in an empty environment and run outside the checkout (downloads torch; minutes)
 wheel-check: $(STAMP)

@@ -26,11 +26,10 @@ out.mkdir(parents=True, exist_ok=True)
 if not file:
     brain = spinecho.read(str(files("spinecho.samples") / "head_t1.nii.gz"))
     assert isinstance(brain, spinecho.Image)
-    affine = spinecho.to_nibabel(brain).affine
     noise = np.random.default_rng(0).normal(0, 12, (2, *spinecho.to_numpy(brain).shape))
     noisy = np.hypot(spinecho.to_numpy(brain) + noise[0], noise[1])
     file = str(out / "noisy.nii.gz")
-    spinecho.write(spinecho.from_numpy(noisy, "z y x", affine=affine), file)
+    spinecho.write(spinecho.from_numpy(noisy, "z y x", affine=brain.geometry.affine), file)
 
 # Kind and level of the noise are found in the image. Denoise first: other steps make noise look like detail.
 

@@ -39,7 +39,7 @@ run(
 # decides, not the mean: where it holds zero, keep the weights of the package.
 
 run(
-    *("evaluate", "--data", test, "--methods", "l1_wavelet", "varnet", f"tuned={weights}", "--baseline", "varnet"),
+    *("evaluate", "--data", test, "--methods", "l1_wavelet", "varnet", f"varnet={weights}", "--baseline", "varnet"),
     *("--accel", "4", "--seeds", "0", "1", "--report", str(out / "report.html")),
 )
 

@@ -48,10 +48,11 @@ for person in people:
     values = spinecho.to_numpy(image)
     stack.append(values / np.percentile(values, 99))
 
-# Where do people differ? The standard deviation over the cohort, on the template's grid: bright at folds, ventricles.
+# Where do people differ? The standard deviation over the cohort, on the template's grid (its affine is LPS, as all
+# geometry here): bright at folds and ventricles.
 
 mean = spinecho.read(template)
 assert isinstance(mean, spinecho.Image)
-spread = spinecho.from_numpy(np.std(stack, axis=0), "z y x", affine=spinecho.to_nibabel(mean).affine)
+spread = spinecho.from_numpy(np.std(stack, axis=0), "z y x", affine=mean.geometry.affine)
 spinecho.write(spread, results / "spread.nii.gz")
 print(f"{len(people)} people, template of {mean.geometry.shape} voxels (z, y, x) in {template}")
