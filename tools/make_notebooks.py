@@ -91,7 +91,7 @@ def cell(number: int, kind: str, text: str) -> dict[str, Any]:
 
 def main() -> None:
     """Write them all."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "notebooks")
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
