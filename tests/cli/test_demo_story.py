@@ -33,7 +33,7 @@ def case() -> Case:
 
 def small(head: Image) -> Image:
     grid = head.geometry
-    onto = grid.resized(tuple(n // 2 for n in grid.shape))
+    onto = grid.resized(tuple(n // 3 for n in grid.shape))
     return pair.identity().warp(head, onto=onto)
 
 
