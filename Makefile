@@ -6,7 +6,7 @@ PEERS := .venv-peers/.installed
 REGISTER := .venv-register/.installed
 TORCH := torch==2.13.0
 
-.PHONY: demo test test-slow test-peer test-gpu check check-files docs wheel-check bench bench-learned bench-register results train-gpu peers samples clean
+.PHONY: demo test test-slow test-peer test-gpu check check-files docs notebooks wheel-check bench bench-learned bench-register results train-gpu peers samples clean
 
 $(STAMP): pyproject.toml
 	$(PY) -m venv .venv
@@ -14,9 +14,13 @@ $(STAMP): pyproject.toml
 	$(BIN)/pip install --quiet -e '.[dev,docs]'
 	@touch $(STAMP)
 
-demo: $(STAMP)
-	$(BIN)/spinecho demo --out demo-out
-	$(BIN)/spinecho denoise demo-out/cartesian_r4_cg_sense.nii.gz -o demo-out/denoised.nii.gz --report demo-out/denoised.html
+# what it does is said before the set-up, which takes longer than the demo
+demo:
+	@$(MAKE) -q $(STAMP) || echo "First, once, the set-up: PyTorch and the rest go into .venv (a large download, some" \
+	  "minutes). Then the demo, one to two minutes on two cores: sample scans become images, a pair is aligned, an image" \
+	  "denoised, and demo-out/report.html tells of it."
+	@$(MAKE) --no-print-directory $(STAMP)
+	@$(BIN)/spinecho demo --out demo-out
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -42,6 +46,10 @@ check: $(STAMP)
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "open build/site/index.html"
+
+# the examples as notebooks: build/notebooks/NAME.ipynb
+notebooks:
+	$(PY) tools/make_notebooks.py
 
 # sdist and wheel, built twice, installed in an empty environment and run outside the checkout (downloads torch; minutes)
 wheel-check: $(STAMP)

@@ -2,8 +2,11 @@
 
 python examples/flair_to_template.py FLAIR.nii.gz LESIONS.nii.gz TEMPLATE_T1.nii.gz OUT_FOLDER
 
+What to give: the FLAIR, the lesions drawn on it, and a template; that of ICBM comes with nilearn (pip install nilearn).
+How long: half a minute for a head of 1 mm on two idle cores.
+
 Contrasts differ (FLAIR against a T1 template), so the registration takes contrast-free features while it is coarse and
-translates one contrast into the other when it is fine. The template comes with nilearn (pip install nilearn).
+translates one contrast into the other when it is fine.
 """
 
 from __future__ import annotations
@@ -11,41 +14,33 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import torch
+import numpy as np
 
 import spinecho
-from spinecho.core.image import Image
-from spinecho.io.read import read_image
-from spinecho.io.transform.files import write_both
-from spinecho.tasks.register.judge.report import write_report
-from spinecho.tasks.register.run import run
+from spinecho.cli import main as command
 
 
 def main(flair: Path, lesions: Path, template: Path, out: Path) -> dict[str, float]:
     """Register, write what belongs to it, and return the lesions' volume in ml before and after."""
     out.mkdir(parents=True, exist_ok=True)
-    fixed, moving, mask = (read_image(path) for path in (template, flair, lesions))
-    found = run(fixed, moving, tell=lambda stage: print(f"{stage.done:4.0%}  {stage.name}") if stage.ended else None)
-    told = [f"{stage}: {note}" for stage, notes in found.told.items() for note in notes]
-    for line in (*told, *(f"warning: {w}" for w in found.warnings)):
-        print("     ", line)
-    moved = found.transform.warp(moving, onto=fixed.geometry)
-    carried = found.transform.warp(mask, onto=fixed.geometry, mode="nearest")
-    spinecho.write(moved, out / "flair_in_template.nii.gz")
-    spinecho.write(carried, out / "lesions_in_template.nii.gz")
-    write_both(found.transform, out / "to_template.h5", fixed.geometry, moving.geometry)
-    write_report(out / "report.html", fixed, moving, found, labels=mask)
-    volumes = {"patient": _ml(mask), "template": _ml(carried)}
+    moved, mask = out / "flair_in_template.nii.gz", out / "lesions_in_template.nii.gz"
+    words = ["register", str(template), str(flair), "-o", str(moved), "--labels", str(lesions)]
+    words += ["--transform", str(out / "to_template.h5"), "--report", str(out / "report.html")]
+    if command(words):
+        raise SystemExit("the registration ended with an error: see above")
+    beside = lesions.name.partition(".")[0]
+    (out / f"flair_in_template_{beside}.nii.gz").replace(mask)
+    volumes = {"patient": millilitres(lesions), "template": millilitres(mask)}
     print(f"lesions: {volumes['patient']:.2f} ml in the patient, {volumes['template']:.2f} ml in the template's space")
     return volumes
 
 
-def _ml(mask: Image) -> float:
-    x, y, z = mask.geometry.voxel_mm
-    return float((mask.values > 0).sum()) * x * y * z / 1000
+def millilitres(file: Path) -> float:
+    """Of all voxels over zero."""
+    mask = spinecho.read(file)
+    assert isinstance(mask, spinecho.Image)
+    return float((spinecho.to_numpy(mask) > 0).sum() * np.prod(mask.geometry.voxel_mm) / 1000)
 
 
 if __name__ == "__main__":
-    torch.set_grad_enabled(False)
-    flair, lesions, template, out = (Path(a) for a in sys.argv[1:5])
-    main(flair, lesions, template, out)
+    main(*(Path(a) for a in sys.argv[1:5]))

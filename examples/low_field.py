@@ -2,7 +2,10 @@
 
 python examples/low_field.py OUT_FOLDER [SCAN [WEIGHTS]]
 
-Without SCAN it takes the real slice at 0.055 T that ships with the package. What is lifted was learned from simulated
+What to give: where the results go. Without SCAN it takes the real slice at 0.055 T that is in the package.
+How long: some seconds.
+
+What is lifted was learned from simulated
 scans: it has less noise and sharper edges, and where it sharpens it guesses. So the plain image is written beside it,
 and so is the difference: look there for structures before believing any.
 """
@@ -17,10 +20,9 @@ from pathlib import Path
 import torch
 
 import spinecho
-from spinecho.core.image import Image
 
 
-def main(out: Path, scan: Path | None = None, weights: Path | None = None) -> Image:
+def main(out: Path, scan: Path | None = None, weights: Path | None = None) -> spinecho.Image:
     """Write the plain image, the lifted one and their difference as NIfTI, and a picture of all three."""
     out.mkdir(parents=True, exist_ok=True)
     with as_file(files("spinecho.samples") / "low_field.mrd.h5") as sample:
@@ -36,7 +38,7 @@ def main(out: Path, scan: Path | None = None, weights: Path | None = None) -> Im
     return lifted
 
 
-def _difference(lifted: Image, smooth: Image) -> Image:
+def _difference(lifted: spinecho.Image, smooth: spinecho.Image) -> spinecho.Image:
     """Absolute, at the scale where both are nearest."""
     one, other = lifted.values, smooth.values
     scale = float((one * other).sum() / other.square().sum())

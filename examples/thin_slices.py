@@ -4,8 +4,11 @@ python examples/thin_slices.py SCAN OUT.nii.gz
 
 A 2-D scan has fine detail within its slices and little across them. Degraded copies of its own slices teach a network
 what detail is lost by thick slices; it then adds such detail across them. What comes out, averaged over the thick
-slices again, is the scan that went in. It takes some minutes; B-spline interpolation is written beside it, to compare.
+slices again, is the scan that went in. B-spline interpolation is written beside it, to compare.
 Fine detail across the slices is a guess all the same: no finding may rest on it alone.
+
+What to give: a scan with thick slices (NIfTI, mgz, a DICOM folder), and where the result goes.
+How long: some minutes.
 """
 
 from __future__ import annotations
@@ -14,13 +17,12 @@ import sys
 from pathlib import Path
 
 import spinecho
-from spinecho.core.image import Image
 
 
-def main(scan: Path, out: Path, **settings: int) -> Image:
+def main(scan: Path, out: Path, **settings: int) -> spinecho.Image:
     """Write the scan with thin slices, by `self` and by B-splines; the former is returned."""
     thick = spinecho.read(scan)
-    assert isinstance(thick, Image), f"{scan} holds raw data: reconstruct it first (spinecho recon)"
+    assert isinstance(thick, spinecho.Image), f"{scan} holds raw data: reconstruct it first (spinecho recon)"
     sides = " x ".join(f"{mm:.2f}" for mm in thick.volume().geometry.voxel_mm)
     print(f"{scan.name}: voxels of {sides} mm")
     smooth = spinecho.superres(thick, "bspline")

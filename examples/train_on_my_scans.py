@@ -2,8 +2,11 @@
 
 python examples/train_on_my_scans.py FOLDER SCAN OUT_FOLDER [STEPS]
 
-FOLDER holds undersampled Cartesian scans of one kind (MRD, ISMRMRD, fastMRI, twix, cfl, ...), SCAN is one that shall be
-reconstructed. Trained weights learn on: from a part of each scan's own lines they predict the others (`--loss ssdu`,
+What to give: a folder of undersampled Cartesian scans of one kind (MRD, ISMRMRD, fastMRI, twix, cfl, ...), and one SCAN
+that shall be reconstructed.
+How long: the usual 400 steps take from some minutes (small slices) to some hours (large ones) on two cores.
+
+Trained weights learn on: from a part of each scan's own lines they predict the others (`--loss ssdu`,
 named in US patent application 17/075,411). Whether that helped is asked where it can be: on lines of SCAN that the
 reconstruction has not seen. For one scan alone there is `spinecho recon SCAN --method zero_shot`.
 """
@@ -16,8 +19,6 @@ from pathlib import Path
 
 import spinecho
 from spinecho.cli import main as command
-from spinecho.core.image import Image
-from spinecho.core.kspace import KSpace
 
 USUAL = ("--init", "varnet", "--rate", "1e-4", "--batch", "2")
 
@@ -31,11 +32,13 @@ def train(folder: Path, out: Path, steps: int, settings: Sequence[str]) -> Path:
     return out / "weights.safetensors"
 
 
-def main(folder: Path, scan: Path, out: Path, steps: int = 400, settings: Sequence[str] = USUAL) -> dict[str, Image]:
+def main(
+    folder: Path, scan: Path, out: Path, steps: int = 400, settings: Sequence[str] = USUAL
+) -> dict[str, spinecho.Image]:
     """The scan's image by the trained weights and by l1_wavelet; both are written, with a page of pictures."""
     weights = train(folder, out / "run", steps, settings)
     kspace = spinecho.read(scan)
-    assert isinstance(kspace, KSpace), f"{scan} holds images: raw samples are wanted"
+    assert isinstance(kspace, spinecho.KSpace), f"{scan} holds images: raw samples are wanted"
     images = {
         "trained": spinecho.recon(kspace, "varnet", weights=str(weights)),
         "l1_wavelet": spinecho.recon(kspace, "l1_wavelet"),

@@ -3,7 +3,8 @@
 pip install nilearn --no-deps        (or: pip install spinecho[samples])
 python tools/make_samples.py [--data FOLDER] [--out src/spinecho/samples] [--low-field patient2.npz]
 
-Three are simulated from the ICBM 152 template that nilearn carries; one is a real slice of a low-field scanner.
+Three are simulated from the ICBM 152 template that nilearn carries, which is itself there on a coarser grid; one is a
+real slice of a low-field scanner.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ SCANS = {
 CENTRE_MM = (0.0, 18.0, 18.0)
 """LPS point of the template at the middle of each slice."""
 
+
+HEAD_MM, HEAD_SHAPE, HEAD_CENTRE_MM = 2.5, (68, 80, 64), (0.0, 17.0, 5.0)
+"""Grid of the template's brain as a volume"""
 
 LOW_FIELD_KEY, LOW_FIELD_SLICE, LOW_FIELD_MM = "fse_kspace", 1, (2.0, 2.0, 10.0)
 LOW_FIELD_AXES = ((0, -1, 0), (-1, 0, 0), (0, 0, -1))
@@ -71,6 +75,12 @@ def sample(image: Image, onto: Geometry) -> torch.Tensor:
     return torch.from_numpy(map_coordinates(values, np.moveaxis(points, -1, 0), order=3)).float().clamp(0, 1)[None]
 
 
+def head(t1: Image) -> Image:
+    """The template's brain on a coarser grid, as bytes."""
+    onto = Geometry.from_frame(HEAD_CENTRE_MM, np.eye(3), (HEAD_MM,) * 3, HEAD_SHAPE)
+    return Image(values=(255 * sample(t1, onto)).round().to(torch.uint8), geometries=(onto,))
+
+
 def grid(scan: Scan, tilt_deg: float = 8.0) -> Geometry:
     """A slightly tilted axial slice, twice as fine as the matrix."""
     shape = (1, 2 * scan.matrix[1], 2 * scan.matrix[2])
@@ -100,6 +110,7 @@ def main() -> None:
     if args.low_field is not None:
         spinecho.write(low_field(args.low_field), args.out / "low_field.mrd.h5")
     volumes = {name: template(args.data, name) for name in ("t1", "gm", "wm")}
+    spinecho.write(head(volumes["t1"]), args.out / "head_t1.nii.gz")
     for name, scan in SCANS.items():
         onto = grid(scan)
         t1, gm, wm = (sample(v, onto) for v in volumes.values())

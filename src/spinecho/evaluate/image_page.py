@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from markupsafe import Markup
 
 from spinecho.core.header import WARNING
 from spinecho.core.image import Image
-from spinecho.core.version import __version__
 from spinecho.evaluate.image_pictures import flat_maps, rows_of_pictures, what_is_shown, window_of
 from spinecho.evaluate.image_scores import PROTOCOL, PROTOCOL_LABELS, Figure, are_whole
-from spinecho.evaluate.template import environment
-from spinecho.io.atomic import replacing
+from spinecho.evaluate.template import part, write_framed
 from spinecho.io.describe import one_line, times
 
 _MOST_LABELS = 200
@@ -78,31 +77,39 @@ def write_image_page(
     DataError
         If the path cannot be written.
     """
+    body = sections(before, after, work, truth=truth, figures=figures, labels=labels)
+    write_framed(path, f"{work.what} report", f"Report: {work.what}", body, work.command)
+
+
+def sections(
+    before: Image,
+    after: Image,
+    work: Work,
+    *,
+    truth: Image | None = None,
+    figures: Sequence[Figure] = (),
+    labels: Image | None = None,
+) -> Markup:
+    """The page's sections, for pages that hold more than these; parameters as for `write_image_page`."""
     earlier = before.header.history
     n = len(earlier)
-    page = (
-        environment("spinecho.evaluate")
-        .get_template("image.html.j2")
-        .render(
-            version=__version__,
-            work=work,
-            took=f"{work.seconds:.2f} s" if work.seconds == work.seconds else "",
-            flags=after.header.flags,
-            warnings=after.header.warnings,
-            rows=rows_of_pictures(before, after, work.maps, labels, truth),
-            window=window_of(before).words,
-            shown=what_is_shown(after),
-            facts=[("before", *_fact(before)), ("after", *_fact(after)), *_flat(after, work.maps)],
-            scanner=_scanner(before),
-            figures=figures,
-            protocol=PROTOCOL_LABELS if are_whole(after) else PROTOCOL,
-            regions=_regions(after, work.names) if are_whole(after) else [],
-            read=_told(earlier),
-            steps=_told(after.header.history[n:] if after.header.history[:n] == earlier else after.header.history),
-        )
-    )
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    values = {
+        "work": work,
+        "took": f"{work.seconds:.2f} s" if work.seconds == work.seconds else "",
+        "flags": after.header.flags,
+        "warnings": after.header.warnings,
+        "rows": rows_of_pictures(before, after, work.maps, labels, truth),
+        "window": window_of(before).words,
+        "shown": what_is_shown(after),
+        "facts": [("before", *_fact(before)), ("after", *_fact(after)), *_flat(after, work.maps)],
+        "scanner": _scanner(before),
+        "figures": figures,
+        "protocol": PROTOCOL_LABELS if are_whole(after) else PROTOCOL,
+        "regions": _regions(after, work.names) if are_whole(after) else [],
+        "read": _told(earlier),
+        "steps": _told(after.header.history[n:] if after.header.history[:n] == earlier else after.header.history),
+    }
+    return part("spinecho.evaluate", "image.html.j2", values)
 
 
 def _told(history: Sequence[str]) -> list[str]:

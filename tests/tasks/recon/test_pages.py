@@ -250,17 +250,30 @@ def test_the_demo_writes_each_method_and_reports_all(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "read_sample", scans.__getitem__)
     monkeypatch.setattr(cases.registry, "names", lambda kind: ["auto", "cg_sense", "gridding", "zero_filled"])
     monkeypatch.setattr(cases.registry, "weights_names", lambda task: [])
-    said = list(demo.run_demo(tmp_path / "new" / "out"))
-    files = {p.name for p in (tmp_path / "new" / "out").iterdir()}
+    made: list[Case] = []
+
+    def listened():
+        made.extend((yield from demo.reconstruct_samples(tmp_path)))
+
+    said = list(listened())
+    files = {p.name for p in tmp_path.iterdir()}
     methods = ("zero_filled", "cg_sense")
     assert {f"{s}_{m}{e}" for s in ("flat", "series") for m in methods for e in (".nii.gz", ".png")} <= files
     assert "flat.png" in files and "series.png" not in files, "the overview is for single images"
-    assert said[-1] == ("report", tmp_path / "new" / "out" / "report.html")
     assert all(path is None or path.is_file() for _, path in said)
-    refused = [words for words, path in said if path is None]
-    assert len(refused) == 2 and all("gridding does not apply: " in words for words in refused)
-    page = said[-1][1].read_text(encoding="utf-8")
-    assert "flat.mrd.h5 (simulated)" in page and "series.mrd.h5 (simulated)" in page and "spinecho demo" in page
+    headings = [words for words, path in said if path is None]
+    assert "24 x 20 pixels, 3 coils" in headings[0] and "2 frames of 24 x 20 pixels" in headings[1]
+    assert [sorted(r.method for r in case.results) for case in made] == [sorted(methods)] * 2
+    page = report_of(tmp_path, *made)
+    assert len(headings) == 2 and page.count('"name">gridding</td>') == 2, "what was not run stands on the page"
+    assert "flat.mrd.h5 (simulated)" in page and "series.mrd.h5 (simulated)" in page
+
+
+def test_what_a_scan_is_in_a_few_words():
+    half = demo.what_it_is(simulate_phantom(replace(TINY, sampling="equispaced:2:0")).kspace)
+    assert half == "24 x 20 pixels, 3 coils, 50% of the samples of a full scan"
+    spokes = demo.what_it_is(simulate_phantom(replace(TINY, matrix=(1, 24, 24), sampling="radial:9")).kspace)
+    assert spokes == "24 x 24 pixels, 3 coils, 9 readouts (radial)"
 
 
 def test_the_samples_of_the_demo_are_those_in_the_package():

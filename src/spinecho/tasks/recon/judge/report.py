@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from markupsafe import Markup
 from torch import Tensor
 
 from spinecho.core.kspace import KSpace
-from spinecho.core.version import __version__
 from spinecho.evaluate import pictures
 from spinecho.evaluate.judge import INSIDE
 from spinecho.evaluate.pictures import Picture
-from spinecho.evaluate.template import environment
-from spinecho.io.atomic import replacing
+from spinecho.evaluate.template import part, write_framed
 from spinecho.metrics.image import PROTOCOL
 from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.sampling import acceleration
@@ -39,18 +38,14 @@ def write_report(path: Path, cases: Sequence[Case], command: str = "") -> None:
     DataError
         If the path cannot be written.
     """
-    page = (
-        environment("spinecho.tasks.recon.judge")
-        .get_template("report.html.j2")
-        .render(
-            cases=[_view(case) for case in cases],
-            version=__version__,
-            protocol=f"{INSIDE}; scaled to the truth there. Whole image, as it is: {PROTOCOL}",
-            command=command,
-        )
-    )
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_framed(path, "report", "Reconstruction report", sections(cases), command)
+
+
+def sections(cases: Sequence[Case]) -> Markup:
+    """The page's sections, one for each scan, for pages that hold more than these."""
+    protocol = f"{INSIDE}; scaled to the truth there. Whole image, as it is: {PROTOCOL}"
+    values = {"cases": [_view(case) for case in cases], "protocol": protocol}
+    return part("spinecho.tasks.recon.judge", "report.html.j2", values)
 
 
 def _view(case: Case) -> dict[str, object]:

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 from torch import Tensor
 
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine, Composite, Displacement, Transform, identity
-from spinecho.core.version import __version__
-from spinecho.evaluate.template import environment
-from spinecho.io.atomic import replacing
+from spinecho.evaluate.template import part, write_framed
 from spinecho.metrics.folding import regularity
 from spinecho.metrics.similarity import foreground10, ncc_foreground, nmi_foreground64
 from spinecho.metrics.warp_error import inverse_error_mm, mask_points
@@ -65,6 +64,19 @@ def write_report(
     DataError
         If the path cannot be written.
     """
+    body = sections(fixed, moving, registration, labels, regions, regions_note)
+    write_framed(path, "registration report", "Registration report", body, command)
+
+
+def sections(
+    fixed: Image,
+    moving: Image,
+    registration: Registration,
+    labels: Image | None = None,
+    regions: Sequence[tuple[str, str, str]] = (),
+    regions_note: str = "",
+) -> Markup:
+    """The page's sections, for pages that hold more than these; parameters as for `write_report`."""
     fixed, moving = fixed.volume(), moving.volume()
     transform = registration.transform
     grid = thinned(fixed.geometry)
@@ -72,28 +84,21 @@ def write_report(
     mask = foreground10(target)
     points = mask_points(grid, mask if bool(mask.any()) else None)
     linear = nearest_affine(transform, points[:: max(1, len(points) // _MOST_POINTS)])
-    page = (
-        environment("spinecho.tasks.register.judge")
-        .get_template("register.html.j2")
-        .render(
-            version=__version__,
-            command=command,
-            method=registration.method,
-            facts=[("fixed", *_fact(fixed)), ("moving", *_fact(moving))],
-            rows=rows_of_pictures(fixed, moving, transform, linear, labels, middle(points)),
-            figures=_figures(moving, transform, linear, grid, target, mask),
-            stages=list(registration.seconds.items()),
-            seconds=sum(registration.seconds.values()),
-            notes=[f"{name}: {note}" for name, notes in registration.told.items() for note in notes],
-            warnings=registration.warnings,
-            settings=registration.settings,
-            scope=SCOPE,
-            regions=regions,
-            regions_note=regions_note,
-        )
-    )
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    values = {
+        "method": registration.method,
+        "facts": [("fixed", *_fact(fixed)), ("moving", *_fact(moving))],
+        "rows": rows_of_pictures(fixed, moving, transform, linear, labels, middle(points)),
+        "figures": _figures(moving, transform, linear, grid, target, mask),
+        "stages": list(registration.seconds.items()),
+        "seconds": sum(registration.seconds.values()),
+        "notes": [f"{name}: {note}" for name, notes in registration.told.items() for note in notes],
+        "warnings": registration.warnings,
+        "settings": registration.settings,
+        "scope": SCOPE,
+        "regions": regions,
+        "regions_note": regions_note,
+    }
+    return part("spinecho.tasks.register.judge", "register.html.j2", values)
 
 
 def middle(points: Tensor) -> list[float]:
