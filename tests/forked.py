@@ -37,15 +37,23 @@ class Forked:
         A function at the top of a module.
     environment
         Added to what this process has.
+    folder
+        Where it works; None: where this process does.
     """
 
-    def __init__(self, target: Callable[..., object], *arguments: Any, environment: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        target: Callable[..., object],
+        *arguments: Any,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
         reader, writer = _CONTEXT.Pipe(duplex=False)
         descriptor, name = tempfile.mkstemp()
         os.close(descriptor)
         self._wrong = Path(name)
         given = {**os.environ, **(environment or {})}
-        told = (target, arguments, given, Path.cwd(), writer, self._wrong)
+        told = (target, arguments, given, folder or Path.cwd(), writer, self._wrong)
         self._process = _CONTEXT.Process(target=_enter, args=told)
         self._process.start()
         writer.close()
