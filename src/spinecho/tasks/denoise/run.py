@@ -13,6 +13,7 @@ from spinecho.core.errors import DataError, setting
 from spinecho.core.grids import towards_lps
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
+from spinecho.core.log import logged
 from spinecho.methods.pretrained import built
 from spinecho.tasks.denoise.base import Denoise
 from spinecho.tasks.denoise.limits import outside
@@ -25,6 +26,7 @@ _NONE = 0.002
 """Noise below this share of the brightness (the 99.9th percentile) is none worth taking away"""
 
 
+@logged("denoise")
 def denoise(
     image: Image,
     method: str = "auto",
