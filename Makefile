@@ -6,7 +6,7 @@ PEERS := .venv-peers/.installed
 REGISTER := .venv-register/.installed
 TORCH := torch==2.13.0
 
-.PHONY: demo test test-slow test-peer test-gpu check check-files docs notebooks wheel-check bench bench-learned bench-register results train-gpu peers samples clean
+.PHONY: demo test test-slow test-peer test-gpu check check-files docs notebooks wheel-check oldest sbom bench bench-learned bench-register results train-gpu peers samples clean
 
 $(STAMP): pyproject.toml
 	$(PY) -m venv .venv
@@ -54,6 +54,21 @@ notebooks:
 # sdist and wheel, built twice, installed in an empty environment and run outside the checkout (downloads torch; minutes)
 wheel-check: $(STAMP)
 	$(BIN)/python tools/wheel_check.py --torch $(TORCH)
+
+# the oldest versions that pyproject.toml allows, in an environment of their own, and the tests of what stands lowest
+OLDEST := .venv-oldest
+ORACLES := pytest pytest-timeout pytest-xdist hypothesis beartype psutil scikit-image SimpleITK
+LOWEST := $(addprefix tests/,core ops metrics solve io cli/test_frame.py cli/test_parts.py cli/test_option_marks.py)
+oldest:
+	$(PY) -m venv $(OLDEST)
+	$(PY) tools/oldest.py $(TORCH) > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/pip install --quiet $(TORCH)
+	$(OLDEST)/bin/pip install --quiet -c $(OLDEST)/constraints.txt -e . $(ORACLES)
+	$(OLDEST)/bin/python -m pytest -W ignore::DeprecationWarning $(LOWEST)  # old packages say so of others' new ones
+
+# what an installed spinecho is made of: versions, licences, package addresses (CycloneDX 1.5)
+sbom: $(STAMP)
+	$(BIN)/python tools/sbom.py build/sbom.json
 
 # 300 damaged files for each reader
 check-files: $(STAMP)
@@ -135,4 +150,4 @@ samples: $(STAMP)
 	$(BIN)/python tools/make_samples.py
 
 clean:
-	rm -rf .venv .venv-peers demo-out
+	rm -rf .venv .venv-peers .venv-oldest demo-out

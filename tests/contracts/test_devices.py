@@ -31,9 +31,12 @@ def scenes(task: str) -> dict[str, tuple[Any, ...]]:
 
 @cache
 def taken(task: str, name: str) -> list[tuple[Any, ...]]:
-    """The scenes that a method takes; of registration, which takes seconds, the first."""
+    """The scenes that a method takes; of registration, which takes seconds, the first; of auto, which hands them on to
+    others of these methods, one for each of those."""
     method = built(task, name, {})
     all_taken = [inputs for inputs in scenes(task).values() if method.refusal(*inputs) is None]
+    if name == "auto":
+        return list({method.choice(*inputs): inputs for inputs in all_taken}.values())
     return all_taken[:1] if task == "register" else all_taken
 
 

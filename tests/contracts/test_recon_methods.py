@@ -30,7 +30,7 @@ SCANS = {
     "one coil": {"sampling": "random:2:8:1", "n_coils": 1},
     "one coil, partial": {"sampling": "partial:0.7", "n_coils": 1},
     "odd": {"sampling": "equispaced:2:13", "matrix": (1, 41, 33)},
-    "volume": {"sampling": "equispaced:2:14", "matrix": (6, 40, 32), "fov_mm": (60.0, 240.0, 240.0)},
+    "volume": {"sampling": "equispaced:2:14", "matrix": (4, 40, 32), "fov_mm": (40.0, 240.0, 240.0)},
 }
 TAKES_ALL = "auto"
 
@@ -109,39 +109,80 @@ def test_same_twice_and_input_untouched(method):
     assert torch.equal(kspace.samples, before)
 
 
+@cache
+def without_noise_known(method: str, name: str) -> tuple[KSpace, torch.Tensor]:
+    """A scan that says nothing of its noise, and its image; shared by the tests."""
+    kspace = replace(scan(name), noise_cov=None, target=None)
+    return kspace, recon(kspace, method).values
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("factor", [1e-9, 1e9])
 def test_scale_of_the_samples_changes_nothing(method, factor):
-    name = taken(method)[-1]
-    kspace = replace(scan(name), noise_cov=None, target=None)
+    kspace, values = without_noise_known(method, taken(method)[-1])
     scaled = replace(kspace, samples=kspace.samples * factor)
     # p-shrinkage jumps at its threshold: 120 iterations of l1_wavelet turn rounding errors into 1 to 2 per cent here
     limit = 3e-2 if method in ("l1_wavelet", "auto") else 1e-3
-    assert nrmse(recon(scaled, method).values / factor, recon(kspace, method).values) < limit
+    assert nrmse(recon(scaled, method).values / factor, values) < limit
 
 
-@pytest.mark.parametrize("method", METHODS)
+def two_slices(name: str) -> tuple[KSpace, KSpace]:
+    """Two seeds of a scan as two slices, and the second alone; the first alone is `scan(name)`."""
+    one = scan(name)
+    other = replace(scan(name, 1), noise_cov=one.noise_cov, target=None)
+    first = one.geometries[0]
+    moved = first.affine.copy()
+    moved[:3, 3] += 10 * first.directions[:, 2]
+    both = replace(
+        one,
+        samples=torch.stack([one.samples, other.samples]),
+        mask=one.mask.unsqueeze(0) if one.mask.ndim > 4 else one.mask,
+        geometries=(first, replace(first, affine=moved)),
+        axes=("slice", *one.axes),
+        target=None,
+    )
+    return both, other
+
+
+STACKED = [name for name in SCANS if name != "radial"]
+"""Trajectories of two slices are equal anyway."""
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m != TAKES_ALL])
 def test_slices_together_are_slices_apart(method):
-    for name in taken(method):
-        if name == "radial":
-            continue  # trajectories of two slices are equal anyway
-        two = [scan(name, seed) for seed in (0, 1)]
-        two = [replace(k, noise_cov=two[0].noise_cov, target=None) for k in two]
-        second = two[0].geometries[0]
-        moved = second.affine.copy()
-        moved[:3, 3] += 10 * second.directions[:, 2]
-        axes = ("slice", *two[0].axes)
-        both = replace(
-            two[0],
-            samples=torch.stack([k.samples for k in two]),
-            mask=two[0].mask.unsqueeze(0) if two[0].mask.ndim > 4 else two[0].mask,
-            geometries=(second, replace(second, affine=moved)),
-            axes=axes,
-        )
+    for name in [n for n in taken(method) if n in STACKED]:
+        both, other = two_slices(name)
         together = recon(both, method)
-        assert together.axes == axes and len(together.geometries) == 2
-        for i, kspace in enumerate(two):
-            assert nrmse(together.values[i].abs(), recon(kspace, method).values.abs()) < 0.03, f"{name}, slice {i}"
+        assert together.axes == both.axes and len(together.geometries) == 2
+        for i, alone in enumerate((reconstructed(method, name), recon(other, method))):
+            assert nrmse(together.values[i].abs(), alone.values.abs()) < 0.03, f"{name}, slice {i}"
+
+
+def test_auto_takes_the_same_for_slices_together_and_apart():
+    """What it takes is tested above; that it is taken, on one scan for each method."""
+    tried: set[str] = set()
+    for name in STACKED:
+        both, other = two_slices(name)
+        chosen = {prepared_choice(k) for k in (both, scan(name), other)}
+        assert len(chosen) == 1, f"{name}: {chosen}"
+        if chosen <= tried:
+            continue
+        tried |= chosen
+        together = recon(both, TAKES_ALL)
+        for i, alone in enumerate((reconstructed(TAKES_ALL, name), recon(other, TAKES_ALL))):
+            assert nrmse(together.values[i].abs(), alone.values.abs()) < 0.03, f"{name}, slice {i}"
+            assert took(together) == took(alone) and set(took(alone)) == chosen
+    assert len(tried) > 1
+
+
+def prepared_choice(kspace: KSpace) -> str:
+    """The first that auto would try."""
+    return registry.load("recon", TAKES_ALL).Method.choice(prepare(kspace)[0])
+
+
+def took(image) -> list[str]:
+    """What the history says that auto took."""
+    return [step.split()[2].rstrip(":") for step in image.header.history if step.startswith("auto took ")]
 
 
 @pytest.mark.gpu

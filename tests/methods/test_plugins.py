@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import forked
 import spinecho
 from spinecho.cli import main
 from spinecho.core.errors import DataError
@@ -210,20 +210,9 @@ def test_a_single_file_is_a_package_too(tmp_path, monkeypatch):
 def checked(folder: Path, *modules: str) -> subprocess.CompletedProcess[str]:
     """`pytest --spinecho-method`, in a process of its own."""
     words = [f"--spinecho-method={module}" for module in modules]
-    path = os.pathsep.join((str(Path(spinecho.__file__).parents[1]), str(folder)))
-    environment = {**os.environ, "PYTHONPATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "spinecho.cli.pytest_plugin",
-        "-p",
-        "no:cacheprovider",
-        "-rA",
-        *words,
-    ]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+    plugin = ["-p", "spinecho.cli.pytest_plugin", "-p", "no:cacheprovider", "-rA"]
+    environment = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return forked.run(forked.module, "pytest", *plugin, *words, environment=environment, folder=folder)
 
 
 def test_it_is_checked_like_ours(install):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+import forked
 from spinecho import DoubtfulResult, KSpace, recon
 from spinecho.calib.noise import noise_sigma
 from spinecho.sim.scan import Scan, simulate_phantom
@@ -75,6 +76,19 @@ def test_one_wrong_slice_among_many_is_named_and_mended():
     good = recon(replace(stack, calib=calib[:1]), "l1_wavelet")
     torch.testing.assert_close(image.values[3:], good.values[3:])
     assert (image.values[2] - good.values[2]).norm() < 0.2 * good.values[2].norm()
+
+
+def warns_where() -> None:
+    """Print the file that a warning names."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        recon(wrong(scan()), "cg_sense")
+    print({w.filename for w in told if issubclass(w.category, DoubtfulResult)})
+
+
+def test_a_warning_names_the_line_that_called():
+    """In a process of its own: checked signatures stand between the two here."""
+    assert forked.run(warns_where).stdout == f"{ {__file__} }\n"
 
 
 def test_auto_steps_back_and_says_so():

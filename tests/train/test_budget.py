@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
@@ -18,6 +16,7 @@ import torch
 import toy
 from torch import nn
 
+from forked import Forked
 from spinecho.cli import main
 from spinecho.core.errors import DataError
 from spinecho.core.state import load_state
@@ -196,13 +195,17 @@ def spinecho(*arguments: object) -> list[str]:
     return ["train", *map(str, arguments), *small.VARNET, *small.QUICK, "--validate-every", "10"]
 
 
+def seven_steps(given: list[str]) -> None:
+    """The command, with a budget that has room for them however fast the machine is."""
+    budget._MEASURE_S, budget.fitting = 0.2, lambda *measured: 7
+    main(given)
+
+
 def test_killed_with_a_budget_and_resumed_it_is_the_run_with_those_steps(tmp_path, monkeypatch, capsys):
     images, out, plain = small.images(tmp_path / "images"), tmp_path / "out", tmp_path / "plain"
     common = ["recon/varnet", "--data", images]
     given = spinecho(*common, "--out", out, "--budget", "9m")
-    code = "from spinecho.train import budget; from spinecho.cli import main; "  # 7 steps, however fast the machine is
-    code += f"budget._MEASURE_S, budget.fitting = 0.2, lambda *a: 7; main({given!r})"
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    child = Forked(seven_steps, given)
     while child.poll() is None and not any((out / "checkpoints").glob("step_*")):
         sleep(0.01)
     os.kill(child.pid, signal.SIGKILL)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from time import sleep
@@ -15,6 +14,7 @@ import pytest
 import small
 import torch
 
+import forked
 from spinecho.cli import main
 from spinecho.core.errors import DataError
 from spinecho.core.state import load_state
@@ -23,16 +23,21 @@ from spinecho.train.journal import read
 from spinecho.train.order import from_json
 
 ABSENT = "nibabel pydicom ismrmrd twixtools finufft tyro beartype pywt skimage SimpleITK rich jinja2 sigpy dask"
-BLOCKED = f"""
-import sys
+
+
 class Absent:
+    """What finds none of these packages."""
+
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {ABSENT.split()!r}:
+        if name.partition(".")[0] in ABSENT.split():
             raise ImportError(name + " is not installed here")
-sys.meta_path.insert(0, Absent())
-from spinecho.train.bundle import main
-sys.exit(main())
-"""
+
+
+def without_readers(*words: str) -> None:
+    """The bundle's command where our readers cannot be imported, and are not yet."""
+    assert not set(ABSENT.split()) & {name.partition(".")[0] for name in sys.modules}
+    sys.meta_path.insert(0, Absent())
+    forked.code("import sys; from spinecho.train.bundle import main; sys.exit(main())", *words)
 
 
 def bundled(method: str, tmp_path: Path, *more: object) -> Path:
@@ -43,10 +48,9 @@ def bundled(method: str, tmp_path: Path, *more: object) -> Path:
     return folder
 
 
-def elsewhere(*words: object) -> subprocess.Popen[str]:
+def elsewhere(*words: object) -> forked.Forked:
     """The bundle at work in a process without our readers."""
-    command = [sys.executable, "-c", BLOCKED, *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return forked.Forked(without_readers, *map(str, words))
 
 
 def lines(out: Path) -> list[tuple]:
@@ -68,7 +72,7 @@ def test_it_trains_without_our_readers_and_goes_on_after_a_kill(method, tmp_path
         child.communicate()
     child = elsewhere(folder, "--out", out)
     shown, wrong = child.communicate()
-    assert child.returncode == 0, wrong
+    assert child.wait() == 0, wrong
     assert ("goes on after step" in shown) == is_killed
     assert f"wrote {out}/weights.safetensors; to use it: spinecho " in shown
     given = ["train", method, "--data", tmp_path / "files", "--out", plain, *small.METHODS[method], *small.QUICK]
@@ -84,7 +88,7 @@ def test_weights_from_a_bundle_reconstruct(tmp_path):
     folder = bundled("recon/varnet", tmp_path, "--steps", 2)
     child = elsewhere(folder, "--validate-every", 0)
     _, wrong = child.communicate()
-    assert child.returncode == 0, wrong
+    assert child.wait() == 0, wrong
     weights, scan = folder / "run" / "weights.safetensors", tmp_path / "scan.h5"
     from spinecho.io.write import write
     from spinecho.sim.scan import Scan, simulate_phantom
@@ -104,7 +108,7 @@ def test_weights_to_start_from_travel_and_what_is_said_there_counts(tmp_path):
     begin.rename(tmp_path / "gone.safetensors")
     child = elsewhere(folder, "--steps", 2, "--rate", 1e-9, "--batch", 2, "--validate-every", 0, "--freeze", "mix")
     _, wrong = child.communicate()
-    assert child.returncode == 0, wrong
+    assert child.wait() == 0, wrong
     ours, facts = load_state(folder / "run/weights.safetensors")
     before, _ = load_state(tmp_path / "gone.safetensors")
     assert all(torch.allclose(ours[name], before[name], atol=1e-6) for name in before)

@@ -5,22 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
 import toy
+from child import main
 
+import forked
 from spinecho.core import state
 from spinecho.core.errors import DataError
 from spinecho.core.state import load_state
 from spinecho.train import checkpoint, journal
 from spinecho.train.loop import train
-
-CHILD = Path(__file__).with_name("child.py")
+from spinecho.train.prefetch import batches
 
 
 def losses(out: Path) -> list[tuple[int, float, float]]:
@@ -38,8 +37,7 @@ def steps(run, until: int | None = None) -> None:
 def trained_and_killed(out: Path, settings: str, *at: int) -> None:
     """Train in processes of their own, killed at these steps one after another; the last one ends by itself."""
     for last in (*at, None):
-        child = subprocess.Popen([sys.executable, str(CHILD), str(out), settings], stdout=subprocess.PIPE, text=True)
-        assert child.stdout is not None
+        child = forked.Forked(main, str(out), settings)
         for line in child.stdout:
             if last is not None and int(line) >= last:
                 os.kill(child.pid, signal.SIGKILL)
@@ -74,17 +72,16 @@ def test_a_batch_of_eight_goes_on_bit_for_bit_with_any_number_of_workers(tmp_pat
     assert losses(out) == losses(tmp_path / "whole")
 
 
+def killed_while_drawing() -> None:
+    """With two workers, whose numbers it prints."""
+    for _ in batches(toy.draw(), range(1, 10**6), range(8), 2):
+        print(*(p.pid for p in psutil.Process().children()), flush=True)
+        break
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def test_workers_end_with_a_process_that_is_killed(tmp_path):
-    code = f"""
-import os, sys; sys.path.insert(0, {str(CHILD.parent)!r})
-import toy, psutil
-from spinecho.train.prefetch import batches
-for _ in batches(toy.draw(), range(1, 10**6), range(8), 2):
-    print(*(p.pid for p in psutil.Process().children()), flush=True)
-    break
-import signal; os.kill(os.getpid(), signal.SIGKILL)
-"""
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=100, check=False)
+    done = forked.run(killed_while_drawing)
     workers = [psutil.Process(int(pid)) for pid in done.stdout.split() if psutil.pid_exists(int(pid))]
     _, alive = psutil.wait_procs(workers, timeout=20)
     assert len(done.stdout.split()) == 2 and not alive
@@ -158,9 +155,8 @@ def test_a_journal_that_cannot_be_written_says_so(tmp_path):
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
     lines = journal.Journal(tmp_path / "metrics.jsonl", 0)
-    child = subprocess.run(
-        [sys.executable, str(CHILD), str(tmp_path), "{}"], capture_output=True, text=True, check=False
-    )
+    child = forked.run(main, str(tmp_path), "{}")
+    assert child.returncode == 1
     assert "another process is training in this folder" in child.stderr
     lines.close()
     steps(toy.run(tmp_path, steps=1))

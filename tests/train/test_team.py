@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import toy
+from child import main
 
+from forked import Forked
 from spinecho.core.errors import DataError
 from spinecho.core.state import load_state
 from spinecho.train.gradient import wrapped
 from spinecho.train.journal import read
 from spinecho.train.loop import train
 from spinecho.train.team import Team, together
-
-CHILD = Path(__file__).with_name("child.py")
 
 
 def free_port() -> str:
@@ -32,12 +29,10 @@ def free_port() -> str:
 def two_processes(out: Path, settings: dict) -> None:
     """What torchrun --nproc-per-node 2 starts (child.py also compares the gradients of both)."""
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    command = [sys.executable, str(CHILD), str(out), json.dumps(settings)]
-    children = [
-        subprocess.Popen(command, env=os.environ | shared | {"RANK": r, "LOCAL_RANK": r, "OMP_NUM_THREADS": "1"})
-        for r in ("0", "1")
-    ]
-    assert [child.wait(timeout=120) for child in children] == [0, 0]
+    ranks = [{"RANK": r, "LOCAL_RANK": r} for r in ("0", "1")]
+    children = [Forked(main, str(out), json.dumps(settings), environment=shared | rank) for rank in ranks]
+    ends = [child.communicate() for child in children]
+    assert [child.wait() for child in children] == [0, 0], ends
 
 
 def test_two_processes_give_what_one_gives(tmp_path):
@@ -81,6 +76,6 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
 
 def test_processes_agree_on_the_number_of_steps_of_a_budget(tmp_path):
     """The leading one chooses, though the other has 100 seconds less to give."""
-    two_processes(tmp_path / "run", {"budget": "3m"})
+    two_processes(tmp_path / "run", {"budget": "3m", "measure_s": 0.5})
     steps = json.loads((tmp_path / "run" / "budget.json").read_text())["steps"]
     assert [int((tmp_path / "run" / f"chosen_{rank}").read_text()) for rank in (0, 1)] == [steps, steps]

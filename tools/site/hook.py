@@ -13,7 +13,19 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "src")]
 
 import made  # noqa: E402
 
-HOW = ["arrays", "scanner_files", "which_method", "report", "train", "align", "denoise", "dicom", "shell", "extend"]
+HOW = [
+    "arrays",
+    "scanner_files",
+    "which_method",
+    "report",
+    "train",
+    "align",
+    "denoise",
+    "dicom",
+    "shell",
+    "logging",
+    "extend",
+]
 """How-to pages in the order in which a person needs them"""
 HOW_FOLDER = ROOT / "docs" / "how"
 

@@ -6,6 +6,7 @@ import ast
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -36,9 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     defect of spinecho itself.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in arguments
+    debug, verbose = "--debug" in arguments, "--verbose" in arguments
+    arguments = [a for a in arguments if a != "--verbose"]
     try:
-        return _dispatch(arguments)
+        with _heard() if verbose else nullcontext():
+            return _dispatch(arguments)
     except KeyboardInterrupt as stop:
         print(f"stopped{f': {stop}' if str(stop) else ''}", file=sys.stderr)
         return INTERRUPTED
@@ -80,6 +83,13 @@ def _dispatch(arguments: list[str]) -> int:
 
     task = commands[name].parent.name if commands[name].name == _TASK else commands[name].parents[1].name
     return _ended(lambda: frame.run(module, task, name, arguments[1:]))
+
+
+def _heard() -> AbstractContextManager[None]:
+    """What the library says to the log stands on standard error."""
+    from spinecho.core import log
+
+    return log.shown()
 
 
 def _command(file: Path) -> ModuleType:
@@ -147,6 +157,7 @@ def _overview() -> str:
             "",
             "  spinecho recon scan.h5 -o brain.nii.gz    reconstruct a scan",
             "  spinecho COMMAND --help                   options of a command",
+            "  spinecho COMMAND --verbose                what it does, with times, on standard error",
             "  spinecho --completion                     a script for the shell (bash, zsh)",
             "  spinecho --version",
         ]

@@ -11,10 +11,13 @@ from functools import cache
 from typing import Any
 
 from spinecho.core.errors import DataError
+from spinecho.core.log import logger
 from spinecho.evaluate.judge import Case, Cases, Contender, Cost, Judge, LeftOut
 from spinecho.evaluate.peak import peak_resident
 from spinecho.evaluate.rows import Kept, Row
 from spinecho.io.limits import out_of_memory
+
+_LOG = logger("evaluate")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +102,7 @@ def _rows(case: Case, name: str, evaluation: Evaluation, kept: Kept) -> Iterator
             yield Row(**named, refused=error.found), False
             continue
         row = Row(**named, **measured(evaluation.judge, one, inputs))
+        _LOG.info("%s by %s: %s", name, one.name, row.refused or f"{row.wall_s:.2f} s")
         kept.add(row)
         yield row, False
 

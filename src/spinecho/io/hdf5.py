@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -88,11 +89,10 @@ def create_h5(path: Path, n_bytes: int = 0, libver: str | None = None) -> Iterat
         with h5py.File(path, "w", libver=libver) as file:
             yield file
         return
-    with h5py.File(path, "w", libver=libver, driver="core", backing_store=False, block_size=2**16) as file:
+    memory = io.BytesIO()
+    with h5py.File(memory, "w", libver=libver) as file:
         yield file
-        file.flush()
-        content = file.id.get_file_image()
-    path.write_bytes(content)
+    path.write_bytes(memory.getbuffer())
 
 
 def dataset(group: h5py.Group, name: str) -> h5py.Dataset:

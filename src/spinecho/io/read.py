@@ -26,6 +26,7 @@ from spinecho.core.door import check_present
 from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
+from spinecho.core.log import logged
 from spinecho.io import formats
 from spinecho.io.cfl_file import full_name
 from spinecho.io.guard import one_error, vet
@@ -70,6 +71,7 @@ def find_format(path: Path) -> ModuleType:
     raise DataError("this is no file of a known format", do=f"known are {known}", file=path)
 
 
+@logged("read")
 def read(path: str | Path, options: ReadOptions | None = None) -> KSpace | Image:
     """Raw data as KSpace, images as Image.
 

@@ -8,10 +8,12 @@ from types import ModuleType
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
+from spinecho.core.log import logged
 from spinecho.io.options import WriteOptions
 from spinecho.io.read import format_module, format_names
 
 
+@logged("write")
 def write(item: KSpace | Image, path: str | Path, options: WriteOptions | None = None) -> list[Path]:
     """Write to path; beside it first, then renamed, so that nothing half-written ever has the real name.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from spinecho.core.errors import DataError, setting
+from spinecho.core.log import logger
 from spinecho.train.buckets import Group
 from spinecho.train.draw import Examples
 from spinecho.train.gradient import Gradient, wrapped
@@ -19,6 +20,7 @@ from spinecho.train.prefetch import batches
 from spinecho.train.run import Run, TrainingState, begin, journal, save
 from spinecho.train.schedule import ema_decay, rate
 
+_LOG = logger("train")
 _PATIENCE = 20
 """Steps in a row without a finite gradient after which a run has diverged."""
 
@@ -85,6 +87,7 @@ def train(run: Run, draw: Examples, validation: HeldOut | None = None) -> Iterat
             line = {"loss": loss, "rate": rate(step, settings), "grad_norm": norm}
             seconds = time.perf_counter() - clock
             lines.write({"step": step, **line, "seconds": round(seconds, 4), **scores})
+            _LOG.debug("step %d of %d: loss %.4g, %.3g s", step, settings.steps, loss, seconds)
             if step % settings.save_every == 0 or step == settings.steps:
                 lines.sync()
                 save(run, state, step)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from spinecho.core.job import Bar
+from spinecho.core.log import logger
 from spinecho.train.budget import within
 from spinecho.train.first import first, frozen
 from spinecho.train.loop import train
@@ -43,7 +44,7 @@ def work(order: Order, team: Team, device: torch.device, say: Callable[[str], No
         If something ordered cannot be used, or memory does not suffice.
     """
     began = perf_counter()
-    say = say if team.leads else _silent
+    say = _logged(say) if team.leads else _silent
     threads = choose(order.threads, order.out / "checkpoints", order.settings.workers)
     torch.set_num_threads(threads)
     context = context_of(order, team, device, say)
@@ -109,6 +110,17 @@ def no_bar(what: str) -> AbstractContextManager[Bar]:
 
 def _no_step(done: int, total: int) -> None:
     pass
+
+
+def _logged(say: Callable[[str], None]) -> Callable[[str], None]:
+    """What says a sentence to the log, too."""
+    log = logger("train")
+
+    def both(text: str) -> None:
+        log.info(text)
+        say(text)
+
+    return both
 
 
 def _silent(text: str) -> None:

@@ -11,11 +11,13 @@ from torch import Tensor
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
+from spinecho.core.log import logged
 from spinecho.core.transform import identity
 from spinecho.methods.pretrained import built
 from spinecho.tasks.correct.base import Correct
 
 
+@logged("correct")
 def correct(
     image: Image, method: str = "n4", *, mask: Image | None = None, tell: Bar | None = None, **settings: Any
 ) -> Image:

@@ -14,6 +14,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.grids import towards_lps
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
+from spinecho.core.log import logged
 from spinecho.methods.pretrained import built
 from spinecho.tasks.denoise.base import Denoise
 from spinecho.tasks.denoise.limits import outside
@@ -31,6 +32,7 @@ _NONE = 0.002
 """Noise below this share of the brightness (the 99.9th percentile) is none worth taking away"""
 
 
+@logged("denoise")
 def denoise(
     image: Image,
     method: str = "auto",

@@ -14,6 +14,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
+from spinecho.core.log import logged
 from spinecho.methods.pretrained import built
 from spinecho.tasks.generate.base import Generate
 from spinecho.tasks.generate.parts.slices import FIELD_MM
@@ -28,6 +29,7 @@ _ENDS = 2**31
 """Numbers of the pictures at the ends of walks begin here, so that they are none of those that are generated"""
 
 
+@logged("generate")
 def generate(
     method: str = "pca",
     *,
@@ -79,6 +81,7 @@ def generate(
     return Image(values=torch.cat(done)[None], geometries=(geometry,), header=header)
 
 
+@logged("generate")
 def walks(
     method: str = "pca",
     *,

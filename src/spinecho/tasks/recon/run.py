@@ -15,6 +15,7 @@ from spinecho.core.errors import DataError, DoubtfulResult, setting
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
 from spinecho.core.kspace import KSpace
+from spinecho.core.log import logged
 from spinecho.methods import pretrained
 from spinecho.ops.grid import to_recon_grid
 from spinecho.ops.nufft import engine_device
@@ -23,6 +24,7 @@ from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.guard import CONTRADICTION, OUTSIDE, compared, guarded
 
 
+@logged("recon")
 def recon(kspace: KSpace, method: str = "auto", *, tell: Bar | None = None, **settings: Any) -> Image:
     """Reconstruct a scan.
 
@@ -92,7 +94,7 @@ def _warn(image: Image, kspace: KSpace) -> None:
     """What is doubtful about the image, as warnings of Python; what learned methods alone have stays in the history."""
     for sentence in image.header.warnings:
         if sentence not in kspace.header.warnings and not sentence.startswith((OUTSIDE, CONTRADICTION)):
-            warnings.warn(sentence, DoubtfulResult, stacklevel=3)
+            warnings.warn(sentence, DoubtfulResult, stacklevel=4)  # _warn, recon, logged
 
 
 def build(method: str, settings: Mapping[str, Any], device: torch.device | str = "cpu") -> Recon:

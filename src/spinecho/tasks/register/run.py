@@ -13,6 +13,7 @@ import torch
 from spinecho.core.errors import DataError, setting
 from spinecho.core.header import WARNING
 from spinecho.core.image import Image
+from spinecho.core.log import logged, logger
 from spinecho.core.transform import Transform
 from spinecho.io.limits import out_of_memory
 from spinecho.methods.pretrained import built
@@ -75,6 +76,7 @@ def register(
     return run(fixed, moving, method, mask=mask, settings=settings).transform
 
 
+@logged("register")
 def run(
     fixed: Image,
     moving: Image,
@@ -91,7 +93,7 @@ def run(
     told: dict[str, tuple[str, ...]] = {}
     doubts: list[str] = []
     last: Stage | None = None
-    begin = time.perf_counter()
+    log, begin = logger("register"), time.perf_counter()
     with torch.inference_mode(), _enough_memory(method, runner):
         for last in runner.stages(fixed, moving):
             if tell is not None:
@@ -99,6 +101,7 @@ def run(
             if last.ended:
                 now = time.perf_counter()
                 seconds[last.name] = seconds.get(last.name, 0.0) + now - begin
+                log.info("%s: %.2f s%s", last.name, now - begin, f", {last.note}" if last.note else "")
                 begin = now
                 if last.note.startswith(WARNING):
                     doubts.append(last.note[len(WARNING) :])

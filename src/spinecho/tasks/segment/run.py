@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
+from spinecho.core.log import logged
 from spinecho.methods.pretrained import built
 from spinecho.tasks.segment.base import Segment
 from spinecho.tasks.segment.limits import outside
@@ -25,6 +26,7 @@ _DOUBT = 0.6
 """Voxels of the brain whose region is less probable than this are counted"""
 
 
+@logged("segment")
 def segment(
     image: Image,
     method: str = "regions",

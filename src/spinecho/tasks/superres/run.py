@@ -15,6 +15,7 @@ from spinecho.core.grids import stored, towards_lps, turned
 from spinecho.core.header import WARNING, Header
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
+from spinecho.core.log import logged
 from spinecho.io.limits import check_memory
 from spinecho.methods.pretrained import built
 from spinecho.tasks.superres.base import Made, Superres, Target
@@ -27,6 +28,7 @@ _COPIES = 6
 """Of the new volume that are in memory at once, at most"""
 
 
+@logged("superres")
 def superres(
     image: Image,
     method: str = "auto",

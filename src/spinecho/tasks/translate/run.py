@@ -14,6 +14,7 @@ from spinecho.core.grids import stored, towards_lps, turned
 from spinecho.core.header import WARNING, Header
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
+from spinecho.core.log import logged
 from spinecho.io.limits import check_memory
 from spinecho.methods.pretrained import built
 from spinecho.tasks.translate.base import Ask, Translate
@@ -28,6 +29,7 @@ _COPIES = 8
 """Of a volume that are in memory at once, at most"""
 
 
+@logged("translate")
 def translate(
     image: Image,
     method: str = "auto",

@@ -29,7 +29,7 @@ from spinecho.train.draw import generator
 _STRIP, _CUT = 0.25, 0.2
 _EVEN = 0.5
 """Evenness at first. After 150 steps the mean overlap was 0.14 (at a rate of 0.008: 0.17), with equal weights and a
-rate of 0.001: 0.08. Later on it costs borders: on a held-out head white matter had 0.65 with it, and 0.72 after 400 steps
+rate of 0.001: 0.08. Later on it costs borders: on a held-out head white matter had 0.65 with it, 0.72 after 400 steps
 without."""
 _CORNERS = 0.25 * torch.tensor([[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]])
 """Places within a voxel, voxels from its centre: every second corner of the cube of half its side"""
