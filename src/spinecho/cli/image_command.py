@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says to all of them."""
+    """Arguments that all of them share."""
 
     image: Annotated[Path, POSITIONAL]
     """NIfTI, mgz, a DICOM series, ..., of any orientation, spacing and size; series volume by volume"""

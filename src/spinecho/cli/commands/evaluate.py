@@ -29,7 +29,7 @@ DEFAULT = "recon"
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says, whatever the task."""
+    """Arguments that all tasks share."""
 
     methods: tuple[str, ...]
     """methods (spinecho list), NAME=FILE for other weights, NAME:key=value,key=value for settings, and words of the

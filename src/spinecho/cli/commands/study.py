@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     folders: Annotated[tuple[Path, ...], Option(positional=True, metavar="[REAL SYNTHETIC]")] = ()
     """the folder of real images, then that of synthetic ones: PNG, NIfTI, DICOM, .npy"""

@@ -23,7 +23,7 @@ LESS_MEMORY = "give fewer --workers, --checkpointing where the method has it, or
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says, whatever is trained; options of the task and settings of the method stand beside it."""
+    """Arguments of every training; options of the task and settings of the method are added to them."""
 
     method: Annotated[str, POSITIONAL]
     """what to train, as TASK/NAME (spinecho list); more options, of its task and its own: spinecho train TASK/NAME

@@ -15,7 +15,7 @@ from spinecho.core.option import OUTPUT, POSITIONAL
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     action: Annotated[Literal["import"], POSITIONAL]
     """what to do with it"""

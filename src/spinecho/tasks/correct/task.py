@@ -21,7 +21,7 @@ MAPS = {"field": "bias field, by which the image was divided; 1 on average over 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a person says beside the image, the method and the outputs."""
+    """Options besides the image, the method and the outputs."""
 
     mask: Path | None = None
     """image in the same world: the bias field is estimated where it is over 0 (default: Otsu's threshold)"""

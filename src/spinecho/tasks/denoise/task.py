@@ -23,7 +23,7 @@ MAPS = {"noise": "standard deviation of the noise in each voxel"}
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a person says beside the image, the method and the outputs."""
+    """Options besides the image, the method and the outputs."""
 
     sigma: float | None = None
     """standard deviation of the noise in the image's units (default: found in each volume)"""

@@ -22,7 +22,7 @@ ANY_PLANE = True
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a person says beside the image, the method and the outputs."""
+    """Options besides the image, the method and the outputs."""
 
     factor: tuple[float, ...] = ()
     """new voxels for each old one: one number, or one for each of x, y, z (default: thick slices become as thin as

@@ -25,7 +25,7 @@ MAPS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a person says beside the image, the method and the outputs."""
+    """Options besides the image, the method and the outputs."""
 
     to: str = ""
     """the contrast that is wanted: t1, t2, flair or pd"""

@@ -20,7 +20,7 @@ LESS_MEMORY = "make fewer pictures: a smaller --n"
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     n: int = 64
     """pictures"""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     files: Annotated[
         tuple[Path, ...],

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     baseline: Annotated[Path, POSITIONAL]
     """the first visit: NIfTI, mgz, a DICOM series, ..."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     images: Annotated[tuple[Path, ...], Option(positional=True, metavar="IMAGE IMAGE [IMAGE ...]")]
     """the cohort: at least two volumes of one contrast, any orientation, spacing and size"""

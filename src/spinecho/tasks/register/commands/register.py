@@ -27,7 +27,7 @@ SHORT = {"rigid": "rigid", "affine": "affine", "deformable": "hybrid"}
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     fixed: Annotated[Path, POSITIONAL]
     """the image that stays: NIfTI, mgz, a DICOM series, ..."""
