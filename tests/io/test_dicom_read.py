@@ -89,7 +89,7 @@ def test_a_mosaic_is_cut_into_slices_from_the_protocol(shared_data):
 def test_not_a_volume_is_refused(shared_data):
     with pytest.raises(DataError, match=r"001\.dcm is CT Image Storage \(CT\) -> give a magnetic resonance series"):
         read(shared_data / "dicom" / "not_a_volume")
-    with pytest.raises(DataError, match=r"slice orientations are mixed.*put each stack into a folder of its own"):
+    with pytest.raises(DataError, match=r"slice orientations are mixed.*put each stack into its own folder"):
         read(shared_data / "dicom" / "slice_orientation_mixed")
 
 

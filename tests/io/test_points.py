@@ -72,7 +72,7 @@ def test_tables_that_are_none(text, told, tmp_path):
 def test_files_that_are_no_text(tmp_path):
     path = tmp_path / "p.csv"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="it is no text"):
+    with pytest.raises(DataError, match="it is not text"):
         read_points(path)
     with pytest.raises(DataError, match="there is no such file"):
         read_points(tmp_path / "absent.csv")

@@ -156,7 +156,7 @@ def test_the_command_refuses_in_words(study, tmp_path, capsys):
 
     real, synthetic, out = (str(study / name) for name in ("REAL", "SYNTHETIC", "out"))
     assert "there is no study in this folder" in refused("--out", str(tmp_path / "absent"), "--results")
-    assert "two folders are wanted, 1 are given" in refused(real, "--out", out)
+    assert "two folders are needed, 1 given" in refused(real, "--out", out)
     assert "not those that this study was begun with" in refused(synthetic, real, "--out", out, "--results")
     assert "--seed 0" in refused(real, synthetic, "--out", out, "--seed", "4")
     assert "cannot be had" in refused(real, synthetic, "--out", out, "--port", "70000")

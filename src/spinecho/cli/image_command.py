@@ -132,7 +132,9 @@ def _check_labels(image: Image, files: tuple[Path, ...], labels: list[Image]) ->
     """Refuse a copy of the image in the place of its labels."""
     for file, one in zip(files, labels, strict=True):
         if one.values.shape == image.values.shape and bool((one.values == image.values).all()):
-            raise DataError("it holds what the image holds", do="give the label map that belongs to it", file=file)
+            raise DataError(
+                "it has the same content as the image", do="give the label map that belongs to it", file=file
+            )
 
 
 def _paths(options: Any) -> Iterator[Path]:

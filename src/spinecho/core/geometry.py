@@ -194,7 +194,9 @@ def stack(slices: Sequence[Geometry], tolerance_mm: float = 0.05) -> tuple[list[
         return [0], first
     for i, g in enumerate(slices):
         if g.shape != first.shape or g.shape[0] != 1:
-            raise DataError(f"slice {i} has shape {g.shape}, slice 0 has {first.shape}", do="reconstruct them apart")
+            raise DataError(
+                f"slice {i} has shape {g.shape}, slice 0 has {first.shape}", do="reconstruct them separately"
+            )
         if np.abs(g.affine[:3, :2] - first.affine[:3, :2]).max() * max(g.shape) > 10 * tolerance_mm:
             raise DataError(f"slice {i} is tilted against slice 0", do="write each stack of slices to its own file")
     normal = first.directions[:, 2]
@@ -209,7 +211,7 @@ def stack(slices: Sequence[Geometry], tolerance_mm: float = 0.05) -> tuple[list[
         i = int(steps.argmax())
         raise DataError(
             f"slices {order[i]} and {order[i + 1]} lie {steps[i]:.2f} mm apart, others {steps.min():.2f} mm",
-            do="a slice is missing: find it, or write the parts to files of their own",
+            do="a slice is missing: find it, or write the parts to separate files",
         )
     step = (offsets[order[-1]] - offsets[order[0]]) / (len(slices) - 1)
     sideways = offsets[order] - offsets[order[0]] - np.arange(len(slices))[:, None] * step

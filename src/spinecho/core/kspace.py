@@ -159,7 +159,7 @@ class KSpace:
         """
         first = scans[0]
         if any(scan.bucket != first.bucket for scan in scans):
-            raise DataError("scans of unlike shapes cannot be joined", do="join those of one bucket")
+            raise DataError("scans of different shapes cannot be joined", do="join those of one bucket")
         fields: dict[str, Any] = {}
         for name, own in (("samples", 4), ("mask", 4), ("traj", 4), ("calib", 4), ("noise_cov", 2), ("target", 4)):
             if getattr(first, name) is not None:

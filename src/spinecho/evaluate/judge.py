@@ -240,7 +240,7 @@ def judge_of(task: str) -> Judge:
 
 
 def _refused(inputs: Any, asked: Asked) -> Outcome:
-    raise DataError(f"this task cannot run {asked.word}", do="take a contender of its judge")
+    raise DataError(f"this task cannot run {asked.word}", do="use a contender of its judge")
 
 
 _LEFT_OUT: dict[str, Any] = {

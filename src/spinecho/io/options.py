@@ -62,7 +62,7 @@ def refuse_idle(options: ReadOptions, what: str, *taken: str) -> None:
         if option.name in ("slices", "simulate_mask", *taken) or getattr(options, option.name) == option.default:
             continue
         name = setting(option.name)
-        raise DataError(f"{name} means nothing to {what} files, which record that themselves", do=f"leave out {name}")
+        raise DataError(f"{name} does not apply to {what} files, which record that themselves", do=f"leave out {name}")
 
 
 def refuse_along_trajectory(options: ReadOptions) -> None:
@@ -75,7 +75,7 @@ def refuse_along_trajectory(options: ReadOptions) -> None:
     """
     for name in ("readout", "domain", "mask"):
         if getattr(options, name) != getattr(ReadOptions(), name):
-            problem = f"{setting(name)} means nothing along a trajectory: samples lie where the trajectory says"
+            problem = f"{setting(name)} does not apply along a trajectory: samples lie where the trajectory says"
             raise DataError(problem, do=f"leave out {setting(name)}, or the trajectory")
 
 

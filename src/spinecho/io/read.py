@@ -113,7 +113,7 @@ def _check(path: Path, options: ReadOptions, module: ModuleType) -> None:
     """Content that fits into memory, and a series named only where a format has series."""
     name = module.__name__.rpartition(".")[2]
     if options.series is not None and name in ("arrays", "cfl"):
-        raise DataError(f"{setting('series')} means nothing to {name}", do=f"leave out {setting('series')}")
+        raise DataError(f"{setting('series')} does not apply to {name}", do=f"leave out {setting('series')}")
     if options.slices is None:
         check_memory(vet(path), "the largest dataset in it")
 

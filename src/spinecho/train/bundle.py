@@ -138,7 +138,7 @@ def _run(folder: Path, said: dict[str, Any]) -> None:
     """Train in the folder, so that what is noted of the run does not depend on where it lies."""
     path = folder / ORDER
     if not path.is_file():
-        raise DataError("it is no bundle: there is no order.json in it", do="give the folder itself", file=folder)
+        raise DataError("it is not a bundle: there is no order.json in it", do="give the folder itself", file=folder)
     out = said.pop("out", folder / RUN).absolute()
     order = replace(changed(from_json(path.read_text(encoding="utf-8"), path), said), out=out)
 

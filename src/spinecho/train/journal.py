@@ -105,5 +105,5 @@ def _lock(file: TextIO) -> None:
 
 
 def _told(error: OSError, path: str) -> DataError:
-    do = "make room on the disk and start the same command again: it goes on from the last checkpoint"
+    do = "free some disk space and start the same command again: it resumes from the last checkpoint"
     return DataError(f"it cannot be written: {error.strerror or error}", do=do, file=path)

@@ -44,7 +44,7 @@ def enough(run: Run) -> Iterator[None]:
         where = f"the GPU ({human(whole)})" if _on_gpu(run) else f"this machine ({human(free_memory())} free)"
         last = checkpoint.newest(run.checkpoints) if run.checkpoints.is_dir() else None
         kept = "nothing was kept" if last is None else f"the checkpoint of step {last.step} stays"
-        raise DataError(f"the memory of {where} does not suffice; {kept}", do=_less(run), file=run.out) from error
+        raise DataError(f"the memory of {where} is not enough; {kept}", do=_less(run), file=run.out) from error
 
 
 def _less(run: Run) -> str:
@@ -55,7 +55,7 @@ def _less(run: Run) -> str:
     if not _on_gpu(run) and run.settings.workers:
         ways.append(f"go on with fewer {setting('workers')} than {run.settings.workers}")
     if run.settings.batch > 1:
-        ways.append(f"start anew in another {setting('out')} with {setting('batch')} below {run.settings.batch}")
+        ways.append(f"start over with another {setting('out')} with {setting('batch')} below {run.settings.batch}")
     return " or ".join(ways or ["train a smaller network"])
 
 

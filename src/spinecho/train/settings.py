@@ -90,8 +90,8 @@ def check_same(before: dict[str, Any], now: Settings, place: object) -> None:
     changed = [n for n in wanted if n not in _FREE and before[n] != wanted[n]]
     if changed:
         told = ", ".join(f"{n} {before[n]} (now {wanted[n]})" for n in changed)
-        anew = f"start anew in another {setting('out')} (from these weights with {setting('init')})"
-        do = f"give the same settings to go on, or {anew}"
+        anew = f"start over with another {setting('out')} (from these weights with {setting('init')})"
+        do = f"give the same settings to continue, or {anew}"
         raise DataError(f"the run there was begun with {told}", do=do, file=place)
 
 

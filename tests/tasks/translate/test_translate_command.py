@@ -49,7 +49,7 @@ def test_other_names_want_the_contrast_said(folder, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "nobody says which contrast is wanted -> give --to one of t1, t2, flair, pd"),
+        ((), "no contrast was asked for -> give --to one of t1, t2, flair, pd"),
         (("--to", "t1"), "nothing is to be done -> give --to another contrast"),
         (("--to", "t5"), "--to is 't5'"),
         (("--to", "pd"), "no method has trained weights for pd of t1"),

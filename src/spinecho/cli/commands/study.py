@@ -24,7 +24,7 @@ class Arguments:
     folders: Annotated[tuple[Path, ...], Option(positional=True, metavar="[REAL SYNTHETIC]")] = ()
     """the folder of real images, then that of synthetic ones: PNG, NIfTI, DICOM, .npy"""
     out: Path
-    """folder of the study: one JSON file for each reader; the same command goes on with it"""
+    """folder of the study: one JSON file for each reader; the same command continues with it"""
     results: bool = False
     """print what the answers tell and write OUT/results.html; with the two folders it shows images"""
     seed: int = 0
@@ -56,8 +56,8 @@ def serve(args: Arguments, session: Session, terminal: Terminal) -> None:
     from spinecho.serve.study.server import opened
 
     with closing(session), opened(session, args.port) as server:
-        terminal.say(f"readers begin at {server.url} (this machine only); Ctrl-C stops, the same command goes on")
+        terminal.say(f"readers begin at {server.url} (this machine only); Ctrl-C stops, the same command continues")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"the answers are in {args.out}; the same command goes on") from None
+            raise KeyboardInterrupt(f"the answers are in {args.out}; the same command continues") from None

@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     order = _ordered(args, arguments)
     place = args.bundle or order.out
     if place.exists() and not place.is_dir():
-        raise DataError("it is a file, a folder is wanted", do="choose another name", file=place)
+        raise DataError("it is a file, but a folder is needed", do="choose another name", file=place)
     check_place(next(p for p in (place, *place.absolute().parents) if p.exists()) / "metrics.jsonl")
     if args.bundle is not None:
         from spinecho.train.bundle import write
@@ -74,7 +74,7 @@ def run(arguments: Sequence[str]) -> int:
         try:
             work(order, team, own, print, progress)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt("the same command goes on from the last checkpoint") from None
+            raise KeyboardInterrupt("the same command continues from the last checkpoint") from None
     return 0
 
 

@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     if args.output is None or args.output.suffix != ".safetensors":
         do = "say where the weights go: -o NAME.safetensors"
         raise DataError(
-            "there is no weights file to write" if args.output is None else "that is no weights file", do=do
+            "there is no weights file to write" if args.output is None else "that is not a weights file", do=do
         )
     from spinecho.core.state import save_state
     from spinecho.io.array.ordered import read_ordered

@@ -91,7 +91,7 @@ def one_volume(image: Image) -> Volume:
     """
     parts = volumes(image, keep_complex=True, exact=True, vectors=True)
     if len(parts) > 1:
-        raise DataError(f"the image has {len(parts)} contrasts, wanted is one", do="take one entry of that axis")
+        raise DataError(f"the image has {len(parts)} contrasts, but it must have one", do="take one entry of that axis")
     return parts[0]
 
 

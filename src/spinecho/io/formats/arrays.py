@@ -202,7 +202,7 @@ def _image(array: np.ndarray, names: tuple[str, ...], picture: array_kspace.Pict
     if array.dtype.names or array.dtype.kind == "c" or array.ndim > len(names):
         array = array_samples.to_complex(array, names)
     elif array.dtype.kind not in "fiub":
-        raise DataError(f"the image has type {array.dtype}", do="numbers are wanted")
+        raise DataError(f"the image has type {array.dtype}", do="give numbers")
     axes = batch_axes(names)
     values = arranged(array, names, (*axes, *IMAGE))[(slice(None),) * len(axes) + (None,)]
     header = replace(header, kept=kept_type(values))

@@ -111,7 +111,7 @@ def _points(path: Path, axes: tuple[str, ...], start: int, stop: int) -> np.ndar
     """Trajectory (*batch, 1, spoke, sample, 3)."""
     array = cfl_file.mapped(path)
     if array.shape[0] != 3:
-        raise DataError(f"{path.name} has {array.shape[0]} entries along dimension 0", do="kx, ky, kz are wanted")
+        raise DataError(f"{path.name} has {array.shape[0]} entries along dimension 0", do="give kx, ky, kz")
     if array.shape[_SLICE] > 1:
         array = array[(slice(None),) * _SLICE + (slice(start, stop),)]
     points = cfl_file.named(array, (*axes, "k2", "k1", "k0"))

@@ -207,7 +207,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             said = json.loads(self.rfile.read(int(length)))
         except (ValueError, RecursionError):
-            raise Refused(HTTPStatus.BAD_REQUEST, "this is no JSON") from None
+            raise Refused(HTTPStatus.BAD_REQUEST, "this is not JSON") from None
         if not isinstance(said, dict):
             raise Refused(HTTPStatus.BAD_REQUEST, "this is no answer")
         return said

@@ -50,7 +50,7 @@ def correct(
     image = image.volume()
     values = image.values if image.values.is_complex() else image.values.float()
     if not bool(values.isfinite().all()):
-        raise DataError("the image holds NaN or infinite values", do="mend or mask them first")
+        raise DataError("the image holds NaN or infinite values", do="repair or mask them first")
     given = _on_grid(mask, image)
     flat = values.reshape(-1, 1, *values.shape[-3:])
     done: list[Image] = []

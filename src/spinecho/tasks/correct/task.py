@@ -34,7 +34,7 @@ def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any], 
     from spinecho.tasks.correct.run import correct
 
     if inputs.mask is not None and method != DEFAULT:
-        raise DataError(f"{setting('mask')} means nothing to {method}", do="leave it out")
+        raise DataError(f"{setting('mask')} does not apply to {method}", do="leave it out")
     mask = None if inputs.mask is None else read_image(inputs.mask)
     return correct(image, method, mask=mask, tell=tell, **settings)
 

@@ -115,10 +115,10 @@ def _check(image: Image, sigma: float | None, noise: str) -> None:
     if noise not in get_args(Given):
         raise DataError(f"noise is {noise!r}", do=f"give one of {', '.join(get_args(Given))}")
     if not bool(torch.isfinite(torch.view_as_real(values) if values.is_complex() else values).all()):
-        raise DataError("the image holds NaN or infinite values", do="mend or mask them first")
+        raise DataError("the image holds NaN or infinite values", do="repair or mask them first")
     if noise == "rician" and (values.is_complex() or has_negatives(values)):
         kind = "complex" if values.is_complex() else "negative"
-        raise DataError(f"it holds {kind} values, so it is no magnitude", do=f"leave out {setting('noise', noise)}")
+        raise DataError(f"it holds {kind} values, so it is not a magnitude", do=f"leave out {setting('noise', noise)}")
 
 
 def _noise(volume: Tensor, step: float, sigma: float | None, kind: Given) -> Noise:

@@ -118,7 +118,7 @@ def _enough_memory(method: str, runner: Register) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        do = "take another method (affine needs least), or give images on a coarser grid"
+        do = "use another method (affine needs least), or give images on a coarser grid"
         if less := runner.coarser(4):
             do = "work on a coarser grid: " + " ".join(setting(n, float(f"{v:g}")) for n, v in less.items())
         raise DataError(f"there is not enough memory for {method}", do=do) from error

@@ -104,7 +104,7 @@ def _prepared(image: Image) -> tuple[Image, list[str]]:
     told = ["magnitude of the complex image"] if image.values.is_complex() else []
     image = image.volume().combined()
     if not bool(torch.isfinite(image.values).all()):
-        raise DataError("the image holds NaN or infinite values", do="mend or mask them first")
+        raise DataError("the image holds NaN or infinite values", do="repair or mask them first")
     return replace(image, values=image.values.float()), told
 
 

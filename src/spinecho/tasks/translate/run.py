@@ -155,7 +155,7 @@ def _prepared(image: Image) -> tuple[Image, list[str]]:
     told = ["magnitude of the complex image"] if image.values.is_complex() else []
     image = image.volume().combined()
     if not bool(torch.isfinite(image.values).all()):
-        raise DataError("the image holds NaN or infinite values", do="mend or mask them first")
+        raise DataError("the image holds NaN or infinite values", do="repair or mask them first")
     check_memory(4 * _COPIES * image.values.numel(), "the image in another contrast")
     return replace(image, values=image.values.float()), told
 

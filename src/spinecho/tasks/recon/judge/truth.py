@@ -97,7 +97,7 @@ def load_truth(source: Source, index: int) -> Truth:
     """
     kspace = source.load(index)
     if kspace.mask is None:
-        raise DataError("its samples lie along a trajectory; a full Cartesian scan is wanted", do="leave it out")
+        raise DataError("its samples lie along a trajectory; a full Cartesian scan is needed", do="leave it out")
     kind: Kind = source.kind or ("simulated" if "simulated" in kspace.header.flags else "real")
     is_full = _is_full(kspace)
     if not is_full and kspace.target is None:

@@ -99,7 +99,7 @@ def check(args: Arguments, job: Job) -> None:
     outputs = [*args.output, *([args.table] if args.table else []), *([args.report] if args.report else [])]
     inputs = [args.baseline, args.followup, *([args.labels] if args.labels else [])]
     if not outputs and args.labels is None:
-        raise DataError("there is nothing to tell", do="give -o change.nii.gz, or --labels, or --report")
+        raise DataError("there is nothing to report", do="give -o change.nii.gz, or --labels, or --report")
     if args.table is not None and args.labels is None:
         raise DataError("--table lists regions", do="give --labels with it")
     if args.restarts < 0:
@@ -110,7 +110,7 @@ def check(args: Arguments, job: Job) -> None:
     if same and args.followup_series in (None, args.series):
         raise DataError("both visits are the same file", do="give two images", file=args.followup)
     if "rigid" in (args.method, job.settings.get("kind")):
-        raise DataError("a rigid transform changes no volume", do="take a deformable --method")
+        raise DataError("a rigid transform changes no volume", do="use a deformable --method")
     for path in args.output:
         check_suffix(path, "image")
     if args.table is not None:

@@ -130,7 +130,7 @@ def check(args: Arguments, job: Job) -> None:
         check_suffix(path, "image")
     kind = job.settings.get("kind", job.method)
     if args.uncertainty is not None and kind in ("rigid", "affine"):
-        problem = "--uncertainty means nothing to a rigid or affine transform"
+        problem = "--uncertainty does not apply to a rigid or affine transform"
         raise DataError(problem, do="leave it out, or register with a deformable method")
     if args.report is not None:
         check_name(args.report, "report", ".html", ".htm")

@@ -179,7 +179,7 @@ def _volume(file: Path, n_slices: int) -> Image:
     first = max(0, len(values) // 2 - n // 2)
     values = values[first : first + n]
     if not bool(torch.isfinite(values).all()) or not bool((values > 0).any()):
-        raise DataError("it is empty, or holds values that are no numbers", do="leave it out")
+        raise DataError("it is empty, or holds values that are not numbers", do="leave it out")
     geometry = geometry.cropped((first, 0, 0), (values.shape[0], values.shape[1], values.shape[2]))
     return Image(values=(values / values.max())[None], geometries=(replace(geometry, oriented=False),))
 

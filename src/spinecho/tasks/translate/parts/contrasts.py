@@ -72,7 +72,7 @@ def asked_for(source: str, to: str, header: Header) -> tuple[str, tuple[str, ...
         If one is unknown, the source's is told by nobody, or both are the same.
     """
     if to not in CONTRASTS:
-        problem = f"{setting('to')} is {to!r}" if to else "nobody says which contrast is wanted"
+        problem = f"{setting('to')} is {to!r}" if to else "no contrast was asked for"
         raise DataError(problem, do=f"give {setting('to')} one of {', '.join(CONTRASTS)}")
     known = told(header)
     if source and source not in CONTRASTS:
