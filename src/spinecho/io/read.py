@@ -1,4 +1,4 @@
-"""Read any file that spinecho knows; the format is found from the content.
+"""Read any file that spinecho knows; the format is recognised from the content.
 
 A module under `formats/` is a format. It offers
 
@@ -78,7 +78,7 @@ def read(path: str | Path, options: ReadOptions | None = None) -> KSpace | Image
     path
         A file, or a folder with a DICOM series.
     options
-        Facts that the file does not record.
+        Facts that the file does not record (`ReadOptions`).
 
     Raises
     ------
@@ -119,7 +119,7 @@ def _check(path: Path, options: ReadOptions, module: ModuleType) -> None:
 
 
 def read_image(path: str | Path, series: str | None = None) -> Image:
-    """An image file as a volume: slices become z.
+    """An image file as a volume: the slices are stacked along z.
 
     Parameters
     ----------

@@ -32,15 +32,15 @@ class Arguments:
     """Arguments that all tasks share."""
 
     methods: tuple[str, ...]
-    """methods (spinecho list), NAME=FILE for other weights, NAME:key=value,key=value for settings, and words of the
-    task"""
+    """methods (spinecho list), NAME=FILE for other weights, NAME:key=value,key=value for settings, and special names of
+    the task"""
     report: Path | None = None
     """page to write (.html), with the table beside it; rows are kept there as they come, so the same command
     continues"""
     out: Path | None = None
-    """table to write (.csv) where it is not beside the page, or no page is wanted"""
+    """table to write (.csv), if not beside the page or without a page"""
     baseline: str | None = None
-    """method that others are compared with (default: the task's, or the first)"""
+    """method that the others are compared with (default: the task's, or the first)"""
     markdown: Path | None = None
     """put the tables into this file, between markers that name the section"""
     section: str | None = None

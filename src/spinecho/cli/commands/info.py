@@ -1,4 +1,4 @@
-"""Say what is in a file."""
+"""Show what is in a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A blinded reader study in the browser: real and synthetic images mixed, judged one by one; and its statistics."""
+"""Run a blinded reader study in the browser (real and synthetic images, judged one by one), and evaluate it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Arguments:
     folders: Annotated[tuple[Path, ...], Option(positional=True, metavar="[REAL SYNTHETIC]")] = ()
     """the folder of real images, then that of synthetic ones: PNG, NIfTI, DICOM, .npy"""
     out: Path
-    """folder of the study: one JSON file for each reader; the same command continues with it"""
+    """folder of the study, with one JSON file per reader; the same command continues a study"""
     results: bool = False
-    """print what the answers tell and write OUT/results.html; with the two folders it shows images"""
+    """evaluate the answers: print statistics and write OUT/results.html, with images if the two folders are given"""
     seed: int = 0
-    """what the order of the images is drawn from, another for each reader"""
+    """seed for the order of the images, which differs from reader to reader"""
     port: int | None = None
-    """port of the page, on this machine alone (default: 8737, or one that is free)"""
+    """port of the page, on this machine only (default: 8737, or a free one)"""
     debug: bool = False
     """show where an error comes from"""
 

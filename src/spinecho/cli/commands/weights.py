@@ -1,4 +1,4 @@
-"""Weights from elsewhere: make a weights file of ordered arrays (.npz) of a published layout."""
+"""Convert weights from elsewhere: make a weights file from ordered arrays (.npz) of a published layout."""
 
 from __future__ import annotations
 

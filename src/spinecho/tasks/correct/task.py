@@ -1,4 +1,4 @@
-"""Take out what the scanner puts into an image: uneven brightness (bias field), ringing beside edges."""
+"""Correct artefacts of the scanner: uneven brightness (bias field), Gibbs ringing beside edges."""
 
 from __future__ import annotations
 

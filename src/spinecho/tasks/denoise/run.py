@@ -34,31 +34,30 @@ def denoise(
     tell: Bar | None = None,
     **settings: Any,
 ) -> Image:
-    """Take noise away.
+    """Denoise an image.
 
     Parameters
     ----------
     image
-        Of any scale and kind; each volume (frame, contrast, channel) is denoised by itself, but by methods that learn
-        from the whole series.
+        Of any scale and kind; each volume (frame, contrast, channel) is denoised separately, except by methods that
+        learn from the whole series.
     method
-        Name of a file under `tasks/denoise/methods`, or of its weights in the package (`spinecho list`).
+        Name of a method, or of its weights in the package (`spinecho list`).
     sigma
-        Standard deviation of the noise in the image's units: of a voxel where it is real, of the complex value where it
-        is complex; of magnitudes that of one channel's real part. None: found in each volume.
+        Standard deviation of the noise in the image's units: of the voxel values if they are real, of the complex value
+        if they are complex, of one channel's real part if they are magnitudes. None: measured in each volume.
     noise
-        Its kind: found, or what it is (`rician`: the image is a magnitude).
+        Kind of noise: `found` measures it, the others prescribe it (`rician`: the image is a magnitude).
     tell
-        Is told how much is done by methods that take minutes.
+        Called with the progress of methods that take minutes.
     settings
         Fields of that method's `Config`; for a learned method also `weights`, a file to use instead of those in the
         package.
 
     Returns
     -------
-    The image on the same grid; `extras["noise"]` is the standard deviation in each voxel. The history says by which
-    method, from which noise (level, kind, where it was measured), and warns where that lies outside what trained
-    weights are for.
+    The image on the same grid; `extras["noise"]` is the standard deviation in each voxel. The history names the
+    method and the noise (level, kind, where it was measured), and warns if trained weights do not cover that noise.
 
     Raises
     ------

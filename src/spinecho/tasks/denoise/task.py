@@ -1,4 +1,4 @@
-"""Take noise out of an image; complex or magnitude, slices, volumes and series."""
+"""Denoise an image: complex or magnitude; slices, volumes and series."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Inputs:
     """Options besides the image, the method and the outputs."""
 
     sigma: float | None = None
-    """standard deviation of the noise in the image's units (default: found in each volume)"""
+    """standard deviation of the noise in the image's units (default: measured in each volume)"""
     noise: Literal["found", "gaussian", "rician"] = "found"
-    """kind of the noise: found, or what it is (rician: the image is a magnitude)"""
+    """kind of the noise: found (measured), or prescribed (rician: the image is a magnitude)"""
 
 
 def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any], tell: Bar | None = None) -> Image:

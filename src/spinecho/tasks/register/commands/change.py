@@ -1,4 +1,4 @@
-"""Change between two visits of one patient: a map of volume change in percent, and that of each labelled region."""
+"""Map the volume change between two visits of one patient, in percent, also for each labelled region."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Arguments:
     volume: int | None = None
     """of a series, the volume that is taken, counted from 0; visits that are one volume stay as they are"""
     labels: Path | None = None
-    """label map of the baseline: the change of each region is told"""
+    """label map of the first visit: the change of each region is reported"""
     table: Path | None = None
     """write the regions' changes (.csv)"""
     report: Path | None = None
@@ -45,7 +45,7 @@ class Arguments:
     method: str = "hybrid"
     """registration method (spinecho list). Its settings: --method NAME --help"""
     restarts: int = 2
-    """times that both registrations are repeated from perturbed starts: what the intervals come from"""
+    """how often both registrations are repeated from perturbed starts, for the intervals"""
     seed: int = 0
     """of the perturbed starts"""
     threads: int | None = None

@@ -39,9 +39,9 @@ class Arguments:
     """where the transform goes: t.h5 (ITK, as SimpleITK, ANTs and 3D Slicer read it), t_Warp.nii.gz; .tfm .txt .mat
     .csv for rigid and affine ones. The inverse is written beside it (t_inverse.h5)"""
     rigid: bool = False
-    """turn and shift only: --method rigid"""
+    """rotation and translation only: --method rigid"""
     affine: bool = False
-    """turn, shift, scale and shear: --method affine"""
+    """rotation, translation, scale and shear: --method affine"""
     deformable: bool = False
     """everything: --method hybrid, which is the default"""
     method: str = "hybrid"
