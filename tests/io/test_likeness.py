@@ -39,7 +39,7 @@ def test_turned_pictures_are_named(turn, words):
 def test_a_symmetric_picture_is_unclear():
     values = _blob((2, 16, 12))
     symmetric = values + values[:, :, ::-1]
-    assert check_likeness(symmetric, symmetric).endswith("not told apart from columns mirrored")
+    assert check_likeness(symmetric, symmetric).endswith("cannot be distinguished from columns mirrored")
 
 
 def test_a_picture_of_something_else_passes_with_its_low_correlation():

@@ -36,7 +36,7 @@ class Arguments:
     report: Path | None = None
     """write a page with pictures before and after, the difference, maps, figures and what was done (.html)"""
     truth: Path | None = None
-    """image of what the result should be, in the same world: figures before and after are told"""
+    """image of what the result should be, in the same world: scores before and after are reported"""
     labels: Annotated[tuple[Path, ...], REPEATED] = ()
     """label map of the image to bring along: on the result's grid, seg.nii.gz becomes OUTPUT_seg.nii.gz; may be given
     several times"""

@@ -78,7 +78,7 @@ class Case:
     facts
         Texts are what tables are broken down by; numbers are only kept.
     about
-        A line to tell when it is reached; told once where several cases share it.
+        A line to print when it is reached; printed once if several cases share it.
     """
 
     name: str

@@ -87,7 +87,7 @@ def write_state(folder: Path, state: Mapping[str, Any]) -> None:
 
 
 def file_marks(path: Path) -> dict[str, Any]:
-    """What tells a file from others and from its earlier self."""
+    """What distinguishes a file from others and from its earlier self."""
     status = path.stat()
     head = b""
     if path.is_file():

@@ -63,7 +63,7 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
-            with suppress(OSError):  # what a full disk refused was told when it was written
+            with suppress(OSError):  # what a full disk refused was reported when it was written
                 self._file.close()
 
 

@@ -43,7 +43,7 @@ _GROUPS = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frame:
-    """One slice of one file: where it lies (LPS mm) and what tells it from its neighbours.
+    """One slice of one file: where it lies (LPS mm) and what distinguishes it from its neighbours.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Plain arrays, .npy .npz .mat .h5: k-space or coil images that no header describes, and images out.
 
 The owner names the axes ("coil k1 k0"); what else only the owner knows is in `ReadOptions`. `io/axes.py` says how the
-picture stands. Unmeasured samples are zeros, or told by a mask. The centre of k-space is left open (calibration finds
+picture stands. Unmeasured samples are zeros, or marked by a mask. The centre of k-space is left open (calibration finds
 it). Files that spinecho wrote itself (.h5) come back exactly.
 """
 

@@ -32,7 +32,7 @@ _COMMENT = 6
 def read_volume(path: Path) -> Volume:
     """A NIfTI file as a volume in LPS: (x, y, z, t, u) on disk becomes (t, u, z, y, x).
 
-    Where it lies is told by `forms.py`.
+    `forms.py` finds where it lies.
 
     Raises
     ------

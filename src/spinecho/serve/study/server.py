@@ -196,7 +196,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send(status, JSON, json.dumps({"stored": reply.stored, "now": reply.now}).encode())
 
     def _body(self) -> dict[str, Any]:
-        """JSON of a size that was told before."""
+        """JSON of a size that was announced before."""
         length = self.headers.get("Content-Length") or ""
         if not (length.isascii() and length.isdigit()) or self.headers.get("Transfer-Encoding"):
             raise Refused(HTTPStatus.LENGTH_REQUIRED, "the length is not told")

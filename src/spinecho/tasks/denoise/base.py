@@ -28,7 +28,7 @@ class Denoise(Method):
     tells: ClassVar[bool] = False
     """True where it says by `tell` how far it is; for others `run` says it, volume by volume."""
     tell: Bar = staticmethod(lambda done, total: None)
-    """Is told how much of long work is done."""
+    """Gets the progress of long work."""
 
     @abstractmethod
     def forward(self, values: Shaped[Tensor, "n z y x"], noise: Noise) -> Shaped[Tensor, "n z y x"]:

@@ -125,7 +125,7 @@ def _averaged(image: Image, wanted: tuple[int, int, int]) -> tuple[Image, list[s
 
 
 def _one(volume: Tensor, runner: Superres, method: str, target: Target, agree: bool) -> tuple[Tensor, list[str]]:
-    """A volume (1, z, y, x) on the new grid, in its own units, and what is to be told of it."""
+    """A volume (1, z, y, x) on the new grid, in its own units, and what is reported about it."""
     scaled, peak = _unit(volume)
     if peak == 0:
         return volume.new_zeros(1, *target.shape), []

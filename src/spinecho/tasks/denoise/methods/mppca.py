@@ -24,7 +24,7 @@ from spinecho.tasks.denoise.parts.magnitude import restored
 from spinecho.tasks.denoise.parts.noise import Noise
 
 _LEAST = 6
-"""Volumes below which noise cannot be told from signal"""
+"""Number of volumes below which noise cannot be separated from signal"""
 _DOUBT = 0.5
 """What is left is nearer to the mean than after other methods, so that fainter signals are trusted"""
 

@@ -38,7 +38,7 @@ class Source:
     load
         Reads slice i.
     contrast, anatomy
-        Where its owner says so; empty: what the scan itself tells.
+        What its owner says; empty: what the scan itself says.
     kind
         None: `simulated` where the scan's flags say so, else `real`.
     """

@@ -41,7 +41,7 @@ from spinecho.tasks.recon.slices import by_slices, no_slices
 
 _APART = ("slice", "contrast")
 _FEWEST = 16
-"""Outer lines below which nothing is learned: what is held out of fewer tells nothing, and no line can be spared."""
+"""Outer lines below which nothing is learned: holding out some of fewer says nothing, and no line can be spared."""
 _SPARE = 0.75
 """Share of the budget in which steps are begun: what follows takes some time too."""
 

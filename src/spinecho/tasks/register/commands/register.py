@@ -214,7 +214,7 @@ def _write_uncertainty(
     mask: Image | None,
     registration: Registration,
 ) -> None:
-    """The restarts of `methods/uncertainty.py`, by what the registration itself was told to compare."""
+    """The restarts of `methods/uncertainty.py`, by what the registration itself was set to compare."""
     from spinecho.io.describe import written
     from spinecho.io.write import write
     from spinecho.tasks.register.uncertainty import Restarts, spread

@@ -69,7 +69,7 @@ class Program:
 
 
 def stages(program: Program, fixed: Image, moving: Image) -> Iterator[Stage]:
-    """Run the program; its stages are told as they begin and end, the result is in the last.
+    """Run the program; its stages are reported as they begin and end, the result is in the last.
 
     Parameters
     ----------

@@ -96,7 +96,7 @@ def cases(options: Options, device: torch.device) -> Cases:
 
 
 def run(inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Outcome:
-    """The volume by a method that is told the degradation; agreement is on unless the settings say `agree=False`."""
+    """The volume by a method that knows the degradation; agreement is on unless the settings say `agree=False`."""
     first = next(d for d in inputs.degradations if d is not None)
     ratio = [b / a for a, b in zip(inputs.low.geometry.shape, inputs.truth.shape, strict=True)]
     told: dict[str, Any] = {"factor": ratio[::-1], "degradation": first.name}

@@ -1,4 +1,4 @@
-"""Auto: looks at the grid, chooses a suitable method with trained weights or none needed, and says which and why.
+"""Auto: looks at the grid, chooses a suitable method that is ready to use, and says which and why.
 
 For thick slices `self`, if the time allowed is enough for it to learn from the scan, otherwise `multiscale`; for other
 volumes `multiscale`; each only if it can handle the volume and, for trained weights, if the volume lies inside their

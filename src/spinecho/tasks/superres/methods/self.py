@@ -33,7 +33,7 @@ _LIKE = (0.6, 1.7)
 _FLOOR = 2e-3
 _LEAST_LIGHT, _LOOKS = 0.05, 6
 _NOTHING = 1
-"""Numbers that the network is told of each axis: it knows one degradation only, and is told a zero"""
+"""Numbers that the network gets for each axis: it knows only one degradation, and gets a zero"""
 
 Pair = tuple[Tensor, Tensor]
 """Slices (n, rows, columns) interpolated and as they are; the rows were blurred"""
@@ -96,7 +96,7 @@ class Method(Superres):
         return Made(thin.movedim(0, axis)[None], (told,))
 
     def _learned(self, pairs: tuple[Pair, Pair], target: Target) -> tuple[MultiScale, str]:
-        """A network trained on these slices, and what is told of that."""
+        """A network trained on these slices, and what is reported about that."""
         config, device = self.config, pairs[0][0].device
         rng = torch.Generator().manual_seed(config.seed)
         with torch.random.fork_rng(devices=[]):

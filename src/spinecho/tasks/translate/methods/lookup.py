@@ -59,7 +59,7 @@ class Method(Translate):
         return self._read(self.curves, example.seen, example.pairs)
 
     def loss(self, example: Lesson) -> Float[Tensor, ""]:
-        """Mean absolute error where one image is lit, and the mean squared one of the curve that tells it; evenness."""
+        """Mean absolute error where one image is lit, and the mean squared one of the curve for it; evenness."""
         lit = (example.seen > 0) | (example.wanted > 0)
         error = (self.estimate(example) - example.wanted).abs()
         doubt = self._read(self.doubts, example.seen, example.pairs) - error.detach()
