@@ -157,7 +157,7 @@ def test_the_inverse_field_lies_on_the_moving_grid(folder):
         (("t.h5", "moving.nii.gz", "-o", "out.xyz", "--onto", "fixed.nii.gz"), "no writer for image files"),
         (("t.h5", "p.csv", "-o", "out.nii.gz"), "points are written as .csv"),
         (("t.h5", "p.csv", "-o", "out.csv", "--inverse"), "--inverse does not apply to points"),
-        (("moving.nii.gz", "moving.nii.gz", "-o", "out.nii.gz", "--onto", "fixed.nii.gz"), "no displacement field"),
+        (("moving.nii.gz", "moving.nii.gz", "-o", "out.nii.gz", "--onto", "fixed.nii.gz"), "not a displacement field"),
         (("absent.h5", "moving.nii.gz", "-o", "out.nii.gz", "--onto", "fixed.nii.gz"), "there is no such file"),
         (("t.h5", "moving.nii.gz", "-o", "out.nii.gz", "--onto", "fixed.nii.gz", "--transform", "t.h5"), "is an input"),
         (("t.h5", "--transform", "u.tfm"), "rigid and affine transforms only"),

@@ -188,7 +188,7 @@ def test_bad_labels_are_told_before_the_work(pair, capsys):
     write(Image(values=values, geometries=(MOVING,)), pair / "half.nii.gz")
     register(pair, "-o", pair / "m.nii.gz", "--labels", pair / "half.nii.gz", code=2)
     captured = capsys.readouterr()
-    assert "no whole numbers" in captured.err
+    assert "not whole numbers" in captured.err
     assert "affine:" not in captured.out
     register(pair, "-o", pair / "m.nii.gz", "--transform", pair / "fixed.nii.gz", code=2)
     assert "it is an input" in capsys.readouterr().err

@@ -61,7 +61,7 @@ def test_no_points_are_none(tmp_path):
         ("x,y,z,x\n1,2,3,4\n", "names no columns x, y and z"),
         ("x,y,z\n1,2\n", "point 1 is '1,2'"),
         ("x,y,z\n1,2,3\n1,two,3\n", "point 2 is '1,two,3'"),
-        ("x,y,z\n1,nan,3\n", "is no place"),
+        ("x,y,z\n1,nan,3\n", "is not a place"),
     ],
 )
 def test_tables_that_are_none(text, told, tmp_path):

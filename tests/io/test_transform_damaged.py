@@ -102,7 +102,7 @@ def replaced(path, name, values):
     ("name", "values", "told"),
     [
         ("TransformGroup/1/TransformParameters", np.zeros(7, np.float32), "and holds 7 numbers"),
-        ("TransformGroup/1/TransformParameters", np.arange(6), "wanted are real numbers"),
+        ("TransformGroup/1/TransformParameters", np.arange(6), "they must be real numbers"),
         ("TransformGroup/1/TransformFixedParameters", np.zeros(18), "voxels"),
         ("TransformGroup/1/TransformFixedParameters", np.full(18, np.nan), "NaN or infinite"),
         ("TransformGroup/1/TransformFixedParameters", np.zeros(3), "3 fixed parameters"),

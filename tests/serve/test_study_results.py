@@ -182,7 +182,7 @@ def test_nobody_has_answered_yet(tmp_path, capsys):
 def test_a_file_where_the_folder_should_be(tmp_path):
     folders(tmp_path)
     (tmp_path / "out").write_text("x")
-    with pytest.raises(DataError, match="a folder is wanted"), served(tmp_path):
+    with pytest.raises(DataError, match="a folder is needed"), served(tmp_path):
         pass
     with pytest.raises(DataError, match="does not exist"):
         made, shown = run.gathered([tmp_path / "REAL", tmp_path / "SYNTHETIC"], 0, print, print)

@@ -153,5 +153,5 @@ def test_what_is_no_bundle_or_damaged_is_told(tmp_path, capsys):
     assert "it cannot be read" in capsys.readouterr().err
     written = json.loads((folder / "order.json").read_text())
     (folder / "order.json").write_text(json.dumps({**written, "surprise": 1}))
-    with pytest.raises(DataError, match="no order of this version"):
+    with pytest.raises(DataError, match="not an order of this version"):
         from_json((folder / "order.json").read_text(), folder)

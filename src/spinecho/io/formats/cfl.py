@@ -84,7 +84,7 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
             problem = (
                 f"the samples have dimensions {array.shape[:3]}, the trajectory has {points.shape[-2:-4:-1]} points"
             )
-            raise DataError(problem, do="wanted are 1, sample, spoke and 3, sample, spoke")
+            raise DataError(problem, do="give 1, sample, spoke and 3, sample, spoke")
         samples = _tensor(np.moveaxis(array, 0, 2), order)
         return array_kspace.along_trajectory(samples, axes, picture, header, points, options.oversampling)
     samples = _tensor(array, order)

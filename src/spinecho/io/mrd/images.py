@@ -40,7 +40,7 @@ def read_images(group: h5py.Group, header: ScanHeader, path: Path) -> Image:
     heads, values = (load(group, name, own=own is not None) for name in ("header", "data"))
     if values.ndim != 5 or len(values) != len(heads) or not values.size:
         problem = f"the series has {heads.shape} headers and values of shape {values.shape}"
-        raise DataError(problem, do="wanted are (image, channel, z, y, x) values and as many headers: export it again")
+        raise DataError(problem, do="it needs (image, channel, z, y, x) values and as many headers: export it again")
     if values.dtype.kind not in "fciu" or int(heads["image_type"][0]) == _COLOUR:
         raise DataError(
             f"{group.name} holds colour pictures, not measured values", do=f"name another series with {setting('key')}"
