@@ -48,7 +48,7 @@ def test_arranged_puts_every_sample_where_its_names_say(names: list[str], separa
 
 
 def test_an_axis_without_a_place_is_refused_with_the_places() -> None:
-    with pytest.raises(DataError, match=r"the axis 'slice' has no place here -> wanted are k1 k0"):
+    with pytest.raises(DataError, match=r"the axis 'slice' has no place here -> use k1 k0"):
         arranged(np.zeros((2, 3, 4)), ("slice", "k1", "k0"), ("k1", "k0"))
 
 

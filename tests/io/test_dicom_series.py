@@ -135,7 +135,7 @@ def test_frames_are_ordered_by_whatever_tells_them_apart(tmp_path, keyword):
         ({"PixelSpacing": [2.0, 2.0]}, r"has pixels of \(.*\) mm, .* -> put each stack into its own folder"),
         ({"Rows": 9, "Columns": 7}, r"has \(9, 7\) rows and columns, .* has \(7, 9\)|has \(7, 9\) rows and columns"),
         ({"PixelSpacing": [-1, 1]}, "has pixels of 1.0 x -1.0 mm -> export it again"),
-        ({"ImageOrientationPatient": [1, 0, 0]}, "wanted are 6 numbers"),
+        ({"ImageOrientationPatient": [1, 0, 0]}, "it needs 6 numbers"),
     ],
 )
 def test_one_file_that_is_unlike_the_others(tmp_path, change, said):
