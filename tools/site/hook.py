@@ -28,6 +28,7 @@ def on_config(config: Any) -> Any:
         {"How to": [f"how/{p.name}" for p in how]},
         {"Methods": methods},
         {"Reference": [*({t: p} for t, p in made.REFERENCE.items()), {"Registration": "registration.md"}]},
+        {"Gallery": "gallery.md"},
         {"Results": ["results.md", *benchmarks]},
         {"Inside": ["architecture.md", "training.md", *made.ROOT_PAGES]},
     ]
