@@ -82,6 +82,44 @@ def test_sentences_are_read_from_the_source(source, problem, do):
     assert (one.problem, one.do, one.module) == (problem, do, "m")
 
 
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ('def f():\n if a:\n  p = "one"\n else:\n  p = "two"\n raise DataError(p)', "one / two"),
+        ('p = "one"\ndef f():\n p = f"two {n}"\n raise DataError(p)', "two {n}"),
+        ('def f():\n p = "one"\n p = say()\n raise DataError("no " + p)', "no {p}"),
+        ('def f():\n p = "a"\n p = "b"\n p = "c"\n raise DataError(p)', "a / b / c"),
+    ],
+)
+def test_a_sentence_that_is_chosen_among_several_stands_with_all_of_them(source, problem):
+    (one,) = sentences.in_source(source, "m")
+    assert one.problem == problem
+
+
+def test_reasons_of_methods_are_read_from_the_source():
+    text = """
+def refusal(scan):
+    if scan.n == 1:
+        return f"it has {scan.n} coil, and two are needed"
+    reason = "it is flat"
+    if scan.flat:
+        return reason
+    return other(scan) or None
+def helper():
+    return "not this one"
+"""
+    assert [s.problem for s in sentences.refused_in(text, "m")] == [
+        "it has {scan.n} coil, and two are needed",
+        "it is flat",
+    ]
+
+
+def test_every_reason_of_grappa_is_on_the_page(pages):
+    page = pages["troubleshooting.md"].partition("## Why a method cannot handle an input")[2]
+    assert "| tasks.recon.methods.grappa | its samples lie along a trajectory, not on a grid |" in page
+    assert "it has one coil, and GRAPPA fills gaps" in page
+
+
 def test_errors_that_only_pass_something_on_are_left_out():
     assert not list(sentences.in_source("raise DataError(str(error))\nraise DataError(*parts)\nDataError()", "m"))
 

@@ -174,12 +174,19 @@ def troubleshooting() -> str:
     for module, told in by_module.items():
         rows = "".join(f"| {_plain(s.problem)} | {_plain(s.do)} |\n" for s in told)
         parts.append(f"## {module}\n\n| what is wrong | what to do |\n|---|---|\n{rows}")
+    why = "".join(
+        f"| {s.module.removeprefix('spinecho.')} | {_plain(s.problem)} |\n" for s in sentences.refusals(PACKAGE)
+    )
+    parts.append(f"{_REFUSALS}\n\n| method | reason |\n|---|---|\n{why}")
     return "\n\n".join(parts) + "\n"
 
 
 _SAME = "`spinecho COMMAND --help` says the same; a method's settings are options too: `--method NAME --help`."
-_HOW_TO_SEARCH = """Search this page (Ctrl-F) for a few words of what you read; numbers and names of yours stand here in
+_HOW_TO_SEARCH = """Search this page (Ctrl-F) for a few words of the message; your own numbers and names appear here in
 braces. A setting that reads `--axes` here is `axes=` in Python. `--debug` shows where an error comes from."""
+_REFUSALS = """## Why a method cannot handle an input
+
+These are the reasons behind "METHOD cannot take this scan" or "this image"; `auto` and the demo give them too."""
 
 
 def _plain(text: str) -> str:
