@@ -16,7 +16,8 @@ from spinecho.io.options import ReadOptions
 from spinecho.io.read import read
 from spinecho.methods import registry
 from spinecho.metrics.inside import fitted_inside, inside
-from spinecho.tasks.recon.judge.case import flat_slices, run_method, shows_floor
+from spinecho.tasks.recon.judge.case import run_method, shows_floor
+from spinecho.tasks.recon.judge.columns import middle_slice
 from spinecho.tasks.recon.judge.protocol import floor_of
 from spinecho.tasks.recon.retrospective import undersample
 from spinecho.tasks.recon.run import refusal
@@ -24,6 +25,7 @@ from spinecho.tasks.recon.run import refusal
 SLICE = "kspace/brain_t1_7coil_images.npz"
 MASKS = {"random": "random:4:0.08:0", "equispaced": "equispaced:3:24", "partial": "partial:0.6"}
 MINUTES = "it learns for minutes"
+_AIR = 6
 _SAYS = "A real T1 slice (7 coils, ISMRM motion-correction workshop 2022, MIT licence)"
 
 
@@ -57,10 +59,10 @@ def radial(folder: Path) -> Row:
 def series(folder: Path) -> Row:
     """Frames."""
     text = (
-        "The third of 8 frames of a simulated bolus with 5 coils, R = 4, with other lines in each frame: the sample "
+        "The middle one of 8 frames of a simulated bolus (5 coils, R = 4, other lines in each frame): the sample "
         "`kt_series.mrd.h5` in the package. The scores are those of all frames."
     )
-    return row("recon_series", "Reconstruction: a series of frames", text, _sample("kt_series"), at=2)
+    return row("recon_series", "Reconstruction: a series of frames", text, _sample("kt_series"))
 
 
 ROWS: dict[str, Callable[[Path], Row]] = {
@@ -84,28 +86,32 @@ def _sample(name: str) -> KSpace:
     return scan
 
 
-def row(name: str, heading: str, text: str, scan: KSpace, methods: Sequence[str] | None = None, at: int = 0) -> Row:
-    """A scan by these methods (None: every one that takes it), beside its truth; `at` is the slice or frame shown."""
+def row(name: str, heading: str, text: str, scan: KSpace, methods: Sequence[str] | None = None) -> Row:
+    """A scan by these methods (None: by every one that takes it), beside its truth; the middle frame is shown."""
     chosen, left_out = (list(methods), {}) if methods else offered(scan)
     assert scan.target is not None
-    kind = "simulated" if "simulated" in scan.header.flags else "real"
-    floor = floor_of(scan, kind)
-    truth = flat_slices(scan.target)[at].double()
+    floor = floor_of(scan, "simulated" if "simulated" in scan.header.flags else "real")
+    results = [run_method(scan, m, **({"noise_floor": False} if shows_floor(m) else {})) for m in chosen]
+    grid = results[0].image
+    truth = middle_slice(scan.target.abs(), grid)[0].double()
+    box = about(inside(truth))
     white = float(truth[inside(truth)].quantile(0.995))
-    panels = [Panel(title="truth", picture=truth / white, below=_sampling(scan, truth), line="below: the samples")]
-    for method in chosen:
-        panels.append(_panel(method, scan, truth, white, floor, at))
+    true = truth[box] / white
+    panels = [Panel(title="truth", picture=true, below=_sampling(scan, true), line="below: the samples")]
+    for made in results:
+        assert made.scores is not None
+        values = with_noise_power(made.image.values, floor).abs()
+        shown = fitted_inside(truth, middle_slice(values, grid)[0].double())[box] / white
+        line = f"{made.scores.psnr_inside:.2f} dB, {made.scores.ssim_inside:.3f}"
+        panels.append(Panel(title=made.method, picture=shown, below=error(shown, true), line=line))
     return Row(name=name, heading=heading, text=text, panels=panels, left_out=left_out)
 
 
-def _panel(method: str, scan: KSpace, truth: Tensor, white: float, floor: Tensor | float, at: int) -> Panel:
-    """The image with the noise floor of the truth, on its scale inside the object."""
-    made = run_method(scan, method, **({"noise_floor": False} if shows_floor(method) else {}))
-    assert made.scores is not None
-    shown = flat_slices(with_noise_power(made.image.values, floor))[at].double()
-    shown = fitted_inside(truth, shown)
-    line = f"{made.scores.psnr_inside:.2f} dB, {made.scores.ssim_inside:.3f}"
-    return Panel(title=method, picture=shown / white, below=error(shown / white, truth / white), line=line)
+def about(object_: Tensor) -> tuple[slice, slice]:
+    """Rows and columns that hold the object, and a little air around it."""
+    where = torch.nonzero(object_)
+    low, high = (where.amin(0) - _AIR).clamp_min(0).tolist(), (where.amax(0) + _AIR + 1).tolist()
+    return slice(low[0], high[0]), slice(low[1], high[1])
 
 
 def offered(scan: KSpace) -> tuple[list[str], dict[str, str]]:
