@@ -24,6 +24,7 @@ from spinecho.ops.sampling import centre_crop
 
 NO_WEIGHTS = "no trained weights yet"
 CHOOSES = "it chooses one of these"
+LOW = "it is for scans at low field, shown below"
 NOISE, THICK, FIELD = 0.09, 4, 0.35
 TRUTH, OTHER = 17, 18
 _AXIAL = 10
@@ -49,13 +50,12 @@ def denoised(upper: Head) -> Row:
     given = noisy(truth, NOISE)
     names, left_out = ready("denoise", {"mppca": "it is for series of volumes"})
     made = {"noisy": given} | {name: spinecho.denoise(given, name) for name in names}
-    text = f"24 slices of {SOURCE}, T1, with Rician noise of {NOISE:.0%}."
+    text = f"24 slices of {SOURCE}, T1, with Rician noise of {100 * NOISE:g} %. Its even tissue suits `nlmeans`."
     return Row(
         name="denoise",
         heading="Denoising",
         text=text,
         panels=compared(truth.values[0], {k: v.values[0] for k, v in made.items()}, lambda v: v[_AXIAL]),
-        columns=3,
         left_out=left_out,
     )
 
@@ -69,7 +69,7 @@ def finer(upper: Head) -> Row:
     thick = F.avg_pool3d(x[None], (THICK, 1, 1))[0]
     wide = truth.geometry.resized((n // THICK, height, width))
     given = image_of(thick, wide)
-    names, left_out = ready("superres", {"lowfield": "it is for scans at low field, shown below"})
+    names, left_out = ready("superres", {"lowfield": LOW, "self": "it learns from the scan for minutes"})
     told = {"factor": (1, 1, THICK), "degradation": "slices", "thickness_mm": float(THICK)}
     made = {"thick slices": thick.repeat_interleave(THICK, 0)}
     made |= {name: spinecho.superres(given, name, **told).values[0] for name in names}
@@ -99,7 +99,7 @@ def lifted() -> Row:
         "A real slice at 0.055 T (Liu et al. 2021, CC0; the sample `low_field.mrd.h5` in the package). There is no "
         "truth on its grid, so no scores; `lowfield` guesses, and says so. The results have scores of simulated heads."
     )
-    return Row(name="lowfield", heading="Low field", text=text, panels=[first, *panels], columns=3)
+    return Row(name="lowfield", heading="Low field", text=text, panels=[first, *panels])
 
 
 def _upright(image: Image) -> Tensor:
@@ -130,7 +130,7 @@ def corrected(upper: Head) -> Row:
         picture = image.values[0, _AXIAL] / brightness(fine.values[0].double())
         panels.append(Panel(title=title, picture=picture, below=_zoomed(picture), line="below: the middle"))
     text = f"Above, a smooth field over {SOURCE}, T1, and what `n4` leaves of it; below, T2 at 2 mm with ringing."
-    return Row(name="correct", heading="Even brightness, no ringing", text=text, panels=panels, columns=3)
+    return Row(name="correct", heading="Even brightness, no ringing", text=text, panels=panels)
 
 
 def ringing(upper: Head) -> tuple[Image, Image]:
@@ -162,7 +162,7 @@ def labelled(whole: Head) -> Row:
     text = (
         f"{SOURCE[0].upper()}{SOURCE[1:]}, in three contrasts with 3 % noise. One colour for each region, both sides."
     )
-    return Row(name="segment", heading="Regions", text=text, panels=panels, columns=3)
+    return Row(name="segment", heading="Regions", text=text, panels=panels)
 
 
 def painted(grey: Tensor, labels: Tensor) -> Tensor:
@@ -188,7 +188,7 @@ def translated(upper: Head) -> Row:
     )
     panels = [first, *compared(truth.values[0], {k: _as_bright(v, truth.values[0]) for k, v in made.items()}, at)[1:]]
     text = f"T2 guessed from T1: {SOURCE}, brain alone. A result is a guess, whatever it looks like."
-    return Row(name="translate", heading="Another contrast", text=text, panels=panels, columns=2, left_out=left_out)
+    return Row(name="translate", heading="Another contrast", text=text, panels=panels, left_out=left_out)
 
 
 def _as_bright(values: Tensor, truth: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from spinecho.io.atomic import replacing
@@ -17,6 +18,7 @@ Pixels = npt.NDArray[np.uint8]
 GAIN = 5
 """Errors are shown this many times as bright as images"""
 QUALITY = 80
+_ACROSS = (2, 3, 4, 5)
 _LINE, _GAP, _SIZE = 17, 6, 13
 """Height of a line of text, distance between panels, size of letters; pixels"""
 
@@ -59,8 +61,14 @@ class Row:
     heading: str
     text: str
     panels: Sequence[Panel]
-    columns: int = 4
+    columns: int = 0
+    """Panels side by side; 0: as many as leave the fewest places empty"""
     left_out: dict[str, str] = field(default_factory=dict[str, str])
+
+    def across(self) -> int:
+        """Panels side by side."""
+        n = len(self.panels)
+        return self.columns or min(_ACROSS, key=lambda c: (-n % c, abs(c - _ACROSS[-2])))
 
     def entry(self) -> Entry:
         """What the page says of it."""
@@ -106,16 +114,25 @@ def drawn(row: Row, width: int) -> Pixels:
     """The row as pixels (y, x, 3)."""
     cells = [_cell(panel, width) for panel in row.panels]
     height = max(len(cell) for cell in cells)
+    across = row.across()
+    cells += [_scale(height, width)] * (-len(cells) % across)
     cells = [np.pad(cell, ((0, height - len(cell)), (0, _GAP), (0, 0))) for cell in cells]
-    blank = np.zeros_like(cells[0])
-    cells += [blank] * (-len(cells) % row.columns)
-    rows = [np.concatenate(cells[i : i + row.columns], 1) for i in range(0, len(cells), row.columns)]
+    rows = [np.concatenate(cells[i : i + across], 1) for i in range(0, len(cells), across)]
     return np.concatenate([np.pad(r, ((0, _GAP), (0, 0), (0, 0))) for r in rows])[:, :-_GAP]
 
 
 def _cell(panel: Panel, width: int) -> Pixels:
     parts = [_text(panel.title, width, 255), _pixels(panel.picture, width), _pixels(panel.below, width)]
     return np.concatenate([*parts, _text(panel.line, width, 200)])
+
+
+def _scale(height: int, width: int) -> Pixels:
+    """What colours of errors mean, in place of a panel."""
+    ramp = error(torch.linspace(0, 1 / GAIN, width)[None].expand(_LINE, width), torch.zeros(_LINE, width))
+    words = [_text("errors: from 0", width, 200), _pixels(ramp, width), _text(f"to 1/{GAIN} of white", width, 200)]
+    bar = np.concatenate(words)
+    above = (height - len(bar)) // 2
+    return np.pad(bar, ((above, height - len(bar) - above), (0, 0), (0, 0)))
 
 
 def _pixels(picture: Tensor, width: int) -> Pixels:

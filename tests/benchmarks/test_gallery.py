@@ -66,6 +66,20 @@ def test_rows_wrap_and_keep_the_shape_of_the_pictures():
     assert square.shape == (2 * wide.shape[0], 2 * 46 - 6, 3)
 
 
+@pytest.mark.parametrize(("n", "across"), [(2, 2), (3, 3), (4, 4), (5, 5), (6, 3), (7, 4), (10, 5), (12, 4)])
+def test_as_few_places_as_can_be_are_empty(n, across):
+    assert row([panel()] * n, columns=0).across() == across
+    assert row([panel()] * n, columns=2).across() == 2
+
+
+def test_an_empty_place_says_what_the_colours_mean():
+    pixels = drawn(row([panel(0.0)] * 3, columns=2), width=40)
+    last = pixels[pixels.shape[0] // 2 :, 46:]
+    assert last.any(), "no blank panel"
+    ramp = last[np.flatnonzero(last.any((1, 2))).mean().astype(int)].sum(-1)
+    assert ramp[0] < ramp[20] < ramp[-1]
+
+
 def test_colours_stay():
     red = torch.zeros(8, 8, 3)
     red[..., 0] = 1
