@@ -45,7 +45,7 @@ def equispaced(folder: Path) -> Row:
 
 def partial(folder: Path) -> Row:
     """The same with one side of k-space."""
-    text = f"The same slice, mask `{MASKS['partial']}`: the first 60 % of the lines."
+    text = f"The same slice, mask `{MASKS['partial']}`: 60 % of the lines, from one end."
     chosen = ("zero_filled", "homodyne", "pocs", "l1_wavelet")
     return row("recon_partial", "Reconstruction: partial Fourier", text, _real(folder, "partial"), chosen)
 
