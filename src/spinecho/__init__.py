@@ -1,4 +1,4 @@
-"""spinecho: from the scanner's raw samples to magnetic resonance images one can trust.
+"""spinecho: from the scanner's raw samples to magnetic resonance images you can trust.
 
 Each task is a function of the same name (`spinecho.recon`, `spinecho.register`, ...), found by listing `tasks/`. Type
 checkers read `__init__.pyi`, which `tools/write_stubs.py` writes.

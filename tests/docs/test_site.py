@@ -54,6 +54,15 @@ def test_every_public_name_and_command_is_there(pages):
     assert "| `-o, --output`<br>several paths | where the image goes" in commands
 
 
+def test_a_sentence_that_ends_in_braces_keeps_them_in_its_cell():
+    from markdown import markdown
+
+    row = f"| a | b |\n|---|---|\n| {made._plain('its {n} entries share {reason}')} | x |\n"
+    assert "<td>its {n} entries share {reason}</td>" in markdown(row, extensions=["tables", "attr_list"]).replace(
+        "&#123;", "{"
+    )
+
+
 def test_every_error_is_there(pages):
     package = ROOT / "src" / "spinecho"
     trees = [ast.parse(f.read_text(encoding="utf-8")) for f in package.rglob("*.py")]
@@ -62,7 +71,7 @@ def test_every_error_is_there(pages):
     assert 0.9 * len(calls) < len(told) <= len(calls), "a few hand on what another one said"
     assert "| there is no {task} method {name} | known are " in pages["troubleshooting.md"]
     page = pages["troubleshooting.md"].split("\n## spinecho.cli.parse\n")[1].partition("\n## ")[0]
-    assert "| --threads {threads} | give 1 or more, or leave it out: then all are used |" in page
+    assert "| --threads &#123;threads} | give 1 or more, or leave it out: then all are used |" in page
 
 
 @pytest.mark.parametrize(

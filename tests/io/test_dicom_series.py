@@ -148,7 +148,9 @@ def test_one_file_that_is_unlike_the_others(tmp_path, change, said):
 def test_echoes_with_different_numbers_of_frames(tmp_path):
     series(tmp_path / "a_dicom", n_times=4)
     edited(tmp_path / "a_dicom", lambda ds, i: setattr(ds, "EchoTime", 5.0 if i < 3 * SHAPE[0] else 9.0))
-    with pytest.raises(DataError, match="its echoes have different numbers of frames -> put each echo into its own folder"):
+    with pytest.raises(
+        DataError, match="its echoes have different numbers of frames -> put each echo into its own folder"
+    ):
         read(tmp_path / "a_dicom")
 
 

@@ -15,6 +15,12 @@ import made  # noqa: E402
 
 HOW = ["arrays", "scanner_files", "which_method", "report", "train", "align", "denoise", "dicom", "shell", "extend"]
 """How-to pages in the order in which a person needs them"""
+BENCHMARKS = {
+    "benchmarks/RESULTS.md": "Beside other programs",
+    "benchmarks/RESULTS-16-coils.md": "Beside other programs, 16 coils",
+    "benchmarks/RESULTS-LEARNED.md": "Learned methods",
+}
+"""What the pages of benchmarks are called"""
 HOW_FOLDER = ROOT / "docs" / "how"
 
 
@@ -22,7 +28,7 @@ def on_config(config: Any) -> Any:
     """The navigation, from what there is."""
     how = sorted(HOW_FOLDER.glob("*.md"), key=lambda p: (HOW.index(p.stem) if p.stem in HOW else len(HOW), p.stem))
     methods = [{task: [f"methods/{task}/index.md", *pages]} for task, pages in made.method_pages().items()]
-    benchmarks = [path for path in made.copied() if path.startswith("benchmarks/")]
+    benchmarks = [{BENCHMARKS.get(p, p): p} for p in made.copied() if p.startswith("benchmarks/")]
     config.nav = [
         {"Home": "index.md"},
         {"How to": [f"how/{p.name}" for p in how]},

@@ -198,7 +198,8 @@ def told(args: Arguments, judge: Judge, rows: Sequence[Row], baseline: str, comm
 
     from spinecho.evaluate.markdown import section_text, write_section
 
-    machine = f"{torch.get_num_threads()} threads of {os.cpu_count()}."
+    n = torch.get_num_threads()
+    machine = f"{n} thread{'s' if n > 1 else ''} of {os.cpu_count()}."
     text = section_text(rows, judge, baseline, command, machine)
     print(f"\n{text}\n\nload average now {os.getloadavg()[0]:.1f}")
     if args.markdown is not None:
