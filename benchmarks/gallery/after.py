@@ -146,9 +146,7 @@ def ringing(upper: Head) -> tuple[Image, Image]:
 
 def labelled(whole: Head) -> Row:
     """Regions of the same head in two contrasts; the truth beneath."""
-    from spinecho.tasks.segment.parts.names import classes_of
-
-    truth, at = classes_of(whole.labels.int()), whole.shown()
+    truth, at = ids(whole), whole.shown()
     panels: list[Panel] = []
     for contrast in ("t1", "t2", "flair"):
         given = noisy(whole.image(contrast), 0.03)
@@ -163,6 +161,13 @@ def labelled(whole: Head) -> Row:
         f"{SOURCE[0].upper()}{SOURCE[1:]}, in three contrasts with 3 % noise. One colour for each region, both sides."
     )
     return Row(name="segment", heading="Regions", text=text, panels=panels)
+
+
+def ids(head: Head) -> Tensor:
+    """The regions of a head by the numbers that `segment` writes, both sides alike."""
+    from spinecho.tasks.segment.parts.names import REGIONS, classes_of
+
+    return torch.tensor([r.label for r in REGIONS], dtype=torch.int32)[classes_of(head.labels.int()).long()]
 
 
 def painted(grey: Tensor, labels: Tensor) -> Tensor:

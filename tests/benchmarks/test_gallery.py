@@ -230,6 +230,15 @@ def test_labels_are_painted_each_in_its_colour_and_what_has_none_stays_grey():
     assert torch.equal(shown[1], shown[3]) and not torch.allclose(shown[1], shown[2])
 
 
+def test_regions_are_scored_by_the_numbers_that_are_written(monkeypatch):
+    head = small_head()
+    assert set(after.ids(head).unique().tolist()) == {0, 2, 3, 24}
+    monkeypatch.setattr(spinecho, "segment", lambda image, *_, **__: replace(image, values=after.ids(head)[None]))
+    made = after.labelled(head)
+    assert {p.line for p in made.panels} == {"mean Dice 1.00; below: the truth"}
+    assert all(torch.equal(p.picture, p.below) for p in made.panels)
+
+
 def test_rows_that_need_no_shared_data(monkeypatch):
     made = after.ROWS["generate"](Path("absent"))
     assert len(made.panels) == 4 and {"gan", "latent", "diffusion2d"} <= set(made.left_out)

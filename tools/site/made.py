@@ -182,8 +182,8 @@ def troubleshooting() -> str:
 
 _SAME = "`spinecho COMMAND --help` says the same; a method's settings are options too: `--method NAME --help`."
 _HOW_TO_SEARCH = """Bad input gives one sentence: what was found, and what to do about it. These are all of
-them. Search this page (Ctrl-F) for a few words of the message; your own numbers and names appear here in braces. A setting that reads
-`--axes` here is `axes=` in Python. `--debug` shows where an error comes from."""
+them. Search this page (Ctrl-F) for a few words of the message; your own numbers and names appear here in braces. A
+setting that reads `--axes` here is `axes=` in Python. `--debug` shows where an error comes from."""
 _REFUSALS = """## Why a method cannot handle an input
 
 These are the reasons behind "METHOD cannot take this scan" or "this image"; `auto` and the demo give them too."""
