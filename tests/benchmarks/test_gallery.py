@@ -234,6 +234,7 @@ def test_regions_are_scored_by_the_numbers_that_are_written(monkeypatch):
     head = small_head()
     assert set(after.ids(head).unique().tolist()) == {0, 2, 3, 24}
     monkeypatch.setattr(spinecho, "segment", lambda image, *_, **__: replace(image, values=after.ids(head)[None]))
+    monkeypatch.setattr(heads.Head, "shown", lambda self, above_mm=0: 12)
     made = after.labelled(head)
     assert {p.line for p in made.panels} == {"mean Dice 1.00; below: the truth"}
     assert all(torch.equal(p.picture, p.below) for p in made.panels)

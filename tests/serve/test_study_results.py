@@ -175,7 +175,7 @@ def test_nobody_has_answered_yet(tmp_path, capsys):
     with served(tmp_path):
         pass
     assert main(["study", "--out", str(tmp_path / "out"), "--results"]) == 0
-    assert "nobody has answered yet" in capsys.readouterr().out
+    assert "there are no answers yet" in capsys.readouterr().out
     assert "Nobody has answered yet" in (tmp_path / "out" / "results.html").read_text()
 
 

@@ -110,7 +110,7 @@ class Cases:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Seconds, and memory in GB; nan where nobody wrote that down."""
+    """Seconds, and memory in GB; nan if it was not recorded."""
 
     wall_s: float
     cpu_s: float
@@ -152,7 +152,7 @@ class Contender(Protocol):
 
     @property
     def is_oracle(self) -> bool:
-        """Whether it knows the truth, so that nobody can have it in practice."""
+        """Whether it knows the truth, so that it does not exist in practice."""
         ...
 
     def version(self, case: Case) -> str:

@@ -49,7 +49,7 @@ def find_format(path: Path) -> ModuleType:
     Raises
     ------
     DataError
-        If there is no such file, a pointer in its place, it is empty, the guard refuses it, or nobody recognises it.
+        If there is no such file, a pointer in its place, it is empty, the guard refuses it, or no format recognises it.
     """
     path = full_name(path)
     check_present(path)

@@ -58,7 +58,7 @@ def check_image_output(path: str | Path, oriented: bool, options: WriteOptions) 
     Raises
     ------
     DataError
-        If the format needs an orientation that nobody gives, `--like` or `--affine` cannot be used, or a folder holds
+        If the format needs an orientation that is not given, `--like` or `--affine` cannot be used, or a folder holds
         files that are not spinecho's.
     """
     path = Path(path)

@@ -1,4 +1,4 @@
-"""A folder with the finished part of long work, so that its own command can go on with it."""
+"""A folder with the finished part of long work, so that the same command can resume it."""
 
 from __future__ import annotations
 

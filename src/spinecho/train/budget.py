@@ -105,7 +105,7 @@ def _chosen(path: Path, text: str, run: Run) -> int | None:
     """The number written down for the run in that folder; None for a new run."""
     if not path.is_file():
         if run.checkpoints.is_dir() and checkpoint.newest(run.checkpoints) is not None:
-            do = f"leave out {setting('budget')} to go on, or start over with another {setting('out')}"
+            do = f"leave out {setting('budget')} to continue, or start over with another {setting('out')}"
             raise DataError("the run there was begun without a budget", do=do, file=run.out)
         return None
     try:

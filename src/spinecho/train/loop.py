@@ -1,4 +1,4 @@
-"""The training loop: a generator of steps that can be killed at any moment and goes on where it was."""
+"""The training loop: a generator of steps that can be killed at any moment and resumed."""
 
 from __future__ import annotations
 

@@ -51,9 +51,9 @@ def _less(run: Run) -> str:
     """What takes less memory; settings that a run may change when it goes on come first."""
     ways = []
     if any(isinstance(m, Recomputes) and not m.checkpointing for m in run.method.modules()):
-        ways.append(f"go on with {setting('checkpointing')}")
+        ways.append(f"continue with {setting('checkpointing')}")
     if not _on_gpu(run) and run.settings.workers:
-        ways.append(f"go on with fewer {setting('workers')} than {run.settings.workers}")
+        ways.append(f"continue with fewer {setting('workers')} than {run.settings.workers}")
     if run.settings.batch > 1:
         ways.append(f"start over with another {setting('out')} with {setting('batch')} below {run.settings.batch}")
     return " or ".join(ways or ["train a smaller network"])

@@ -16,7 +16,7 @@ from spinecho.train.supply import examples_of
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """A training that somebody wants.
+    """An order for a training.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A training run: what is trained, where its files lie, how it is saved and goes on."""
+"""A training run: what is trained, where its files lie, how it is saved and resumed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Run:
     out
         A folder: `checkpoints/`, `metrics.jsonl`, `pictures/`, `weights.safetensors`. All processes must see it.
     facts
-        What else must be the same for a run to go on (where its examples come from); JSON.
+        What else must be the same for a run to be resumed (where its examples come from); JSON.
     notes
         What is worth knowing later (the command, the number of threads); JSON.
     rule

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from spinecho.core.errors import DataError, setting
 
 _FREE = ("workers", "save_every", "validate_every", "validation_examples", "steps", "checkpointing")
-"""What may change when a run goes on: nothing of it changes a step, except that `steps` moves the schedule's end."""
+"""What may change when a run is resumed: none of it changes a step, except that `steps` moves the schedule's end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Settings:
     checkpointing: bool = False
     """compute activations again instead of keeping them: less memory, a third more time"""
     compiled: bool = False
-    """compile the networks (torch.compile; wants a C++ compiler)"""
+    """compile the networks (torch.compile; needs a C++ compiler)"""
     freeze: tuple[str, ...] = ()
     """weights that stay as they are, by the beginnings of their names (cascades.0 cascades.1); all others learn"""
     seed: int = 0

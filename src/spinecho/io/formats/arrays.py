@@ -153,7 +153,7 @@ def _names(variable: Variable, traj: Variable | None, options: ReadOptions, path
             )
         if options.domain == "coil-images" and set(names) & set(KSPACE):
             raise DataError(
-                f"{setting('domain', 'coil-images')} wants image axes, {setting('axes')} names {options.axes!r}",
+                f"{setting('domain', 'coil-images')} needs image axes, {setting('axes')} names {options.axes!r}",
                 do=f"e.g. {setting('axes', 'y x coil')}",
             )
         return names

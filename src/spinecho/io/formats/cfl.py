@@ -165,7 +165,7 @@ def write(item: KSpace | Image, path: Path, options: WriteOptions) -> None:
 def _sixteen(values: Tensor, axes: tuple[str, ...]) -> np.ndarray:
     """(*batch, coil, k2, k1, k0) as BART's 16 dimensions."""
     array = values.detach().cpu().resolve_conj().numpy()
-    array = as_type(array, np.complex64, "cfl", "write NIfTI, .h5 or .npy, or number the labels anew")
+    array = as_type(array, np.complex64, "cfl", "write NIfTI, .h5 or .npy, or renumber the labels")
     names = (*axes, "coil", *KSPACE)
     array = array.transpose([names.index(n) for n in cfl_file.DIMS if n in names])
     return array[tuple(slice(None) if n in names else None for n in cfl_file.DIMS)]

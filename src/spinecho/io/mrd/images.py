@@ -159,5 +159,5 @@ def _numbers(values: Array, kept: Mapping[str, str]) -> Array:
     if was is not None and was[1:] == (1, 0) and was[0].dtype.name in _CODES:
         return was[0]
     kind = smallest(values, "i2", "u2", "i4", "u4")
-    do = "write NIfTI, .h5 or .npy, or number the labels anew"
+    do = "write NIfTI, .h5 or .npy, or renumber the labels"
     return as_type(values, np.float64 if kind.itemsize > 4 else kind, "MRD", do)

@@ -26,7 +26,7 @@ def read_parts(path: Path) -> list[Part]:
     Raises
     ------
     DataError
-        If it holds anything else; a bare matrix is refused, since nobody could know its direction and axes.
+        If it holds anything else; a bare matrix is refused, since its direction and axes are unknown.
     """
     if path.stat().st_size > _LARGEST:
         raise DataError("it is too large for a linear transform in text", do="write fields as .h5")

@@ -79,7 +79,7 @@ def evaluated(folder: Path, pictures: tuple[Manifest, Shown] | None, command: st
         manifest.begun(folder, replace(pictures[0], seed=kept.seed))
     told = results(kept, answers.readings(folder, kept))
     if not told.lines:
-        say("nobody has answered yet")
+        say("there are no answers yet")
     for line in report.told(told):
         say(line)
     path = folder / PAGE

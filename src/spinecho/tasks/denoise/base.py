@@ -21,7 +21,7 @@ class Denoise(Method):
     """
 
     whole_series: ClassVar[bool] = False
-    """Whether it wants all volumes of a series at once, (n, z, y, x)."""
+    """Whether it needs all volumes of a series at once, (n, z, y, x)."""
     takes_slabs: ClassVar[bool] = False
     """Whether it is trained on magnitudes with their neighbouring slices (`config.neighbours` on either side)."""
 

@@ -51,7 +51,7 @@ _SINKING = 0.6
 """Share of the iterations over which the threshold sinks."""
 
 _SETTLING = 6
-"""Last iterations, before which the momentum starts anew: it would carry on what each shift does to the image."""
+"""Last iterations, before which the momentum is restarted: it would carry on what each shift does to the image."""
 
 _PER_FOLD = 15
 """Iterations for each fold of acceleration: on real slices and simulated heads 60 are as good as 120 at R = 4 or

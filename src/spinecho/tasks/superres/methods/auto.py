@@ -60,4 +60,4 @@ def choices(target: Target, minutes: float) -> tuple[tuple[str, ...], str]:
         return ("multiscale", "bspline"), "no thick slices"
     if minutes >= SELF_MINUTES:
         return ("self", "multiscale", "bspline"), f"thick slices, and {minutes:g} minutes allowed"
-    return ("multiscale", "bspline"), f"thick slices, {minutes:g} minutes allowed (`self` wants {SELF_MINUTES:g})"
+    return ("multiscale", "bspline"), f"thick slices, {minutes:g} minutes allowed (`self` needs {SELF_MINUTES:g})"
