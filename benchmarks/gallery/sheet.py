@@ -18,7 +18,7 @@ Pixels = npt.NDArray[np.uint8]
 GAIN = 5
 """Errors are shown this many times as bright as images"""
 QUALITY = 80
-_ACROSS = (2, 3, 4, 5)
+_ACROSS = (3, 4, 5)
 _LINE, _GAP, _SIZE = 17, 6, 13
 """Height of a line of text, distance between panels, size of letters; pixels"""
 
@@ -68,7 +68,7 @@ class Row:
     def across(self) -> int:
         """Panels side by side."""
         n = len(self.panels)
-        return self.columns or min(_ACROSS, key=lambda c: (-n % c, abs(c - _ACROSS[-2])))
+        return self.columns or (n if n <= _ACROSS[0] else min(_ACROSS, key=lambda c: (-n % c, -c)))
 
     def entry(self) -> Entry:
         """What the page says of it."""

@@ -66,7 +66,9 @@ def test_rows_wrap_and_keep_the_shape_of_the_pictures():
     assert square.shape == (2 * wide.shape[0], 2 * 46 - 6, 3)
 
 
-@pytest.mark.parametrize(("n", "across"), [(2, 2), (3, 3), (4, 4), (5, 5), (6, 3), (7, 4), (10, 5), (12, 4)])
+@pytest.mark.parametrize(
+    ("n", "across"), [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 3), (7, 4), (10, 5), (12, 4), (13, 5)]
+)
 def test_as_few_places_as_can_be_are_empty(n, across):
     assert row([panel()] * n, columns=0).across() == across
     assert row([panel()] * n, columns=2).across() == 2
