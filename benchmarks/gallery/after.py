@@ -192,7 +192,10 @@ def translated(upper: Head) -> Row:
         line="below: the true T2",
     )
     panels = [first, *compared(truth.values[0], {k: _as_bright(v, truth.values[0]) for k, v in made.items()}, at)[1:]]
-    text = f"T2 guessed from T1: {SOURCE}, brain alone. A result is a guess, whatever it looks like."
+    text = (
+        f"T2 guessed from T1: {SOURCE}, brain alone. A result is a guess, whatever it looks like. `lookup` learned its "
+        "curves from one real patient, and simulated tissue is not as bright, which is most of the error."
+    )
     return Row(name="translate", heading="Another contrast", text=text, panels=panels, left_out=left_out)
 
 
