@@ -6,7 +6,7 @@ PEERS := .venv-peers/.installed
 REGISTER := .venv-register/.installed
 TORCH := torch==2.13.0
 
-.PHONY: demo test test-slow test-peer test-gpu check check-files docs notebooks wheel-check oldest sbom bench bench-learned bench-register results train-gpu peers samples clean
+.PHONY: demo test test-slow test-peer test-gpu check check-files docs notebooks gallery wheel-check oldest sbom bench bench-learned bench-register results train-gpu peers samples clean
 
 $(STAMP): pyproject.toml
 	$(PY) -m venv .venv
@@ -137,6 +137,10 @@ results: $(STAMP)
 	$(BIN)/spinecho evaluate --data sim:10 --sim-coils 8 --labels ../shared/data/label_maps \
 	  --methods $(RESULTS) --baseline l1_wavelet --accel 4 8 12 --seeds 0 \
 	  --report runs/simulated.html --markdown docs/results.md --section 'Simulated heads, test subjects'
+
+# docs/gallery.md and its pictures: every method on the same slice (needs ../shared; about 10 minutes on 2 idle cores)
+gallery: $(STAMP)
+	$(BIN)/python -m benchmarks.gallery
 
 # the run that this project could not afford: varnet on one GPU (hours); it goes on where it was stopped, and
 # tools/release_weights.py puts runs/varnet-gpu/weights.safetensors into the package

@@ -275,7 +275,7 @@ def main() -> None:
     for title, text in sections.items():
         print(f"## {title}\n\n{text}")
         if args.out != "-":
-            write_section(Path(args.out), title, f"## {title}\n\n{text}")
+            write_section(Path(args.out), title, text)
 
 
 if __name__ == "__main__":

@@ -132,8 +132,8 @@ def main() -> None:
         cells.append([kind, str(rate), f"`{name}`", *gain])
     head = ["scene", "R", "method", "psnr inside, dB", "over `llr, noise alone`", "least", "ms a frame"]
     told = f"{args.n} scenes of each kind, {N_FRAMES} frames of {MATRIX} x {MATRIX}, {N_COILS} coils, SNR 15, 30, 60."
-    text = f"## {TITLE}\n\n{told} {circumstances('benchmarks.moving', 1, before)}\n\n{table(head, cells)}"
-    print(text)
+    text = f"{told} {circumstances('benchmarks.moving', 1, before)}\n\n{table(head, cells)}"
+    print(f"## {TITLE}\n\n{text}")
     if args.out != "-":
         write_section(Path(args.out), TITLE, text)
 

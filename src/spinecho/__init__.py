@@ -1,7 +1,7 @@
-"""spinecho: from the scanner's raw samples to magnetic resonance images one can trust.
+"""spinecho: from the scanner's raw samples to magnetic resonance images you can trust.
 
-Each task is a function of its name (`spinecho.recon`, `spinecho.register`, ...), found by listing `tasks/`. What type
-checkers see stands in `__init__.pyi`, which `tools/write_stubs.py` makes.
+Each task is a function of the same name (`spinecho.recon`, `spinecho.register`, ...), found by listing `tasks/`. Type
+checkers read `__init__.pyi`, which `tools/write_stubs.py` writes.
 """
 
 from __future__ import annotations

@@ -156,8 +156,8 @@ def test_the_inverse_field_lies_on_the_moving_grid(folder):
         (("t.h5", "moving.nii.gz", "-o", "moving.nii.gz", "--onto", "fixed.nii.gz"), "it is an input"),
         (("t.h5", "moving.nii.gz", "-o", "out.xyz", "--onto", "fixed.nii.gz"), "no writer for image files"),
         (("t.h5", "p.csv", "-o", "out.nii.gz"), "points are written as .csv"),
-        (("t.h5", "p.csv", "-o", "out.csv", "--inverse"), "--inverse means nothing to points"),
-        (("moving.nii.gz", "moving.nii.gz", "-o", "out.nii.gz", "--onto", "fixed.nii.gz"), "no displacement field"),
+        (("t.h5", "p.csv", "-o", "out.csv", "--inverse"), "--inverse does not apply to points"),
+        (("moving.nii.gz", "moving.nii.gz", "-o", "out.nii.gz", "--onto", "fixed.nii.gz"), "not a displacement field"),
         (("absent.h5", "moving.nii.gz", "-o", "out.nii.gz", "--onto", "fixed.nii.gz"), "there is no such file"),
         (("t.h5", "moving.nii.gz", "-o", "out.nii.gz", "--onto", "fixed.nii.gz", "--transform", "t.h5"), "is an input"),
         (("t.h5", "--transform", "u.tfm"), "rigid and affine transforms only"),
@@ -166,7 +166,7 @@ def test_the_inverse_field_lies_on_the_moving_grid(folder):
             "rigid and affine transforms only",
         ),
         (("t.h5", "--onto", "fixed.nii.gz", "--transform", "u.nii.gz"), "a NIfTI field needs a grid"),
-        (("t.h5", "p.csv", "-o", "out.csv", "--labels", "--jacobian", "j.nii.gz"), "--labels means nothing to points"),
+        (("t.h5", "p.csv", "-o", "out.csv", "--labels", "--jacobian", "j.nii.gz"), "--labels does not apply to points"),
     ],
 )
 def test_refusals(arguments, told, folder, capsys):

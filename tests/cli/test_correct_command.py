@@ -48,7 +48,7 @@ def test_ringing_of_a_series_volume_by_volume(folder):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--method", "unring", "--mask", "mask.nii.gz"], "--mask means nothing to unring -> leave it out"),
+        (["--method", "unring", "--mask", "mask.nii.gz"], "--mask does not apply to unring -> leave it out"),
         (["--mask", "absent.nii.gz"], "absent.nii.gz: there is no such file"),
         (["-o", "mask.nii.gz", "--mask", "mask.nii.gz"], "mask.nii.gz: it is an input"),
         (["--method", "unring", "--slices", "w"], "invalid choice"),

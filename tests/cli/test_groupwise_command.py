@@ -93,4 +93,4 @@ def test_uncertainty_is_an_image_on_the_fixed_grid(cohort, tmp_path, capsys):
     assert found.geometry.matches(fixed.geometry)
     assert 0 < float(found.values.max()) < 30
     assert main([*pair, "--transform", str(tmp_path / "t.h5"), "--affine"]) == 2
-    assert "means nothing to a rigid or affine transform" in capsys.readouterr().err
+    assert "does not apply to a rigid or affine transform" in capsys.readouterr().err

@@ -161,11 +161,11 @@ def test_series_and_dicom(pair):
         (("-o", "moved.nii.gz", "--transform", "t.zip"), "no writer for transforms"),
         (("-o", "moved.nii.gz", "--labels", "absent.nii.gz"), "there is no such file"),
         (("-o", "t_inverse.h5", "--transform", "t.h5"), "two outputs have this name"),
-        (("-o", "m.nii.gz", "--points", "nowhere.csv"), "point 1 is '1,nan,3', which is no place"),
+        (("-o", "m.nii.gz", "--points", "nowhere.csv"), "point 1 is '1,nan,3', which is not a place"),
         (("-o", "m.nii.gz", "--report", "r.pdf"), "the report is called r.pdf -> give a name that ends in .html"),
         (("-o", "m.nii.gz", "--threads", "0"), "--threads 0 -> give 1 or more"),
         (("-o", "m.nii.gz", "--report", "a"), "it is a folder, the report is a file"),
-        (("--affine", "--uncertainty", "u.nii.gz"), "--uncertainty means nothing to a rigid or affine transform"),
+        (("--affine", "--uncertainty", "u.nii.gz"), "--uncertainty does not apply to a rigid or affine transform"),
         (("-o", "m.nii.gz", "--labels", "a/seg.nii.gz", "--labels", "b/seg.nii.gz"), "two outputs have this name"),
     ],
 )
@@ -188,7 +188,7 @@ def test_bad_labels_are_told_before_the_work(pair, capsys):
     write(Image(values=values, geometries=(MOVING,)), pair / "half.nii.gz")
     register(pair, "-o", pair / "m.nii.gz", "--labels", pair / "half.nii.gz", code=2)
     captured = capsys.readouterr()
-    assert "no whole numbers" in captured.err
+    assert "not whole numbers" in captured.err
     assert "affine:" not in captured.out
     register(pair, "-o", pair / "m.nii.gz", "--transform", pair / "fixed.nii.gz", code=2)
     assert "it is an input" in capsys.readouterr().err

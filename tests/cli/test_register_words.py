@@ -86,11 +86,11 @@ def test_flags_and_methods_that_say_the_same_go_together(words, named, wanted):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--rigid", "--uncertainty", "u.nii.gz"), "means nothing to a rigid or affine transform"),
+        (("--rigid", "--uncertainty", "u.nii.gz"), "does not apply to a rigid or affine transform"),
         (("--affine", "--transform", "t.h5", "-o", "t.h5"), "t.h5"),
         (("-o", "m.nii.gz", "--transform", "t.tfm"), "rigid and affine transforms only"),
         (("-o", "m.nii.gz", "--mask", "absent.nii.gz"), "there is no such file"),
-        (("-o", "m.nii.gz", "--series", "3"), "--series means nothing: no input is a DICOM folder"),
+        (("-o", "m.nii.gz", "--series", "3"), "--series does not apply: no input is a DICOM folder"),
         (("-o", "m.nii.gz", "--report", "m.nii.gz"), "the report is called m.nii.gz"),
         (("--labels", "fixed.nii.gz"), "there is no output"),
     ],

@@ -184,7 +184,7 @@ def test_what_is_no_image_is_told(task, tmp_path, capsys):
         assert told in capsys.readouterr().err
     write(with_values(values.fill_(torch.inf)), tmp_path / "inf.nii.gz")
     run(task, tmp_path / "inf.nii.gz", "-o", tmp_path / "out.nii.gz", code=2)
-    assert "7680 of its values are infinite -> mend or mask them first" in capsys.readouterr().err
+    assert "7680 of its values are infinite -> repair or mask them first" in capsys.readouterr().err
 
 
 @tasks

@@ -87,7 +87,7 @@ def test_without_an_output_or_with_a_wrong_one_nothing_is_read(task, capsys, tmp
         ([], "there is no output -> say where the image goes: -o out.nii.gz"),
         (["-o", tmp_path / "out.docx"], "no writer for image files called '.docx'"),
         (["-o", tmp_path / "no" / "out.nii"], f"the folder {tmp_path}/no does not exist"),
-        (["-o", tmp_path / "out.nii", "--series", "3"], "--series means nothing: no input is a DICOM folder"),
+        (["-o", tmp_path / "out.nii", "--series", "3"], "--series does not apply: no input is a DICOM folder"),
         (["-o", tmp_path / "out.nii", "--truth", tmp_path / "t.nii"], "t.nii: there is no such file"),
         (["-o", tmp_path / "out.nii", "--report", tmp_path / "out.nii"], "ends in .html"),
     ):

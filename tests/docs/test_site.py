@@ -54,15 +54,24 @@ def test_every_public_name_and_command_is_there(pages):
     assert "| `-o, --output`<br>several paths | where the image goes" in commands
 
 
+def test_a_sentence_that_ends_in_braces_keeps_them_in_its_cell():
+    from markdown import markdown
+
+    row = f"| a | b |\n|---|---|\n| {made._plain('its {n} entries share {reason}')} | x |\n"
+    assert "<td>its {n} entries share {reason}</td>" in markdown(row, extensions=["tables", "attr_list"]).replace(
+        "&#123;", "{"
+    )
+
+
 def test_every_error_is_there(pages):
     package = ROOT / "src" / "spinecho"
     trees = [ast.parse(f.read_text(encoding="utf-8")) for f in package.rglob("*.py")]
     calls = [n for t in trees for n in ast.walk(t) if isinstance(n, ast.Call) and ast.unparse(n.func) == "DataError"]
     told = list(sentences.sentences(package))
     assert 0.9 * len(calls) < len(told) <= len(calls), "a few hand on what another one said"
-    assert "| there is no {task} method {name} | known are " in pages["troubleshooting.md"]
+    assert "| there is no {task} method &#123;name} | known are " in pages["troubleshooting.md"]
     page = pages["troubleshooting.md"].split("\n## spinecho.cli.parse\n")[1].partition("\n## ")[0]
-    assert "| --threads {threads} | give 1 or more, or leave it out: then all are used |" in page
+    assert "| --threads &#123;threads} | give 1 or more, or leave it out: then all are used |" in page
 
 
 @pytest.mark.parametrize(
@@ -80,6 +89,44 @@ def test_every_error_is_there(pages):
 def test_sentences_are_read_from_the_source(source, problem, do):
     (one,) = sentences.in_source(source, "m")
     assert (one.problem, one.do, one.module) == (problem, do, "m")
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ('def f():\n if a:\n  p = "one"\n else:\n  p = "two"\n raise DataError(p)', "one / two"),
+        ('p = "one"\ndef f():\n p = f"two {n}"\n raise DataError(p)', "two {n}"),
+        ('def f():\n p = "one"\n p = say()\n raise DataError("no " + p)', "no {p}"),
+        ('def f():\n p = "a"\n p = "b"\n p = "c"\n raise DataError(p)', "a / b / c"),
+    ],
+)
+def test_a_sentence_that_is_chosen_among_several_stands_with_all_of_them(source, problem):
+    (one,) = sentences.in_source(source, "m")
+    assert one.problem == problem
+
+
+def test_reasons_of_methods_are_read_from_the_source():
+    text = """
+def refusal(scan):
+    if scan.n == 1:
+        return f"it has {scan.n} coil, and two are needed"
+    reason = "it is flat"
+    if scan.flat:
+        return reason
+    return other(scan) or None
+def helper():
+    return "not this one"
+"""
+    assert [s.problem for s in sentences.refused_in(text, "m")] == [
+        "it has {scan.n} coil, and two are needed",
+        "it is flat",
+    ]
+
+
+def test_every_reason_of_grappa_is_on_the_page(pages):
+    page = pages["troubleshooting.md"].partition("## Why a method cannot handle an input")[2]
+    assert "| tasks.recon.methods.grappa | its samples lie along a trajectory, not on a grid |" in page
+    assert "it has one coil, and GRAPPA fills gaps" in page
 
 
 def test_errors_that_only_pass_something_on_are_left_out():

@@ -12,7 +12,7 @@ from guessing import row
 
 from spinecho.core.errors import DataError
 from spinecho.evaluate.judge import judge_of
-from spinecho.evaluate.markdown import names, section_text, write_section
+from spinecho.evaluate.markdown import names, refusals, section_text, write_section
 from spinecho.evaluate.rows import Kept, Row
 from spinecho.evaluate.tables import breakdowns, tables
 from spinecho.evaluate.words import figure
@@ -86,6 +86,18 @@ def test_breakdowns_sort_numbers_as_numbers() -> None:
     coils, site = breakdowns(table)
     assert (coils.name, coils.values) == ("coils", ("8", "9", "10"))
     assert (site.values, site.n) == (("unknown", "x"), (1, 2))
+
+
+def test_reasons_that_differ_only_in_the_name_of_the_scan_are_one_line() -> None:
+    whys = ("no field for A1-B2", "no field for C3-D4", "it is A1-B2x")
+    failed = [
+        replace(row("ants", 9), scan=f"ixi {s}", refused=w)
+        for s, w in zip(("A1-B2", "C3-D4", "A1-B2"), whys, strict=True)
+    ]
+    assert refusals(failed) == [
+        ("ants", "ixi A1-B2", "it is A1-B2x"),
+        ("ants", "ixi A1-B2; ixi C3-D4", "no field for it"),
+    ]
 
 
 def test_markdown_leaves_out_what_nobody_has_and_tells_who_failed() -> None:

@@ -142,12 +142,12 @@ def test_what_a_pair_may_not_say(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=rf"slices {slices[0]}:{slices[1]} were asked for, the file has 1"):
             scan_of_pair(tmp_path / "s.cfl", slices=slices)
     cfl_file.save(tmp_path / "t", noise(2, 6, 5))
-    with pytest.raises(DataError, match=r"t\.cfl has 2 entries along dimension 0 -> kx, ky, kz are wanted"):
+    with pytest.raises(DataError, match=r"t\.cfl has 2 entries along dimension 0 -> give kx, ky, kz"):
         scan_of_pair(tmp_path / "s.cfl", traj=tmp_path / "t.cfl")
-    with pytest.raises(DataError, match="key means nothing to cfl files"):
+    with pytest.raises(DataError, match="key does not apply to cfl files"):
         scan_of_pair(tmp_path / "s.cfl", key="a")
     (tmp_path / "s.hdr").write_text("# Command\nfft\n# Dimensions\n6 5 1 2 " + "1 " * 13)
-    with pytest.raises(DataError, match="up to 16 numbers over 0 are wanted"):
+    with pytest.raises(DataError, match="give up to 16 numbers over 0"):
         scan_of_pair(tmp_path / "s.cfl")
 
 
@@ -181,7 +181,7 @@ def test_an_affine_may_be_separated_in_any_usual_way(tmp_path: Path, separator: 
     text = "\n".join(separator.join(f"{v:.17g}" for v in row) for row in want)
     (tmp_path / "a.txt").write_text("# made by hand\n" + text + "\n")
     np.testing.assert_array_equal(read_affine(tmp_path / "a.txt"), want)
-    with pytest.raises(DataError, match=r"absent.txt: it is no affine: .* -> write 4 lines of 4 numbers"):
+    with pytest.raises(DataError, match=r"absent.txt: it is not an affine: .* -> write 4 lines of 4 numbers"):
         read_affine(tmp_path / "absent.txt")
 
 

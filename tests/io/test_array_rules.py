@@ -48,7 +48,7 @@ def test_arranged_puts_every_sample_where_its_names_say(names: list[str], separa
 
 
 def test_an_axis_without_a_place_is_refused_with_the_places() -> None:
-    with pytest.raises(DataError, match=r"the axis 'slice' has no place here -> wanted are k1 k0"):
+    with pytest.raises(DataError, match=r"the axis 'slice' has no place here -> use k1 k0"):
         arranged(np.zeros((2, 3, 4)), ("slice", "k1", "k0"), ("k1", "k0"))
 
 
@@ -132,7 +132,7 @@ def test_every_option_that_would_do_nothing_is_named(option: str) -> None:
     values = {"axes": "k1 k0", "domain": "coil-images", "readout": "y", "key": "a", "oversampling": 2.0, "series": "3"}
     given_value = values.get(option, (1.0, 1.0, 1.0) if option == "voxel_mm" else Path("a"))
     options = ReadOptions(**{option: given_value})
-    with pytest.raises(DataError, match=f"^{option} means nothing to X files.*leave out {option}"):
+    with pytest.raises(DataError, match=f"^{option} does not apply to X files.*leave out {option}"):
         refuse_idle(options, "X")
     refuse_idle(options, "X", option)
     refuse_idle(ReadOptions(slices=(0, 1), simulate_mask="random:4:0.1:0"), "X")
@@ -167,7 +167,7 @@ def test_pairs_of_any_number_become_complex(dtype: str) -> None:
 
 
 def test_text_is_no_sample() -> None:
-    with pytest.raises(DataError, match="the samples have type <U1 -> complex numbers are wanted"):
+    with pytest.raises(DataError, match="the samples have type <U1 -> give complex numbers"):
         array_samples.to_complex(np.array([["a"]]), None)
 
 
@@ -213,7 +213,7 @@ def test_masks_that_say_nothing_are_refused() -> None:
     with pytest.raises(DataError, match="differs from coil to coil -> give one mask for all coils"):
         mask_tensor(own, names, sizes)
     for bad in (np.full(6, np.nan), np.array(["a"] * 6)):
-        with pytest.raises(DataError, match="0 and 1, or false and true, are wanted"):
+        with pytest.raises(DataError, match="give 0 and 1, or false and true"):
             mask_tensor(bad, names, sizes)
     with pytest.raises(DataError, match=r"the mask has shape \(4,\); the samples are \(3, 6, 7\) \(coil k1 k0\)"):
         mask_tensor(np.ones(4), names, sizes)

@@ -224,7 +224,7 @@ def test_oversampling_is_cropped_in_image_space(tmp_path: Path) -> None:
         (noise(8, 64, 60), {"axes": "coil k1 k1"}, "k1 twice"),
         (noise(8, 64, 60), {"axes": "coil k1 x"}, "mixes"),
         (noise(8, 64, 60), {"axes": "coil y x"}, "domain='coil-images'"),
-        (noise(8, 64, 60), {"axes": "coil k1 k0", "domain": "coil-images"}, "wants image axes"),
+        (noise(8, 64, 60), {"axes": "coil k1 k0", "domain": "coil-images"}, "needs image axes"),
         (noise(2, 64, 60), {"axes": "map k1 k0"}, "map axis"),
         (noise(8, 64, 60).real, {"axes": "coil k1 k0"}, r"must be complex; found float32 of shape \(8, 64, 60\)"),
         (np.array(["a", "b"]), {"axes": "k0"}, "no array of at least two axes"),

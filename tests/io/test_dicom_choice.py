@@ -46,7 +46,7 @@ def test_a_series_is_taken_by_number_uid_or_description(study, said, n):
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ("T2", r"series='T2' fits 2 series \(4 T2 tse tra: .*; 11 T2 tse cor: .* -> say more of it, or its number"),
+        ("T2", r"series='T2' fits 2 series \(4 T2 tse tra: .*; 11 T2 tse cor: .* -> give more of it, or its number"),
         ("7", r"series='7' fits none of its 3 series \(3 T1 mprage: .* -> say which: series='3'"),
         ("", r"fits none of its 3 series"),
     ],
@@ -91,10 +91,10 @@ def test_the_only_series_must_fit_too(tmp_path):
 
 def test_other_formats_have_no_series(tmp_path):
     nib.nifti1.save(nib.nifti1.Nifti1Image(np.ones((3, 4, 5), np.float32), np.eye(4)), tmp_path / "a.nii")
-    with pytest.raises(DataError, match="series means nothing to NIfTI files"):
+    with pytest.raises(DataError, match="series does not apply to NIfTI files"):
         read(tmp_path / "a.nii", ReadOptions(series="3"))
     np.save(tmp_path / "a.npy", np.ones((4, 5), np.complex64))
-    with pytest.raises(DataError, match="series means nothing to arrays"):
+    with pytest.raises(DataError, match="series does not apply to arrays"):
         read(tmp_path / "a.npy", ReadOptions(axes="k1 k0", series="3"))
     assert read_image(tmp_path / "a.nii", "3").geometry.shape == (5, 4, 3)
 

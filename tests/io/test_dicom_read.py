@@ -89,7 +89,7 @@ def test_a_mosaic_is_cut_into_slices_from_the_protocol(shared_data):
 def test_not_a_volume_is_refused(shared_data):
     with pytest.raises(DataError, match=r"001\.dcm is CT Image Storage \(CT\) -> give a magnetic resonance series"):
         read(shared_data / "dicom" / "not_a_volume")
-    with pytest.raises(DataError, match=r"slice orientations are mixed.*put each stack into a folder of its own"):
+    with pytest.raises(DataError, match=r"slice orientations are mixed.*put each stack into its own folder"):
         read(shared_data / "dicom" / "slice_orientation_mixed")
 
 
@@ -182,7 +182,7 @@ def test_other_objects_are_left_out_but_no_damaged_image(series):
         ({"Rows": 9000}, "pixels of IM_0000[15].dcm do not fit"),
         ({"PixelSpacing": [0, 1]}, "has pixels of 1.0 x 0.0 mm"),
         ({"ImageOrientationPatient": [0, 0, 0, 0, 1, 0]}, "a direction of the image is"),
-        ({"ImagePositionPatient": ["nan", 0, 0]}, "wanted are 3 numbers"),
+        ({"ImagePositionPatient": ["nan", 0, 0]}, "it needs 3 numbers"),
         ({"ImagePositionPatient": None}, "does not say where it lies"),
         ({"SamplesPerPixel": 3}, "colour"),
         ({"PixelData": b"\0\0"}, "pixels of IM_00001.dcm do not fit"),

@@ -132,10 +132,10 @@ def test_frames_are_ordered_by_whatever_tells_them_apart(tmp_path, keyword):
     ("change", "said"),
     [
         ({"ImageOrientationPatient": [1, 0, 0, 0, 0, 1]}, "orientations are mixed: .* is it a localizer"),
-        ({"PixelSpacing": [2.0, 2.0]}, r"has pixels of \(.*\) mm, .* -> put each stack into a folder of its own"),
+        ({"PixelSpacing": [2.0, 2.0]}, r"has pixels of \(.*\) mm, .* -> put each stack into its own folder"),
         ({"Rows": 9, "Columns": 7}, r"has \(9, 7\) rows and columns, .* has \(7, 9\)|has \(7, 9\) rows and columns"),
         ({"PixelSpacing": [-1, 1]}, "has pixels of 1.0 x -1.0 mm -> export it again"),
-        ({"ImageOrientationPatient": [1, 0, 0]}, "wanted are 6 numbers"),
+        ({"ImageOrientationPatient": [1, 0, 0]}, "it needs 6 numbers"),
     ],
 )
 def test_one_file_that_is_unlike_the_others(tmp_path, change, said):
@@ -148,7 +148,9 @@ def test_one_file_that_is_unlike_the_others(tmp_path, change, said):
 def test_echoes_with_different_numbers_of_frames(tmp_path):
     series(tmp_path / "a_dicom", n_times=4)
     edited(tmp_path / "a_dicom", lambda ds, i: setattr(ds, "EchoTime", 5.0 if i < 3 * SHAPE[0] else 9.0))
-    with pytest.raises(DataError, match="its echoes have different numbers of frames -> put each echo into a folder"):
+    with pytest.raises(
+        DataError, match="its echoes have different numbers of frames -> put each echo into its own folder"
+    ):
         read(tmp_path / "a_dicom")
 
 

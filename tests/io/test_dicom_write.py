@@ -159,7 +159,7 @@ def test_what_cannot_be_written_is_refused_before_the_work(tmp_path):
     check_image_output(target, True, none)
     check_image_output(tmp_path / "a.nii.gz", False, none)
     for path in (target, tmp_path / "a.nii.gz", tmp_path / "a.png"):
-        with pytest.raises(DataError, match="it is no affine"):
+        with pytest.raises(DataError, match="it is not an affine"):
             check_image_output(path, False, WriteOptions(affine=tmp_path / "absent.txt"))
         with pytest.raises(DataError, match="no such series"):
             check_image_output(path, False, WriteOptions(like=tmp_path / "absent"))

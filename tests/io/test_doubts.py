@@ -65,7 +65,7 @@ def test_nan_becomes_zero_and_is_told_and_the_image_given_stays():
 
 
 def test_what_cannot_be_worked_on_is_refused():
-    with pytest.raises(DataError, match=r"a\.nii: 1 of its values are infinite -> mend or mask them first"):
+    with pytest.raises(DataError, match=r"a\.nii: 1 of its values are infinite -> repair or mask them first"):
         looked_at(image(_one_inf()), FILE)
     with pytest.raises(DataError, match=r"a\.nii: all its values are NaN"):
         looked_at(image(torch.full((2, 3, 4), torch.nan)), FILE)

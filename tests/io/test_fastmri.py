@@ -146,7 +146,7 @@ def test_voxel_size_where_the_header_has_none(tmp_path, kspace):
     ("change", "said"),
     [
         ({"kspace": np.ones((2, 2, 3, 4, 5), np.complex64)}, "kspace has shape"),
-        ({"kspace": np.ones((3, 4, 8, 8), np.float32)}, "complex numbers are wanted"),
+        ({"kspace": np.ones((3, 4, 8, 8), np.float32)}, "it must be complex"),
         ({"mask": np.ones(7)}, r"the mask has shape \(7,\), k-space has 44 columns"),
         ({"reconstruction_rss": np.ones((2, 32, 32))}, "reconstruction_rss has shape"),
         ({"ismrmrd_header": b"<broken"}, "XML header cannot be read"),

@@ -282,7 +282,7 @@ def test_errors_say_what_was_found(tmp_path, lines, said):
 
 def test_options_that_would_do_nothing_are_refused(tmp_path):
     path = save(tmp_path / "a.h5", header((1, NY, NX)), grid_lines(scan()[1]))
-    with pytest.raises(DataError, match="oversampling means nothing to MRD"):
+    with pytest.raises(DataError, match="oversampling does not apply to MRD"):
         read(path, ReadOptions(oversampling=2.0))
     with pytest.raises(DataError, match="there is no 'other'; the file holds dataset"):
         read(path, ReadOptions(key="other"))

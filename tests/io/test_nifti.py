@@ -232,7 +232,7 @@ def test_a_part_of_the_slices(tmp_path):
     np.testing.assert_allclose(part.geometry.to_world((0, 0, 0)), image.geometry.to_world((0, 0, 1)), atol=1e-4)
     with pytest.raises(DataError, match=r"slices=\(3, 9\) is asked for, there are 5 slices"):
         read(tmp_path / "a.nii", ReadOptions(slices=(3, 9)))
-    with pytest.raises(DataError, match="axes means nothing to NIfTI"):
+    with pytest.raises(DataError, match="axes does not apply to NIfTI"):
         read(tmp_path / "a.nii", ReadOptions(axes="z y x"))
 
 

@@ -131,7 +131,7 @@ def test_frames_and_coils_stand_on_the_fourth_and_fifth_axis(tmp_path, rng):
 def test_options_that_an_image_does_not_need(tmp_path, option):
     nibabel.save(nibabel.Nifti1Image(np.zeros(SHAPE, np.float32), np.eye(4)), tmp_path / "a.nii")
     value = {"mask": Path("m"), "voxel_mm": (1.0, 1.0, 1.0), "readout": "y"}.get(option, "z")
-    with pytest.raises(DataError, match=r"a\.nii: [a-z_]+ means nothing to NIfTI files"):
+    with pytest.raises(DataError, match=r"a\.nii: [a-z_]+ does not apply to NIfTI files"):
         read(tmp_path / "a.nii", ReadOptions(**{option: value}))
 
 

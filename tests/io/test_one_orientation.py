@@ -175,7 +175,7 @@ def test_what_means_nothing_along_a_trajectory(
     axes = ("--axes", "coil k1 k0") if scan.endswith("npy") else ()
     command = ["recon", str(tmp_path / scan), "--traj", traj, *axes, *words, "-o", str(tmp_path / "o.npy")]
     assert main(command) == 2
-    assert f"{said} means nothing along a trajectory" in capsys.readouterr().err
+    assert f"{said} does not apply along a trajectory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

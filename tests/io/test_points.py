@@ -61,7 +61,7 @@ def test_no_points_are_none(tmp_path):
         ("x,y,z,x\n1,2,3,4\n", "names no columns x, y and z"),
         ("x,y,z\n1,2\n", "point 1 is '1,2'"),
         ("x,y,z\n1,2,3\n1,two,3\n", "point 2 is '1,two,3'"),
-        ("x,y,z\n1,nan,3\n", "is no place"),
+        ("x,y,z\n1,nan,3\n", "is not a place"),
     ],
 )
 def test_tables_that_are_none(text, told, tmp_path):
@@ -72,7 +72,7 @@ def test_tables_that_are_none(text, told, tmp_path):
 def test_files_that_are_no_text(tmp_path):
     path = tmp_path / "p.csv"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="it is no text"):
+    with pytest.raises(DataError, match="it is not text"):
         read_points(path)
     with pytest.raises(DataError, match="there is no such file"):
         read_points(tmp_path / "absent.csv")

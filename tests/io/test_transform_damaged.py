@@ -23,15 +23,15 @@ ONES = "1 0 0 0 1 0 0 0 1 0 0 0"
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "it is no transform file"),
-        ("hello", "it is no transform file|are no numbers"),
+        ("", "it is not a transform file"),
+        ("hello", "it is not a transform file|are not numbers"),
         ("1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n", "nothing says which way"),
-        ("# fixed to moving, LPS mm\n1 0 0 0\n0 1 0 0\n", "it is no transform file"),
+        ("# fixed to moving, LPS mm\n1 0 0 0\n0 1 0 0\n", "it is not a transform file"),
         ("# fixed to moving, LPS mm\n1 0 0 0\n0 1 0 0\n0 0 0 0\n0 0 0 1\n", "singular"),
         ("# fixed to moving, LPS mm\n1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 1 1\n", "last row"),
         ('(Transform "EulerTransform")\n(NumberOfParameters 6)\n', "parameter file of elastix"),
         ("#Insight Transform File V1.0\n", "it holds no transform"),
-        (GOOD.format("1 0 0"), "has 3 parameters, wanted are 12"),
+        (GOOD.format("1 0 0"), "has 3 parameters instead of 12"),
         (GOOD.format("1 0 0 0 1 0 0 0 one 0 0 0"), "are no numbers"),
         (GOOD.format(ONES.replace("1", "nan", 1)), "NaN or infinite"),
         (GOOD.format("0 0 0 0 1 0 0 0 1 0 0 0"), "singular"),
@@ -54,7 +54,7 @@ def test_text(text, told, tmp_path):
 def test_bytes_that_are_no_text(tmp_path):
     path = tmp_path / "t.txt"
     path.write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(DataError, match="it is no text"):
+    with pytest.raises(DataError, match="it is not text"):
         read_transform(path)
     with pytest.raises(DataError, match="there is no such file"):
         read_transform(tmp_path / "absent.h5")
@@ -102,7 +102,7 @@ def replaced(path, name, values):
     ("name", "values", "told"),
     [
         ("TransformGroup/1/TransformParameters", np.zeros(7, np.float32), "and holds 7 numbers"),
-        ("TransformGroup/1/TransformParameters", np.arange(6), "wanted are real numbers"),
+        ("TransformGroup/1/TransformParameters", np.arange(6), "they must be real numbers"),
         ("TransformGroup/1/TransformFixedParameters", np.zeros(18), "voxels"),
         ("TransformGroup/1/TransformFixedParameters", np.full(18, np.nan), "NaN or infinite"),
         ("TransformGroup/1/TransformFixedParameters", np.zeros(3), "3 fixed parameters"),

@@ -163,7 +163,7 @@ def test_fields_that_mean_something_else_are_refused(tmp_path):
         made = nibabel.Nifti1Image(np.zeros(shape, np.float32), np.eye(4))
         made.header.set_intent(*intent)
         nibabel.save(made, tmp_path / f"{name}.nii.gz")
-        with pytest.raises(DataError, match="no displacement field of ITK"):
+        with pytest.raises(DataError, match="not a displacement field of ITK"):
             read_transform(tmp_path / f"{name}.nii.gz")
 
 

@@ -90,7 +90,7 @@ def test_a_quaternion_without_length_is_damaged():
 def test_a_wrong_number_of_parameters_is_told(kind):
     count = SHIFTS[kind][0]
     for n in (0, count - 1, count + 1):
-        with pytest.raises(DataError, match=f"its {kind} has {n} parameters, wanted are {count}"):
+        with pytest.raises(DataError, match=f"its {kind} has {n} parameters instead of {count}"):
             linear_part(kind, np.zeros(n), np.zeros(3))
 
 

@@ -258,5 +258,5 @@ def test_samples_are_those_that_bart_reads(shared_data: Path, tmp_path: Path) ->
 
 
 def test_options_that_would_do_nothing_are_refused(shared_data: Path) -> None:
-    with pytest.raises(DataError, match="mask means nothing to Siemens raw files"):
+    with pytest.raises(DataError, match="mask does not apply to Siemens raw files"):
         read(shared_data / "kspace/siemens_gre.dat", mask=Path("m.npy"))

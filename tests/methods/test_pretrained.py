@@ -130,9 +130,9 @@ def test_weights_for_a_method_that_has_none(weights, scan):
 @pytest.mark.parametrize(
     ("metadata", "told"),
     [
-        ({"method": "absent"}, "weights of the method 'absent', which is no learned method -> .*tiny"),
-        ({"method": "cg_sense"}, "weights of the method 'cg_sense', which is no learned method"),
-        ({"method": 3}, "weights of the method '3', which is no learned method"),
+        ({"method": "absent"}, "weights of the method 'absent', which is not a learned method -> .*tiny"),
+        ({"method": "cg_sense"}, "weights of the method 'cg_sense', which is not a learned method"),
+        ({"method": 3}, "weights of the method '3', which is not a learned method"),
         ({"more": 1}, "its metadata hold card, config, method, more, trained; weights hold"),
         ({"config": {"channels": [6]}}, "its settings do not fit tiny: missing are strength"),
         ({"config": {"channels": [6], "strength": 1.0, "depth": 2}}, "do not fit tiny: unknown are depth"),
@@ -160,7 +160,7 @@ def test_weights_that_do_not_fit_are_told(weights, metadata, told):
             "it has unknown weights: x0, x1, x2 and 2 more",
         ),
         (lambda s: s.update({"last.bias": torch.zeros(2, dtype=torch.int64)}), r"last\.bias has shape .*int64"),
-        (lambda s: s["last.bias"].fill_(torch.nan), r"last\.bias has values that are no numbers"),
+        (lambda s: s["last.bias"].fill_(torch.nan), r"last\.bias has values that are not numbers"),
     ],
 )
 def test_tensors_that_do_not_fit_are_told(weights, edit, told):

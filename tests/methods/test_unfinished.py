@@ -65,7 +65,7 @@ def test_a_folder_of_somebody_else_is_never_taken(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"3", b'{"marks": []}', b'{"marks": 1}'])
 def test_a_damaged_state_is_told_with_how_to_start_anew(content, tmp_path):
     (tmp_path / STATE).write_bytes(content)
-    with pytest.raises(DataError, match=r"state\.json in it is damaged -> start anew: rm -r"):
+    with pytest.raises(DataError, match=r"state\.json in it is damaged -> start over: rm -r"):
         begin(tmp_path, {"input": "a"})
 
 

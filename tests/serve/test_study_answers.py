@@ -208,5 +208,5 @@ def test_numbers_of_images_tell_nothing_of_their_groups(tmp_path):
 
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_two_folders_are_wanted(tmp_path, n):
-    with pytest.raises(DataError, match=f"two folders are wanted, {n} are given"):
+    with pytest.raises(DataError, match=f"two folders are needed, {n} given"):
         run.gathered([tmp_path] * n, 0, quiet, quiet)

@@ -153,5 +153,5 @@ def test_bad_folders_are_one_error(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         read_folder(tmp_path / "absent")
     save(tmp_path / "a.png", picture(0))
-    with pytest.raises(DataError, match="a folder of images is wanted"):
+    with pytest.raises(DataError, match="a folder of images is needed"):
         read_folder(tmp_path / "a.png")

@@ -156,7 +156,7 @@ def test_the_command_refuses_in_words(study, tmp_path, capsys):
 
     real, synthetic, out = (str(study / name) for name in ("REAL", "SYNTHETIC", "out"))
     assert "there is no study in this folder" in refused("--out", str(tmp_path / "absent"), "--results")
-    assert "two folders are wanted, 1 are given" in refused(real, "--out", out)
+    assert "two folders are needed, 1 given" in refused(real, "--out", out)
     assert "not those that this study was begun with" in refused(synthetic, real, "--out", out, "--results")
     assert "--seed 0" in refused(real, synthetic, "--out", out, "--seed", "4")
     assert "cannot be had" in refused(real, synthetic, "--out", out, "--port", "70000")
@@ -175,14 +175,14 @@ def test_nobody_has_answered_yet(tmp_path, capsys):
     with served(tmp_path):
         pass
     assert main(["study", "--out", str(tmp_path / "out"), "--results"]) == 0
-    assert "nobody has answered yet" in capsys.readouterr().out
+    assert "there are no answers yet" in capsys.readouterr().out
     assert "Nobody has answered yet" in (tmp_path / "out" / "results.html").read_text()
 
 
 def test_a_file_where_the_folder_should_be(tmp_path):
     folders(tmp_path)
     (tmp_path / "out").write_text("x")
-    with pytest.raises(DataError, match="a folder is wanted"), served(tmp_path):
+    with pytest.raises(DataError, match="a folder is needed"), served(tmp_path):
         pass
     with pytest.raises(DataError, match="does not exist"):
         made, shown = run.gathered([tmp_path / "REAL", tmp_path / "SYNTHETIC"], 0, print, print)

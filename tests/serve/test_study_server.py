@@ -191,7 +191,7 @@ def test_the_command_serves_and_stops(tmp_path):
         assert match
         Client(Elsewhere(int(match[1])), "anna").answer(1, 4, True)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130 and "the same command goes on" in process.stderr.read()
+        assert process.wait(60) == 130 and "the same command continues" in process.stderr.read()
     assert scores(tmp_path, "anna") == {1: (4, "real")}
 
 

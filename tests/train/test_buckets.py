@@ -209,7 +209,7 @@ def test_joined_scans_keep_what_is_their_own():
             assert torch.equal(getattr(again, name)[0], getattr(scan, name)), name
     backwards = whole.take("example", [2, 0])
     assert torch.equal(backwards.samples, whole.samples[[2, 0]])
-    with pytest.raises(DataError, match="unlike shapes"):
+    with pytest.raises(DataError, match="different shapes"):
         KSpace.joined([few[0], replace(few[1], noise_cov=None)])
 
 

@@ -173,7 +173,7 @@ def test_the_number_is_kept_to(tmp_path, monkeypatch):
     monkeypatch.setattr(budget, "_measured", None)  # nothing is measured twice
     assert within("540s", run, supply(), 900.0, said.append) == first
     assert said[1] == f"540s: {first.steps:,} steps, as chosen when the run began"
-    with pytest.raises(DataError, match=r"begun with budget='9m', now 2s -> give that to go on, or start anew"):
+    with pytest.raises(DataError, match=r"begun with budget='9m', now 2s -> give that to continue, or start over"):
         within("2s", run, supply(), 0.0, said.append)
     (tmp_path / budget.CHOSEN).write_text('{"bud')
     with pytest.raises(DataError, match="cannot be read"):

@@ -147,7 +147,7 @@ def test_what_cannot_be_written_is_told(more, told, tmp_path, capsys, monkeypatc
 
 def test_what_is_no_bundle_or_damaged_is_told(tmp_path, capsys):
     assert bundle.main([str(tmp_path)]) == 2
-    assert "it is no bundle: there is no order.json in it" in capsys.readouterr().err
+    assert "it is not a bundle: there is no order.json in it" in capsys.readouterr().err
     folder = bundled("denoise/unet", tmp_path, "--steps", 1)
     assert bundle.main([str(folder), "--budget", "9m", "--steps", "4"]) == 2
     assert "--budget 9m and --steps 4 are both given" in capsys.readouterr().err
@@ -157,5 +157,5 @@ def test_what_is_no_bundle_or_damaged_is_told(tmp_path, capsys):
     assert "it cannot be read" in capsys.readouterr().err
     written = json.loads((folder / "order.json").read_text())
     (folder / "order.json").write_text(json.dumps({**written, "surprise": 1}))
-    with pytest.raises(DataError, match="no order of this version"):
+    with pytest.raises(DataError, match="not an order of this version"):
         from_json((folder / "order.json").read_text(), folder)

@@ -106,7 +106,7 @@ def test_what_is_wrong_is_told_before_the_work(arguments, told, images, tmp_path
 def test_a_file_is_no_place_for_a_run(images, tmp_path, capsys):
     (tmp_path / "out").touch()
     assert spinecho("recon/varnet", "--data", images, "--out", tmp_path / "out") == 2
-    assert "it is a file, a folder is wanted" in capsys.readouterr().err
+    assert "it is a file, but a folder is needed" in capsys.readouterr().err
 
 
 def test_threads_are_chosen_for_the_load(monkeypatch, tmp_path):

@@ -61,7 +61,7 @@ def test_weights_of_another_method_or_none_are_refused(file, tmp_path, capsys):
         first("recon", "varnet", SMALL, "varnetto", 0)
     common = ["train", "register/voxelmorph", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
     assert main([*common, "--init", str(file)]) == 2
-    assert "they are weights of recon/varnet, wanted are weights for register" in capsys.readouterr().err
+    assert "they are weights of recon/varnet, but weights are needed for register" in capsys.readouterr().err
 
 
 def test_frozen_weights_stay_and_others_learn(tmp_path):

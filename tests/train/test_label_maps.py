@@ -69,7 +69,7 @@ def test_a_file_gives_its_labels_and_its_grid(tmp_path):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        (labels() + 0.25, "no whole numbers"),
+        (labels() + 0.25, "not whole numbers"),
         (labels() + 900 * (labels() == 3), r"labels \[903\] have no tissue"),
         (507 * (labels() > 0), "no brain"),
     ],

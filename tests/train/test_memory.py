@@ -37,7 +37,7 @@ def test_little_memory_is_said_with_what_to_do(tmp_path, monkeypatch):
     assert sentence.startswith("the first step took 7 GB of 8 GB of memory, and examples differ in size")
     assert "in another --out with --batch below 2" in sentence and "checkpointing" not in sentence
     run.method.net.append(Recomputing())
-    assert "go on with --checkpointing or start anew in another --out with --batch below 2" in told(run)
+    assert "continue with --checkpointing or start over with another --out with --batch below 2" in told(run)
     run.method.net[-1].checkpointing = True
     assert "checkpointing" not in told(run)
     alone = toy.run(tmp_path, batch=1)

@@ -27,6 +27,12 @@ HOW = [
     "extend",
 ]
 """How-to pages in the order in which a person needs them"""
+BENCHMARKS = {
+    "benchmarks/RESULTS.md": "Beside other programs",
+    "benchmarks/RESULTS-16-coils.md": "Beside other programs, 16 coils",
+    "benchmarks/RESULTS-LEARNED.md": "Learned methods",
+}
+"""What the pages of benchmarks are called"""
 HOW_FOLDER = ROOT / "docs" / "how"
 
 
@@ -34,12 +40,13 @@ def on_config(config: Any) -> Any:
     """The navigation, from what there is."""
     how = sorted(HOW_FOLDER.glob("*.md"), key=lambda p: (HOW.index(p.stem) if p.stem in HOW else len(HOW), p.stem))
     methods = [{task: [f"methods/{task}/index.md", *pages]} for task, pages in made.method_pages().items()]
-    benchmarks = [path for path in made.copied() if path.startswith("benchmarks/")]
+    benchmarks = [{BENCHMARKS.get(p, p): p} for p in made.copied() if p.startswith("benchmarks/")]
     config.nav = [
         {"Home": "index.md"},
         {"How to": [f"how/{p.name}" for p in how]},
         {"Methods": methods},
         {"Reference": [*({t: p} for t, p in made.REFERENCE.items()), {"Registration": "registration.md"}]},
+        {"Gallery": "gallery.md"},
         {"Results": ["results.md", *benchmarks]},
         {"Inside": ["architecture.md", "training.md", *made.ROOT_PAGES]},
     ]

@@ -14,7 +14,6 @@ from dataclass_tables import entries, table
 import spinecho
 from spinecho import cli
 from spinecho.cli import frame
-from spinecho.core.errors import DataError
 from spinecho.methods import registry
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +64,7 @@ def _of_task(task: str) -> Iterator[tuple[str, str]]:
     parts = [
         f"# {task}: {module.WHAT}",
         inspect.getdoc(module) or "",
-        f"Without `--method`, `spinecho {task}` takes [`{module.DEFAULT}`]({module.DEFAULT}.md).",
+        f"Without `--method`, `spinecho {task}` uses [`{module.DEFAULT}`]({module.DEFAULT}.md).",
         "## Methods\n\n| name | what it does | weights |\n|---|---|---|\n" + "\n".join(rows),
         f"## In Python\n\n::: {spinecho.HOMES[task]}.{task}",
         f"## On the command line\n\nSee [spinecho {task}](../../commands.md#{task}).",
@@ -90,7 +89,7 @@ def _of_method(task: str, name: str) -> str:
         parts.append(f"## Settings\n\n{table(settings)}")
     if module.Method.tunable:
         tunable = ", ".join(f"`{t}`" for t in module.Method.tunable)
-        parts.append(f"Beside trained weights only these can be set: {tunable}. The others belong to the training.")
+        parts.append(f"With trained weights, only these can be set: {tunable}. The training fixes the others.")
     parts.append(f"## Source\n\n{_tidy(source)}" if source else "")
     parts += [_card(o) for o in registry.offers(task) if o.method == name and o.weights is not None]
     parts.append(_figures(name))
@@ -170,18 +169,27 @@ def troubleshooting() -> str:
     by_module: dict[str, list[sentences.Sentence]] = {}
     for one in sentences.sentences(PACKAGE):
         by_module.setdefault(one.module, []).append(one)
-    parts = ["# What errors say", (inspect.getdoc(DataError) or "").partition("\n")[0], _HOW_TO_SEARCH]
+    parts = ["# What errors say", _HOW_TO_SEARCH]
     for module, told in by_module.items():
         rows = "".join(f"| {_plain(s.problem)} | {_plain(s.do)} |\n" for s in told)
         parts.append(f"## {module}\n\n| what is wrong | what to do |\n|---|---|\n{rows}")
+    why = "".join(
+        f"| {s.module.removeprefix('spinecho.')} | {_plain(s.problem)} |\n" for s in sentences.refusals(PACKAGE)
+    )
+    parts.append(f"{_REFUSALS}\n\n| method | reason |\n|---|---|\n{why}")
     return "\n\n".join(parts) + "\n"
 
 
 _SAME = "`spinecho COMMAND --help` says the same; a method's settings are options too: `--method NAME --help`."
-_HOW_TO_SEARCH = """Search this page (Ctrl-F) for a few words of what you read; numbers and names of yours stand here in
-braces. A setting that reads `--axes` here is `axes=` in Python. `--debug` shows where an error comes from."""
+_HOW_TO_SEARCH = """Bad input gives one sentence: what was found, and what to do about it. These are all of
+them. Search this page (Ctrl-F) for a few words of the message; your own numbers and names appear here in braces. A
+setting that reads `--axes` here is `axes=` in Python. `--debug` shows where an error comes from."""
+_REFUSALS = """## Why a method cannot handle an input
+
+These are the reasons behind "METHOD cannot take this scan" or "this image"; `auto` and the demo give them too."""
 
 
 def _plain(text: str) -> str:
-    """Text that markdown leaves alone."""
-    return re.sub(r"([|*_\[\]`#~])", r"\\\1", " ".join(text.split()).replace("<", "&lt;"))
+    """Text that markdown leaves alone, and that does not end in what would be taken for attributes of its cell."""
+    escaped = re.sub(r"([|*_\[\]`#~])", r"\\\1", " ".join(text.split()).replace("<", "&lt;"))
+    return re.sub(r"\{([^{}]*\})$", r"&#123;\1", escaped)

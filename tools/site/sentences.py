@@ -1,9 +1,9 @@
-"""Every sentence that a DataError says, found in the source: what was wrong, and what to do about it."""
+"""Every sentence that a DataError says, found in the source, and why methods refuse an input."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,15 +28,47 @@ def sentences(package: Path) -> Iterator[Sentence]:
 def in_source(text: str, module: str) -> Iterator[Sentence]:
     """All of one file."""
     tree = ast.parse(text)
-    known = {name: value for node in tree.body for name, value in _assigned(node)}
+    known = _together(pair for node in tree.body for pair in _assigned(node))
     for scope in _scopes(tree):
-        local = {**known, **{name: value for node in _own(scope) for name, value in _assigned(node)}}
+        local = {**known, **_together(pair for node in _own(scope) for pair in _assigned(node))}
         for node in _own(scope):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "DataError":
                 do = next((k.value for k in node.keywords if k.arg == "do"), None)
                 problem = _said(node.args[0], local) if node.args else ""
                 if any(c.isalpha() for c in problem.replace("{…}", "")):
                     yield Sentence(module, node.lineno, problem, _said(do, local) if do is not None else "")
+
+
+def refusals(package: Path) -> Iterator[Sentence]:
+    """What every function named `refusal` returns: why a method cannot handle an input."""
+    for file in sorted(package.rglob("*.py")):
+        module = ".".join(file.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+        yield from refused_in(file.read_text(encoding="utf-8"), module)
+
+
+def refused_in(text: str, module: str) -> Iterator[Sentence]:
+    """All of one file; what only passes on another function's words is left out."""
+    tree = ast.parse(text)
+    known = _together(pair for node in tree.body for pair in _assigned(node))
+    for scope in _scopes(tree):
+        if getattr(scope, "name", "").lstrip("_") != "refusal":
+            continue
+        local = {**known, **_together(pair for node in _own(scope) for pair in _assigned(node))}
+        for node in _own(scope):
+            if isinstance(node, ast.Return) and node.value is not None:
+                words = _said(node.value, local)
+                if sum(part.isalpha() for part in words.split()) > 1:
+                    yield Sentence(module, node.lineno, words.removeprefix("None / ").removesuffix(" / None"), "")
+
+
+def _together(pairs: Iterable[tuple[str, ast.expr]]) -> dict[str, ast.expr]:
+    """Values by name; a name that gets several texts has all of them, as a choice."""
+    known: dict[str, ast.expr] = {}
+    for name, value in pairs:
+        before = known.get(name)
+        both = _is_text(before) and _is_text(value)
+        known[name] = ast.IfExp(test=ast.Constant(True), body=before, orelse=value) if both and before else value
+    return known
 
 
 def _scopes(tree: ast.Module) -> Iterator[ast.AST]:

@@ -47,7 +47,7 @@ def estimate_csm(
         is asked for two sets.
     """
     if kind == "walsh" and n_maps != 1:
-        raise DataError(f"Walsh's method gives one set of maps, {n_maps} were asked for", do="take espirit for more")
+        raise DataError(f"Walsh's method gives one set of maps, {n_maps} were asked for", do="use espirit for more")
     batch, grid = tuple(kspace.samples.shape[:-4]), kspace.encoding.matrix
     if kspace.n_coils == 1:
         one = torch.ones((), dtype=kspace.samples.dtype, device=kspace.samples.device)

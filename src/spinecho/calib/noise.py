@@ -125,7 +125,7 @@ def _quietest_readouts(kspace: KSpace) -> float:
     grid = kspace.samples.shape[:-1]
     where = kspace.mask[..., 0].expand(*(1,) * (len(grid) - kspace.mask.ndim + 1), *kspace.mask.shape[:-1]).expand(grid)
     lines = kspace.samples[where]
-    lines = lines[torch.view_as_real(lines).any(-1).any(-1)]  # a coil that was off tells nothing
+    lines = lines[torch.view_as_real(lines).any(-1).any(-1)]  # a coil that was off carries no information
     mean = torch.view_as_real(plain_ifft(lines, (-1,))).square().sum(-1).mean(0)  # in any order
     return float(mean.quantile(_QUIET)) if len(lines) else math.inf
 

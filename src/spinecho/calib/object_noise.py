@@ -1,6 +1,6 @@
 """How much of the samples at the edge of k-space an image cannot explain: the noise that regularisation has to beat.
 
-Air tells the noise of the receiver alone, and not even that where a filter has made the ends of an oversampled readout
+Air shows the noise of the receiver alone, and not even that where a filter has made the ends of an oversampled readout
 quieter than the middle, or somebody has blanked them: on such scans an automatic weight that trusts the air fails by
 several decibels. Within the object there is more: motion, ghosts, and what the coil maps do not explain. All of that
 shows at the edge of k-space, where little signal is left.
@@ -23,7 +23,7 @@ _BRIGHT = 0.01
 """Readout positions with at least this part of the largest power hold the object."""
 
 _FEWEST = 16
-"""A shorter stretch of them tells nothing of the edge of k-space."""
+"""A shorter stretch of them says nothing about the edge of k-space."""
 
 _RING = 0.1
 """Share of the measured samples in each of the two outermost rings."""

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"error: {told.typed()}", file=sys.stderr)
             return BAD_INPUT
         kind = type(error).__name__
-        print(f"error: spinecho has a defect ({kind}: {error}); run again with --debug and report it", file=sys.stderr)
+        print(f"error: spinecho has a bug ({kind}: {error}); run again with --debug and report it", file=sys.stderr)
         return DEFECT
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says to all of them."""
+    """Arguments that all of them share."""
 
     image: Annotated[Path, POSITIONAL]
     """NIfTI, mgz, a DICOM series, ..., of any orientation, spacing and size; series volume by volume"""
@@ -36,7 +36,7 @@ class Arguments:
     report: Path | None = None
     """write a page with pictures before and after, the difference, maps, figures and what was done (.html)"""
     truth: Path | None = None
-    """image of what the result should be, in the same world: figures before and after are told"""
+    """image of what the result should be, in the same world: scores before and after are reported"""
     labels: Annotated[tuple[Path, ...], REPEATED] = ()
     """label map of the image to bring along: on the result's grid, seg.nii.gz becomes OUTPUT_seg.nii.gz; may be given
     several times"""
@@ -132,7 +132,9 @@ def _check_labels(image: Image, files: tuple[Path, ...], labels: list[Image]) ->
     """Refuse a copy of the image in the place of its labels."""
     for file, one in zip(files, labels, strict=True):
         if one.values.shape == image.values.shape and bool((one.values == image.values).all()):
-            raise DataError("it holds what the image holds", do="give the label map that belongs to it", file=file)
+            raise DataError(
+                "it has the same content as the image", do="give the label map that belongs to it", file=file
+            )
 
 
 def _paths(options: Any) -> Iterator[Path]:

@@ -32,7 +32,7 @@ def check_present(path: Path) -> None:
         target = path.readlink().as_posix()
         if _ANNEX in f"/{target}":
             raise _unfetched_annex(path)
-        raise DataError(f"it is a link to {target}, which is absent", do="copy the file itself here", file=path)
+        raise DataError(f"it is a link to {target}, which does not exist", do="copy the file itself here", file=path)
     if not path.exists():
         raise DataError("there is no such file", do=near(path), file=path)
     if path.is_file() and path.stat().st_size <= LONGEST_POINTER:

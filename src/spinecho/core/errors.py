@@ -12,7 +12,7 @@ _MARKED = re.compile("\x0e([^\x0e\x0f\x1f]*)\x1f([^\x0e\x0f\x1f]*)\x0f")
 
 
 class DataError(ValueError):
-    """Input that cannot be used: says what was found, what is wanted and what to do.
+    """Input that cannot be used: says what was found, what was expected and what to do.
 
     A `setting(...)` in the sentences reads `volume=3` here and `--volume 3` on the command line (`typed`).
 
@@ -58,7 +58,7 @@ class DataError(ValueError):
 
 
 class DoubtfulResult(UserWarning):
-    """A result that may be wrong though it was computed: the sentence says where and why; the history has it too."""
+    """A result that was computed but may be wrong: the sentence says where and why, and is in the history too."""
 
 
 def setting(name: str, value: _Atom | tuple[_Atom, ...] | None = None) -> str:

@@ -19,14 +19,14 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class Forms:
-    """The worlds a grid lies in, by NIfTI's codes: 1 scanner, 2 another scan, 3 Talairach, 4 MNI152, 5 other template.
+    """The world coordinates of a grid, by NIfTI's codes: 1 scanner, 2 another scan, 3 Talairach, 4 MNI152, 5 template.
 
     Parameters
     ----------
     sform, qform
-        Code of the affine's world, and of that which a quaternion describes; 0: there is no such form.
+        Code of the affine's world, and of the world that the quaternion describes; 0: there is no such form.
     between
-        4x4, LPS mm of the affine's world to LPS mm of the qform's; None: they are one.
+        4x4, LPS mm of the affine's world to LPS mm of the qform's; None: they are the same.
     """
 
     sform: int = 1
@@ -36,7 +36,7 @@ class Forms:
 
 @dataclass(frozen=True, eq=False)
 class Geometry:
-    """Where a grid of voxels lies.
+    """The position and orientation of a grid of voxels.
 
     Tensors are indexed (z, y, x), points are (x, y, z): this class is the only place that turns one into the other.
 
@@ -47,7 +47,7 @@ class Geometry:
     affine
         4x4, voxel index (x, y, z, 1) of a voxel's centre to LPS millimetres.
     oriented
-        False where the source does not say how the patient lay; then only the voxel sizes mean something.
+        False if the source does not record how the patient lay; then only the voxel sizes are meaningful.
     forms
         What a NIfTI file calls its world or worlds.
     """
@@ -73,7 +73,7 @@ class Geometry:
 
     @classmethod
     def unknown(cls, shape: tuple[int, int, int], voxel_mm: Numbers = (1.0, 1.0, 1.0)) -> Geometry:
-        """A grid of (z, y, x) voxels whose orientation nobody recorded; voxel_mm is (x, y, z)."""
+        """A grid of (z, y, x) voxels with unknown orientation; voxel_mm is (x, y, z)."""
         geometry = cls.from_frame(np.zeros(3), np.eye(3), voxel_mm, shape)
         return replace(geometry, oriented=False)
 
@@ -173,12 +173,12 @@ def corners(shape: Shape) -> Array:
 
 
 def inverted_affine(matrix: Array) -> Array:
-    """The 4x4 (or 3x3) matrix of the way back, float64."""
+    """The inverse of a 4x4 (or 3x3) matrix, float64."""
     return np.asarray(np.linalg.inv(matrix), dtype=np.float64)
 
 
 def stack(slices: Sequence[Geometry], tolerance_mm: float = 0.05) -> tuple[list[int], Geometry]:
-    """Order single-slice grids along their normal and make them one volume.
+    """Order single-slice grids along their normal and join them into one volume.
 
     Returns
     -------
@@ -187,14 +187,16 @@ def stack(slices: Sequence[Geometry], tolerance_mm: float = 0.05) -> tuple[list[
     Raises
     ------
     DataError
-        Names slices that are tilted or shifted against the first, lie in the same place, or leave a gap.
+        Names slices that are tilted or shifted relative to the first, coincide, or leave a gap.
     """
     first = slices[0]
     if len(slices) == 1:
         return [0], first
     for i, g in enumerate(slices):
         if g.shape != first.shape or g.shape[0] != 1:
-            raise DataError(f"slice {i} has shape {g.shape}, slice 0 has {first.shape}", do="reconstruct them apart")
+            raise DataError(
+                f"slice {i} has shape {g.shape}, slice 0 has {first.shape}", do="reconstruct them separately"
+            )
         if np.abs(g.affine[:3, :2] - first.affine[:3, :2]).max() * max(g.shape) > 10 * tolerance_mm:
             raise DataError(f"slice {i} is tilted against slice 0", do="write each stack of slices to its own file")
     normal = first.directions[:, 2]
@@ -209,7 +211,7 @@ def stack(slices: Sequence[Geometry], tolerance_mm: float = 0.05) -> tuple[list[
         i = int(steps.argmax())
         raise DataError(
             f"slices {order[i]} and {order[i + 1]} lie {steps[i]:.2f} mm apart, others {steps.min():.2f} mm",
-            do="a slice is missing: find it, or write the parts to files of their own",
+            do="a slice is missing: find it, or write the parts to separate files",
         )
     step = (offsets[order[-1]] - offsets[order[0]]) / (len(slices) - 1)
     sideways = offsets[order] - offsets[order[0]] - np.arange(len(slices))[:, None] * step

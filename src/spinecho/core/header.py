@@ -1,4 +1,4 @@
-"""What is known about a scan beside its samples: scanner, sequence, patient, and what has been done to it."""
+"""What is known about a scan besides its samples: scanner, sequence, patient, and what has been done to it."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Header:
     slice_thickness_mm
         0: unknown. The distance between slices is in the geometry.
     protocol, patient
-        Protocol name; what the source says of the patient (`name id birth_date sex position study_uid ...`).
+        Protocol name; what the source records about the patient (`name id birth_date sex position study_uid ...`).
     flags
         Short facts that change how the result may be used: `orientation=unknown`, `simulated`,
         `retrospectively undersampled`.
     kept
-        What the file says that only its own kind of file can say again (`dtype slope intercept descrip ...`).
+        Facts that only a file of the same format can hold again (`dtype slope intercept descrip ...`).
     history
-        What was done, in order, one sentence a step; the report prints it. Steps that begin with "warning: " say
+        What was done, in order, one sentence per step; the report prints it. Steps that begin with "warning: " say
         why the result may be wrong; the command line shows them as warnings.
     """
 

@@ -1,4 +1,4 @@
-"""An image: values on grids that know where they lie."""
+"""An image: values on grids with a known position."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Image:
     Parameters
     ----------
     values
-        Channel is the coil, or 1 once combined; the component of a vector, where real. Whole numbers that were read
-        (labels, stored units) are integers; methods make floats of them.
+        Channel is the coil, or 1 once combined; for real values, the component of a vector. Integers from a file
+        (labels, stored units) stay integers; methods convert them to floats.
     geometries
         One per entry of the batch axis named `slice`, or a single one.
     axes
@@ -34,7 +34,7 @@ class Image:
     header
         What is known about the scan.
     extras
-        Maps found on the way, each broadcastable against values: `csm` (*batch, map, coil, z, y, x), `gfactor`.
+        Maps computed on the way, each broadcastable against values: `csm` (*batch, map, coil, z, y, x), `gfactor`.
     """
 
     values: Shaped[Tensor, "*batch channel z y x"]
@@ -62,16 +62,16 @@ class Image:
 
     @property
     def device(self) -> torch.device:
-        """Where the values lie."""
+        """The device of the values."""
         return self.values.device
 
     def to(self, device: torch.device | str) -> Image:
-        """With values and extras on a device."""
+        """A copy with values and extras on a device."""
         extras = {name: t.to(device) for name, t in self.extras.items()}
         return replace(self, values=self.values.to(device), extras=extras)
 
     def magnitude(self) -> Image:
-        """Absolute values; channels that are still apart are combined by root sum of squares."""
+        """Absolute values; channels that are not yet combined are combined by root sum of squares."""
         values = self.values
         if not (values.is_complex() or values.is_floating_point()):
             low = int(values.min()) if values.numel() else 0
@@ -110,7 +110,7 @@ class Image:
         )
 
     def volume(self) -> Image:
-        """Slices ordered by position along the normal and made z.
+        """The slices, ordered by position along their normal, as one volume along z.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Raw samples with everything needed to make an image of them."""
+"""Raw samples with everything needed to reconstruct an image."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ class KSpace:
     encoding
         Matrix sizes, fields of view, acceleration.
     geometries
-        Of the encoded grid (before cropping to the field of view wanted): one per entry of the batch axis `slice`,
+        Of the encoded grid (before cropping to the wanted field of view): one per entry of the batch axis `slice`,
         or one for all.
     calib
-        Calibration lines that were scanned apart, (*batch, coil, c2, c1, c0), k = 0 at n // 2; None: take the
+        Calibration lines that were scanned separately, (*batch, coil, c2, c1, c0), k = 0 at n // 2; None: use the
         fully sampled centre of `samples`.
     noise_cov
         Coil noise covariance per sample (variance of the complex value), (coil, coil), or with batch axes before them
-        where scans of their own stand beside each other (`joined`); None: unknown.
+        if several scans are joined (`joined`); None: unknown.
     axes
-        Names of the batch axes, in their order: `slice time contrast average repetition`; `example`: scans that have
-        nothing to do with each other (`joined`).
+        Names of the batch axes, in order: `slice time contrast average repetition`; `example`: unrelated scans
+        (`joined`).
     header
         What is known about the scan.
     target
-        The truth, where the file carries one: magnitude or complex, (*batch, 1, z, y, x), already on the image's grid
-        (made of prewhitened coils, where there is a noise covariance).
+        The truth, if the file contains one: magnitude or complex, (*batch, 1, z, y, x), already on the image's grid
+        (made from prewhitened coils, if there is a noise covariance).
     receivers
-        Coils of the scanner, where `samples` holds fewer because they were compressed; 0: as many as there are.
+        Number of coils before compression, if `samples` holds fewer; 0: the same number.
     """
 
     samples: Complex[Tensor, "*batch coil k2 k1 k0"]
@@ -98,17 +98,17 @@ class KSpace:
     def image(self, values: Tensor, **extras: Tensor) -> Image:
         """Values (*batch, channel, z, y, x) on the encoded grid as an Image with this scan's geometry and header.
 
-        Cropping and interpolating to the matrix wanted is `spinecho.recon`'s last step, not a method's.
+        Cropping and interpolating to the wanted matrix is the last step of `spinecho.recon`, not of a method.
         """
         return Image(values=values, geometries=self.geometries, axes=self.axes, header=self.header, extras=extras)
 
     @property
     def device(self) -> torch.device:
-        """Where the samples lie."""
+        """The device of the samples."""
         return self.samples.device
 
     def to(self, device: torch.device | str) -> KSpace:
-        """With all tensors on a device."""
+        """A copy with all tensors on a device."""
         fields = ("samples", "mask", "traj", "calib", "noise_cov", "target")
         moved: dict[str, Any] = {f: t.to(device) for f in fields if (t := getattr(self, f)) is not None}
         return replace(self, **moved)
@@ -122,7 +122,7 @@ class KSpace:
         return self.take(axis, range(start, stop))
 
     def take(self, axis: str, entries: Sequence[int]) -> KSpace:
-        """These entries of a batch axis, in this order; views where they lie one after another."""
+        """These entries of a batch axis, in this order; a view if they are consecutive."""
         if axis not in self.axes:
             raise DataError(f"there is no axis {axis!r} among {self.axes}")
         i, own = self.axes.index(axis), {"noise_cov": 2}
@@ -143,7 +143,7 @@ class KSpace:
 
     @property
     def bucket(self) -> Hashable:
-        """What scans must share to be `joined`."""
+        """What scans must have in common to be `joined`."""
         tensors = (self.samples, self.mask, self.traj, self.calib, self.noise_cov, self.target)
         shapes = tuple(None if t is None else tuple(t.shape) for t in tensors)
         return shapes, self.axes, self.encoding, len(self.geometries)
@@ -159,7 +159,7 @@ class KSpace:
         """
         first = scans[0]
         if any(scan.bucket != first.bucket for scan in scans):
-            raise DataError("scans of unlike shapes cannot be joined", do="join those of one bucket")
+            raise DataError("scans of different shapes cannot be joined", do="join those of one bucket")
         fields: dict[str, Any] = {}
         for name, own in (("samples", 4), ("mask", 4), ("traj", 4), ("calib", 4), ("noise_cov", 2), ("target", 4)):
             if getattr(first, name) is not None:

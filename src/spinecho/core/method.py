@@ -76,4 +76,4 @@ class Method(nn.Module, ABC):
         DataError
             If the method is not trained.
         """
-        raise DataError(f"{type(self).__module__.rpartition('.')[2]} has nothing to train", do="take a learned method")
+        raise DataError(f"{type(self).__module__.rpartition('.')[2]} has nothing to train", do="use a learned method")

@@ -29,7 +29,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If there is no such file, or it is no state file.
+        If there is no such file, or it is not a state file.
     """
     return metadata_of(header_of(Path(path)), path)[0]
 
@@ -44,14 +44,14 @@ def header_of(path: Path) -> dict[str, Any]:
     """
     check_present(path)
     if not path.is_file():
-        raise DataError("it is a folder, a file is wanted", do="check the path", file=path)
+        raise DataError("it is a folder, but a file is needed", do="check the path", file=path)
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(_LONGEST_IN_BYTES)
         length = struct.unpack("<Q", start)[0] if len(start) == _LONGEST_IN_BYTES else _LONGEST_HEADER + 1
         if length > min(_LONGEST_HEADER, size - _LONGEST_IN_BYTES):
             do = "give a .safetensors file, or fetch it again: it may be cut off"
-            raise DataError(f"it is no safetensors file ({size} bytes, no header)", do=do, file=path)
+            raise DataError(f"it is not a safetensors file ({size} bytes, no header)", do=do, file=path)
         text = file.read(length)
     try:
         header = json.loads(text.decode("utf-8"))

@@ -136,7 +136,7 @@ class Affine(_Matrix):
 
 @dataclass(frozen=True, eq=False)
 class Rigid(_Matrix):
-    """Turn and shift only: a 4x4 matrix whose 3x3 part is a rotation."""
+    """Rotation and translation: a 4x4 matrix whose 3x3 part is a rotation."""
 
     matrix: Array
 
@@ -243,7 +243,7 @@ class Composite(Transform):
 
 
 def identity() -> Rigid:
-    """The map that moves nothing."""
+    """The identity map."""
     return Rigid(np.eye(4))
 
 

@@ -1,4 +1,4 @@
-"""The columns of a table, made from its measures: the same in markdown and on the page; what nobody has is left out."""
+"""The columns of a table, made from its measures: the same in markdown and on the page; those without values go."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def coloured_in(
 
 
 def _bound(images: Sequence[Image]) -> float:
-    """Largest difference that is told apart, percent of white: the 99.5th percentile of all, at least a hundredth."""
+    """Largest difference with its own colour, percent of white: the 99.5th percentile of all, at least a hundredth."""
     before, after = images
     grid = after.geometry
     middle = grid.cropped((grid.shape[0] // 2, 0, 0), (1, *grid.shape[1:]))

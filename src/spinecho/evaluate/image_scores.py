@@ -22,7 +22,7 @@ FIGURES: dict[str, tuple[Callable[[Tensor, Tensor], float], int]] = {
     "ssim inside the head": (ssim_head, 4),
     "hfen": (hfen, 4),
 }
-"""What is measured, and the digits it is told with"""
+"""What is measured, and with how many digits it is printed"""
 PROTOCOL = (
     "Inside the object, in units of the 99.9th percentile of the truth there; the image is compared as it is, on no "
     "scale fitted to the truth. hfen: error of a 15x15 Laplacian of Gaussian, sigma 1.5, whole image; less is better. "

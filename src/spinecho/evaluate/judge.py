@@ -78,7 +78,7 @@ class Case:
     facts
         Texts are what tables are broken down by; numbers are only kept.
     about
-        A line to tell when it is reached; told once where several cases share it.
+        A line to print when it is reached; printed once if several cases share it.
     """
 
     name: str
@@ -110,7 +110,7 @@ class Cases:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Seconds, and memory in GB; nan where nobody wrote that down."""
+    """Seconds, and memory in GB; nan if it was not recorded."""
 
     wall_s: float
     cpu_s: float
@@ -152,7 +152,7 @@ class Contender(Protocol):
 
     @property
     def is_oracle(self) -> bool:
-        """Whether it knows the truth, so that nobody can have it in practice."""
+        """Whether it knows the truth, so that it does not exist in practice."""
         ...
 
     def version(self, case: Case) -> str:
@@ -240,7 +240,7 @@ def judge_of(task: str) -> Judge:
 
 
 def _refused(inputs: Any, asked: Asked) -> Outcome:
-    raise DataError(f"this task cannot run {asked.word}", do="take a contender of its judge")
+    raise DataError(f"this task cannot run {asked.word}", do="use a contender of its judge")
 
 
 _LEFT_OUT: dict[str, Any] = {

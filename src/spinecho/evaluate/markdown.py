@@ -55,11 +55,13 @@ def table_lines(table: Table) -> list[str]:
 
 
 def refusals(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
-    """Contender, the scans that it was not run on, and why."""
+    """Contender, the scans that it was not run on, and why; reasons that differ only in the scan's name are one."""
     scans: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         if row.refused:
-            scans.setdefault((row.method, " ".join(row.refused.split())), {})[row.scan] = None
+            name = row.scan.rpartition(" ")[2]
+            why = re.sub(rf"\b{re.escape(name)}(?=$|[\s,;:])", "it", " ".join(row.refused.split()))
+            scans.setdefault((row.method, why), {})[row.scan] = None
     return [(method, names(list(of)), why) for (method, why), of in sorted(scans.items())]
 
 

@@ -66,7 +66,7 @@ def contenders(judge: Judge, words: Sequence[str]) -> list[Contender]:
 
 
 def method(judge: Judge, wanted: Asked) -> Contender:
-    """A method of the task; unknown settings and missing weights are told here, before hours of work."""
+    """A method of the task; unknown settings and missing weights are refused here, before hours of work."""
     built(judge.TASK, wanted.name, wanted.settings)
     return Named(judge, wanted)
 

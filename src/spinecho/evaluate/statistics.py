@@ -12,7 +12,7 @@ import numpy as np
 N_RESAMPLES = 5000
 LEVEL = 0.95
 MIN_SCANS = 3
-"""With fewer scans than this, cases are resampled instead, which tells nothing of other scans."""
+"""With fewer scans than this, cases are resampled instead, which says nothing about other scans."""
 
 
 @dataclass(frozen=True, kw_only=True)

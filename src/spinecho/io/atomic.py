@@ -71,7 +71,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     target = check_place(Path(path))
     if target.is_dir():
-        raise DataError("it is a folder, a file is wanted", do="add a file name", file=path)
+        raise DataError("it is a folder, but a file is needed", do="add a file name", file=path)
     temporary = _beside(target)
     try:
         with _told(path):
@@ -105,7 +105,7 @@ def replacing_folder(path: str | Path, may_replace: Callable[[Path], bool]) -> I
     target = check_place(Path(path))
     if target.exists():
         if not target.is_dir():
-            raise DataError("it is a file, a folder is wanted", do="choose another name", file=path)
+            raise DataError("it is a file, but a folder is needed", do="choose another name", file=path)
         check_replaceable(target, may_replace)
     temporary = _beside(target)
     try:

@@ -60,7 +60,7 @@ def parse_axes(text: str, shape: Sequence[int]) -> tuple[str, ...]:
 def arranged(array: np.ndarray, names: Sequence[str], order: Sequence[str]) -> np.ndarray:
     """A view with the axes in another order; axes that the array lacks are inserted with length 1."""
     if extra := set(names) - set(order):
-        raise DataError(f"the axis {sorted(extra)[0]!r} has no place here", do=f"wanted are {' '.join(order)}")
+        raise DataError(f"the axis {sorted(extra)[0]!r} has no place here", do=f"use {' '.join(order)}")
     moved = array.transpose([names.index(n) for n in order if n in names])
     return moved[tuple(slice(None) if n in names else np.newaxis for n in order)]
 

@@ -76,9 +76,7 @@ def sizes(header: Path) -> tuple[int, ...]:
     dimensions = next((b for a, b in pairwise(lines) if a.strip() == "# Dimensions"), "")
     words = dimensions.split()
     if not 0 < len(words) <= 16 or not all(w.isascii() and w.isdigit() and 0 < int(w) < 2**31 for w in words):
-        raise DataError(
-            f"{header.name} has the dimensions {dimensions[:80]!r}", do="up to 16 numbers over 0 are wanted"
-        )
+        raise DataError(f"{header.name} has the dimensions {dimensions[:80]!r}", do="give up to 16 numbers over 0")
     return (*map(int, words), *(1,) * (16 - len(words)))
 
 

@@ -1,4 +1,4 @@
-"""What a command that works on images looks at first: values that are no numbers, labels and CT in an image's place."""
+"""What a command that works on images checks first: values that are not numbers, labels or CT given as images."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _filled(image: Image, file: Path) -> Image:
     absent = values.isnan()
     n, n_infinite = int(absent.sum()), int(values.isinf().sum())
     if n_infinite:
-        raise DataError(f"{n_infinite} of its values are infinite", do="mend or mask them first", file=file)
+        raise DataError(f"{n_infinite} of its values are infinite", do="repair or mask them first", file=file)
     if not n:
         return image
     if n == values.numel():

@@ -23,7 +23,7 @@ def read_labels(path: Path) -> Image:
     Raises
     ------
     DataError
-        If its values are no whole numbers, or so large that float32 has blurred them.
+        If its values are not whole numbers, or so large that float32 has blurred them.
     """
     from spinecho.io.read import read_image
 
@@ -32,11 +32,11 @@ def read_labels(path: Path) -> Image:
     if not (values.is_complex() or values.is_floating_point()):
         return image
     if values.is_complex() or not bool((values == values.round()).all()):
-        problem = "its values are no whole numbers, as labels are"
+        problem = "its values are not whole numbers, as labels are"
         raise DataError(problem, do="carry probabilities along as an image (spinecho apply)", file=path)
     if float(values.abs().amax()) > _LARGEST_LABEL:
         problem = f"it has labels over {_LARGEST_LABEL} as float32, which rounds them"
-        raise DataError(problem, do="write it with an integer type, or number them anew, smaller", file=path)
+        raise DataError(problem, do="write it with an integer type, or renumber them with smaller numbers", file=path)
     return image
 
 

@@ -43,7 +43,7 @@ def check_likeness(image: npt.NDArray[Any], series: npt.NDArray[Any]) -> str:
         )
         raise DataError(fault, do=f"turn the array as the series lies, or say where it lies with {setting('affine')}")
     unclear = [_words(way) for way, value in likeness.items() if value > as_is - _MARGIN]
-    doubt = f"; not told apart from {' or '.join(unclear)}" if unclear else ""
+    doubt = f"; cannot be distinguished from {' or '.join(unclear)}" if unclear else ""
     return f"correlation with that series {as_is:.2f}{doubt}"
 
 

@@ -1,4 +1,4 @@
-"""What a person may say about a file when reading or writing it (torch-free: the command line is made from it)."""
+"""Options for reading and writing files (torch-free: the command line is made from them)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spinecho.core.option import HIDDEN
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """Facts that only the owner of a file can know."""
+    """Facts about a file that the file itself does not record."""
 
     axes: str | None = None
     """an array's axes, e.g. "coil k1 k0"; from slice time contrast average repetition map coil k2 k1 k0 z y x"""
@@ -31,7 +31,7 @@ class ReadOptions:
     voxel_mm: tuple[float, float, float] | None = None
     """voxel size in mm of the picture as stored (columns, rows, slices) where the file does not record it"""
     series: str | None = None
-    """of a folder with several DICOM series: the number, UID or description, or a part of it that no other has"""
+    """which DICOM series of a folder with several: its number, UID or description, or a unique part of it"""
     simulate_mask: str | None = None
     """undersample a full scan and score the result against it: KIND:R:CENTRE:SEED, e.g. random:4:0.08:0"""
     slices: tuple[int, int] | None = None
@@ -44,7 +44,7 @@ def named_files(read: ReadOptions, write: WriteOptions) -> list[Path]:
 
 
 def refuse_idle(options: ReadOptions, what: str, *taken: str) -> None:
-    """Refuse options that a reader would leave unused: a wish that nothing happens to must not pass in silence.
+    """Refuse options that a reader would not use: no option may be ignored silently.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def refuse_idle(options: ReadOptions, what: str, *taken: str) -> None:
         if option.name in ("slices", "simulate_mask", *taken) or getattr(options, option.name) == option.default:
             continue
         name = setting(option.name)
-        raise DataError(f"{name} means nothing to {what} files, which record that themselves", do=f"leave out {name}")
+        raise DataError(f"{name} does not apply to {what} files, which record that themselves", do=f"leave out {name}")
 
 
 def refuse_along_trajectory(options: ReadOptions) -> None:
@@ -75,7 +75,7 @@ def refuse_along_trajectory(options: ReadOptions) -> None:
     """
     for name in ("readout", "domain", "mask"):
         if getattr(options, name) != getattr(ReadOptions(), name):
-            problem = f"{setting(name)} means nothing along a trajectory: samples lie where the trajectory says"
+            problem = f"{setting(name)} does not apply along a trajectory: samples lie where the trajectory says"
             raise DataError(problem, do=f"leave out {setting(name)}, or the trajectory")
 
 

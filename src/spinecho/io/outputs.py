@@ -54,7 +54,7 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
             raise DataError("an input lies in this folder", do="write into another folder", file=path)
         target = check_place(path)
         if target in seen:
-            raise DataError("two outputs have this name", do="give each a name of its own", file=path)
+            raise DataError("two outputs have this name", do="give each its own name", file=path)
         seen.add(target)
 
 
@@ -83,7 +83,7 @@ def check_inputs(paths: Sequence[Path]) -> None:
 def check_series(paths: Sequence[Path], *series: str | None) -> None:
     """Refuse the choice of a series where no input is a folder that could hold several."""
     if any(s is not None for s in series) and not any(path.is_dir() for path in paths):
-        raise DataError(f"{setting('series')} means nothing: no input is a DICOM folder", do="leave it out")
+        raise DataError(f"{setting('series')} does not apply: no input is a DICOM folder", do="leave it out")
 
 
 def on_grid(write: WriteOptions, file: Path, image: Image) -> WriteOptions:

@@ -54,7 +54,7 @@ def exactly(stream: BufferedReader | gzip.GzipFile, n: int, ends: bool = False) 
     try:
         content = stream.read(n)
         if ends and len(stream.read(1 << 16)) == 1 << 16:
-            raise DataError("the file goes on after its image", do=DAMAGED)
+            raise DataError("the file continues after its image", do=DAMAGED)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"its gzip is damaged: {error}", do=DAMAGED) from error
     if len(content) < n:

@@ -85,7 +85,7 @@ def read_affine(path: Path) -> np.ndarray:
     try:
         affine = np.loadtxt(path, dtype=np.float64, delimiter="," if "," in path.read_text() else None)
     except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise DataError(f"it is no affine: {error}", do=wanted, file=path) from error
+        raise DataError(f"it is not an affine: {error}", do=wanted, file=path) from error
     if affine.shape != (4, 4) or not np.array_equal(affine[3], [0, 0, 0, 1]):
         raise DataError(f"it holds numbers of shape {affine.shape}", do=wanted, file=path)
     return affine

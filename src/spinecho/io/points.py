@@ -50,13 +50,13 @@ def read_points(path: Path, ras: bool = False) -> Points:
     """
     check_present(path)
     if not path.is_file():
-        raise DataError("it is a folder, a file is wanted", do="check the path", file=path)
+        raise DataError("it is a folder, but a file is needed", do="check the path", file=path)
     if path.stat().st_size > _LARGEST:
         raise DataError("it is too large for a table of points", do=_WANTED, file=path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise DataError("it is no text", do=_WANTED, file=path) from None
+        raise DataError("it is not text", do=_WANTED, file=path) from None
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     first = lines[0] if lines else ""
     separator = max(",;\t", key=first.count)
@@ -108,7 +108,7 @@ def _numbers(row: tuple[str, ...], order: tuple[int, int, int], number: int, pat
     except (ValueError, IndexError):
         place = [float("nan")]
     if not np.isfinite(place).all():
-        raise DataError(f"point {number} is {','.join(row)[:60]!r}, which is no place", do=_WANTED, file=path)
+        raise DataError(f"point {number} is {','.join(row)[:60]!r}, which is not a place", do=_WANTED, file=path)
     return place
 
 

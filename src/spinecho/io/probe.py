@@ -1,4 +1,4 @@
-"""The process that opens an untrusted HDF5 file first: it may hang, crash or run out of memory; nobody is harmed.
+"""The process that opens an untrusted HDF5 file first: it may hang, crash or run out of memory without harm.
 
 `python -m spinecho.io.probe` reads one path a line from its input and answers in lines: `.` for each sign of progress,
 then a JSON object, `{"largest": bytes}` or `{"found": ..., "do": ...}`. It imports numpy and h5py, never torch.

@@ -1,4 +1,4 @@
-"""Read any file that spinecho knows; the format is found from the content.
+"""Read any file that spinecho knows; the format is recognised from the content.
 
 A module under `formats/` is a format. It offers
 
@@ -50,7 +50,7 @@ def find_format(path: Path) -> ModuleType:
     Raises
     ------
     DataError
-        If there is no such file, a pointer in its place, it is empty, the guard refuses it, or nobody recognises it.
+        If there is no such file, a pointer in its place, it is empty, the guard refuses it, or no format recognises it.
     """
     path = full_name(path)
     check_present(path)
@@ -80,7 +80,7 @@ def read(path: str | Path, options: ReadOptions | None = None) -> KSpace | Image
     path
         A file, or a folder with a DICOM series.
     options
-        Facts that the file does not record.
+        Facts that the file does not record (`ReadOptions`).
 
     Raises
     ------
@@ -115,13 +115,13 @@ def _check(path: Path, options: ReadOptions, module: ModuleType) -> None:
     """Content that fits into memory, and a series named only where a format has series."""
     name = module.__name__.rpartition(".")[2]
     if options.series is not None and name in ("arrays", "cfl"):
-        raise DataError(f"{setting('series')} means nothing to {name}", do=f"leave out {setting('series')}")
+        raise DataError(f"{setting('series')} does not apply to {name}", do=f"leave out {setting('series')}")
     if options.slices is None:
         check_memory(vet(path), "the largest dataset in it")
 
 
 def read_image(path: str | Path, series: str | None = None) -> Image:
-    """An image file as a volume: slices become z.
+    """An image file as a volume: the slices are stacked along z.
 
     Parameters
     ----------

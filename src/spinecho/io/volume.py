@@ -31,7 +31,7 @@ class Volume:
     header
         What is known; timings of this contrast only.
     label
-        What tells it from its siblings in the same image, for file names: "" or "contrast-2".
+        What distinguishes it from its siblings in the same image, for file names: "" or "contrast-2".
     """
 
     values: npt.NDArray[Any]

@@ -15,7 +15,7 @@ from spinecho.io.read import format_module, format_names
 
 @logged("write")
 def write(item: KSpace | Image, path: str | Path, options: WriteOptions | None = None) -> list[Path]:
-    """Write to path; beside it first, then renamed, so that nothing half-written ever has the real name.
+    """Write to path: to a temporary file first, which is then renamed, so that a half-written file never has this name.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def holds_complex(path: str | Path) -> bool:
 
 
 def check_image_output(path: str | Path, oriented: bool, options: WriteOptions) -> None:
-    """Refuse before a long reconstruction what would be refused after it.
+    """Refuse an output before a long reconstruction rather than after it.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def check_image_output(path: str | Path, oriented: bool, options: WriteOptions) 
     Raises
     ------
     DataError
-        If the format needs an orientation that nobody gives, `--like` or `--affine` cannot be used, or a folder holds
+        If the format needs an orientation that is not given, `--like` or `--affine` cannot be used, or a folder holds
         files that are not spinecho's.
     """
     path = Path(path)

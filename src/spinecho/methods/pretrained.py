@@ -194,7 +194,7 @@ def _with_settings(trained: Any, tunable: tuple[str, ...], settings: Mapping[str
         raise DataError(f"{label} has no setting {', '.join(unknown)}", do=f"it has {', '.join(known)}")
     if fixed := sorted(n for n, v in settings.items() if n not in tunable and v != getattr(trained, n)):
         trained_values = ", ".join(f"{n}={getattr(trained, n)!r}" for n in fixed)
-        do = f"leave it out, or train weights of your own; what can be set is {settable}"
+        do = f"leave it out, or train your own weights; what can be set is {settable}"
         raise DataError(f"{label} was trained with {trained_values}, which cannot be changed afterwards", do=do)
     return replace(trained, **settings)
 
@@ -211,11 +211,11 @@ def _checked(task: str, metadata: Mapping[str, Any], path: str | Path) -> Mappin
     owners = [metadata["task"]] if "task" in metadata else [t for t, n in registry.learned() if n == name]
     if (task, name) not in registry.learned() or task not in owners:
         if owners:
-            problem = f"they are weights of {owners[0]}/{name}, wanted are weights for {task}"
+            problem = f"they are weights of {owners[0]}/{name}, but weights are needed for {task}"
             raise DataError(problem, do=f"use spinecho {owners[0]}, or other weights", file=path)
         learned = ", ".join(n for t, n in registry.learned() if t == task) or "none"
-        do = f"learned methods here are {learned}; newer weights want a newer spinecho"
-        raise DataError(f"they are weights of the method {name!r}, which is no learned method", do=do, file=path)
+        do = f"learned methods here are {learned}; newer weights need a newer spinecho"
+        raise DataError(f"they are weights of the method {name!r}, which is not a learned method", do=do, file=path)
     if not isinstance(metadata["card"], dict) or not isinstance(metadata["config"], dict):
         raise DataError("its card or config is no dictionary", do="write it with save_state", file=path)
     try:
@@ -268,5 +268,5 @@ def _fill(runner: Method, tensors: dict[str, Tensor], path: str | Path) -> None:
                 f"{name} has shape {have[0]} ({have[1]}), wanted is {want[0]} ({want[1]})", do=do, file=path
             )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise DataError(f"{name} has values that are no numbers", do="train again; this run diverged", file=path)
+            raise DataError(f"{name} has values that are not numbers", do="train again; this run diverged", file=path)
     runner.load_state_dict(tensors)

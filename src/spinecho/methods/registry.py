@@ -128,7 +128,7 @@ def named_by_hand(module: ModuleType) -> Plugin:
             )
         plugin = Plugin(task, name, module.__name__, plugins.source_of(module.__name__))
     if why := _clash(plugin):
-        raise DataError(why, do="call the entry point otherwise: task/name")
+        raise DataError(why, do="name the entry point task/name")
     if elsewhere(plugin.task).get(plugin.name, plugin) != plugin:
         raise DataError(f"{plugin.label}: another package offers that name too", do="give yours another name")
     if plugin not in usable:

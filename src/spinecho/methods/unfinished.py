@@ -1,4 +1,4 @@
-"""A folder with the finished part of long work, so that its own command can go on with it."""
+"""A folder with the finished part of long work, so that the same command can resume it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def begin(folder: Path, marks: Mapping[str, Any], more: Mapping[str, Any] | None
         if different := [key for key in marks if before.get(key) != marks[key]]:
             raise DataError(
                 f"an interrupted run with another {', '.join(different)} left finished work here",
-                do=f"continue that run with its own input and settings, or start anew: {anew}",
+                do=f"continue that run with its own input and settings, or start over: {anew}",
                 file=folder,
             )
         return state, True
@@ -76,7 +76,7 @@ def read_state(folder: Path) -> dict[str, Any] | None:
     except ValueError:
         state = None
     if not isinstance(state, dict) or not isinstance(state.get("marks", {}), dict):
-        raise DataError(f"{STATE} in it is damaged", do=f"start anew: rm -r '{folder}'", file=folder)
+        raise DataError(f"{STATE} in it is damaged", do=f"start over: rm -r '{folder}'", file=folder)
     return state
 
 
@@ -87,7 +87,7 @@ def write_state(folder: Path, state: Mapping[str, Any]) -> None:
 
 
 def file_marks(path: Path) -> dict[str, Any]:
-    """What tells a file from others and from its earlier self."""
+    """What distinguishes a file from others and from its earlier self."""
     status = path.stat()
     head = b""
     if path.is_file():

@@ -7,7 +7,7 @@ At each voxel the amplitude of a Gaussian spot of known size over a constant is 
 and a spot is seen where a, with the sign that is expected, is at least half of what it should be.
 
 Source: Barrett and Myers 2004, Foundations of Image Science, section 13.2 (linear observers, area under the curve as
-the share of pairs told apart).
+the share of pairs that are distinguished).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A U-Net that is told a number for each picture (how noisy it is), with attention at its coarsest level."""
+"""A U-Net with a number as input for each picture (how noisy it is), with attention at its coarsest level."""
 
 from __future__ import annotations
 

@@ -144,5 +144,5 @@ def kt_lines(
 def kt_random_lines(
     n_frames: int, n: int, accel: float, centre: float, generator: torch.Generator
 ) -> Bool[Tensor, "frame 1 1 k1 1"]:
-    """`random_lines` drawn anew for each frame."""
+    """`random_lines` drawn again for each frame."""
     return torch.stack([random_lines(n, accel, centre, generator) for _ in range(n_frames)])

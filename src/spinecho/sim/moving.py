@@ -84,7 +84,7 @@ class Beat:
         return moved + torch.tensor(self.centre) + along
 
     def area(self, radius: float, times: Float[Tensor, " t"]) -> Float[Tensor, " t"]:
-        """Of a disc about the centre, relative to its area at rest: what an ejection fraction is told from.
+        """Of a disc about the centre, relative to its area at rest: the basis of an ejection fraction.
 
         Its edge lies at r with r (1 + squeeze c exp(-r^2 / reach^2)) = radius; found by bisection.
         """

@@ -1,7 +1,7 @@
 """Who trains, validates and tests: fixed for everything in the project, by person, in this one file.
 
 The data set is that of `../shared/data`. A file is known by its name, wherever it lies: moved, linked, written in
-capitals or given by a relative path, it belongs to the same person. What no name tells is somebody else's file.
+capitals or given by a relative path, it belongs to the same person. A file that no name identifies is somebody else's.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ SETS: dict[str, Rows] = {
 """Raw k-space and DICOM series never train and choose nothing: results on them are reported as they come."""
 
 CHEST: dict[Part, range] = {"train": range(1, 81), "validate": range(81, 91), "test": range(91, 101)}
-"""Slices, from 1, of the one file of `chest`: their subjects cannot be told apart."""
+"""Slices, from 1, of the one file of `chest`: their subjects cannot be distinguished."""
 _CHEST = re.compile(r"(?<![a-z0-9])slices_100(?![a-z0-9])[^/]*$")
 _PATTERNS = {name: re.compile(rf"(?<![a-z0-9]){rows.names}") for name, rows in SETS.items()}
 

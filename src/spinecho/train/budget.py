@@ -105,7 +105,7 @@ def _chosen(path: Path, text: str, run: Run) -> int | None:
     """The number written down for the run in that folder; None for a new run."""
     if not path.is_file():
         if run.checkpoints.is_dir() and checkpoint.newest(run.checkpoints) is not None:
-            do = f"leave out {setting('budget')} to go on, or start anew in another {setting('out')}"
+            do = f"leave out {setting('budget')} to continue, or start over with another {setting('out')}"
             raise DataError("the run there was begun without a budget", do=do, file=run.out)
         return None
     try:
@@ -114,8 +114,8 @@ def _chosen(path: Path, text: str, run: Run) -> int | None:
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"it cannot be read ({error})", do=f"start in another {setting('out')}", file=path) from None
     if seconds(before) != seconds(text):
-        anew = f"start anew in another {setting('out')} (from these weights with {setting('init')})"
-        do = f"give that to go on, or {anew}"
+        anew = f"start over with another {setting('out')} (from these weights with {setting('init')})"
+        do = f"give that to continue, or {anew}"
         raise DataError(f"the run there was begun with {setting('budget', before)}, now {text}", do=do, file=run.out)
     return steps
 

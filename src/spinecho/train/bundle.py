@@ -49,10 +49,10 @@ To run it, from the root of the source tree:
 
     PYTHONPATH=src python -m spinecho.train.bundle {folder} --out RUN --device cuda --workers 15 --budget 9m
 
---out, --device, --threads, --budget and every setting of the loop (--batch 24, --checkpointing, ...) may be said anew;
---help lists them. Try it with --budget 60s first. The same command goes on after the last checkpoint in RUN.
+--out, --device, --threads, --budget and every setting of the loop (--batch 24, --checkpointing, ...) may be set again;
+--help lists them. Try it with --budget 60s first. The same command resumes from the last checkpoint in RUN.
 
-To bring back: RUN/weights.safetensors, RUN/metrics.jsonl, RUN/pictures; to go on elsewhere also RUN/checkpoints and
+To bring back: RUN/weights.safetensors, RUN/metrics.jsonl, RUN/pictures; to continue elsewhere also RUN/checkpoints and
 RUN/budget.json. Then, at home:
 
     {use} --weights RUN/weights.safetensors
@@ -138,7 +138,7 @@ def _run(folder: Path, said: dict[str, Any]) -> None:
     """Train in the folder, so that what is noted of the run does not depend on where it lies."""
     path = folder / ORDER
     if not path.is_file():
-        raise DataError("it is no bundle: there is no order.json in it", do="give the folder itself", file=folder)
+        raise DataError("it is not a bundle: there is no order.json in it", do="give the folder itself", file=folder)
     out = said.pop("out", folder / RUN).absolute()
     order = replace(changed(from_json(path.read_text(encoding="utf-8"), path), said), out=out)
 

@@ -62,7 +62,7 @@ def save(
     try:
         save_state(path, tensors, {**facts, "step": step})
     except DataError as error:
-        do = "make room and start the same command again: it goes on from the last checkpoint"
+        do = "make room and start the same command again: it resumes from the last checkpoint"
         raise error.but(do=do) from error
     for old in _files(folder)[:-_KEPT]:
         old.unlink(missing_ok=True)

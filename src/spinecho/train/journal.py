@@ -63,7 +63,7 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
-            with suppress(OSError):  # what a full disk refused was told when it was written
+            with suppress(OSError):  # what a full disk refused was reported when it was written
                 self._file.close()
 
 
@@ -105,5 +105,5 @@ def _lock(file: TextIO) -> None:
 
 
 def _told(error: OSError, path: str) -> DataError:
-    do = "make room on the disk and start the same command again: it goes on from the last checkpoint"
+    do = "free some disk space and start the same command again: it resumes from the last checkpoint"
     return DataError(f"it cannot be written: {error.strerror or error}", do=do, file=path)

@@ -39,7 +39,7 @@ def read_head(path: Path) -> tuple[Integer[Tensor, "z y x"], Geometry]:
     image = read_image(path).volume()
     values, whole = image.values[0], image.values[0].real.to(torch.int32)
     if values.is_complex() or not torch.equal(whole.to(values.dtype), values):
-        raise DataError("it is no label map: its values are no whole numbers", do="give label maps", file=path)
+        raise DataError("it is not a label map: its values are not whole numbers", do="give label maps", file=path)
     if strange := sorted(set(torch.unique(whole).tolist()) - set(TISSUE_OF_LABEL)):
         raise DataError(f"labels {strange[:10]} have no tissue", do="map them to FreeSurfer's ids or to 0", file=path)
     if not bool(torch.isin(whole, torch.tensor(sorted(BRAIN_LABELS), dtype=torch.int32)).any()):

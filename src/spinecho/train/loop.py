@@ -1,4 +1,4 @@
-"""The training loop: a generator of steps that can be killed at any moment and goes on where it was."""
+"""The training loop: a generator of steps that can be killed at any moment and resumed."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def train(run: Run, draw: Examples, validation: HeldOut | None = None) -> Iterat
             loss, norm = advance(run, state, gradient, step, groups)
             idle = 0 if math.isfinite(norm) else idle + 1
             if idle > _PATIENCE:
-                do = f"start anew in another {setting('out')} with a lower {setting('rate')}, a longer "
+                do = f"start over with another {setting('out')} with a lower {setting('rate')}, a longer "
                 do += f"{setting('warmup')} or {setting('precision', 'float32')}"
                 raise DataError(f"{idle} steps up to step {step} had no finite gradient", do=do, file=run.out)
             due = settings.validate_every and step % settings.validate_every == 0

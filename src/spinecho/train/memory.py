@@ -44,18 +44,18 @@ def enough(run: Run) -> Iterator[None]:
         where = f"the GPU ({human(whole)})" if _on_gpu(run) else f"this machine ({human(free_memory())} free)"
         last = checkpoint.newest(run.checkpoints) if run.checkpoints.is_dir() else None
         kept = "nothing was kept" if last is None else f"the checkpoint of step {last.step} stays"
-        raise DataError(f"the memory of {where} does not suffice; {kept}", do=_less(run), file=run.out) from error
+        raise DataError(f"the memory of {where} is not enough; {kept}", do=_less(run), file=run.out) from error
 
 
 def _less(run: Run) -> str:
     """What takes less memory; settings that a run may change when it goes on come first."""
     ways = []
     if any(isinstance(m, Recomputes) and not m.checkpointing for m in run.method.modules()):
-        ways.append(f"go on with {setting('checkpointing')}")
+        ways.append(f"continue with {setting('checkpointing')}")
     if not _on_gpu(run) and run.settings.workers:
-        ways.append(f"go on with fewer {setting('workers')} than {run.settings.workers}")
+        ways.append(f"continue with fewer {setting('workers')} than {run.settings.workers}")
     if run.settings.batch > 1:
-        ways.append(f"start anew in another {setting('out')} with {setting('batch')} below {run.settings.batch}")
+        ways.append(f"start over with another {setting('out')} with {setting('batch')} below {run.settings.batch}")
     return " or ".join(ways or ["train a smaller network"])
 
 

@@ -16,7 +16,7 @@ from spinecho.train.supply import examples_of
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """A training that somebody wants.
+    """An order for a training.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def from_json(text: str, place: object) -> Order:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, DataError):
             raise
-        told = f"it is no order of this version of spinecho ({type(error).__name__}: {error})"
+        told = f"it is not an order of this version of spinecho ({type(error).__name__}: {error})"
         raise DataError(told, do="make the bundle again", file=place) from None
 
 

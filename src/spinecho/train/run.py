@@ -1,4 +1,4 @@
-"""A training run: what is trained, where its files lie, how it is saved and goes on."""
+"""A training run: what is trained, where its files lie, how it is saved and resumed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Run:
     out
         A folder: `checkpoints/`, `metrics.jsonl`, `pictures/`, `weights.safetensors`. All processes must see it.
     facts
-        What else must be the same for a run to go on (where its examples come from); JSON.
+        What else must be the same for a run to be resumed (where its examples come from); JSON.
     notes
         What is worth knowing later (the command, the number of threads); JSON.
     rule
@@ -92,7 +92,7 @@ def begin(run: Run) -> tuple[TrainingState, int]:
     """
     parameters = [p for p in run.method.parameters() if p.requires_grad]
     if not parameters:
-        raise DataError(f"{run.name} has nothing to train", do="take a learned method (spinecho list)")
+        raise DataError(f"{run.name} has nothing to train", do="use a learned method (spinecho list)")
     optimiser = torch.optim.AdamW(parameters, run.settings.rate, weight_decay=run.settings.weight_decay)
     state = TrainingState(Average(run.method), optimiser)
     if run.team.leads:
@@ -139,7 +139,7 @@ def _check_same(run: Run, before: Mapping[str, Any]) -> None:
     before = {"task": now["task"], **before}  # older checkpoints do not name it
     for key in ("task", "method", "config", "facts"):
         if before[key] != now[key]:
-            do = f"give the same options to go on, or start anew in another {setting('out')} (from these weights with "
-            do += f"{setting('init')})"
+            do = f"give the same options to continue, or start over with another {setting('out')} (from these weights "
+            do += f"with {setting('init')})"
             told = f"the run there has the {key} {before[key]}, this one {now[key]}"
             raise DataError(told, do=do, file=run.out)

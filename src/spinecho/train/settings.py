@@ -8,7 +8,7 @@ from typing import Any, Literal
 from spinecho.core.errors import DataError, setting
 
 _FREE = ("workers", "save_every", "validate_every", "validation_examples", "steps", "checkpointing")
-"""What may change when a run goes on: nothing of it changes a step, except that `steps` moves the schedule's end."""
+"""What may change when a run is resumed: none of it changes a step, except that `steps` moves the schedule's end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Settings:
     checkpointing: bool = False
     """compute activations again instead of keeping them: less memory, a third more time"""
     compiled: bool = False
-    """compile the networks (torch.compile; wants a C++ compiler)"""
+    """compile the networks (torch.compile; needs a C++ compiler)"""
     freeze: tuple[str, ...] = ()
     """weights that stay as they are, by the beginnings of their names (cascades.0 cascades.1); all others learn"""
     seed: int = 0
@@ -90,8 +90,8 @@ def check_same(before: dict[str, Any], now: Settings, place: object) -> None:
     changed = [n for n in wanted if n not in _FREE and before[n] != wanted[n]]
     if changed:
         told = ", ".join(f"{n} {before[n]} (now {wanted[n]})" for n in changed)
-        anew = f"start anew in another {setting('out')} (from these weights with {setting('init')})"
-        do = f"give the same settings to go on, or {anew}"
+        anew = f"start over with another {setting('out')} (from these weights with {setting('init')})"
+        do = f"give the same settings to continue, or {anew}"
         raise DataError(f"the run there was begun with {told}", do=do, file=place)
 
 

@@ -23,7 +23,7 @@ def stacks_of(case: Case) -> list[np.ndarray]:
     Raises
     ------
     DataError
-        If the file holds no such slices, or values that are no numbers.
+        If the file holds no such slices, or values that are not numbers.
     """
     arrays = _of_numpy(case) if case.path.name.endswith(_NUMPY) else _of_image(case)
     return [_scaled(array) for array in arrays]
@@ -92,7 +92,7 @@ def _scaled(array: np.ndarray) -> np.ndarray:
     """At most 1; slices that are black are left out."""
     check_memory(array.size * 2, "the images in memory")
     if not np.isfinite(array).all() or not array.any():
-        raise DataError("it is empty, or holds values that are no numbers", do="leave it out")
+        raise DataError("it is empty, or holds values that are not numbers", do="leave it out")
     top = np.abs(array).max()
     scaled = array / top
     lit = (np.abs(scaled) > 0.05).mean((1, 2)) > 0.1

@@ -45,7 +45,7 @@ class Context:
     say
         Takes a sentence for the person who trains.
     keep
-        Is shown what `train.stock` read (part, groups, facts), to pack it; None: nobody wants it.
+        Is shown what `train.stock` read (part, groups, facts), to pack it; None: not needed.
     """
 
     method: Method
@@ -78,7 +78,7 @@ class Supply:
     told
         The scores of a validation in words.
     facts
-        What must be the same for a run to go on, beside paths and settings; JSON.
+        What must be the same for a run to be resumed, beside paths and settings; JSON.
     rule
         (method, example) to the loss; None: the method's own.
     """

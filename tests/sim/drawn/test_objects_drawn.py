@@ -125,7 +125,7 @@ def test_stacks_of_unlike_scans_are_refused():
     one = anatomies.scans(BUCKET, 2)
     assert torch.equal(stack([single(one, 0), single(one, 1)]).samples, one.samples)
     other = anatomies.scans(Bucket(shape=(40, 44), receivers=4))
-    with pytest.raises(DataError, match="unlike shapes"):
+    with pytest.raises(DataError, match="different shapes"):
         stack([one, other])
     with pytest.raises(DataError, match="some scans of a batch have noise_cov"):
         stack([one, anatomies.scans(Bucket(shape=(48, 44), receivers=4, known=True))])

@@ -183,7 +183,7 @@ def test_the_axis_of_the_slices_is_that_of_the_thickest_voxels(shape, voxel, axi
 
 def test_bad_input_is_told(monkeypatch):
     image = head()[0]
-    with pytest.raises(DataError, match="NaN or infinite values -> mend or mask them first"):
+    with pytest.raises(DataError, match="NaN or infinite values -> repair or mask them first"):
         spinecho.correct(replace(image, values=image.values.masked_fill(image.values == 0, torch.nan)))
     with pytest.raises(DataError, match="there is no correct method 'magic'"):
         spinecho.correct(image, "magic")

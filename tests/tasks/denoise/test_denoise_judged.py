@@ -68,7 +68,7 @@ def test_the_middle_is_cut_with_slices_around_and_a_brightness_of_one(n, wanted,
 
 @pytest.mark.parametrize("values", [torch.zeros(1, 4, 16, 16), torch.full((1, 4, 16, 16), torch.nan)])
 def test_empty_volumes_are_left_out(values):
-    with pytest.raises(DataError, match="empty, or holds values that are no numbers"):
+    with pytest.raises(DataError, match="empty, or holds values that are not numbers"):
         noisy._cut(values, 2)
 
 

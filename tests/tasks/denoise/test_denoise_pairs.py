@@ -217,6 +217,6 @@ def test_complex_images_are_refused_in_words():
 
 
 def test_what_is_absent_is_told_with_what_to_do():
-    with pytest.raises(DataError, match=r"dipy, which is not there -> install it with: pip install"):
+    with pytest.raises(DataError, match=r"dipy, which is not installed -> install it with: pip install"):
         needed("dipy.there_is_no_such_module")
     assert needed("math") is math

@@ -40,7 +40,7 @@ def test_negative_values_are_no_magnitudes():
     assert "Gaussian" in after.header.history[-1] and float(after.values[TRUTH == 0].mean()) == pytest.approx(
         0, abs=0.02
     )
-    with pytest.raises(DataError, match="negative values, so it is no magnitude"):
+    with pytest.raises(DataError, match="negative values, so it is not a magnitude"):
         spinecho.denoise(image(values), noise="rician")
     with pytest.raises(DataError, match="noise is 'loud'"):
         run._check(image(values), None, "loud")

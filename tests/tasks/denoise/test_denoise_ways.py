@@ -250,8 +250,8 @@ def test_a_kind_that_is_said_is_believed():
 @pytest.mark.parametrize(("values", "sigma", "noise", "words"), [
     (NOISY, float("nan"), "found", "sigma is nan"),
     (NOISY, -0.5, "found", "sigma is -0.5"),
-    (NOISY.to(torch.complex64), None, "rician", "complex values, so it is no magnitude"),
-    (NOISY - 1, None, "rician", "negative values, so it is no magnitude"),
+    (NOISY.to(torch.complex64), None, "rician", "complex values, so it is not a magnitude"),
+    (NOISY - 1, None, "rician", "negative values, so it is not a magnitude"),
     (NOISY * torch.inf, None, "found", "NaN or infinite"),
 ])  # fmt: skip
 def test_bad_input_is_one_sentence_with_what_to_do(values, sigma, noise, words):

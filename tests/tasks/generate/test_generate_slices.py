@@ -60,14 +60,14 @@ def test_what_is_no_head_is_refused():
         mid_axial(replace(image, values=torch.zeros_like(image.values)))
     with pytest.raises(DataError, match="it holds labels"):
         mid_axial(replace(image, values=(4 * image.values).round().to(torch.int32)))
-    with pytest.raises(DataError, match="no head was seen"):
+    with pytest.raises(DataError, match="no head was found"):
         dot = torch.zeros_like(image.values)
         dot[0, 20, 20:23, 20:23] = torch.rand(3, 3, generator=torch.Generator().manual_seed(0))
         mid_axial(replace(image, values=dot))
     with pytest.raises(DataError, match="mm below the top of the head"):
         cropped = image.geometry.cropped((28, 0, 0), (16, 56, 48))
         mid_axial(replace(image, values=image.values[:, 28:], geometries=(cropped,)))
-    with pytest.raises(DataError, match="it is no volume"):
+    with pytest.raises(DataError, match="it is not a volume"):
         thin = image.geometry.cropped((20, 0, 0), (1, 56, 48))
         mid_axial(replace(image, values=image.values[:, 20:21], geometries=(thin,)))
 

@@ -140,7 +140,7 @@ def test_the_peak_is_each_image_its_own():
     [
         ([], "there are 0 arrays"),
         (layout()[:-1], "there are 11 arrays"),
-        (layout()[:-2], "no cascades are to be seen in 10 arrays"),
+        (layout()[:-2], "no cascades can be recognised in 10 arrays"),
         ([layout()[1], layout()[0]], "no cascades"),
         ([*layout()[:6], *layout(channels=6)[6:]], "array 6 has shape"),
     ],

@@ -221,4 +221,4 @@ def test_own_weights_on_the_command_line(weights, scan, tmp_path, capsys):
     code, _, err = run(capsys, "recon", file, "-o", out, "--weights", own, "--method", "cg_sense")
     assert code == 2 and "cg_sense" in err
     code, _, err = run(capsys, "recon", file, "-o", out, "--weights", file)
-    assert code == 2 and "it is no safetensors file" in err and err.count("\n") == 1
+    assert code == 2 and "it is not a safetensors file" in err and err.count("\n") == 1

@@ -149,7 +149,7 @@ def test_wishes_that_cannot_be_met_are_told(tmp_path: Path, capsys: pytest.Captu
         write(ball(9.0), tmp_path / f"{name}.nii.gz")
     both = [str(tmp_path / "a.nii.gz"), str(tmp_path / "b.nii.gz")]
     for words, why in (
-        ([], "nothing to tell"),
+        ([], "nothing to report"),
         (["--table", str(tmp_path / "t.csv")], "lists regions"),
         (["-o", str(tmp_path / "c.nii.gz"), "--restarts", "-1"], "restarts"),
         (["-o", str(tmp_path / "c.nii.gz"), "--method", "rigid"], "changes no volume"),

@@ -113,7 +113,7 @@ def test_pairs_that_cannot_be_used_are_told(folder: Path, tmp_path: Path) -> Non
     with pytest.raises(DataError, match="one side"):
         pairs(str(folder))
     (tmp_path / "bad.json").write_text('[{"fixed": "x.nii.gz", "moving": "y.nii.gz", "label": "z"}]')
-    with pytest.raises(DataError, match="no list of pairs"):
+    with pytest.raises(DataError, match="not a list of pairs"):
         pairs(str(tmp_path / "bad.json"))
     (tmp_path / "absent.json").write_text('[{"fixed": "x.nii.gz", "moving": "y.nii.gz"}]')
     with pytest.raises(DataError, match="absent"):

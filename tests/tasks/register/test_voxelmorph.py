@@ -195,9 +195,9 @@ def test_weights_from_a_file(tmp_path):
         assert torch.equal(loaded.velocity(pair.fixed, pair.moving, 1), expected)
     with pytest.raises(DataError, match=r"trained with spacing_mm=3\.0, which cannot be changed"):
         build("voxelmorph", {"weights": file, "spacing_mm": 2.0})
-    with pytest.raises(DataError, match="weights of recon/varnet, wanted are weights for register"):
+    with pytest.raises(DataError, match="weights of recon/varnet, but weights are needed for register"):
         build("voxelmorph", {"weights": registry.WEIGHTS / "recon" / "varnet.safetensors"})
-    with pytest.raises(DataError, match="weights of register/voxelmorph, wanted are weights for recon"):
+    with pytest.raises(DataError, match="weights of register/voxelmorph, but weights are needed for recon"):
         load_learned("recon", file)
 
 

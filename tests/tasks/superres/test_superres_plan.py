@@ -156,5 +156,5 @@ def test_bad_settings_say_what_to_give():
             warnings.simplefilter("error")
             spinecho.superres(low, "bspline", **asked)
     low.values[0, 1, 2, 3] = torch.inf
-    with pytest.raises(DataError, match="NaN or infinite values -> mend or mask them first"):
+    with pytest.raises(DataError, match="NaN or infinite values -> repair or mask them first"):
         spinecho.superres(low, "bspline")

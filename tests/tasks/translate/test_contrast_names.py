@@ -64,7 +64,7 @@ def test_what_was_taken_for_what_is_noted():
     ("source", "to", "said"),
     [
         ("", "t2", "neither the file's name nor its header .* -> give contrast one of t1, t2, flair, pd"),
-        ("t1", "", "nobody says which contrast is wanted -> give to one of"),
+        ("t1", "", "no contrast was asked for -> give to one of"),
         ("t1", "t3", "to is 't3'"),
         ("ct", "t2", "contrast is 'ct'"),
         ("t2", "t2", "the image is t2, and t2 is wanted of it"),

@@ -49,7 +49,7 @@ def test_other_names_want_the_contrast_said(folder, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "nobody says which contrast is wanted -> give --to one of t1, t2, flair, pd"),
+        ((), "no contrast was asked for -> give --to one of t1, t2, flair, pd"),
         (("--to", "t1"), "nothing is to be done -> give --to another contrast"),
         (("--to", "t5"), "--to is 't5'"),
         (("--to", "pd"), "no method has trained weights for pd of t1"),
@@ -70,7 +70,7 @@ def test_report_truth_maps_and_labels(folder, capsys):
     told = capsys.readouterr().out
     assert "psnr inside the head, dB:" in told
     text = page.read_text()
-    assert "how far the result may be off" in text and "distance of there and back from the input" in text
+    assert "how far the result may be off" in text and "difference between the input and its translation" in text
     assert "never measured" in text and "[synthetic]" in text
     for name in ("made_spread", "made_cycle", "made_lesions"):
         assert nib.load(folder / f"{name}.nii.gz").shape == (36, 40, 12)

@@ -18,7 +18,7 @@ from spinecho.io.outputs import check_outputs
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     source: Annotated[Path, POSITIONAL]
     """raw data or an image (for DICOM, the folder of a series)"""

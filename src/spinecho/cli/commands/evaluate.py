@@ -29,18 +29,18 @@ DEFAULT = "recon"
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says, whatever the task."""
+    """Arguments that all tasks share."""
 
     methods: tuple[str, ...]
-    """methods (spinecho list), NAME=FILE for other weights, NAME:key=value,key=value for settings, and words of the
-    task"""
+    """methods (spinecho list), NAME=FILE for other weights, NAME:key=value,key=value for settings, and special names of
+    the task"""
     report: Path | None = None
     """page to write (.html), with the table beside it; rows are kept there as they come, so the same command
     continues"""
     out: Path | None = None
-    """table to write (.csv) where it is not beside the page, or no page is wanted"""
+    """table to write (.csv), if not beside the page or without a page"""
     baseline: str | None = None
-    """method that others are compared with (default: the task's, or the first)"""
+    """method that the others are compared with (default: the task's, or the first)"""
     markdown: Path | None = None
     """put the tables into this file, between markers that name the section"""
     section: str | None = None
@@ -198,7 +198,8 @@ def told(args: Arguments, judge: Judge, rows: Sequence[Row], baseline: str, comm
 
     from spinecho.evaluate.markdown import section_text, write_section
 
-    machine = f"{torch.get_num_threads()} threads of {os.cpu_count()}."
+    n = torch.get_num_threads()
+    machine = f"{n} thread{'s' if n > 1 else ''} of {os.cpu_count()}."
     text = section_text(rows, judge, baseline, command, machine)
     print(f"\n{text}\n\nload average now {os.getloadavg()[0]:.1f}")
     if args.markdown is not None:

@@ -1,4 +1,4 @@
-"""Say what is in a file."""
+"""Show what is in a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spinecho.io.options import ReadOptions
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     file: Annotated[Path, POSITIONAL]
     """raw data or an image"""

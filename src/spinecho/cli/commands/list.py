@@ -1,4 +1,4 @@
-"""List methods and file formats."""
+"""List methods, weights and file formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A blinded reader study in the browser: real and synthetic images mixed, judged one by one; and its statistics."""
+"""Run a blinded reader study in the browser (real and synthetic images, judged one by one), and evaluate it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     folders: Annotated[tuple[Path, ...], Option(positional=True, metavar="[REAL SYNTHETIC]")] = ()
     """the folder of real images, then that of synthetic ones: PNG, NIfTI, DICOM, .npy"""
     out: Path
-    """folder of the study: one JSON file for each reader; the same command goes on with it"""
+    """folder of the study, with one JSON file per reader; the same command continues a study"""
     results: bool = False
-    """print what the answers tell and write OUT/results.html; with the two folders it shows images"""
+    """evaluate the answers: print statistics and write OUT/results.html, with images if the two folders are given"""
     seed: int = 0
-    """what the order of the images is drawn from, another for each reader"""
+    """seed for the order of the images, which differs from reader to reader"""
     port: int | None = None
-    """port of the page, on this machine alone (default: 8737, or one that is free)"""
+    """port of the page, on this machine only (default: 8737, or a free one)"""
     debug: bool = False
     """show where an error comes from"""
 
@@ -56,8 +56,8 @@ def serve(args: Arguments, session: Session, terminal: Terminal) -> None:
     from spinecho.serve.study.server import opened
 
     with closing(session), opened(session, args.port) as server:
-        terminal.say(f"readers begin at {server.url} (this machine only); Ctrl-C stops, the same command goes on")
+        terminal.say(f"readers begin at {server.url} (this machine only); Ctrl-C stops, the same command continues")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"the answers are in {args.out}; the same command goes on") from None
+            raise KeyboardInterrupt(f"the answers are in {args.out}; the same command continues") from None

@@ -1,4 +1,4 @@
-"""Train a learned method, or train it further, on scans and images of one's own."""
+"""Train a learned method, or train it further, on your own scans and images."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ LESS_MEMORY = "give fewer --workers, --checkpointing where the method has it, or
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says, whatever is trained; options of the task and settings of the method stand beside it."""
+    """Arguments of every training; options of the task and settings of the method are added to them."""
 
     method: Annotated[str, POSITIONAL]
     """what to train, as TASK/NAME (spinecho list); more options, of its task and its own: spinecho train TASK/NAME
     --help"""
     paths: Annotated[tuple[Path, ...], Option(name="data")]
-    """files and folders, mixed: what the task learns from (docs/training.md)"""
+    """training data: files and folders in any mix (docs/training.md)"""
     out: Path | None = None
-    """folder of the run; a run that was stopped there goes on"""
+    """folder of the run; an interrupted run there is resumed"""
     bundle: Path | None = None
     """instead of training, write a folder that trains by itself on another machine (its README.txt says how)"""
     budget: str | None = None
-    """time for the whole training, as 90s, 9m or 1h30m, instead of --steps: as many as fit are measured and kept to"""
+    """time for the whole training, as 90s, 9m or 1h30m, instead of --steps: the number that fits is measured once"""
     init: str | None = None
     """weights to start from (fine-tuning), instead of random ones: a file, or a name of weights in the package"""
     on_broken: Literal["stop", "skip"] = "stop"
@@ -43,7 +43,7 @@ class Arguments:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to compute; auto takes the GPU where there is one"""
     threads: int | None = None
-    """processor threads of each process (default: all where nothing else runs, else one: waiting threads burn time)"""
+    """processor threads of each process (default: all if nothing else runs, otherwise one, which is faster then)"""
     debug: bool = False
     """show where an error comes from"""
     loop: Annotated[Settings, INLINE] = field(default_factory=Settings)
@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
     order = _ordered(args, arguments)
     place = args.bundle or order.out
     if place.exists() and not place.is_dir():
-        raise DataError("it is a file, a folder is wanted", do="choose another name", file=place)
+        raise DataError("it is a file, but a folder is needed", do="choose another name", file=place)
     check_place(next(p for p in (place, *place.absolute().parents) if p.exists()) / "metrics.jsonl")
     if args.bundle is not None:
         from spinecho.train.bundle import write
@@ -74,7 +74,7 @@ def run(arguments: Sequence[str]) -> int:
         try:
             work(order, team, own, print, progress)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt("the same command goes on from the last checkpoint") from None
+            raise KeyboardInterrupt("the same command continues from the last checkpoint") from None
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Weights from elsewhere: make a weights file of ordered arrays (.npz) of a published layout."""
+"""Convert weights from elsewhere: make a weights file from ordered arrays (.npz) of a published layout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spinecho.core.option import OUTPUT, POSITIONAL
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     action: Annotated[Literal["import"], POSITIONAL]
     """what to do with it"""
@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     if args.output is None or args.output.suffix != ".safetensors":
         do = "say where the weights go: -o NAME.safetensors"
         raise DataError(
-            "there is no weights file to write" if args.output is None else "that is no weights file", do=do
+            "there is no weights file to write" if args.output is None else "that is not a weights file", do=do
         )
     from spinecho.core.state import save_state
     from spinecho.io.array.ordered import read_ordered

@@ -36,7 +36,7 @@ def to_complex(array: np.ndarray, names: Sequence[str] | None) -> np.ndarray:
     if array.dtype.kind == "c":
         return array.astype(np.complex64)
     if array.dtype.kind not in "fiub":
-        raise DataError(f"the samples have type {array.dtype}", do="complex numbers are wanted, e.g. complex64")
+        raise DataError(f"the samples have type {array.dtype}", do="give complex numbers, e.g. complex64")
     pair_axis = pair(array.shape, len(names) if names is not None else None)
     if pair_axis is None:
         raise DataError(
@@ -109,7 +109,7 @@ def truth_values(mask: np.ndarray) -> np.ndarray:
     """A mask as booleans: 0 is unmeasured, everything else measured."""
     if mask.dtype.kind not in "bfiuc" or not np.isfinite(mask).all():
         raise DataError(
-            f"the mask has type {mask.dtype} or values that are not finite", do="0 and 1, or false and true, are wanted"
+            f"the mask has type {mask.dtype} or values that are not finite", do="give 0 and 1, or false and true"
         )
     values = mask != 0
     if not values.any():

@@ -39,7 +39,7 @@ class Variable:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The name without its separators: fields of structs are told by dots, groups by slashes."""
+        """The name without its separators: dots separate the fields of structs, slashes those of groups."""
         return parts(self.name)
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ def parts(name: str) -> tuple[str, ...]:
 
 
 def no_array(name: str, what: str, do: str) -> Variable:
-    """An entry that is no array, to be told of."""
+    """An entry that is not an array, to be mentioned."""
 
     def read(index: Index) -> np.ndarray:
         raise DataError(f"{name} is {what}", do=do)

@@ -44,7 +44,7 @@ def chosen(headers: Sequence[Any], said: str | None, do: str = "") -> list[Any]:
     if fitting:
         listed = _listed(fitting, [names[series.index(s)] for s in fitting])
         raise DataError(
-            f"{setting('series', said)} fits {len(fitting)} series ({listed})", do="say more of it, or its number"
+            f"{setting('series', said)} fits {len(fitting)} series ({listed})", do="give more of it, or its number"
         )
     how = f"say which: {setting('series', names[0])}"
     raise DataError(

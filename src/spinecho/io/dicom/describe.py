@@ -35,7 +35,7 @@ def patient_and_study(header: Header) -> dict[str, Any]:
         "BodyPartExamined": body_part,
     }
     facts = {keyword: value for keyword, value in facts.items() if value or keyword in _NEEDED}
-    # PS3.3 C.7.3.1: laterality must be there, though it may be empty, where no body part tells.
+    # PS3.3 C.7.3.1: laterality must be there, though it may be empty, where the body part does not say it.
     return facts | {"PositionReferenceIndicator": ""} | ({} if body_part else {"Laterality": ""})
 
 

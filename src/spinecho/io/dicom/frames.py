@@ -43,7 +43,7 @@ _GROUPS = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Frame:
-    """One slice of one file: where it lies (LPS mm) and what tells it from its neighbours.
+    """One slice of one file: where it lies (LPS mm) and what distinguishes it from its neighbours.
 
     Parameters
     ----------
@@ -190,7 +190,9 @@ def _numbers(value: Any, n: int) -> npt.NDArray[np.float64] | None:
         return None
     numbers = np.atleast_1d(np.asarray(value, dtype=np.float64))
     if numbers.shape != (n,) or not np.isfinite(numbers).all():
-        raise DataError(f"a position, orientation or spacing is {value}, wanted are {n} numbers", do="export it again")
+        raise DataError(
+            f"a position, orientation or spacing is {value}, but it needs {n} numbers", do="export it again"
+        )
     return numbers
 
 

@@ -47,7 +47,7 @@ def check_alike(frames: Sequence[Frame]) -> None:
 
 
 def _unlike(first: Frame, f: Frame) -> tuple[str, str] | None:
-    apart = "put each stack into a folder of its own"
+    apart = "put each stack into its own folder"
     if f.axes is None or f.position is None or first.axes is None:
         return "{other} does not say where it lies", "export the series again, with positions"
     if f.shape != first.shape:
@@ -113,7 +113,7 @@ def _check_even(slices: Sequence[Frame]) -> list[str]:
         raise DataError(problem, do="copy the series again, whole")
     if steps[widest] - steps[narrowest] > _UNEVEN_MM:
         problem = f"the slices are not evenly spaced: {pair(widest)} are {wide} apart, {pair(narrowest)} {narrow} mm"
-        raise DataError(problem, do="put each part with even spacing into a folder of its own")
+        raise DataError(problem, do="put each part with even spacing into its own folder")
     told, even = [], np.linspace(places[0], places[-1], len(places))
     mean, recorded = float(steps.mean()), abs(slices[0].between_mm)
     if np.abs(places - even).max() > max(_SAME_PLACE_MM, _UNEVEN * mean):

@@ -47,7 +47,7 @@ def contrasts(places: Places) -> tuple[list[Places], list[str]]:
     fewest = min(map(len, per_echo))
     most = max(map(len, per_echo))
     if most > fewest + 1 or (most > fewest and fewest < 2 and not told):
-        raise DataError("its echoes have different numbers of frames", do="put each echo into a folder of its own")
+        raise DataError("its echoes have different numbers of frames", do="put each echo into its own folder")
     if most > fewest:
         surplus = [f for volumes in per_echo for volume in volumes[fewest:] for f in volume]
         told.append(_left_out(f"volume {fewest + 1} has not all of its {len(echoes)} echoes", surplus))

@@ -83,7 +83,7 @@ def _whole(volumes: list[Volume], low: float, high: float) -> tuple[float, float
         return None
     if high - low > _RANGES[False][1]:
         problem = f"its whole numbers go from {low:.0f} to {high:.0f}, DICOM images have 16 bits"
-        raise DataError(problem, do="write NIfTI, or number labels anew")
+        raise DataError(problem, do="write NIfTI, or renumber the labels")
     return 1.0, low, False
 
 

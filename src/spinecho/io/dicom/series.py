@@ -51,7 +51,7 @@ def arranged(frames: list[Frame], voxel_mm: Voxel | None = None) -> Series:
     """Frames of one kind as a series of volumes.
 
     Slices are ordered along the normal (x cross y), so that the grid is right-handed. Frames at the same place are
-    told apart by echo (contrasts), then by temporal position, trigger time, acquisition number and time, and instance
+    distinguished by echo (contrasts), then by temporal position, trigger time, acquisition number, time and instance
     number (time). A last volume that is not whole is left out, and its files are named.
 
     Parameters

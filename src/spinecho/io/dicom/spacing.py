@@ -39,7 +39,7 @@ def pixel_size(get: Callable[[str], Any], file: Path) -> tuple[float, float, str
             continue
         numbers = np.atleast_1d(np.asarray(value, dtype=np.float64))
         if numbers.shape != (2,) or not np.isfinite(numbers).all():
-            raise DataError(f"{file.name} has a {keyword} of {value}, wanted are 2 numbers", do="export it again")
+            raise DataError(f"{file.name} has a {keyword} of {value}, but it needs 2 numbers", do="export it again")
         dy, dx = (float(v) for v in numbers)
         if min(dx, dy) <= 0:
             raise DataError(f"{file.name} has pixels of {dx} x {dy} mm", do="export it again")

@@ -1,1 +1,1 @@
-"""Images to and from what other packages hold in memory: NumPy, nibabel, SimpleITK, torchio; one call each."""
+"""Convert images to and from other packages in memory: NumPy, nibabel, SimpleITK, torchio; one call each."""

@@ -33,8 +33,8 @@ def from_numpy(
     array
         Real or complex; whole numbers stay whole numbers.
     axes
-        Names of its axes, in their order, of time, contrast, repetition, average, channel, z, y, x; None: "z y x",
-        "y x" for two axes, "time z y x" for four. An array that nibabel or SimpleITK's users call (x, y, z) is "x y z".
+        Names of its axes, in order, out of time, contrast, repetition, average, channel, z, y, x; None: "z y x",
+        "y x" for two axes, "time z y x" for four. An array in nibabel's order (x, y, z) is "x y z".
     voxel_mm
         Distance between voxels along (x, y, z); how the patient lay stays unknown. None: 1 mm.
     affine
@@ -43,7 +43,7 @@ def from_numpy(
     Raises
     ------
     DataError
-        If the axes do not fit the array, or the numbers are none that an image holds.
+        If the axes do not fit the array, or an image cannot hold its type of numbers.
     """
     values = np.asarray(array)
     if values.dtype.kind not in "biufc" or not values.size:
@@ -91,7 +91,7 @@ def one_volume(image: Image) -> Volume:
     """
     parts = volumes(image, keep_complex=True, exact=True, vectors=True)
     if len(parts) > 1:
-        raise DataError(f"the image has {len(parts)} contrasts, wanted is one", do="take one entry of that axis")
+        raise DataError(f"the image has {len(parts)} contrasts, but it must have one", do="take one entry of that axis")
     return parts[0]
 
 

@@ -1,4 +1,4 @@
-"""Images to and from SimpleITK, whose world is LPS as ours is."""
+"""Convert images to and from SimpleITK, whose world is LPS as ours is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def from_sitk(image: Any) -> Image:
     Raises
     ------
     DataError
-        If SimpleITK is not installed, or the image has fewer axes or more.
+        If SimpleITK is not installed, or the image has another number of axes.
     """
     values = package(_PIP, _PIP).GetArrayFromImage(image)
     n_axes, n_components = image.GetDimension(), image.GetNumberOfComponentsPerPixel()
@@ -40,7 +40,7 @@ def from_sitk(image: Any) -> Image:
 
 
 def to_sitk(image: Image) -> Any:
-    """A `SimpleITK.Image` with three axes, or four where there are frames; channels are its components.
+    """A `SimpleITK.Image` with three axes, or four if there are frames; channels are its components.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Images to and from nibabel and torchio, whose arrays are (x, y, z) in a RAS world."""
+"""Convert images to and from nibabel and torchio, whose arrays are (x, y, z) in a RAS world."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def from_nibabel(image: Any) -> Image:
-    """An image from one that nibabel loaded or made: any of its classes with `dataobj` and `affine`.
+    """An image from a nibabel image: any of its classes with `dataobj` and `affine`.
 
     Raises
     ------
     DataError
-        If it has more than five axes, or no numbers that an image holds.
+        If it has more than five axes, or a type of numbers that an image cannot hold.
     """
     values = np.asanyarray(image.dataobj)
     if not 2 <= values.ndim <= 5 or values.dtype.names or values.dtype.kind not in "biufc":
@@ -47,7 +47,7 @@ def from_nibabel(image: Any) -> Image:
 
 
 def to_nibabel(image: Image) -> Any:
-    """A `nibabel.Nifti1Image` (a `Nifti2Image` where sizes want one): what `spinecho.write` would write.
+    """A `nibabel.Nifti1Image` (a `Nifti2Image` if it is too large for that): what `spinecho.write` would write.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def from_torchio(image: Any) -> Image:
 
 
 def to_torchio(image: Image) -> Any:
-    """torchio's `ScalarImage`, or its `LabelMap` where the values are whole numbers; frames are its channels.
+    """torchio's `ScalarImage`, or its `LabelMap` if the values are integers; frames become channels.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Plain arrays, .npy .npz .mat .h5: k-space or coil images that no header describes, and images out.
 
 The owner names the axes ("coil k1 k0"); what else only the owner knows is in `ReadOptions`. `io/axes.py` says how the
-picture stands. Unmeasured samples are zeros, or told by a mask. The centre of k-space is left open (calibration finds
+picture stands. Unmeasured samples are zeros, or marked by a mask. The centre of k-space is left open (calibration finds
 it). Files that spinecho wrote itself (.h5) come back exactly.
 """
 
@@ -153,7 +153,7 @@ def _names(variable: Variable, traj: Variable | None, options: ReadOptions, path
             )
         if options.domain == "coil-images" and set(names) & set(KSPACE):
             raise DataError(
-                f"{setting('domain', 'coil-images')} wants image axes, {setting('axes')} names {options.axes!r}",
+                f"{setting('domain', 'coil-images')} needs image axes, {setting('axes')} names {options.axes!r}",
                 do=f"e.g. {setting('axes', 'y x coil')}",
             )
         return names
@@ -202,7 +202,7 @@ def _image(array: np.ndarray, names: tuple[str, ...], picture: array_kspace.Pict
     if array.dtype.names or array.dtype.kind == "c" or array.ndim > len(names):
         array = array_samples.to_complex(array, names)
     elif array.dtype.kind not in "fiub":
-        raise DataError(f"the image has type {array.dtype}", do="numbers are wanted")
+        raise DataError(f"the image has type {array.dtype}", do="give numbers")
     axes = batch_axes(names)
     values = arranged(array, names, (*axes, *IMAGE))[(slice(None),) * len(axes) + (None,)]
     header = replace(header, kept=kept_type(values))

@@ -84,7 +84,7 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
             problem = (
                 f"the samples have dimensions {array.shape[:3]}, the trajectory has {points.shape[-2:-4:-1]} points"
             )
-            raise DataError(problem, do="wanted are 1, sample, spoke and 3, sample, spoke")
+            raise DataError(problem, do="give 1, sample, spoke and 3, sample, spoke")
         samples = _tensor(np.moveaxis(array, 0, 2), order)
         return array_kspace.along_trajectory(samples, axes, picture, header, points, options.oversampling)
     samples = _tensor(array, order)
@@ -111,7 +111,7 @@ def _points(path: Path, axes: tuple[str, ...], start: int, stop: int) -> np.ndar
     """Trajectory (*batch, 1, spoke, sample, 3)."""
     array = cfl_file.mapped(path)
     if array.shape[0] != 3:
-        raise DataError(f"{path.name} has {array.shape[0]} entries along dimension 0", do="kx, ky, kz are wanted")
+        raise DataError(f"{path.name} has {array.shape[0]} entries along dimension 0", do="give kx, ky, kz")
     if array.shape[_SLICE] > 1:
         array = array[(slice(None),) * _SLICE + (slice(start, stop),)]
     points = cfl_file.named(array, (*axes, "k2", "k1", "k0"))
@@ -165,7 +165,7 @@ def write(item: KSpace | Image, path: Path, options: WriteOptions) -> None:
 def _sixteen(values: Tensor, axes: tuple[str, ...]) -> np.ndarray:
     """(*batch, coil, k2, k1, k0) as BART's 16 dimensions."""
     array = values.detach().cpu().resolve_conj().numpy()
-    array = as_type(array, np.complex64, "cfl", "write NIfTI, .h5 or .npy, or number the labels anew")
+    array = as_type(array, np.complex64, "cfl", "write NIfTI, .h5 or .npy, or renumber the labels")
     names = (*axes, "coil", *KSPACE)
     array = array.transpose([names.index(n) for n in cfl_file.DIMS if n in names])
     return array[tuple(slice(None) if n in names else None for n in cfl_file.DIMS)]

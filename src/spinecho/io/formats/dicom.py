@@ -89,7 +89,7 @@ def _complex(real: Image, imaginary: Image) -> Image:
         problem = (
             f"its real images have shape {tuple(real.values.shape)}, the imaginary {tuple(imaginary.values.shape)}"
         )
-        raise DataError(problem, do="put each kind into a folder of its own")
+        raise DataError(problem, do="put each kind into its own folder")
     header = real.header.noted("DICOM: real and imaginary images were put together as complex values")
     return replace(real, values=torch.complex(real.values, imaginary.values), header=header)
 

@@ -90,7 +90,7 @@ def read(path: Path, options: ReadOptions) -> KSpace:
         facts = replace(scan.facts, slice_thickness_mm=space.thickness_mm).noted(*mends)
         header, rate = _header(facts, file, path), _number(file.attrs.get("acceleration"))
     if values.dtype.kind != "c":
-        raise DataError(f"kspace has type {values.dtype}, complex numbers are wanted", do="export it as complex64")
+        raise DataError(f"kspace has type {values.dtype}, but it must be complex", do="export it as complex64")
     values = values if values.ndim == 4 else values[:, None]
     columns = _columns(values, given)
     values[..., ~columns] = 0

@@ -49,5 +49,5 @@ def _numbers(volume: Volume) -> tuple[np.ndarray[Any, np.dtype[Any]], int]:
         return was[0], _CODES[was[0].dtype.str[1:]]
     own = values.dtype.str[1:]
     kind = np.dtype(own) if own in _CODES else smallest(values, "u1", "i2", "i4")
-    do = "write NIfTI, or number the labels anew"
+    do = "write NIfTI, or renumber the labels"
     return as_type(values, np.int32 if kind.itemsize > 4 else kind, "mgz", do), _CODES.get(kind.str[1:], 1)

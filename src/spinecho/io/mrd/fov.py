@@ -109,7 +109,7 @@ def _is_metres(value: float, axis: int, space: Space, plane: list[float]) -> boo
 def _guess(
     axis: int, i: int, fov: list[list[float]], spaces: tuple[Space, Space], spacing_mm: float
 ) -> tuple[float, str, bool]:
-    """A field of view that neither space has, how it came about, and whether the header told it."""
+    """A field of view that neither space has, how it came about, and whether the header has it."""
     n = _size(spaces, i, axis)
     if spacing_mm and n == 1:
         return spacing_mm, "taken from the distance between slices", False

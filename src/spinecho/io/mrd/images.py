@@ -40,7 +40,7 @@ def read_images(group: h5py.Group, header: ScanHeader, path: Path) -> Image:
     heads, values = (load(group, name, own=own is not None) for name in ("header", "data"))
     if values.ndim != 5 or len(values) != len(heads) or not values.size:
         problem = f"the series has {heads.shape} headers and values of shape {values.shape}"
-        raise DataError(problem, do="wanted are (image, channel, z, y, x) values and as many headers: export it again")
+        raise DataError(problem, do="it needs (image, channel, z, y, x) values and as many headers: export it again")
     if values.dtype.kind not in "fciu" or int(heads["image_type"][0]) == _COLOUR:
         raise DataError(
             f"{group.name} holds colour pictures, not measured values", do=f"name another series with {setting('key')}"
@@ -159,5 +159,5 @@ def _numbers(values: Array, kept: Mapping[str, str]) -> Array:
     if was is not None and was[1:] == (1, 0) and was[0].dtype.name in _CODES:
         return was[0]
     kind = smallest(values, "i2", "u2", "i4", "u4")
-    do = "write NIfTI, .h5 or .npy, or number the labels anew"
+    do = "write NIfTI, .h5 or .npy, or renumber the labels"
     return as_type(values, np.float64 if kind.itemsize > 4 else kind, "MRD", do)

@@ -115,7 +115,7 @@ def _samples(
         return {"samples": samples, "mask": None, "traj": traj, "averages": 1.0}, encoding, facts.noted(*path.notes)
     if space.ramp_sampled:
         raise DataError(
-            "this EPI was sampled on the gradients' ramps and is not on a grid yet",
+            "this EPI was sampled on the gradient ramps and is not on a grid yet",
             do="regrid it in the converter, or read the vendor's raw file",
         )
     if space.trajectory == "epi":

@@ -58,7 +58,7 @@ class EncodingSpace:
     calibration
         The parallel imaging's calibrationMode in small letters; empty where the header has none.
     thickness_mm
-        Of a slice, where the header tells it (`fov.mended`); 0: unknown.
+        Of a slice, where the header has it (`fov.mended`); 0: unknown.
     ramp_sampled
         Whether the trajectory description says that samples were taken on the gradient's ramps (EPI).
     """

@@ -1,4 +1,4 @@
-"""Where a NIfTI header says that its grid lies: sform, qform, or voxel sizes alone; and what is to be told of it."""
+"""Where a NIfTI header says that its grid lies: sform, qform, or voxel sizes alone; and what is reported about it."""
 
 from __future__ import annotations
 

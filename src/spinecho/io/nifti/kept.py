@@ -64,7 +64,7 @@ def put_time(header: Any, kept: Mapping[str, str], tr_ms: float, unit: int | Non
 
 
 def left_behind(codes: list[int]) -> tuple[str, ...]:
-    """What to tell of header extensions that nobody here understands."""
+    """What to report about header extensions that no reader here understands."""
     names = dict.fromkeys(_EXTENSIONS.get(code, f"code {code}") for code in codes)
     return (f"NIfTI: header extensions are not carried along: {', '.join(names)}",) if names else ()
 

@@ -32,7 +32,7 @@ _COMMENT = 6
 def read_volume(path: Path) -> Volume:
     """A NIfTI file as a volume in LPS: (x, y, z, t, u) on disk becomes (t, u, z, y, x).
 
-    Where it lies is told by `forms.py`.
+    `forms.py` finds where it lies.
 
     Raises
     ------
@@ -98,10 +98,10 @@ def _check_shape(shape: tuple[int, ...], dtype: np.dtype) -> None:
     if not shape or min(shape) < 1 or extent > 5:
         raise DataError(f"its shape is {shape}, an image has 2 to 5 axes (x, y, z, t, channel)", do=DAMAGED)
     if dtype.names:
-        problem = f"its values are colours ({' '.join(dtype.names)}), wanted are real or complex numbers"
+        problem = f"its values are colours ({' '.join(dtype.names)}), but it needs real or complex numbers"
         raise DataError(problem, do="write each colour as an image of its own")
     if dtype.kind not in "iufc" or dtype.itemsize > (16 if dtype.kind == "c" else 8):
-        raise DataError(f"its values are {dtype}, wanted are real or complex numbers", do="convert it to float32")
+        raise DataError(f"its values are {dtype}, but it needs real or complex numbers", do="convert it to float32")
 
 
 def place_of(path: Path, geometry: Geometry) -> Any:

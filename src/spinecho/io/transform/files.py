@@ -29,7 +29,7 @@ def read_transform(path: str | Path) -> Transform:
     path = Path(path)
     check_present(path)
     if not path.is_file():
-        raise DataError("it is a folder, a file is wanted", do="check the path", file=path)
+        raise DataError("it is a folder, but a file is needed", do="check the path", file=path)
     with one_error(path):
         if is_hdf5(path):
             check_memory(vet(path), "the largest dataset in it")

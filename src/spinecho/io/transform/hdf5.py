@@ -32,7 +32,7 @@ def read_parts(path: Path) -> list[Part]:
         group = file.get(_GROUP)
         if not isinstance(group, h5py.Group):
             do = "give a file written by spinecho, ANTs, SimpleITK, elastix or 3D Slicer"
-            raise DataError(f"it holds no {_GROUP}: it is no transform file", do=do)
+            raise DataError(f"it holds no {_GROUP}: it is not a transform file", do=do)
         names = sorted(group, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0))
         return [_part(group, name) for name in names]
 
@@ -76,7 +76,9 @@ def _numbers(one: h5py.Group, name: str) -> Any:
     misspelt = f"Tranform{name}"
     values = read_dataset(dataset(one, misspelt if misspelt in one else f"Transform{name}"))
     if values.dtype.kind != "f":
-        raise DataError(f"{one.name}: its {name} are {values.dtype}, wanted are real numbers", do="write it again")
+        raise DataError(
+            f"{one.name}: its {name} are {values.dtype}, but they must be real numbers", do="write it again"
+        )
     return values.reshape(-1)
 
 

@@ -25,7 +25,7 @@ def read_parts(path: Path) -> list[Part]:
     """
     content = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
     if content[:6] == b"MATLAB" or not content:
-        raise DataError("it is no linear transform of ITK", do="give the .mat that ANTs or ITK wrote, or .h5")
+        raise DataError("it is not a linear transform of ITK", do="give the .mat that ANTs or ITK wrote, or .h5")
     arrays = list(_arrays(content))
     if len(arrays) % 2 or any(name != "fixed" for name, _ in arrays[1::2]):
         raise DataError("it holds other arrays than a transform and its fixed parameters", do=_AGAIN)
@@ -61,7 +61,7 @@ def _arrays(content: bytes) -> Iterator[tuple[str, np.ndarray]]:
         kind, rows, columns, imaginary, length = struct.unpack_from(f"{order}5i", content, at)
         precision = {0: "f8", 1: "f4"}.get(kind // 10 % 10)
         if precision is None or imaginary or kind % 10 or min(rows, columns) < 0 or not 0 < length <= 256:
-            raise DataError("it is no linear transform of ITK", do="give the .mat that ANTs or ITK wrote, or .h5")
+            raise DataError("it is not a linear transform of ITK", do="give the .mat that ANTs or ITK wrote, or .h5")
         n = rows * columns
         begin = at + 20 + length
         end = begin + n * int(precision[1])

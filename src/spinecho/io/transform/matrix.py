@@ -42,7 +42,7 @@ def linear_part(kind: str, p: Numbers, fixed: Numbers) -> tuple[Numbers, Numbers
     """
     count, begin = SHIFTS[kind]
     if len(p) != count:
-        raise DataError(f"its {kind} has {len(p)} parameters, wanted are {count}", do="write it again")
+        raise DataError(f"its {kind} has {len(p)} parameters instead of {count}", do="write it again")
     shift = np.zeros(3) if begin < 0 else p[begin : begin + 3]
     if kind == "CenteredAffineTransform":  # the centre stands among the parameters, not beside them
         linear = p[:9].reshape(3, 3)

@@ -50,13 +50,13 @@ def split_type(text: str) -> str:
     Raises
     ------
     DataError
-        If it is no name of ITK's, or one of a transform between other than 3-D points.
+        If it is not a name of ITK's, or one of a transform between other than 3-D points.
     """
     name, *rest = text.strip().split("_")
     if not name.endswith(("Transform", "TransformBase")) or len(rest) != 3 or rest[0] not in ("double", "float"):
         raise DataError(f"{text[:80]!r} is no name of a transform of ITK", do="write the file again with its software")
     if rest[1:] != ["3", "3"]:
-        raise DataError(f"{text} is a transform in {rest[1]}-D, wanted is one in 3-D", do="register volumes")
+        raise DataError(f"{text} is a transform in {rest[1]}-D, but it must be in 3-D", do="register volumes")
     return name
 
 
@@ -141,7 +141,7 @@ def _member(transform: Transform) -> list[Part]:
 
 def _field(part: Part) -> Displacement:
     if len(part.fixed) != 18:
-        raise DataError(f"its field has {len(part.fixed)} fixed parameters, wanted are 18", do="write it again")
+        raise DataError(f"its field has {len(part.fixed)} fixed parameters instead of 18", do="write it again")
     size, origin, spacing, directions = (part.fixed[a:b] for a, b in ((0, 3), (3, 6), (6, 9), (9, 18)))
     whole = np.rint(size)
     if np.abs(size - whole).max() > 0 or whole.min() < 1 or whole.prod() * 3 != len(part.parameters):

@@ -49,7 +49,7 @@ def check_transform_output(path: Path, linear: bool) -> None:
     for target in (path, inverse_path(path)):
         check_place(target)
         if target.is_dir():
-            raise DataError("it is a folder, a file is wanted", do="add a file name", file=target)
+            raise DataError("it is a folder, but a file is needed", do="add a file name", file=target)
 
 
 def checked_suffix(path: Path) -> str:

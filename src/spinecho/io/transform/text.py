@@ -26,14 +26,14 @@ def read_parts(path: Path) -> list[Part]:
     Raises
     ------
     DataError
-        If it holds anything else; a bare matrix is refused, since nobody could know its direction and axes.
+        If it holds anything else; a bare matrix is refused, since its direction and axes are unknown.
     """
     if path.stat().st_size > _LARGEST:
         raise DataError("it is too large for a linear transform in text", do="write fields as .h5")
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError:
-        raise DataError("it is no text", do="give a transform file (.h5, .tfm, .mat, .csv)") from None
+        raise DataError("it is not text", do="give a transform file (.h5, .tfm, .mat, .csv)") from None
     if lines and lines[0].startswith(MAGIC):
         return _itk(lines)
     if any(line.startswith("(Transform ") for line in lines):
@@ -92,14 +92,14 @@ def _numbers(text: str) -> np.ndarray:
     try:
         return np.array([float(word) for word in text.split()])
     except ValueError:
-        raise DataError(f"{text[:60]!r} are no numbers", do="write the file again with its software") from None
+        raise DataError(f"{text[:60]!r} are not numbers", do="write the file again with its software") from None
 
 
 def _plain(lines: Sequence[str]) -> Part:
     told = any(line.startswith(PLAIN) for line in lines)
     rows = [_numbers(line.replace(",", " ")) for line in lines if not line.startswith("#")]
     if [len(row) for row in rows] != [4, 4, 4, 4]:
-        raise DataError("it is no transform file", do="give ITK's (.h5, .tfm, .txt, .mat), or a 4x4 matrix as .csv")
+        raise DataError("it is not a transform file", do="give ITK's (.h5, .tfm, .txt, .mat), or a 4x4 matrix as .csv")
     if not told:
         raise DataError("it holds a matrix, and nothing says which way and in which axes it points", do=_PLAIN_HELP)
     matrix = Affine(np.array(rows)).matrix

@@ -31,10 +31,10 @@ def read_field(path: Path) -> Displacement:
     wanted = "give the Warp.nii.gz of ANTs or greedy, or the .h5 that spinecho writes"
     if len(shape) != 5 or shape[3:] != (1, 3) or int(header["intent_code"]) != _VECTOR:
         raise DataError(
-            f"it is no displacement field of ITK: shape {shape}, intent {int(header['intent_code'])}", do=wanted
+            f"it is not a displacement field of ITK: shape {shape}, intent {int(header['intent_code'])}", do=wanted
         )
     if name.strip("\0 "):
-        raise DataError(f"its field is of the kind {name!r}, which is no displacement field of ITK", do=wanted)
+        raise DataError(f"its field is of the kind {name!r}, which is not a displacement field of ITK", do=wanted)
     volume = read_volume(path)
     if not volume.geometry.oriented:
         raise DataError("it does not say where its grid lies", do=wanted)

@@ -163,7 +163,9 @@ def _text(value: Any) -> str:
 def _positive(section: dict[str, Any], name: str, most: int = 65535) -> int:
     n = int(_number(section.get(name), 0))
     if not 0 < n <= most:
-        raise DataError(f"its protocol gives {name} as {section.get(name)!r}", do="export it again: a number is wanted")
+        raise DataError(
+            f"its protocol gives {name} as {section.get(name)!r}", do="export it again: it must be a number"
+        )
     return n
 
 
@@ -173,7 +175,7 @@ def directions(quaternion: npt.ArrayLike) -> npt.NDArray[np.float64]:
     Raises
     ------
     DataError
-        If it is no rotation.
+        If it is not a rotation.
     """
     q = np.asarray(quaternion, np.float64)
     if not np.isfinite(q).all() or abs(np.linalg.norm(q) - 1) > 1e-2:

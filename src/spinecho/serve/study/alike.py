@@ -1,4 +1,4 @@
-"""Images of both groups made alike: one matrix, one depth, one window; and what still tells the groups apart."""
+"""Images of both groups made alike: one matrix, one depth, one window; and what still distinguishes the groups."""
 
 from __future__ import annotations
 

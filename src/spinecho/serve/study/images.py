@@ -66,7 +66,7 @@ def read_folder(folder: Path) -> tuple[list[Source], list[str]]:
     """
     check_present(folder)
     if not folder.is_dir():
-        raise DataError("a folder of images is wanted, this is a file", do="name the folder", file=folder)
+        raise DataError("a folder of images is needed, but this is a file", do="name the folder", file=folder)
     sources: list[Source] = []
     notes: list[str] = []
     for path in sorted(folder.iterdir()):
@@ -128,7 +128,7 @@ def _source(
     values = values.abs() if values.is_complex() else values
     values = values.to(torch.float64)
     if not bool(torch.isfinite(values).all()):
-        notes = (*notes, "values that are no numbers are shown as 0")
+        notes = (*notes, "values that are not numbers are shown as 0")
         values = torch.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     if bool((values == values.flatten()[0]).all()):
         raise DataError("the image has the same value everywhere", do="take it out of the folder")

@@ -21,7 +21,7 @@ Group = Literal["real", "synthetic"]
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One image of the study; its number is its place in `Manifest.images`, which tells nothing of its group."""
+    """One image of the study; its number is its place in `Manifest.images`, which reveals nothing about its group."""
 
     group: Group
     file: str

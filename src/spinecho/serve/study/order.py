@@ -22,7 +22,7 @@ def reader_named(text: str) -> str:
     words = "".join(c if c.isalnum() else " " for c in folded).split()
     name = "-".join(words)[:LONGEST_NAME].strip("-")
     if not name:
-        raise DataError("this is no name", do="give one with letters or digits")
+        raise DataError("this is not a name", do="give one with letters or digits")
     return name
 
 

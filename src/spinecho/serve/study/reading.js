@@ -1,6 +1,6 @@
 // One reader's way through the images: every answer is on the server's disk before the page goes on.
 //
-// An answer is named by reader and number and tells how many entries of its log the page knows of, so that sending it
+// An answer is named by reader and number and says how many entries of its log the page knows of, so that sending it
 // again stores nothing twice. Until it is stored it also lies in the browser's own store, which outlives the tab.
 
 import { View } from "./view.js";

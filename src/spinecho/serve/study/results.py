@@ -93,7 +93,7 @@ class Fooled:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Results:
-    """All that a study tells.
+    """All results of a study.
 
     Parameters
     ----------

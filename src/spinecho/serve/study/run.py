@@ -28,7 +28,7 @@ def gathered(folders: Sequence[Path], seed: int, say: Say, warn: Say) -> tuple[M
         If these are not two folders with images.
     """
     if len(folders) != 2:
-        problem = f"two folders are wanted, {len(folders)} are given"
+        problem = f"two folders are needed, {len(folders)} given"
         raise DataError(problem, do="name that of real images, then that of synthetic ones")
     groups = []
     for folder in folders:
@@ -52,7 +52,7 @@ def session(folder: Path, made: Manifest, shown: Shown) -> Session:
         If the folder is of another study, or another process serves it.
     """
     if folder.exists() and not folder.is_dir():
-        raise DataError("it is a file, a folder is wanted", do=f"choose another {setting('out')}", file=folder)
+        raise DataError("it is a file, but a folder is needed", do=f"choose another {setting('out')}", file=folder)
     check_place(folder)
     folder.mkdir(exist_ok=True)
     return Session(folder, manifest.begun(folder, made), shown)
@@ -79,7 +79,7 @@ def evaluated(folder: Path, pictures: tuple[Manifest, Shown] | None, command: st
         manifest.begun(folder, replace(pictures[0], seed=kept.seed))
     told = results(kept, answers.readings(folder, kept))
     if not told.lines:
-        say("nobody has answered yet")
+        say("there are no answers yet")
     for line in report.told(told):
         say(line)
     path = folder / PAGE

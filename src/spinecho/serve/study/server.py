@@ -196,7 +196,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send(status, JSON, json.dumps({"stored": reply.stored, "now": reply.now}).encode())
 
     def _body(self) -> dict[str, Any]:
-        """JSON of a size that was told before."""
+        """JSON of a size that was announced before."""
         length = self.headers.get("Content-Length") or ""
         if not (length.isascii() and length.isdigit()) or self.headers.get("Transfer-Encoding"):
             raise Refused(HTTPStatus.LENGTH_REQUIRED, "the length is not told")
@@ -207,7 +207,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             said = json.loads(self.rfile.read(int(length)))
         except (ValueError, RecursionError):
-            raise Refused(HTTPStatus.BAD_REQUEST, "this is no JSON") from None
+            raise Refused(HTTPStatus.BAD_REQUEST, "this is not JSON") from None
         if not isinstance(said, dict):
             raise Refused(HTTPStatus.BAD_REQUEST, "this is no answer")
         return said

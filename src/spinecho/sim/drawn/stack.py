@@ -29,7 +29,7 @@ def stack(scans: Sequence[KSpace]) -> KSpace:
     shapes = {(tuple(scan.samples.shape[1:]), scan.axes, scan.encoding.matrix) for scan in alike}
     if len(shapes) > 1:
         told = " and ".join(sorted(f"{shape} {axes}" for shape, axes, _ in shapes)[:2])
-        raise DataError(f"scans of unlike shapes, {told}, make no batch", do="draw them one by one")
+        raise DataError(f"scans of different shapes, {told}, make no batch", do="draw them one by one")
     return replace(alike[0], **{name: _joined(name, [getattr(scan, name) for scan in alike]) for name in _PARTS})
 
 

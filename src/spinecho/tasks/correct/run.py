@@ -21,16 +21,16 @@ from spinecho.tasks.correct.base import Correct
 def correct(
     image: Image, method: str = "n4", *, mask: Image | None = None, tell: Bar | None = None, **settings: Any
 ) -> Image:
-    """Take out what the scanner put in.
+    """Remove a bias field or Gibbs ringing from an image.
 
     Parameters
     ----------
     image
-        Of any scale and kind; each volume (frame, contrast, channel) is corrected by itself.
+        Of any scale and kind; each volume (frame, contrast, channel) is corrected separately.
     method
-        Name of a file under `tasks/correct/methods` (`spinecho list`).
+        Name of a method (`spinecho list`).
     mask
-        Image in the same world: `n4` looks at voxels where it is over 0.
+        Image in the same world: `n4` uses the voxels where it is over 0.
     tell
         Called with the number of volumes that are done, and of all.
     settings
@@ -38,13 +38,13 @@ def correct(
 
     Returns
     -------
-    The image on the same grid, with the maps found on the way in its extras (`field`, whose geometric mean over the
-    object is 1: what the image was divided by); its history says what was done.
+    The image on the same grid, with maps in its extras (`field`: what the image was divided by, with a geometric mean
+    of 1 over the object); its history says what was done.
 
     Raises
     ------
     DataError
-        If the image holds NaN or infinite values, the method cannot take it, a setting is unknown, or a package is
+        If the image holds NaN or infinite values, the method cannot handle it, a setting is unknown, or a package is
         missing.
     """
     runner = built("correct", method, settings, image.values.device)
@@ -52,7 +52,7 @@ def correct(
     image = image.volume()
     values = image.values if image.values.is_complex() else image.values.float()
     if not bool(values.isfinite().all()):
-        raise DataError("the image holds NaN or infinite values", do="mend or mask them first")
+        raise DataError("the image holds NaN or infinite values", do="repair or mask them first")
     given = _on_grid(mask, image)
     flat = values.reshape(-1, 1, *values.shape[-3:])
     done: list[Image] = []

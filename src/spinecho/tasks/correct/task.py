@@ -1,4 +1,4 @@
-"""Take out what the scanner puts into an image: uneven brightness (bias field), ringing beside edges."""
+"""Correct artefacts of the scanner: uneven brightness (bias field), Gibbs ringing beside edges."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAPS = {"field": "bias field, by which the image was divided; 1 on average over 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a person says beside the image, the method and the outputs."""
+    """Options besides the image, the method and the outputs."""
 
     mask: Path | None = None
     """image in the same world: the bias field is estimated where it is over 0 (default: Otsu's threshold)"""
@@ -34,7 +34,7 @@ def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any], 
     from spinecho.tasks.correct.run import correct
 
     if inputs.mask is not None and method != DEFAULT:
-        raise DataError(f"{setting('mask')} means nothing to {method}", do="leave it out")
+        raise DataError(f"{setting('mask')} does not apply to {method}", do="leave it out")
     mask = None if inputs.mask is None else read_image(inputs.mask)
     return correct(image, method, mask=mask, tell=tell, **settings)
 

@@ -21,14 +21,14 @@ class Denoise(Method):
     """
 
     whole_series: ClassVar[bool] = False
-    """Whether it wants all volumes of a series at once, (n, z, y, x)."""
+    """Whether it needs all volumes of a series at once, (n, z, y, x)."""
     takes_slabs: ClassVar[bool] = False
     """Whether it is trained on magnitudes with their neighbouring slices (`config.neighbours` on either side)."""
 
     tells: ClassVar[bool] = False
     """True where it says by `tell` how far it is; for others `run` says it, volume by volume."""
     tell: Bar = staticmethod(lambda done, total: None)
-    """Is told how much of long work is done."""
+    """Gets the progress of long work."""
 
     @abstractmethod
     def forward(self, values: Shaped[Tensor, "n z y x"], noise: Noise) -> Shaped[Tensor, "n z y x"]:

@@ -43,34 +43,33 @@ def denoise(
     tell: Bar | None = None,
     **settings: Any,
 ) -> Image:
-    """Take noise away.
+    """Denoise an image.
 
     Parameters
     ----------
     image
-        Of any scale and kind; each volume (frame, contrast, channel) is denoised by itself, but by methods that learn
-        from the whole series.
+        Of any scale and kind; each volume (frame, contrast, channel) is denoised separately, except by methods that
+        learn from the whole series.
     method
-        Name of a file under `tasks/denoise/methods`, or of its weights in the package (`spinecho list`).
+        Name of a method, or of its weights in the package (`spinecho list`).
     sigma
-        Standard deviation of the noise in the image's units: of a voxel where it is real, of the complex value where it
-        is complex; of magnitudes that of one channel's real part. None: found in each volume.
+        Standard deviation of the noise in the image's units: of the voxel values if they are real, of the complex value
+        if they are complex, of one channel's real part if they are magnitudes. None: measured in each volume.
     noise
-        Its kind: found, or what it is (`rician`: the image is a magnitude).
+        Kind of noise: `found` measures it, the others prescribe it (`rician`: the image is a magnitude).
     every_way
-        Networks that see slices with their neighbours go through a volume of nearly cubic voxels in its three
-        directions, and the mean is taken (0.2 to 0.5 dB better); False: as it is stored, in a third of the time.
+        Networks on slices go through a volume of nearly cubic voxels in its three directions, and the mean is taken
+        (0.2 to 0.5 dB better); False: in the stored direction only, in a third of the time.
     tell
-        Is told how much is done by methods that take minutes.
+        Called with the progress of methods that take minutes.
     settings
         Fields of that method's `Config`; for a learned method also `weights`, a file to use instead of those in the
         package.
 
     Returns
     -------
-    The image on the same grid; `extras["noise"]` is the standard deviation in each voxel. The history says by which
-    method, from which noise (level, kind, where it was measured), and warns where that lies outside what trained
-    weights are for.
+    The image on the same grid; `extras["noise"]` is the standard deviation in each voxel. The history names the
+    method and the noise (level, kind, where it was measured), and warns if trained weights do not cover that noise.
 
     Raises
     ------
@@ -128,10 +127,10 @@ def _check(image: Image, sigma: float | None, noise: str) -> None:
     if noise not in get_args(Given):
         raise DataError(f"noise is {noise!r}", do=f"give one of {', '.join(get_args(Given))}")
     if not bool(torch.isfinite(torch.view_as_real(values) if values.is_complex() else values).all()):
-        raise DataError("the image holds NaN or infinite values", do="mend or mask them first")
+        raise DataError("the image holds NaN or infinite values", do="repair or mask them first")
     if noise == "rician" and (values.is_complex() or has_negatives(values)):
         kind = "complex" if values.is_complex() else "negative"
-        raise DataError(f"it holds {kind} values, so it is no magnitude", do=f"leave out {setting('noise', noise)}")
+        raise DataError(f"it holds {kind} values, so it is not a magnitude", do=f"leave out {setting('noise', noise)}")
 
 
 def _noise(volume: Tensor, step: float, sigma: float | None, kind: Given) -> Noise:

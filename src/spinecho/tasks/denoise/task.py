@@ -1,4 +1,4 @@
-"""Take noise out of an image; complex or magnitude, slices, volumes and series."""
+"""Denoise an image: complex or magnitude; slices, volumes and series."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MAPS = {"noise": "standard deviation of the noise in each voxel"}
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a person says beside the image, the method and the outputs."""
+    """Options besides the image, the method and the outputs."""
 
     sigma: float | None = None
-    """standard deviation of the noise in the image's units (default: found in each volume)"""
+    """standard deviation of the noise in the image's units (default: measured in each volume)"""
     noise: Literal["found", "gaussian", "rician"] = "found"
-    """kind of the noise: found, or what it is (rician: the image is a magnitude)"""
+    """kind of the noise: found (measured), or prescribed (rician: the image is a magnitude)"""
     every_way: bool = True
-    """networks that see slices go through a volume of nearly cubic voxels in three directions, and the mean is taken"""
+    """networks on slices go through a volume of nearly cubic voxels in three directions, and the mean is taken"""
 
 
 def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any], tell: Bar | None = None) -> Image:

@@ -1,1 +1,1 @@
-"""Generation: seeds -> pictures that nobody has."""
+"""Generation: seeds -> pictures of heads that do not exist."""

@@ -1,4 +1,4 @@
-"""From a seed to pictures with their history, and to walks between two of them."""
+"""From a seed to pictures with their history, and to walks between pictures."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ def generate(
     tell: Bar | None = None,
     **settings: Any,
 ) -> Image:
-    """T1 axial slices of heads that nobody has.
+    """Generate T1 axial slices of heads that do not exist.
 
     Parameters
     ----------
     method
-        Name of a file under `tasks/generate/methods`, or of its weights in the package (`spinecho list`).
+        Name of a method, or of its weights in the package (`spinecho list`).
     n
-        How many.
+        How many pictures.
     seed
-        Another one gives other pictures. The k-th picture of a seed is the same however many are made.
+        Another seed gives other pictures. The k-th picture of a seed is the same however many are made.
     tell
-        Is told how many are done.
+        Called with the number that are done.
     settings
         Fields of that method's `Config` that may be set beside trained weights; `weights`, a file to use instead of
         those in the package.
 
     Returns
     -------
-    One picture for each z; the distance between slices means nothing.
+    One picture for each z; the distance between slices has no meaning.
 
     Raises
     ------
@@ -91,8 +91,8 @@ def walks(
     device: torch.device | str = "cpu",
     **settings: Any,
 ) -> Float[Tensor, "n steps y x"]:
-    """Pictures on the way from one noise to another, n times: neighbours differ little, where nothing is learned by
-    heart.
+    """Pictures on the way from one noise to another, n times: neighbours differ little, unless the method has memorised
+    its training slices.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Generate T1 axial slices of heads that nobody has: unconditional, from a seed; never for diagnosis."""
+"""Generate T1 axial slices of heads that do not exist, from a seed; never for diagnosis."""
 
 from __future__ import annotations
 

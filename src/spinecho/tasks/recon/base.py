@@ -27,7 +27,7 @@ class Recon(Method):
     tells: ClassVar[bool] = False
     """True where it says by `tell` how far it is."""
     tell: Bar = staticmethod(lambda done, total: None)
-    """Is told how much of long work is done."""
+    """Gets the progress of long work."""
 
     @abstractmethod
     def forward(self, kspace: KSpace) -> Image:

@@ -1,4 +1,4 @@
-"""From samples as read to the image a person wants: prepare, run a method, check it, crop, put the scale back."""
+"""From samples as read to the final image: prepare, run a method, check the result, crop, restore the scale."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def recon(kspace: KSpace, method: str = "auto", *, tell: Bar | None = None, **se
     Parameters
     ----------
     kspace
-        As read: any scale, any coils; on the device where the work shall be done.
+        As read: any scale, any coils; on the device that should do the work.
     method
-        Name of a file under `methods/recon`, or of trained weights in the package; `auto` looks at the scan and says in
-        the history what it took.
+        Name of a method, or of trained weights in the package (`spinecho list`); `auto` looks at the scan, and the
+        history says what it chose.
     tell
-        Is told how much is done by methods that take minutes.
+        Called with the progress of methods that take minutes.
     settings
         Fields of that method's `Config`; for a learned method also `weights`, a file to use instead of those in the
         package.
 
     Returns
     -------
-    Image (*batch, 1, z, y, x) at the matrix the scan asks for, on the scale of the samples, for the
+    Image (*batch, 1, z, y, x) at the matrix that the scan prescribes, on the scale of the samples, for the
     unitary FFT. Methods with coil maps add the extras `csm` and `residual`:
-    A^H (A x - y), what the image leaves of the measured samples.
+    A^H (A x - y), the part of the measured samples that the image does not explain.
 
     Warns
     -----
@@ -55,7 +55,7 @@ def recon(kspace: KSpace, method: str = "auto", *, tell: Bar | None = None, **se
     Raises
     ------
     DataError
-        If the scan cannot be used, the method cannot take it, or a setting is unknown.
+        If the scan cannot be used, the method cannot handle it, or a setting is unknown.
     """
     runner = build(method, settings, kspace.samples.device)
     if tell is not None and runner.tells:

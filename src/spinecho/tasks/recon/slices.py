@@ -60,7 +60,7 @@ def by_slices(kspace: KSpace, one: Callable[[KSpace], Tensor | tuple[Tensor, ...
     Raises
     ------
     DataError
-        If a 3-D scan does not fall apart into slices (`no_slices` tells beforehand), or one slice is too large for the
+        If a 3-D scan does not separate into slices (`no_slices` says so beforehand), or one slice is too large for the
         memory.
     """
     if kspace.samples.shape[-3] == 1:

@@ -206,7 +206,7 @@ def _as_usual(scan: KSpace, usual: tuple[tuple[int, ...], float] | None) -> KSpa
 
 
 def _placed(image: Image, scan: KSpace, start: int, how: SlicePlan) -> Image:
-    """The image of a step with its warnings told as of the whole scan: slice 2 of a step that begins with 8 is 10."""
+    """The image of a step; its warnings number slices as in the scan: slice 2 of a step that begins with 8 is 10."""
 
     def whole(match: re.Match[str]) -> str:
         numbers = ", ".join(str(start - how.first + int(i)) for i in match[2].split(", "))

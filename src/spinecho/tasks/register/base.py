@@ -52,7 +52,7 @@ class Register(Method):
 
     @abstractmethod
     def stages(self, fixed: Image, moving: Image) -> Iterator[Stage]:
-        """Register, telling each stage; the last one told has the result."""
+        """Register, yielding each stage; the last one has the result."""
 
     def forward(self, fixed: Image, moving: Image) -> Transform:
         """The transform, fixed world to moving world."""

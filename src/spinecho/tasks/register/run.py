@@ -1,4 +1,4 @@
-"""From two images as read to the transform between them: prepare both, run a method, keep what each stage did."""
+"""From two images as read to the transform between them: prepare both, run a method, record what each stage did."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Registration:
     transform
         Fixed world to moving world, LPS mm.
     method, settings
-        What was run; every field of its `Config`.
+        The method that was run, and every field of its `Config`.
     seconds
         Of each stage, in order.
     told
-        What stages told, by their names; what they told as a warning is among the warnings.
+        What each stage reported, by its name; warnings are listed separately.
     warnings
-        What a person should know before trusting the result.
+        What you should know before trusting the result.
     """
 
     transform: Transform
@@ -57,9 +57,9 @@ def register(
     fixed, moving
         As read: any orientation, spacing, size, contrast and scale.
     method
-        Name of a file under `methods/register`, or of trained weights in the package (`spinecho list`).
+        Name of a method, or of trained weights in the package (`spinecho list`).
     mask
-        On any grid in the fixed world: where it is over 0 the images are compared.
+        On any grid in the fixed world: the images are compared where it is over 0.
     settings
         Fields of that method's `Config`; for a learned method also `weights`, a file to use instead of those in the
         package.
@@ -121,7 +121,7 @@ def _enough_memory(method: str, runner: Register) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        do = "take another method (affine needs least), or give images on a coarser grid"
+        do = "use another method (affine needs least), or give images on a coarser grid"
         if less := runner.coarser(4):
             do = "work on a coarser grid: " + " ".join(setting(n, float(f"{v:g}")) for n, v in less.items())
         raise DataError(f"there is not enough memory for {method}", do=do) from error

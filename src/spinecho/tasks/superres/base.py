@@ -29,7 +29,7 @@ class Target:
     degradations
         How detail was lost along z, y, x; None where an axis stays as it is.
     tell
-        Is told how far slow work is.
+        Gets the progress of slow work.
     """
 
     geometry: Geometry

@@ -41,28 +41,29 @@ def superres(
     tell: Bar | None = None,
     **settings: Any,
 ) -> Image:
-    """More voxels, and as much detail in them as a method can give.
+    """Give an image a finer grid, with as much detail as the method can recover.
 
     Parameters
     ----------
     image
-        Of any orientation, spacing and size; each volume (frame, contrast, channel) by itself, complex as magnitude.
+        Of any orientation, spacing and size; each volume (frame, contrast, channel) is treated separately, complex
+        values as magnitudes.
     method
-        Name of a file under `tasks/superres/methods`, or of its weights in the package (`spinecho list`).
+        Name of a method, or of its weights in the package (`spinecho list`).
     factor
         New voxels for each old one, for all axes or for each of x, y, z. None, and no spacing: thick slices become as
-        thin as their pixels are wide; where none are thick, 2.
+        thin as their pixels are wide; without thick slices, 2.
     spacing_mm
-        Instead of the factor: the new voxel's sides. The field keeps its edges, so that they are met to the nearest
-        whole number of voxels; axes with smaller voxels are averaged first.
+        Instead of the factor: the size of the new voxels. The field of view keeps its edges, so the spacing is met to
+        the nearest whole number of voxels; axes with smaller voxels are averaged first.
     degradation
         How detail was lost: `kspace`, `blur` or `slices`. None: `slices` along thick axes, `kspace` along others.
     thickness_mm
-        Of thick slices, without the gap between them. None: as the header says, else found in the image.
+        Of thick slices, without the gap between them. None: from the header, otherwise estimated from the image.
     agree
-        Make the result, degraded again, the input (root mean square to 1e-4 of the brightest voxel).
+        Make the result, degraded again, equal the input (root mean square to 1e-4 of the brightest voxel).
     tell
-        Is told how far a slow method is.
+        Called with the progress of slow methods.
     settings
         Fields of that method's `Config`; for a learned method also `weights`.
 
@@ -106,7 +107,7 @@ def _prepared(image: Image) -> tuple[Image, list[str]]:
     told = ["magnitude of the complex image"] if image.values.is_complex() else []
     image = image.volume().combined()
     if not bool(torch.isfinite(image.values).all()):
-        raise DataError("the image holds NaN or infinite values", do="mend or mask them first")
+        raise DataError("the image holds NaN or infinite values", do="repair or mask them first")
     return replace(image, values=image.values.float()), told
 
 
@@ -126,7 +127,7 @@ def _averaged(image: Image, wanted: tuple[int, int, int]) -> tuple[Image, list[s
 
 
 def _one(volume: Tensor, runner: Superres, method: str, target: Target, agree: bool) -> tuple[Tensor, list[str]]:
-    """A volume (1, z, y, x) on the new grid, in its own units, and what is to be told of it."""
+    """A volume (1, z, y, x) on the new grid, in its own units, and what is reported about it."""
     scaled, peak = _unit(volume)
     if peak == 0:
         return volume.new_zeros(1, *target.shape), []

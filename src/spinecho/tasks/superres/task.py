@@ -1,4 +1,4 @@
-"""Give an image a finer grid: thick slices made thin, or more voxels each way; of any orientation and spacing."""
+"""Give an image a finer grid: thinner slices, or more voxels along every axis; any orientation and spacing."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ ANY_PLANE = True
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a person says beside the image, the method and the outputs."""
+    """Options besides the image, the method and the outputs."""
 
     factor: tuple[float, ...] = ()
     """new voxels for each old one: one number, or one for each of x, y, z (default: thick slices become as thin as
-    their pixels are wide; where none are thick, 2)"""
+    their pixels are wide; without thick slices, 2)"""
     spacing_mm: tuple[float, ...] = ()
-    """instead of the factor: sides of the new voxels, one number or x, y, z"""
+    """instead of the factor: size of the new voxels, one number or x, y, z"""
     degradation: Literal["auto", "kspace", "blur", "slices"] = "auto"
     """how detail was lost (auto: slices along thick axes, k-space truncation along others)"""
     thickness_mm: float | None = None
-    """of thick slices, without the gap between them (default: as the file says, else found in the image)"""
+    """of thick slices, without the gap between them (default: from the file, otherwise estimated from the image)"""
     agree: bool = True
-    """make the result, degraded again, the input"""
+    """make the result, degraded again, equal the input"""
 
 
 def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any], tell: Bar | None = None) -> Image:

@@ -68,7 +68,7 @@ class Translate(Method):
     invents: ClassVar[str] = ""
     """What a person must know of how its images come about, as a sentence."""
     repeats: ClassVar[bool] = False
-    """Whether passes over a mirrored image with a little noise spread, so that their spread tells something."""
+    """Whether passes over a mirrored image with a little noise spread, so that their spread has a meaning."""
     paired: ClassVar[bool] = True
     """Whether it learns from two images of one place."""
 

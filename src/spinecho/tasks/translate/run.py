@@ -45,31 +45,33 @@ def translate(
     Parameters
     ----------
     image
-        Of any orientation, spacing and scale; each volume (frame, channel) by itself, complex as magnitude.
+        Of any orientation, spacing and scale; each volume (frame, channel) is treated separately, complex values as
+        magnitudes.
     method
-        Name of a file under `tasks/translate/methods`, or of its weights in the package (`spinecho list`).
+        Name of a method, or of its weights in the package (`spinecho list`).
     to
-        The contrast that is wanted: `t1`, `t2`, `flair` or `pd`.
+        The contrast to produce: `t1`, `t2`, `flair` or `pd`.
     contrast
-        That of the image; empty: as the file's name or its header says, where that is safe.
+        The contrast of the image; empty: taken from the file's name or its header, if that is safe.
     passes
-        Of networks: over the image as it is and with a little noise, mirrored by turns; `extras["spread"]` is their
-        standard deviation. 1: no such map. The result is that of the first pass.
+        Passes of a network over the image, the first as it is, the others with a little noise and every second one
+        mirrored; `extras["spread"]` is their standard deviation. 1: no such map. The result is that of the first pass.
     tell
-        Is told how much is done.
+        Called with the progress.
     settings
         Fields of that method's `Config`; for a learned method also `weights`.
 
     Returns
     -------
-    The image on the same grid, as bright as the input since no contrast has units; `extras["spread"]` and, where the
-    method knows the way back, `extras["cycle"]`, the distance of there and back from the input. The history says what
-    was assumed, and warns that the result is guessed.
+    The image on the same grid, as bright as the input since no contrast has units; `extras["spread"]` and, if the
+    method can translate back, `extras["cycle"]`, the difference between the input and its translation there and back.
+    The history says what was assumed, and warns that the result is guessed.
 
     Raises
     ------
     DataError
-        If the image holds NaN or infinite values, its contrast is unknown or the wanted one, or no weights make it.
+        If the image holds NaN or infinite values, its contrast is unknown or already the wanted one, or there are no
+        weights for this pair.
     """
     if passes < 1:
         raise DataError(f"{setting('passes')} is {passes}", do="give 1 or more")
@@ -157,7 +159,7 @@ def _prepared(image: Image) -> tuple[Image, list[str]]:
     told = ["magnitude of the complex image"] if image.values.is_complex() else []
     image = image.volume().combined()
     if not bool(torch.isfinite(image.values).all()):
-        raise DataError("the image holds NaN or infinite values", do="mend or mask them first")
+        raise DataError("the image holds NaN or infinite values", do="repair or mask them first")
     check_memory(4 * _COPIES * image.values.numel(), "the image in another contrast")
     return replace(image, values=image.values.float()), told
 

@@ -1,4 +1,4 @@
-"""Guess what a head would look like in another contrast: T1, T2, FLAIR and PD of each other, with maps of doubt."""
+"""Guess what a head would look like in another contrast (T1, T2, FLAIR, PD), with maps of the uncertainty."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 WHAT = "translation"
 DEFAULT = "auto"
 MAPS = {
-    "spread": "how far the result may be off: of networks the spread of several passes, of lookup that of its pairs",
-    "cycle": "distance of there and back from the input",
+    "spread": "how far the result may be off: for networks the spread of several passes, for lookup that of its pairs",
+    "cycle": "difference between the input and its translation there and back",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a person says beside the image, the method and the outputs."""
+    """Options besides the image, the method and the outputs."""
 
     to: str = ""
-    """the contrast that is wanted: t1, t2, flair or pd"""
+    """the contrast to produce: t1, t2, flair or pd"""
     contrast: str = ""
-    """that of the image (default: as the file's name or its header says, where that is safe)"""
+    """the contrast of the image (default: from the file's name or its header, if that is safe)"""
     passes: int = 3
-    """of networks, over the image with a little noise and mirrored, whose spread is a map (1: none)"""
+    """passes of a network over the image, with a little noise and mirrored; their spread becomes a map (1: none)"""
 
 
 def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any], tell: Bar | None = None) -> Image:

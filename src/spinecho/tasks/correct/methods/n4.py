@@ -1,8 +1,8 @@
 """Uneven brightness of a receive coil, estimated as a smooth field and divided out.
 
-Source: Tustison et al. 2010, doi:10.1109/TMI.2010.2046908 (N4). Not ours: SimpleITK's filter, on a coarser grid. How
-we differ from its defaults: the field's geometric mean over the mask is 1, so that brightness stays as it was on the
-whole; complex values are divided by the field of their magnitude; slices alone have a field in their plane.
+Source: Tustison et al. 2010, doi:10.1109/TMI.2010.2046908 (N4). Runs SimpleITK's filter on a coarser grid. How we
+differ from its defaults: the field's geometric mean over the mask is 1, so that the overall brightness is kept;
+complex values are divided by the field of their magnitude; single slices get a field in their plane.
 """
 
 from __future__ import annotations

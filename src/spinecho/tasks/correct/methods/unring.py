@@ -1,8 +1,8 @@
-"""Ringing beside edges (Gibbs), taken out by shifting each voxel to where the oscillation crosses zero; in planes.
+"""Removes ringing beside edges (Gibbs) by shifting each voxel to where the oscillation crosses zero, plane by plane.
 
-Source: Kellner et al. 2016, doi:10.1002/mrm.26054. Not ours: dipy's gibbs_removal. How we differ: the axis of the
-slices is found from the voxels, real and imaginary parts are worked on apart. It needs the whole k-space and voxels as
-they were measured: after interpolation on the scanner, or of partial k-space, ringing has another period and stays.
+Source: Kellner et al. 2016, doi:10.1002/mrm.26054. Runs dipy's gibbs_removal. How we differ: the axis of the slices is
+found from the voxel sizes, real and imaginary parts are treated separately. It needs the whole k-space and voxels as
+measured: after interpolation on the scanner, or with partial k-space, ringing has another period and stays.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _AXES = "xyz"
 @dataclass(frozen=True, kw_only=True)
 class Config:
     slices: Literal["auto", "x", "y", "z"] = "auto"
-    """axis of the grid that the slices are counted along; auto: that of the thickest voxels, z where all are alike"""
+    """axis of the grid across the slices; auto: the one with the thickest voxels, or z if all are equal"""
     neighbours: int = 3
     """pixels to each side in which oscillations are measured"""
 

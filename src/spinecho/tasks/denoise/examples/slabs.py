@@ -23,7 +23,7 @@ _LEVELS = (0.005, 0.22)
 _GAUSSIAN = 0.15
 """Share of slabs whose noise is Gaussian; of the others it is Rician"""
 _MISTAKEN = 0.05
-"""The level that is told is off by such a factor, as measured ones are"""
+"""The level given is wrong by such a factor, as measured ones are"""
 _LEAST_LIGHT, _LOOKS = 0.04, 6
 _COARSER = (1.0, 1.0, 1.0, 1.35, 1.8)
 _ALONE = 0.1
@@ -47,7 +47,7 @@ class Slabs:
     size, number
         Pixels along a side of a patch; patches in an example.
     fixed
-        The level of all slabs, Rician and told as it is, to be judged at; None: drawn.
+        The level of all slabs, Rician and exactly known, for judging; None: drawn.
     """
 
     stacks: tuple[np.ndarray, ...]

@@ -207,7 +207,7 @@ def _cut(values: Tensor, n_slices: int) -> tuple[Tensor, slice]:
     first = max(0, middle - n // 2)
     last = min(first + n, values.shape[-3])
     if not bool(torch.isfinite(values).all()) or not (bright := brightness(values[0, first:last])) > 0:
-        raise DataError("it is empty, or holds values that are no numbers", do="leave it out")
+        raise DataError("it is empty, or holds values that are not numbers", do="leave it out")
     start = max(0, first - _AROUND)
     return values[:, start : last + _AROUND] / bright, slice(first - start, last - start)
 

@@ -90,7 +90,7 @@ def _image(file: Path) -> Tensor:
     if not isinstance(scan, KSpace):
         raise DataError("it holds an image", do="give raw k-space")
     if not scan.is_cartesian or scan.n_coils != 1 or (scan.mask is not None and not bool((scan.mask != 0).all())):
-        raise DataError("it is no fully sampled scan of one coil", do="leave it out")
+        raise DataError("it is not a fully sampled scan of one coil", do="leave it out")
     values = ifft(scan.samples.to(torch.complex64))
     values = values.reshape(-1, *values.shape[-3:])[:1]
     return values / values.abs().max()

@@ -1,8 +1,8 @@
-"""Auto: takes what suits the noise, the dimensions and the cards of trained weights, and says which and why.
+"""Auto: chooses by the noise, the dimensions and the cards of trained weights, and says which and why.
 
-In this order: for real images and magnitudes of several slices networks that see neighbours (`unet25d`, then
-`autoencoder`), for all others `unet`; each only with its trained weights, and where the noise lies inside their card.
-Otherwise `wavelet`, which needs none.
+In this order: for real images and magnitudes of several slices, networks that see neighbouring slices (`unet25d`, then
+`autoencoder`), for all others `unet`; each only with its trained weights, and if the noise lies inside their card.
+Otherwise `wavelet`, which needs no weights.
 
 Source: no paper; the order is that of psnr on heads (docs/results.md).
 """

@@ -1,8 +1,8 @@
 """Convolutions and deconvolutions with skips, on slices with their neighbours; real images and magnitudes.
 
 Source: Bermudez et al. 2018, doi:10.1117/12.2293515 (a convolutional autoencoder with skips for T1 heads); Mao, Shen
-and Yang 2016, arXiv:1603.09056 (its network). How we differ: it is told the level and the kind of the noise, sees the
-neighbouring slices, has no biases (f(a x) = a f(x)), and learns what is to be taken away.
+and Yang 2016, arXiv:1603.09056 (its network). How we differ: it takes level and kind of the noise as input, sees the
+neighbouring slices, has no biases (f(a x) = a f(x)), and learns the noise to be removed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Principal components of a series by dipy (an extra): those that noise alone could make are dropped; no training.
+"""Drops the principal components of a series that noise alone could explain; by dipy (an extra), no training.
 
-Source: Veraart et al. 2016, doi:10.1016/j.neuroimage.2016.08.016 (the Marchenko-Pastur distribution tells noise from
-signal in each neighbourhood, so no level is needed). Not ours: `dipy.denoise.localpca.mppca` itself. How we differ: of
-magnitudes what is left is taken for their mean, from which the signal follows (Koay and Basser 2006,
+Source: Veraart et al. 2016, doi:10.1016/j.neuroimage.2016.08.016 (the Marchenko-Pastur distribution separates noise
+from signal in each neighbourhood, so no level is needed). Runs `dipy.denoise.localpca.mppca` itself. How we differ: for
+magnitudes the result is taken as their mean, from which the signal follows (Koay and Basser 2006,
 doi:10.1016/j.jmr.2006.01.016).
 """
 
@@ -24,7 +24,7 @@ from spinecho.tasks.denoise.parts.magnitude import restored
 from spinecho.tasks.denoise.parts.noise import Noise
 
 _LEAST = 6
-"""Volumes below which noise cannot be told from signal"""
+"""Number of volumes below which noise cannot be separated from signal"""
 _DOUBT = 0.5
 """What is left is nearer to the mean than after other methods, so that fainter signals are trusted"""
 

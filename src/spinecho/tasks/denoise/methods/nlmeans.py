@@ -1,10 +1,10 @@
 """Non-local means of volumes by dipy (an extra): averages of voxels with like surroundings; no training.
 
 Source: Coupe et al. 2008, doi:10.1109/TMI.2007.906087; Descoteaux et al. 2008, doi:10.1007/978-3-540-85990-1_21, for
-magnitudes, whose mean square is that of the signal plus 2 sigma^2. Not ours: `dipy.denoise.nlmeans` itself. How we
-differ from its defaults: its first form (`classic`), since the other one (`blockwise`) of dipy 1.12 gives other values
-each time, in one voxel of six by up to twice the noise; thin volumes are mirrored at their edges, since `classic` reads
-beyond them, and values of both signs are lifted above zero and back, since it puts negative ones to zero.
+magnitudes, whose mean square is that of the signal plus 2 sigma^2. Runs `dipy.denoise.nlmeans` itself. How we differ
+from its defaults: its form `classic`, since the other one (`blockwise`) of dipy 1.12 gives different values each time,
+in one voxel of six by up to twice the noise; thin volumes are mirrored at their edges, since `classic` reads beyond
+them, and values of both signs are shifted above zero and back, since it sets negative ones to zero.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Source: Ronneberger et al. 2015, doi:10.1007/978-3-319-24574-4_28 (the network); Mohan et al. 2020, arXiv:1906.05478 (no
 biases: f(a x, a s) = a f(x, s) for a > 0); Zhang et al. 2022, doi:10.1109/TPAMI.2021.3088914 (the noise level as a
-channel). How we differ: neighbouring slices as channels, and a channel that tells whether the noise is Rician, so that
+channel). How we differ: neighbouring slices as channels, and a channel that says whether the noise is Rician, so that
 its bias is taken away with it. `unet` is its counterpart for complex images and single slices.
 """
 

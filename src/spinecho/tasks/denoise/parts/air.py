@@ -13,7 +13,7 @@ _LEAST_BLOCKS = 24
 _SPREAD = 1.6
 """Blocks of air differ by less than this factor in their mean square"""
 _STEPS_OF_NOISE = 0.8
-"""Noise below so many steps of whole numbers cannot be told from rounding"""
+"""Noise below so many integer steps cannot be separated from rounding"""
 _FEWEST, _MOST = 0.8, 64
 """Channels: below the first it is no noise of magnitudes, above the second a faint object"""
 _UNEVEN, _CHANCE = 0.06, 1.35

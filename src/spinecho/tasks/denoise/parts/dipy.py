@@ -19,5 +19,5 @@ def needed(module: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError:
-        do = "install it with: pip install 'spinecho[dipy]'; or take another method (spinecho list)"
-        raise DataError("this method needs the package dipy, which is not there", do=do) from None
+        do = "install it with: pip install 'spinecho[dipy]'; or use another method (spinecho list)"
+        raise DataError("this method needs the package dipy, which is not installed", do=do) from None

@@ -71,7 +71,7 @@ def details(values: Array) -> Details:
 def noise_level(values: Shaped[Tensor, "1 z y x"]) -> Float[Tensor, ""]:
     """Standard deviation of Gaussian noise: of a voxel where real, of the complex value where complex.
 
-    The finest diagonal wavelet coefficients are noise but for few; their median magnitude tells its size
+    The finest diagonal wavelet coefficients are noise but for few; their median magnitude gives its size
 
         sigma = median |w| / 0.6745    (complex: sqrt(2) median |w| / 1.1774).
 

@@ -1,4 +1,4 @@
-"""Generate T1 axial slices of heads that nobody has: unconditional, from a seed; never for diagnosis."""
+"""Generate T1 axial slices of heads that do not exist, from a seed; never for diagnosis."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LESS_MEMORY = "make fewer pictures: a smaller --n"
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     n: int = 64
     """pictures"""

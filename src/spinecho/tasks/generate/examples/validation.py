@@ -1,4 +1,4 @@
-"""What is told of a method while it learns: how far its pictures' brightness and detail are from those of others."""
+"""What is reported about a method in training: how far its pictures' brightness and detail are from those of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether two groups of pictures can be told apart: a cross-validated logistic regression."""
+"""Whether two groups of pictures can be distinguished: a cross-validated logistic regression."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def cases(options: Options, device: torch.device) -> Cases:
     for part in ("train", options.part):
         if not parts[part]:
             do = "give a folder with people who train and people who do not, or another " + setting("part")
-            raise DataError(f"nobody under {setting('images')} is for {part}", do=do)
+            raise DataError(f"no person under {setting('images')} is for {part}", do=do)
     return Cases(total=len(options.sizes) * len(options.seeds), each=_each(parts, options, device))
 
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from spinecho.methods.pretrained import built
 
 NETWORK = ("denoise", "unet")
-"""Whose features: it never saw the pictures' people, and was told nothing of heads"""
+"""Whose features: it never saw the pictures' people, and was not trained on heads"""
 _LEVEL = 0.05
-"""The noise that it is told"""
+"""The noise level it gets as input"""
 _AT_ONCE = 64
 
 

@@ -1,6 +1,6 @@
-"""Noise that a network takes away in a few dozen steps until a picture is left: pixel by pixel, slow and varied.
+"""Diffusion in pixels: a network removes noise in a few dozen steps until a picture is left; slow and varied.
 
-Nothing is random but the noise it begins with, so that a picture belongs to its seed.
+Only the initial noise is random, so a picture is fixed by its seed.
 
 Source: Karras et al. 2022, arXiv:2206.00364 (the process, the loss, Heun's rule without churn). How we differ: a small
 network on blocks of pixels as channels (a 64-pixel picture is 32 x 32 blocks for it), one scale of noise for all sizes.
@@ -34,7 +34,7 @@ class Config:
     channels: tuple[int, ...] = (48, 80, 112)
     """of each resolution, multiples of 8"""
     times: int = 18
-    """levels of noise on the way to a picture; each but the last asks the network twice"""
+    """levels of noise on the way to a picture; each but the last runs the network twice"""
 
     def __post_init__(self) -> None:
         check_size(self.size)

@@ -1,12 +1,12 @@
-"""A maker of pictures that learned against a critic: sharp and fast, and nobody knows what it leaves out.
+"""GAN: a generator trained against a critic; sharp and fast, but it may leave out kinds of heads unnoticed.
 
-One scalar trains both sides at once: the critic's own loss sees the made pictures without their history, and the
-maker's sees the critic with its weights held. L = softplus(-C(real)) + softplus(C(made)) + r1/2 |dC/dreal|^2
+One scalar trains both sides at once: in the critic's loss the generated pictures are detached, and in the generator's
+loss the critic's weights are held. L = softplus(-C(real)) + softplus(C(made)) + r1/2 |dC/dreal|^2
 + softplus(-C(made)).
 
 Source: Bermudez et al. 2018, Learning implicit brain MRI manifolds with deep learning, doi:10.1117/12.2293515 (a GAN on
 528 mid-axial T1 slices). How we differ: the logistic game with R1 penalty (Mescheder et al. 2018, arXiv:1801.04406),
-differentiable augmentation (`parts.augment`), the maker's weights averaged over the steps, no batch normalisation.
+differentiable augmentation (`parts.augment`), the generator's weights averaged over the steps, no batch normalisation.
 """
 
 from __future__ import annotations

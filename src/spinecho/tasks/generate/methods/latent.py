@@ -1,7 +1,7 @@
-"""A small autoencoder, and diffusion in the space of its codes: one learns pictures, the other what codes occur.
+"""Latent diffusion: a small autoencoder learns the pictures, and diffusion learns the distribution of its codes.
 
 Both are trained at once, on one scalar: the autoencoder by the difference of pictures and of their edges, its codes
-held at mean 0 and variance 1; the diffusion on codes without their history.
+held at mean 0 and variance 1; the diffusion on detached codes.
 
 Source: Rombach et al. 2022, arXiv:2112.10752 (diffusion of latent codes); Karras et al. 2022, arXiv:2206.00364 (the
 process). How we differ: both at once in place of one after the other; no critic and no borrowed network in the
@@ -41,7 +41,7 @@ class Config:
     channels: tuple[int, ...] = (64, 96)
     """of the diffusion's resolutions, multiples of 8"""
     times: int = 18
-    """levels of noise on the way to a code; each but the last asks the network twice"""
+    """levels of noise on the way to a code; each but the last runs the network twice"""
 
     def __post_init__(self) -> None:
         check_size(self.size)

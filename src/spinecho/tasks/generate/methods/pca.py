@@ -1,11 +1,11 @@
-"""Means and principal components of the training slices, mixed at random: the simple one, blurred and honest.
+"""Random mixtures of the mean and the principal components of the training slices: the blurred baseline.
 
-x = mean + W z with z standard normal; W and the noise s that is left out are those of the largest likelihood of
-x ~ N(mean, W W^T + s^2 I), in closed form. Steps of training, which lower what is left of -log likelihood, are hardly
+x = mean + W z with z standard normal; W and the noise s, which is not drawn, maximise the likelihood of
+x ~ N(mean, W W^T + s^2 I), in closed form. Training steps, which lower the remaining -log likelihood, are hardly
 needed.
 
 Source: Tipping and Bishop 1999, doi:10.1111/1467-9868.00196 (probabilistic principal components). How we differ: the
-slices and their mirror images, mean differences of pixels in place of a covariance; the noise s is not drawn.
+slices and their mirror images, mean differences of pixels instead of a covariance; the noise s is not drawn.
 """
 
 from __future__ import annotations

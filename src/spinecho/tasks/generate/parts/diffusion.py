@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 Network = Callable[[Tensor, Tensor], Tensor]
-"""(noisy, number that tells how noisy) to what is added"""
+"""(noisy picture, number that says how noisy) to the noise"""
 _BEND = 7.0
 """How much denser the times lie where little noise is left"""
 

@@ -38,7 +38,7 @@ def mid_axial(image: Image) -> Float[Tensor, "n y x"]:
     if not image.geometry.oriented:
         raise DataError("it does not say how the patient lay", do="give NIfTI files with an orientation")
     if image.values.ndim != 4 or min(image.geometry.shape) < 2:
-        raise DataError(f"it is no volume: {tuple(image.values.shape)}", do="give volumes of whole heads")
+        raise DataError(f"it is not a volume: {tuple(image.values.shape)}", do="give volumes of whole heads")
     if are_labels(image.values):
         raise DataError("it holds labels", do="give T1 images")
     order, flips = towards_lps(image.geometry)
@@ -47,7 +47,7 @@ def mid_axial(image: Image) -> Float[Tensor, "n y x"]:
     mm = geometry.voxel_mm
     area = head.sum((1, 2)) * mm[0] * mm[1]
     if not bool((area > _TOP_MM2).any()):
-        raise DataError("no head was seen in it", do="give T1 images of whole heads")
+        raise DataError("no head was found in it", do="give T1 images of whole heads")
     top = float((area > _TOP_MM2).nonzero().max())
     z = top - (BELOW_MM + STEP_MM * torch.arange(N_LEVELS)) / mm[2]
     if float(z.min()) < 0:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     scan: Annotated[Path, POSITIONAL]
     """raw data: MRD, fastMRI, twix, cfl, or an array"""

@@ -188,7 +188,7 @@ def _frame_axis(full: KSpace) -> str:
 
 
 def _mask(matrix: tuple[int, int, int], n_frames: int, rng: torch.Generator, draws: Draws) -> Bool[Tensor, "..."]:
-    """A mask as the scan wants it, (*frame, 1, k2, k1, k0)."""
+    """A mask in the shape that the scan needs, (*frame, 1, k2, k1, k0)."""
     k2, k1, k0 = matrix
     if n_frames > 1:
         return sample_series_mask(n_frames, k1, rng, draws)

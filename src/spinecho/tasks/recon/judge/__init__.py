@@ -62,7 +62,7 @@ def run(inputs: Inputs, asked: Asked) -> Outcome:
 
 
 def judge(inputs: Inputs, outcome: Outcome) -> dict[str, float]:
-    """All metrics by the protocol that `JUDGED` tells."""
+    """All metrics by the protocol in `JUDGED`."""
     from spinecho.tasks.recon.judge import protocol
 
     floor = protocol.floor_of(inputs.kspace, inputs.truth.kind)

@@ -85,7 +85,7 @@ def run_all(kspace: KSpace, title: str) -> Iterator[Case]:
 
 
 def shows_floor(name: str) -> bool:
-    """Whether a method's image has the noise power of all coils, unless told otherwise."""
+    """Whether a method's image has the noise power of all coils, by default."""
     offer = registry.offer("recon", name)
     return offer.learned and "noise_floor" in registry.load("recon", offer.method).Config.__dataclass_fields__
 

@@ -1,4 +1,4 @@
-"""Oracles: classical methods whose weight is chosen on the truth, inside the object; nobody can have them in practice.
+"""Oracles: classical methods whose weight is chosen on the truth, inside the object; they do not exist in practice.
 
 `oracle` is bart's best of l2, l1-wavelet and total variation, with bart's coil maps, whose calibration it chooses too
 (by the best l2 image); `oracle_ours` is the best of our cg_sense, l1_wavelet and tv; `oracle_NAME` of one of those.

@@ -38,7 +38,7 @@ def fitted(truth: Volume, prediction: Volume) -> Volume:
 
 
 def figures(truth: Volume, values: Tensor, floor: float = 0.0) -> dict[str, float]:
-    """All metrics of image values (*batch, channel, z, y, x) without noise floor, as the judge's `JUDGED` tells.
+    """All metrics of image values (*batch, channel, z, y, x) without noise floor, as in the judge's `JUDGED`.
 
     Parameters
     ----------

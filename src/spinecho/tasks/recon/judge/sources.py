@@ -137,9 +137,11 @@ def case_list(path: Path) -> list[Source]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"it is no JSON ({error})", do="give a list of objects with a path each", file=path) from None
+        raise DataError(f"it is not JSON ({error})", do="give a list of objects with a path each", file=path) from None
     if not isinstance(entries, list) or not all(isinstance(e, dict) and "path" in e for e in entries):
-        raise DataError("it is no list of objects with a path each", do='write [{"path": "scan.h5"}, ...]', file=path)
+        raise DataError(
+            "it is not a list of objects with a path each", do='write [{"path": "scan.h5"}, ...]', file=path
+        )
     return [_entry(dict(entry), path) for entry in entries]
 
 

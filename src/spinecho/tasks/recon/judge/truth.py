@@ -38,7 +38,7 @@ class Source:
     load
         Reads slice i.
     contrast, anatomy
-        Where its owner says so; empty: what the scan itself tells.
+        What its owner says; empty: what the scan itself says.
     kind
         None: `simulated` where the scan's flags say so, else `real`.
     """
@@ -97,7 +97,7 @@ def load_truth(source: Source, index: int) -> Truth:
     """
     kspace = source.load(index)
     if kspace.mask is None:
-        raise DataError("its samples lie along a trajectory; a full Cartesian scan is wanted", do="leave it out")
+        raise DataError("its samples lie along a trajectory; a full Cartesian scan is needed", do="leave it out")
     kind: Kind = source.kind or ("simulated" if "simulated" in kspace.header.flags else "real")
     is_full = _is_full(kspace)
     if not is_full and kspace.target is None:

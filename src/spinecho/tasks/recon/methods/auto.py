@@ -1,14 +1,14 @@
-"""Auto: looks at how the scan was sampled, takes the method that suits it, and says which and why.
+"""Auto: looks at how the scan was sampled, chooses a suitable method, and says which and why.
 
-The image's history tells the choice ("auto took l1_wavelet: irregular lines, 4.0-fold undersampled, 24 calibration
-lines, 8 coils"). Where the first choice cannot take the scan, for example without calibration lines, the next is tried,
+The image's history records the choice ("auto took l1_wavelet: irregular lines, 4.0-fold undersampled, 24 calibration
+lines, 8 coils"). If the first choice cannot handle the scan, for example without calibration lines, the next is tried,
 down to the plain inverse transform.
 
-Trained weights come first (but for series, where `llr` sees all frames), as candidates of `checked`, which weighs them
-and the classical image by samples left out; without a denoiser's weights `varnet` alone, and only inside its model
+Trained weights come first (except for series, where `llr` sees all frames), as candidates of `checked`, which weights
+them and the classical image by samples left out; without a denoiser's weights `varnet` alone, and only inside its model
 card: a scan outside it, or an image that contradicts the measured samples, goes to the classical methods, and the
 history says why.
-Where the image of one of these does not explain the samples, the next is tried, and a warning says so.
+If the image of one of these does not explain the samples, the next is tried, and a warning says so.
 
 Source: no paper; among methods for undersampled scans the order is that of psnr on one real brain slice, equispaced
 lines, R = 3 and 4.

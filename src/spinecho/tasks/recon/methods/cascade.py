@@ -95,7 +95,7 @@ class Method(Recon):
         if self.config.consistency == "hard" and kspace.n_coils > 1:
             raise DataError(
                 f"hard data consistency is for one coil, the scan has {kspace.n_coils}",
-                do="take weights trained with consistency solved",
+                do="use weights trained with consistency solved",
             )
         return slice_by_slice(kspace, self.slices, self.config.noise_floor)
 
@@ -182,7 +182,7 @@ def _layout(arrays: Sequence[np.ndarray]) -> Config:
     n_convs = ends[0] + 1 if ends else 0
     if n_convs < 2 or len(arrays) % (2 * n_convs):
         raise DataError(
-            f"no cascades are to be seen in {len(arrays)} arrays of shapes {[a.shape for a in arrays[:4]]}, ...",
+            f"no cascades can be recognised in {len(arrays)} arrays of shapes {[a.shape for a in arrays[:4]]}, ...",
             do="give kernels (out, in, 3, 3) and biases in the order of the network, two channels out of each cascade",
         )
     channels = int(arrays[0].shape[0])

@@ -1,4 +1,4 @@
-"""Several reconstructions, checked on samples that they have not seen, and their best mean; the learned default.
+"""Several reconstructions, checked on samples they have not seen, and averaged with the best weights; the default.
 
 Source: Stone 1974, doi:10.1111/j.2517-6161.1974.tb00994.x (cross-validation); Breiman 1996, doi:10.1007/BF00117832
 (weights from it). Some of the outer lines are left out, each candidate reconstructs without them and predicts them:
@@ -9,9 +9,9 @@ and the image is sum_i w_i x_i of reconstructions from all lines, after one more
 `l1_wavelet`, `varnet` where the scan is inside its card, from the first of them `hqs_net`, alone and with the last
 steps of `pnp` behind it, and from `varnet` these steps alone (after a network with half the weight); along a trajectory
 `nufft_cg` and `modl` in place of the first two, and `pnp` in two strengths.
-How we differ: coil maps, noise level and starts are shared by candidates, and none is run in full that has no weight;
-where lines were left out all of them hurry (half the steps of pnp and iterations of l1_wavelet).
-Where there are too few lines to spare, the image is that of `l1_wavelet` and `pnp`, which need no check.
+How we differ: candidates share coil maps, noise level and starts, and a candidate without weight is not run in full;
+where lines are left out all of them run shorter (half the steps of pnp and half the iterations of l1_wavelet).
+If there are too few lines to spare, the image is that of `l1_wavelet` and `pnp`, which need no check.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Config:
     first: float = 4.0
     """noise that the first of them takes away, relative to the scan's"""
     start_iters: int | None = None
-    """iterations of l1_wavelet (of nufft_cg a third of them); None: as many as that method takes by itself (20)"""
+    """iterations of l1_wavelet (of nufft_cg a third of them); None: that method's own default (20)"""
     exact: bool = False
     """networks in float32 even where the processor has units for bfloat16, which are three times faster"""
 

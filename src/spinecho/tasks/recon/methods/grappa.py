@@ -2,8 +2,7 @@
 
 Source: Griswold et al., Magn Reson Med 2002, doi:10.1002/mrm.10171; g-factor: Breuer et al. 2009,
 doi:10.1002/mrm.21957. Ours takes any lattice of phase encodes (1-D, 2-D, CAIPIRINHA), applies the kernel as a product
-along the fully sampled readout, and weighs the equations of the fit so that the centre of k-space does not drown the
-rest.
+along the fully sampled readout, and weights the equations of the fit so that the centre of k-space does not dominate.
 """
 
 from __future__ import annotations

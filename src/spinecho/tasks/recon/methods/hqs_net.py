@@ -7,10 +7,10 @@ From the image of `l1_wavelet`, step k computes
     z = D_k(x, s_k),                                  s_k = exp(a_k + c_k log(R / 4)) sigma,
     x = argmin |W^(1/2) (A x - y)|^2 + w_k |x - z|^2,    w_k = exp(l_k) (sigma / s_k)^2,
 
-with R the acceleration and sigma the scan's noise. How we differ: D is the bias-free denoiser of the task `denoise`, to
-which noise levels are told, so that nothing depends on the scale; the first `early` steps share a copy of it that is
-trained end to end, the others keep the denoiser as it was: what an image's last details are it learned from images
-alone, and no mask, coil or simulated phase can mislead it. The early network may have further coarse levels (`reach`).
+with R the acceleration and sigma the scan's noise. How we differ: D is the bias-free denoiser of the task `denoise`,
+which takes the noise level as input, so that nothing depends on the scale; the first `early` steps share a copy of it
+that is trained end to end, the others keep the original denoiser: it learned fine detail from images alone, and no
+mask, coil or simulated phase can mislead it. The early network may have further coarse levels (`reach`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Compressed sensing with sparse wavelets: parallel imaging and a penalty on wavelet coefficients, weighted by itself.
+"""Compressed sensing: parallel imaging with a penalty on wavelet coefficients, whose weight comes from the noise.
 
 Source: Lustig, Donoho and Pauly, Sparse MRI, Magn Reson Med 2007, doi:10.1002/mrm.21391, eq. 3; with coil maps as in
 ESPIRiT, doi:10.1002/mrm.24751. Minimises |A x - y|^2 / 2 + penalty(W x) by FISTA on the hybrid-space normal operator.
@@ -7,9 +7,9 @@ How we differ:
 - W changes from one iteration to the next: it is shifted, which makes the result translation-invariant (Coifman and
   Donoho 1995, doi:10.1007/978-1-4612-2544-7_9), by a low-discrepancy sequence, so that runs repeat; and short and long
   filters take turns, which suits edges and smooth parts alike.
-- The threshold sinks to its final value over the first iterations, from a CG-SENSE image as the start; for the last
-  few the momentum starts anew.
-- Without a weight it is the one that makes the penalty a Laplace prior of the coefficients' own size:
+- The threshold sinks to its final value over the first iterations, starting from a CG-SENSE image; the momentum is
+  restarted for the last few.
+- By default the weight makes the penalty a Laplace prior that matches the size of the coefficients:
   threshold = factor sigma^2 / mean|W x|, with sigma of the noise where the object is, from the scan.
 """
 
@@ -51,7 +51,7 @@ _SINKING = 0.6
 """Share of the iterations over which the threshold sinks."""
 
 _SETTLING = 6
-"""Last iterations, before which the momentum starts anew: it would carry on what each shift does to the image."""
+"""Last iterations, before which the momentum is restarted: it would carry on what each shift does to the image."""
 
 _PER_FOLD = 15
 """Iterations for each fold of acceleration: on real slices and simulated heads 60 are as good as 120 at R = 4 or

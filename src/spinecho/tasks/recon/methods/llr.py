@@ -1,4 +1,4 @@
-"""LLR: a dynamic series from few samples per frame, since in each small block of pixels few time courses occur.
+"""LLR: a dynamic series from few samples per frame, because each small block of pixels has few time courses.
 
     min_x 1/2 |A x - y|^2 + weight * sum over blocks b of |X_b|_*        X_b: pixels of the block x frames
 
@@ -9,8 +9,8 @@ Source: Trzasko, Manduca, Local versus global low-rank promotion in dynamic MRI 
 4371; Zhang, Pauly, Levesque, Accelerating parameter mapping with a locally low rank constraint, Magn Reson Med 2015,
 doi:10.1002/mrm.25161. How we differ: singular values come from the Gram matrix of the frames (a block has more pixels
 than frames), and the weight is chosen on lines that are left out, between that of the noise alone (a block of pure
-noise, sigma per pixel, has no singular value above sigma (sqrt(pixels) + sqrt(frames))) and sixteen times as much: what
-undersampling folds into a moving picture is more than noise, and only the samples tell how much.
+noise, sigma per pixel, has no singular value above sigma (sqrt(pixels) + sqrt(frames))) and sixteen times as much:
+undersampling folds more than noise into a moving picture, and only the samples show how much.
 """
 
 from __future__ import annotations

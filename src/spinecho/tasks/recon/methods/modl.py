@@ -1,4 +1,4 @@
-"""MoDL: one learned refinement, used again and again between data consistencies; takes trajectories; needs weights.
+"""MoDL: one learned refinement, repeated between data consistencies; also for trajectories; needs trained weights.
 
 Source: Aggarwal, Mani and Jacob 2019, doi:10.1109/TMI.2018.2865356. From x_0, a few iterations of SENSE,
 
@@ -7,7 +7,7 @@ Source: Aggarwal, Mani and Jacob 2019, doi:10.1109/TMI.2018.2865356. From x_0, a
 is done n_unrolls times with the same U and w. How we differ: U also sees the start and the noise level and has neither
 normalisation nor biases (nothing depends on the scale), w grows with the noise by a learned power, and along a
 trajectory W are density weights and A^H W A a convolution on the doubled grid (Fessler et al. 2005,
-doi:10.1109/TSP.2005.853152), so that no iteration meets a NUFFT.
+doi:10.1109/TSP.2005.853152), so that no iteration needs a NUFFT.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Source: Pruessmann et al., Advances in sensitivity encoding with arbitrary k-space trajectories, Magn Reson Med 2001,
 doi:10.1002/mrm.1241. Minimises |W^(1/2) (A x - y)|^2 + l2 |x|^2, A = NUFFT . coils, W the density weights, with which a
 few iterations suffice. How we differ: A^H W A is a convolution on the doubled grid (Fessler et al. 2005,
-doi:10.1109/TSP.2005.853152), so that no iteration meets a NUFFT, and the weight l2 comes from the noise.
+doi:10.1109/TSP.2005.853152), so that no iteration needs a NUFFT, and the weight l2 comes from the noise.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Plug and play: a denoiser that knows nothing of scanners, by turns with solved data consistency; any trajectory.
+"""Plug and play: alternates a general denoiser with solved data consistency; any mask or trajectory.
 
 Source: Venkatakrishnan, Bouman and Wohlberg 2013, doi:10.1109/GlobalSIP.2013.6737048, for the idea; Zhang et al. 2022,
 doi:10.1109/TPAMI.2021.3088914, for half-quadratic splitting with a noise level that sinks from step to step. From the
@@ -6,9 +6,9 @@ image of `l1_wavelet` (along a trajectory: of `nufft_cg`), each step computes
 
     z = D(x, s),    x = argmin |W^(1/2) (A x - y)|^2 + v (sigma / s)^2 |x - z|^2
 
-with s from `first` times the noise sigma down to `last` times. How we differ: the start, for what it gets right need
-not be found again; sigma is the scan's own, so nothing is tuned to a picture; complex images, whose denoiser
-(`spinecho denoise --method unet`) takes their two parts together.
+with s from `first` times the noise sigma down to `last` times. How we differ: the start, which already has much of the
+image right; sigma is measured in the scan, so nothing is tuned to a picture; images are complex, and the denoiser
+(`spinecho denoise --method unet`) handles both parts together.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""POCS: partial Fourier by alternating between the smooth phase that the image has and the samples that were measured.
+"""POCS: partial Fourier by alternating between the image's smooth phase and the measured samples.
 
 Source: Haacke, Lindskog, Lin, A fast, iterative, partial-Fourier technique capable of local phase recovery, J Magn
 Reson 1991, doi:10.1016/0022-2364(91)90253-P. The other axes are full, so each iteration transforms only those that lack

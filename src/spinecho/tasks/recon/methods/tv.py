@@ -1,10 +1,10 @@
-"""Total variation: parallel imaging and a penalty on the image's gradient, weighted by itself.
+"""Total variation: parallel imaging with a penalty on the image's gradient, whose weight comes from the noise.
 
 Source: Block, Uecker and Frahm, Magn Reson Med 2007, doi:10.1002/mrm.21236 (coils and total variation); Rudin, Osher
 and Fatemi 1992, doi:10.1016/0167-2789(92)90242-F. Minimises |A x - y|^2 / 2 + weight sum_r |(D x)(r)| by ADMM, the
 gradient's magnitude taken over all axes (isotropic) and over the sets of maps. How we differ: the linear system is
-solved by a few conjugate-gradient steps on the hybrid-space normal operator, and without a weight it is the one that
-makes the penalty a Laplace prior of the gradient's own size: weight = factor sigma^2 / mean|D x|.
+solved by a few conjugate-gradient steps on the hybrid-space normal operator, and by default the weight makes the
+penalty a Laplace prior that matches the size of the gradient: weight = factor sigma^2 / mean|D x|.
 """
 
 from __future__ import annotations

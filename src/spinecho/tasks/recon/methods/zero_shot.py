@@ -1,11 +1,12 @@
-"""Learns on the spot from one undersampled slice: trained weights learn on, from lines that predict others; minutes.
+"""Adapts trained weights to one undersampled slice, by predicting some of its lines from the others; takes minutes.
 
-Source: Yaman, Hosseini and Akcakaya 2022, arXiv:2102.07737 (ZS-SSL). The scan's lines fall into three parts: G is never
-learned from, the others are divided again and again in T and L; the network's image of T is to predict L
-(`parts.losses.ssdu`, weighted), that of T and L without having learned from G tells when to stop: the weights that
-predict G best reconstruct the image, from all lines. How we differ: it begins with weights of the package (`hqs_net` or
-`varnet`), whose start is computed once for each division; whole lines are left out, calibration lines never; weights
-are averaged over the last steps; where no step predicts G better than the first weights, the image is theirs.
+Source: Yaman, Hosseini and Akcakaya 2022, arXiv:2102.07737 (ZS-SSL). The scan's lines are split into three parts: G is
+never learned from, the others are divided again and again into T and L. The network learns to predict L from the image
+of T (`parts.losses.ssdu`, weighted); how well the image of T and L predicts G decides when to stop, and the weights
+that predict G best reconstruct the image from all lines. How we differ: it begins with weights of the package
+(`hqs_net` or `varnet`), whose start is computed once for each division; whole lines are left out, never calibration
+lines; weights are averaged over the last steps; if no step predicts G better than the first weights, the image is
+theirs.
 
 Named, as `ssdu`, in US patent application 17/075,411 (`parts.losses`).
 """
@@ -40,7 +41,7 @@ from spinecho.tasks.recon.slices import by_slices, no_slices
 
 _APART = ("slice", "contrast")
 _FEWEST = 16
-"""Outer lines below which nothing is learned: what is held out of fewer tells nothing, and no line can be spared."""
+"""Outer lines below which nothing is learned: holding out some of fewer says nothing, and no line can be spared."""
 _SPARE = 0.75
 """Share of the budget in which steps are begun: what follows takes some time too."""
 
@@ -54,7 +55,7 @@ class Config:
     steps: int = 120
     """of learning, at most"""
     held_out: float = 0.2
-    """share of the outer lines that only tell when to stop"""
+    """share of the outer lines that are only used to decide when to stop"""
     share: float = 0.3
     """share of the other outer lines that each division has predicted"""
     masks: int = 8

@@ -30,7 +30,7 @@ from spinecho.tasks.recon.parts.left_out import lines_of
 FEWEST = 4
 """Lines outside the calibration block below which a scan is not divided."""
 _SMOOTH = 1 / 24
-"""Standard deviation of the window that tells the local density, as a share of the matrix."""
+"""Standard deviation of the window that measures the local density, as a share of the matrix."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from spinecho.tasks.recon.parts.normal import Normal, normal_equations
 from spinecho.tasks.recon.parts.refinement import Support
 
 LEAST_NOISE = 1e-3
-"""A denoiser is told at least this part of the image's root mean square: what no scan is cleaner than."""
+"""A denoiser gets at least this part of the image's root mean square as noise level: no scan is cleaner."""
 
 Denoiser = Callable[[Complex[Tensor, "n y x"], Float[Tensor, " n"]], Complex[Tensor, "n y x"]]
 """(slices, standard deviation of the complex noise of each) to slices with less noise."""

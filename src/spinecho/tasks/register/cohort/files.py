@@ -90,7 +90,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_split(path: Path, split: Split, notes: tuple[str, ...] = ()) -> None:
-    """A transform in two parts, and what was told of it."""
+    """A transform in two parts, and what was reported about it."""
     arrays: dict[str, Any] = {"matrix": split.matrix, "notes": np.array(json.dumps(notes))}
     if split.bend is not None:
         g, backward = split.bend.geometry, getattr(split.bend, "backward", None)

@@ -161,7 +161,7 @@ def groupwise(
         raise DataError(f"{len(subjects)} images and {plan.rounds} rounds", do="give at least two images and one round")
     if not 0 <= plan.spacing_mm < math.inf:
         raise DataError(f"a template with voxels of {plan.spacing_mm:g} mm", do="leave it out, or give a length over 0")
-    plan.of_round(1)  # unknown methods and settings are told before the work
+    plan.of_round(1)  # unknown methods and settings are refused before the work
     files.begin(_marks(subjects, plan))
     paths = [_placed(files, i, subject) for i, subject in enumerate(subjects)]
     count = _Count(len(paths), plan.rounds, tell)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     files: Annotated[
         tuple[Path, ...],
@@ -104,7 +104,7 @@ def check(args: Arguments, job: Job) -> None:
     if args.is_points and (args.labels or ((args.inverse or args.onto) and not maps)):
         idle = "--labels" if args.labels else "--inverse" if args.inverse else "--onto"
         do = "say where they were marked with --points-in fixed or --points-in moving"
-        raise DataError(f"{idle} means nothing to points", do=do)
+        raise DataError(f"{idle} does not apply to points", do=do)
     if args.onto is None and (args.jacobian or (args.subject and not args.is_points)):
         raise DataError("nothing says which grid the result has", do="name an image that has it: --onto fixed.nii.gz")
     if args.volume is not None and (args.is_points or args.subject is None):

@@ -1,4 +1,4 @@
-"""Change between two visits of one patient: a map of volume change in percent, and that of each labelled region."""
+"""Map the volume change between two visits of one patient, in percent, also for each labelled region."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     baseline: Annotated[Path, POSITIONAL]
     """the first visit: NIfTI, mgz, a DICOM series, ..."""
@@ -33,7 +33,7 @@ class Arguments:
     volume: int | None = None
     """of a series, the volume that is taken, counted from 0; visits that are one volume stay as they are"""
     labels: Path | None = None
-    """label map of the baseline: the change of each region is told"""
+    """label map of the first visit: the change of each region is reported"""
     table: Path | None = None
     """write the regions' changes (.csv)"""
     report: Path | None = None
@@ -45,7 +45,7 @@ class Arguments:
     method: str = "hybrid"
     """registration method (spinecho list). Its settings: --method NAME --help"""
     restarts: int = 2
-    """times that both registrations are repeated from perturbed starts: what the intervals come from"""
+    """how often both registrations are repeated from perturbed starts, for the intervals"""
     seed: int = 0
     """of the perturbed starts"""
     threads: int | None = None
@@ -99,7 +99,7 @@ def check(args: Arguments, job: Job) -> None:
     outputs = [*args.output, *([args.table] if args.table else []), *([args.report] if args.report else [])]
     inputs = [args.baseline, args.followup, *([args.labels] if args.labels else [])]
     if not outputs and args.labels is None:
-        raise DataError("there is nothing to tell", do="give -o change.nii.gz, or --labels, or --report")
+        raise DataError("there is nothing to report", do="give -o change.nii.gz, or --labels, or --report")
     if args.table is not None and args.labels is None:
         raise DataError("--table lists regions", do="give --labels with it")
     if args.restarts < 0:
@@ -110,7 +110,7 @@ def check(args: Arguments, job: Job) -> None:
     if same and args.followup_series in (None, args.series):
         raise DataError("both visits are the same file", do="give two images", file=args.followup)
     if "rigid" in (args.method, job.settings.get("kind")):
-        raise DataError("a rigid transform changes no volume", do="take a deformable --method")
+        raise DataError("a rigid transform changes no volume", do="use a deformable --method")
     for path in args.output:
         check_suffix(path, "image")
     if args.table is not None:

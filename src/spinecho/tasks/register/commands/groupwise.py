@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     images: Annotated[tuple[Path, ...], Option(positional=True, metavar="IMAGE IMAGE [IMAGE ...]")]
     """the cohort: at least two volumes of one contrast, any orientation, spacing and size"""
@@ -76,7 +76,7 @@ def check(args: Arguments, job: Job) -> None:
     check_outputs(args.output, args.images)
     folder = args.transforms
     if folder is not None and folder.exists() and not folder.is_dir():
-        raise DataError("it is a file, a folder is wanted", do="choose another name", file=folder)
+        raise DataError("it is a file, but a folder is needed", do="choose another name", file=folder)
 
 
 def _check_folder(path: Path, series: str | None) -> None:

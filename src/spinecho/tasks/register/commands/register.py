@@ -27,7 +27,7 @@ SHORT = {"rigid": "rigid", "affine": "affine", "deformable": "hybrid"}
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What a person says."""
+    """The command's arguments."""
 
     fixed: Annotated[Path, POSITIONAL]
     """the image that stays: NIfTI, mgz, a DICOM series, ..."""
@@ -39,9 +39,9 @@ class Arguments:
     """where the transform goes: t.h5 (ITK, as SimpleITK, ANTs and 3D Slicer read it), t_Warp.nii.gz; .tfm .txt .mat
     .csv for rigid and affine ones. The inverse is written beside it (t_inverse.h5)"""
     rigid: bool = False
-    """turn and shift only: --method rigid"""
+    """rotation and translation only: --method rigid"""
     affine: bool = False
-    """turn, shift, scale and shear: --method affine"""
+    """rotation, translation, scale and shear: --method affine"""
     deformable: bool = False
     """everything: --method hybrid, which is the default"""
     method: str = "hybrid"
@@ -130,7 +130,7 @@ def check(args: Arguments, job: Job) -> None:
         check_suffix(path, "image")
     kind = job.settings.get("kind", job.method)
     if args.uncertainty is not None and kind in ("rigid", "affine"):
-        problem = "--uncertainty means nothing to a rigid or affine transform"
+        problem = "--uncertainty does not apply to a rigid or affine transform"
         raise DataError(problem, do="leave it out, or register with a deformable method")
     if args.report is not None:
         check_name(args.report, "report", ".html", ".htm")
@@ -214,7 +214,7 @@ def _write_uncertainty(
     mask: Image | None,
     registration: Registration,
 ) -> None:
-    """The restarts of `methods/uncertainty.py`, by what the registration itself was told to compare."""
+    """The restarts of `methods/uncertainty.py`, by what the registration itself was set to compare."""
     from spinecho.io.describe import written
     from spinecho.io.write import write
     from spinecho.tasks.register.uncertainty import Restarts, spread

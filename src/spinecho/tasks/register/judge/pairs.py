@@ -129,7 +129,7 @@ def pairs(where: str) -> list[JudgedPair]:
     for pair in named:
         for file in (getattr(pair, name) for name in _FIELDS):
             if file is not None and not file.exists():
-                raise DataError(f"pair {pair.name} needs a file that is absent", do="check the list", file=file)
+                raise DataError(f"pair {pair.name} needs a file that does not exist", do="check the list", file=file)
         if (pair.fixed_labels is None) != (pair.moving_labels is None):
             raise DataError(f"pair {pair.name} has labels on one side only", do="give both or neither")
     names = [pair.name for pair in named]
@@ -172,7 +172,7 @@ def _listed(path: Path) -> list[JudgedPair]:
             return list(_entries(entries, path))
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             do = f"each entry needs fixed and moving; known are name, {', '.join(_FIELDS)}"
-            raise DataError(f"this is no list of pairs ({error})", do=do, file=path) from None
+            raise DataError(f"this is not a list of pairs ({error})", do=do, file=path) from None
 
 
 def _entries(entries: Iterable[dict[str, str]], path: Path) -> Iterable[JudgedPair]:

@@ -23,7 +23,7 @@ from spinecho.tasks.register.run import Registration
 
 SCOPE = (
     "Left and right are taken from the images' headers: mirrored anatomy (a scan whose header has the sides exchanged) "
-    "is out of scope, and no similarity tells of it."
+    "is out of scope, and no similarity shows it."
 )
 _MOST_POINTS = 100_000
 _LEAST_ALONG = 5

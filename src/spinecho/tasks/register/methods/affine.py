@@ -1,8 +1,8 @@
-"""Affine: turn, shift, scale and shear, for two heads: searched on a coarse grid, refined from grid to grid.
+"""Affine: rotation, translation, scale and shear, for two heads: searched on a coarse grid, refined from grid to grid.
 
 Source: mutual information after Mattes et al. 2003, doi:10.1109/TMI.2003.809072; squared local correlation after Avants
 et al. 2008, doi:10.1016/j.media.2007.06.004. Here every voxel of both objects counts, in both directions, and steps are
-Gauss-Newton's. A mirrored image cannot be told from its header and is not looked for.
+Gauss-Newton's. A mirrored image cannot be recognised from its header and is not looked for.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Program:
 
 
 def stages(program: Program, fixed: Image, moving: Image) -> Iterator[Stage]:
-    """Run the program; its stages are told as they begin and end, the result is in the last.
+    """Run the program; its stages are reported as they begin and end, the result is in the last.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def _written(program: Program, image: Image, name: str, out: Path) -> str:
     if np.abs(turn.T @ turn - np.eye(3)).max() > _SHEAR:
         raise DataError(
             f"the {name} image's axes are not at right angles, and {program.name} reads no sheared grid",
-            do=f"take another {setting('method')}, or resample it onto an upright grid first",
+            do=f"use another {setting('method')}, or resample it onto an upright grid first",
         )
     oriented = replace(image.geometry, oriented=True)
     write(replace(image, values=image.values.cpu(), geometries=(oriented,)), out / f"{name}.nii")
@@ -162,7 +162,7 @@ def _failure(program: Program, python: str, status: int, log: Path) -> DataError
         )
     how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"failed with status {status}"
     told = "\n".join(lines[-_LAST_LINES:])
-    do = f"see its last lines above, or take another {setting('method')}"
+    do = f"see its last lines above, or use another {setting('method')}"
     return DataError(f"{program.name} {how}:\n{told}", do=do)
 
 
@@ -176,6 +176,6 @@ def _transform(program: Program, told: Mapping[str, Any], field: Path, onto: Geo
         raise DataError(
             f"{program.name} gave back a field of shape {tuple(total.shape)} for a grid {onto.shape} (z, y, x)"
             + ("" if bool(total.isfinite().all()) else " with values that are not finite"),
-            do=f"take another {setting('method')}",
+            do=f"use another {setting('method')}",
         )
     return linear @ left_after(linear, Displacement(total, onto), onto)

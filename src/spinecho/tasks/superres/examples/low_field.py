@@ -93,7 +93,7 @@ class Drawn:
 
 
 def measured(low: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A slice (y, x) in coarse pixels with noise, back on the fine grid; what a network is told of each axis."""
+    """A slice (y, x) in coarse pixels with noise, back on the fine grid; what a network knows of each axis."""
     side = low.shape[0]
     factors = [log_uniform(rng, *_COARSE) for _ in range(2)] if chance(rng, 0.5) else [log_uniform(rng, *_COARSE)] * 2
     sizes = [1, *(max(8, round(side / f)) for f in factors)]

@@ -136,7 +136,7 @@ def _t1(tissues: Tensor, field: Tensor) -> Tensor:
 
 
 def _acquired(values: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Shaded, coarse along one axis or all, noisy, and back on the fine grid; what the network is told of each axis."""
+    """Shaded, coarse along one axis or all, noisy, and back on the fine grid; what the network knows of each axis."""
     side = values.shape[0]
     slope = 0.5 * torch.randn(3, generator=rng)
     along_axes = torch.meshgrid(*[torch.linspace(-0.5, 0.5, side)] * 3, indexing="ij")

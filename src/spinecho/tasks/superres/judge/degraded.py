@@ -96,7 +96,7 @@ def cases(options: Options, device: torch.device) -> Cases:
 
 
 def run(inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Outcome:
-    """The volume by a method that is told the degradation; agreement is on unless the settings say `agree=False`."""
+    """The volume by a method that knows the degradation; agreement is on unless the settings say `agree=False`."""
     first = next(d for d in inputs.degradations if d is not None)
     ratio = [b / a for a, b in zip(inputs.low.geometry.shape, inputs.truth.shape, strict=True)]
     told: dict[str, Any] = {"factor": ratio[::-1], "degradation": first.name}
@@ -179,7 +179,7 @@ def _volume(file: Path, n_slices: int) -> Image:
     first = max(0, len(values) // 2 - n // 2)
     values = values[first : first + n]
     if not bool(torch.isfinite(values).all()) or not bool((values > 0).any()):
-        raise DataError("it is empty, or holds values that are no numbers", do="leave it out")
+        raise DataError("it is empty, or holds values that are not numbers", do="leave it out")
     geometry = geometry.cropped((first, 0, 0), (values.shape[0], values.shape[1], values.shape[2]))
     return Image(values=(values / values.max())[None], geometries=(replace(geometry, oriented=False),))
 

@@ -1,8 +1,8 @@
-"""Auto: looks at the grid, takes the method that suits it, and says which and why; nothing untrained.
+"""Auto: looks at the grid, chooses a suitable method that is ready to use, and says which and why.
 
-Thick slices: `self` where the minutes allowed are enough for it to learn from the scan, else `multiscale`; other
-volumes `multiscale`; all of these only where they take the volume and, for trained weights, where it lies inside their
-card. What remains is `bspline`.
+For thick slices `self`, if the time allowed is enough for it to learn from the scan, otherwise `multiscale`; for other
+volumes `multiscale`; each only if it can handle the volume and, for trained weights, if the volume lies inside their
+card. Otherwise `bspline`.
 
 Source: no paper; the order is that of psnr inside the head on volumes that were degraded.
 """
@@ -26,7 +26,7 @@ SELF_MINUTES = 10.0
 @dataclass(frozen=True, kw_only=True)
 class Config:
     minutes: float = 0.0
-    """that the work may take: from 10 on a network may learn from the scan itself"""
+    """minutes that the work may take: from 10 on a network may learn from the scan itself"""
 
 
 class Method(Superres):
@@ -60,4 +60,4 @@ def choices(target: Target, minutes: float) -> tuple[tuple[str, ...], str]:
         return ("multiscale", "bspline"), "no thick slices"
     if minutes >= SELF_MINUTES:
         return ("self", "multiscale", "bspline"), f"thick slices, and {minutes:g} minutes allowed"
-    return ("multiscale", "bspline"), f"thick slices, {minutes:g} minutes allowed (`self` wants {SELF_MINUTES:g})"
+    return ("multiscale", "bspline"), f"thick slices, {minutes:g} minutes allowed (`self` needs {SELF_MINUTES:g})"

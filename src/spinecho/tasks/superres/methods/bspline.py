@@ -1,4 +1,4 @@
-"""Cubic B-spline interpolation: smooth, nothing invented, and nothing gained but voxels.
+"""Cubic B-spline interpolation: smooth; it invents nothing and adds no detail.
 
 Source: Unser, Aldroubi and Eden 1993, B-spline signal processing, doi:10.1109/78.193220 (prefilter and interpolation),
 as `scipy.ndimage` has it. How we differ: a matrix for each axis, which gives the same values.

@@ -1,8 +1,8 @@
 """Lifts slices of 0.05 to 0.55 T towards 1.5 T: less noise, pixels of 1 mm, the contrast of the higher field.
 
-Slice by slice across the longest voxels, whose thickness stays; shading and distortion stay, too. The image is that of
-B-splines plus what a network, trained on simulated pairs of fields, adds. Bias-free, so that no unit and no brightness
-matters.
+Works slice by slice across the longest voxels; slice thickness, shading and distortion stay. The result is the B-spline
+image plus what a network, trained on simulated pairs of fields, adds. The network is bias-free, so that units and
+brightness do not matter.
 
 Source: Iglesias et al. 2023, doi:10.1148/radiol.220522 (low field to a usual contrast by training on rendered label
 maps). How we differ: the contrast kept in kind (T1 stays T1), relaxation times by the field's law on both sides, slices

@@ -1,11 +1,11 @@
-"""A small network with several receptive fields adds to the B-spline image what it learned of slices; any factor.
+"""A small network with several receptive fields adds learned detail to the B-spline image; any factor.
 
 Slice by slice along the axes of the image: first, across the axis with the longest voxels, the two axes of each slice
 (far fewer slices than there will be); then the third axis, in slices along both others, whose results are averaged.
 
 Source: Liu et al. 2018, Fusing multi-scale information in convolution network for MR image super-resolution
-reconstruction, doi:10.1186/s12938-018-0546-9. How we differ: dilated convolutions, factor and degradation told to one
-network (as gains of its channels), residual on the B-spline image.
+reconstruction, doi:10.1186/s12938-018-0546-9. How we differ: dilated convolutions, one network that takes factor and
+degradation as input (as gains of its channels), residual on the B-spline image.
 """
 
 from __future__ import annotations

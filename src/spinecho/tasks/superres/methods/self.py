@@ -1,11 +1,11 @@
-"""Thick slices made thin by what a small network learns from the scan's own in-plane detail, and from nothing else.
+"""Makes thick slices thin with a small network that learns only from the scan's own in-plane detail.
 
-The scan's slices are sharp along both of their axes. One of these is put through thick slices like the scan's own
-(profile and distance as the third axis has them), and a network learns to undo that, anew for each scan. Then it sees
-the volume cut the other two ways, in which the third axis is the blurred one, and the mean of both counts.
+The scan's slices are sharp along both of their axes. One of these is blurred like the scan's thick slices (with the
+profile and distance of the third axis), and a network learns to undo that, separately for each scan. It is then applied
+to the volume cut in the other two ways, in which the third axis is the blurred one, and both results are averaged.
 
 Source: Zhao et al. 2021, SMORE, doi:10.1109/TMI.2020.3037187. How we differ: a network of parallel receptive fields on
-the B-spline image in place of EDSR, no stage against aliasing of its own, slices along two axes and their mean in place
+the B-spline image instead of EDSR, no separate stage against aliasing, slices along two axes and their mean instead
 of many angles and Fourier burst accumulation, agreement with the thick slices afterwards.
 """
 
@@ -33,7 +33,7 @@ _LIKE = (0.6, 1.7)
 _FLOOR = 2e-3
 _LEAST_LIGHT, _LOOKS = 0.05, 6
 _NOTHING = 1
-"""Numbers that the network is told of each axis: it knows one degradation only, and is told a zero"""
+"""Numbers that the network gets for each axis: it knows only one degradation, and gets a zero"""
 
 Pair = tuple[Tensor, Tensor]
 """Slices (n, rows, columns) interpolated and as they are; the rows were blurred"""
@@ -96,7 +96,7 @@ class Method(Superres):
         return Made(thin.movedim(0, axis)[None], (told,))
 
     def _learned(self, pairs: tuple[Pair, Pair], target: Target) -> tuple[MultiScale, str]:
-        """A network trained on these slices, and what is told of that."""
+        """A network trained on these slices, and what is reported about that."""
         config, device = self.config, pairs[0][0].device
         rng = torch.Generator().manual_seed(config.seed)
         with torch.random.fork_rng(devices=[]):

@@ -1,7 +1,7 @@
-"""Volumes twice as fine each way by 3-D convolutions and sub-pixels, trained against a critic: sharp, and it invents.
+"""Doubles the resolution along every axis with 3-D convolutions trained against a critic: sharp, but it invents.
 
-One scalar trains both sides at once: the critic's own loss sees the made volume without its history, and the maker's
-sees the critic with its weights held, so that neither's gradient reaches the other's weights.
+One scalar trains both sides at once: in the critic's loss the generated volume is detached, and in the generator's loss
+the critic's weights are held, so that neither gradient reaches the other's weights.
 
 Source: Sanchez and Vilaplana 2018, Brain MRI super-resolution using 3D generative adversarial networks,
 arXiv:1812.11440. How we differ: residual on the B-spline image, no normalisation, absolute in place of squared

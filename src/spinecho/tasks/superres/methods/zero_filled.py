@@ -1,6 +1,6 @@
-"""Zeros about the measured k-space: the interpolation that scanners do, ringing included.
+"""Pads the measured k-space with zeros: the interpolation that scanners use, including its ringing.
 
-Source: Zhu, Tomanek and Sharp 2013, doi:10.1002/cmr.a.21256 (why k-space wants zero-filling). How we differ: the new
+Source: Zhu, Tomanek and Sharp 2013, doi:10.1002/cmr.a.21256 (why k-space should be zero-filled). How we differ: the new
 grid keeps the edges of the field, by a phase along k-space.
 """
 

@@ -53,7 +53,7 @@ class Lesson:
 
 
 def condition(degradation: Degradation | None, factor: float) -> Float[Tensor, " c"]:
-    """What a network is told of an axis: the factor's logarithm (base 2), and the width of each kind of degradation."""
+    """What a network knows of an axis: the factor's logarithm (base 2), and the width of each kind of degradation."""
     row = torch.zeros(N_CONDITIONS)
     if degradation is not None:
         row[0] = torch.log2(torch.tensor(factor))

@@ -89,7 +89,7 @@ def amplitude(contrast: str) -> float:
 
 
 def run(inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Outcome:
-    """The head by a method that is told its contrast, and the head with lesions."""
+    """The head by a method that knows its contrast, and the head with lesions."""
     asked = {"contrast": inputs.pair[0], "to": inputs.pair[1]}
     image = translate(inputs.source, method, **asked, **settings)
     other = None

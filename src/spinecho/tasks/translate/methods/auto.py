@@ -1,9 +1,9 @@
-"""Auto: takes the method with trained weights for the pair of contrasts that errs least, and says which and why.
+"""Auto: chooses the method with the smallest error that has trained weights for the pair, and says which and why.
 
-In this order: `supervised`, `pix2pix3d`, `lookup`; each only with its trained weights, where these make the wanted
-contrast and the image lies inside their card. `cyclegan`, which nothing holds to the patient, is never taken by itself.
+In this order: `supervised`, `pix2pix3d`, `lookup`; each only with its trained weights, if these cover the wanted
+contrast and the image lies inside their card. `cyclegan`, which nothing ties to the patient, is never chosen.
 
-Source: no paper; the order is that of the error in the head, the least guess first.
+Source: no paper; the order is that of the error in the head, the smallest first.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Two networks between two contrasts that learn from images of different people: there and back must be the same.
+"""CycleGAN: two networks between two contrasts, trained on images of different people; there and back must agree.
 
-Each way has a network and a critic. What there is to learn from: a made image looks like those of its contrast to the
-critic, the way back gives the image again (cycle), and an image that has the wanted contrast already stays (identity).
-No image need exist in both contrasts, so nothing holds anatomy but the way back: lesions come and go.
+Each direction has a network and a critic. The losses: a translated image must look like its contrast to the critic,
+translating back must give the original image (cycle), and an image that already has the wanted contrast must stay as it
+is (identity). No image need exist in both contrasts, so only the way back preserves anatomy: lesions come and go.
 
 Source: Welander et al. 2018, arXiv:1806.07777 (CycleGAN between T1 and T2 slices); Zhu et al. 2017,
 doi:10.1109/ICCV.2017.244. How we differ: a small residual U-Net without normalisation in place of ResNet blocks, so

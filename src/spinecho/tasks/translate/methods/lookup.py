@@ -1,10 +1,10 @@
-"""Each brightness becomes another brightness: one curve for each pair of contrasts, the same in every voxel.
+"""Maps each brightness to another brightness: one curve for each pair of contrasts, the same in every voxel.
 
-The curve that makes the absolute error least over training pairs is the median of the wanted brightness where the
-seen one is x: f(x) = median(y | x), a piecewise linear function of x here. It cannot tell tissues that look alike, and
-it invents no shape. A second curve is the mean distance from it, E(|y - f(x)| | x): how far a voxel may be off.
+The curve with the least absolute error over training pairs is the median of the target brightness where the source
+is x: f(x) = median(y | x), here a piecewise linear function. It cannot separate tissues that look alike, and it
+invents no shapes. A second curve is the mean distance from it, E(|y - f(x)| | x): how far a voxel may be off.
 
-Source: no paper; the simple baseline that networks have to pass. The least absolute error at the median: Koenker and
+Source: no paper; the simple baseline that networks have to beat. The least absolute error at the median: Koenker and
 Bassett 1978, doi:10.2307/1913643.
 """
 
@@ -59,7 +59,7 @@ class Method(Translate):
         return self._read(self.curves, example.seen, example.pairs)
 
     def loss(self, example: Lesson) -> Float[Tensor, ""]:
-        """Mean absolute error where one image is lit, and the mean squared one of the curve that tells it; evenness."""
+        """Mean absolute error where one image is lit, and the mean squared one of the curve for it; evenness."""
         lit = (example.seen > 0) | (example.wanted > 0)
         error = (self.estimate(example) - example.wanted).abs()
         doubt = self._read(self.doubts, example.seen, example.pairs) - error.detach()

@@ -1,6 +1,6 @@
-"""A 3-D U-Net trained on pairs against a critic that sees both images: sharper than the error alone makes it.
+"""A 3-D U-Net trained on pairs against a critic that sees both images: sharper than training on the error alone.
 
-The critic judges each part of the made volume beside the one it was made from. Works in tiles without seams.
+The critic judges each part of the translated volume together with its source. Works in tiles without seams.
 
 Source: Isola et al. 2017, doi:10.1109/CVPR.2017.632 (pix2pix). How we differ: three dimensions, no normalisation, no
 dropout, the least-squares game (Mao et al. 2017, doi:10.1109/ICCV.2017.304) played at once instead of by turns, the

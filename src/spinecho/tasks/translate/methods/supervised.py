@@ -1,8 +1,8 @@
-"""A small U-Net on slices with their neighbours (2.5-D), trained on pairs by the absolute error alone: sober, blurred.
+"""A small U-Net on slices with their neighbours (2.5-D), trained on pairs by the absolute error: cautious, blurred.
 
-It is told the pair of contrasts, so that one network makes several. Slices lie across the axis along which voxels are
-longest. What the source cannot tell it answers with the median of what it saw in training: its images are smooth where
-it does not know.
+It takes the pair of contrasts as input, so that one network serves several. Slices lie across the axis with the longest
+voxels. What the source does not show is filled in with the median of the training images: the result is smooth where
+the network does not know.
 
 Source: Ronneberger et al. 2015, doi:10.1007/978-3-319-24574-4_28 (the network); Welander et al. 2018, arXiv:1806.07777
 (generators trained by the absolute error alone had the least error and looked least real). How we differ: no

@@ -49,7 +49,7 @@ def head_of(path: Path) -> str:
 
 
 def told(header: Header) -> tuple[str, str] | None:
-    """The contrast that an image's header tells, and where; None where it tells none or contradicts itself.
+    """The contrast that an image's header names, and where; None if it names none or contradicts itself.
 
     The name of the file and, of DICOM, that of the protocol count, each alone or both alike.
     """
@@ -69,10 +69,10 @@ def asked_for(source: str, to: str, header: Header) -> tuple[str, tuple[str, ...
     Raises
     ------
     DataError
-        If one is unknown, the source's is told by nobody, or both are the same.
+        If one is unknown, the source's is not given, or both are the same.
     """
     if to not in CONTRASTS:
-        problem = f"{setting('to')} is {to!r}" if to else "nobody says which contrast is wanted"
+        problem = f"{setting('to')} is {to!r}" if to else "no contrast was asked for"
         raise DataError(problem, do=f"give {setting('to')} one of {', '.join(CONTRASTS)}")
     known = told(header)
     if source and source not in CONTRASTS:

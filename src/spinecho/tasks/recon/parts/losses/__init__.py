@@ -5,7 +5,7 @@ but `supervised` want no truth: a scan's own samples take its place.
 
 SSDU and the zero-shot learning built on it (ZS-SSL; here the losses `ssdu` and `equivariant`, and the method
 `zero_shot`) are named in US patent application 17/075,411. The code here is spinecho's own, which changes nothing about
-a patent: whoever uses them in a product has to find out whether it concerns them.
+a patent: find out whether it concerns you before you use them in a product.
 """
 
 from __future__ import annotations

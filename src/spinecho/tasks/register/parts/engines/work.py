@@ -84,7 +84,7 @@ def main(path: str) -> None:
 
 
 def _peak_mb() -> float:
-    """Largest resident memory of this process; where the system tells, without what its parent had before the exec."""
+    """Largest resident memory of this process; if the system knows it, without what its parent had before the exec."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     told = [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")]

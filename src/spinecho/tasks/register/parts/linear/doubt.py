@@ -10,7 +10,7 @@ from spinecho.tasks.register.parts.linear.climb import Objective, climb
 from spinecho.tasks.register.parts.linear.view import View, inverted
 
 _OVERLAP = 0.6
-"""Share of an object in the other's field of view below which this is told"""
+"""Share of an object in the other's field of view below which this is reported"""
 _PEAK = 2.5
 """Mutual information over that of displaced images below which the peak is doubted: right alignments have 4 to 19,
 noise 1.4, a head and knees 2.0, half turns 0.5 to 9"""

@@ -109,7 +109,7 @@ def view(image: Image, spacing_mm: float, box: Box, inner: bool = False) -> View
     if min(values.shape) < 2:
         raise DataError(
             f"the image's object is {' x '.join(f'{n * spacing_mm:g}' for n in values.shape)} mm (z, y, x)",
-            do=f"check the voxel sizes in its header; at {spacing_mm:g} mm nothing of it is left",
+            do=f"check the voxel sizes in its header; at {spacing_mm:g} mm nothing is left of it",
         )
     steps = [torch.gradient(values, dim=d)[0] for d in (2, 1, 0)]
     inside = foreground(work.values)[0]
