@@ -24,7 +24,8 @@ def scan(sampling: str, **more) -> KSpace:
         ("partial:0.7", "pocs", "partial Fourier along k1"),
         ("equispaced:3:12", "checked", "R = 3"),
         ("random:3:10", "checked", "3.1-fold undersampled"),
-        ("radial:20", "nufft_cg", "radial trajectory"),
+        ("radial:20", "checked", "radial trajectory, 1 points for each pixel"),
+        ("radial:70", "nufft_cg", "radial trajectory"),
     ],
 )
 def test_choice_and_reason(sampling, taken, words):
@@ -36,6 +37,24 @@ def test_choice_and_reason(sampling, taken, words):
 def test_series_takes_llr():
     note = recon(scan("kt:3:8", n_frames=5), "auto").header.history
     assert any("auto took llr: 5 frames" in step for step in note)
+
+
+def test_series_along_a_trajectory_are_left_to_the_classical_method():
+    kspace = scan("radial:20")
+    series = KSpace.joined([kspace, kspace])
+    axes = tuple("time" if axis == "example" else axis for axis in series.axes)
+    assert choices(replace(series, axes=axes))[0] == ("nufft_cg", "gridding")
+
+
+def test_few_spokes_come_nearer_to_the_truth_than_by_the_classical_method():
+    kspace = scan("radial:12", snr=60)
+    errors = [_error(recon(kspace, method), kspace) for method in ("auto", "nufft_cg")]
+    assert errors[0] < 0.9 * errors[1]
+
+
+def _error(image, kspace) -> float:
+    truth = kspace.target.abs()
+    return float((image.values.abs() - truth).square().mean() / truth.square().mean()) ** 0.5
 
 
 def test_two_frames_are_too_few_for_llr():

@@ -8,6 +8,7 @@ Trained weights come first (except for series, where `llr` sees all frames), as 
 them and the classical image by samples left out; without a denoiser's weights `varnet` alone, and only inside its model
 card: a scan outside it, or an image that contradicts the measured samples, goes to the classical methods, and the
 history says why.
+Of trajectories only single slices with few points are handed to them; it takes some ten times as long as `nufft_cg`.
 If the image of one of these does not explain the samples, the next is tried, and a warning says so.
 
 Source: no paper; among methods for undersampled scans the order is that of psnr on one real brain slice, equispaced
@@ -16,6 +17,7 @@ lines, R = 3 and 4.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -33,6 +35,8 @@ from spinecho.tasks.recon.limits import outside
 from spinecho.tasks.recon.slices import is_out_of_memory
 
 _SERIES = ("time", "repetition")
+_DENSE = 1.5
+"""Points for each pixel: spokes that fill k-space have pi / 2, twice that with an oversampled readout"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +112,7 @@ def choices(kspace: KSpace) -> tuple[tuple[str, ...], str]:
     """Names of methods, best first, and what of the scan decided the order."""
     coils = f"{kspace.n_coils} coil{'s' * (kspace.n_coils > 1)}"
     if not kspace.is_cartesian:
-        return ("nufft_cg", "gridding"), f"{kspace.encoding.trajectory} trajectory, {coils}"
+        return _along_trajectory(kspace, coils)
     sampled = patterns(kspace)
     names, sampling = _for_pattern(sampled[0])
     if names == ("zero_filled",) and any(_for_pattern(p)[0] != names for p in sampled):
@@ -125,6 +129,17 @@ def choices(kspace: KSpace) -> tuple[tuple[str, ...], str]:
     facts = f"{sampling}, {factor}, {lines} calibration lines, {coils}"
     names = (*trained(), *names)
     return (("llr", *names), f"{frames} frames, {facts}") if frames > 1 else (names, facts)
+
+
+def _along_trajectory(kspace: KSpace, coils: str) -> tuple[tuple[str, ...], str]:
+    """Learned candidates where single slices have few points; volumes, series and dense scans take the classical."""
+    assert kspace.traj is not None
+    matrix, points = kspace.encoding.matrix, math.prod(kspace.traj.shape[-4:-1])
+    share = points / math.prod(matrix)
+    facts = f"{kspace.encoding.trajectory} trajectory, {share:.2g} points for each pixel, {coils}"
+    is_series = any(kspace.samples.shape[i] > 1 for i, axis in enumerate(kspace.axes) if axis in _SERIES)
+    learned = trained() if share < _DENSE and matrix[0] == 1 and not is_series else ()
+    return (*learned, "nufft_cg", "gridding"), facts
 
 
 def trained() -> tuple[str, ...]:
