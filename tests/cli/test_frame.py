@@ -182,7 +182,7 @@ def test_a_task_of_images_has_a_command_for_nothing(brightening, picture, tmp_pa
         (["-o", "out.docx"], "no writer for image files called"),
         (["-o", "{in}"], "it is an input"),
         (["-o", "{folder}/x/out.nii"], "does not exist"),
-        (["-o", "{folder}/out.nii", "--series", "3"], "series means nothing"),
+        (["-o", "{folder}/out.nii", "--series", "3"], "series does not apply"),
     ],
 )
 def test_what_a_task_cannot_read_or_write_is_refused_before_the_work(brightening, picture, tmp_path, words, told):

@@ -134,4 +134,4 @@ def test_a_series_without_a_folder_is_refused(tmp_path, capsys):
         nib.nifti1.save(nib.nifti1.Nifti1Image(np.ones((9, 9, 9), np.float32), np.eye(4)), tmp_path / name)
     command = ["register", str(tmp_path / "a.nii"), str(tmp_path / "b.nii"), "-o", str(tmp_path / "m.nii.gz")]
     assert main([*command, "--series", "1"]) == 2
-    assert "--series means nothing" in capsys.readouterr().err
+    assert "--series does not apply" in capsys.readouterr().err

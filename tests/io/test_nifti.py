@@ -196,7 +196,7 @@ def _damaged(**fields):
         (_damaged(datatype=9999), "cannot be read"),
         (_damaged(magic=b"ni1"), "half of a"),
         (_damaged(sform_code=0, qform_code=1, pixdim=[1, 0, 0, 0, 0, 0, 0, 0]), "singular"),
-        (gzip.compress(_damaged()) + gzip.compress(bytes(1 << 20)), "goes on"),
+        (gzip.compress(_damaged()) + gzip.compress(bytes(1 << 20)), "continues after its image"),
     ],
     # gzip has the time in it, and workers must agree on names
     ids=lambda value: "file" if isinstance(value, bytes) else None,

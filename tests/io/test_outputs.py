@@ -105,7 +105,7 @@ def test_a_series_is_chosen_from_a_folder_only(tmp_path):
     file.write_bytes(b"")
     check_series([file], None)
     check_series([file, tmp_path], "3", None)
-    with pytest.raises(DataError, match="series means nothing"):
+    with pytest.raises(DataError, match="series does not apply"):
         check_series([file], None, "3")
 
 

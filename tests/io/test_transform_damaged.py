@@ -32,7 +32,7 @@ ONES = "1 0 0 0 1 0 0 0 1 0 0 0"
         ('(Transform "EulerTransform")\n(NumberOfParameters 6)\n', "parameter file of elastix"),
         ("#Insight Transform File V1.0\n", "it holds no transform"),
         (GOOD.format("1 0 0"), "has 3 parameters instead of 12"),
-        (GOOD.format("1 0 0 0 1 0 0 0 one 0 0 0"), "are no numbers"),
+        (GOOD.format("1 0 0 0 1 0 0 0 one 0 0 0"), "are not numbers"),
         (GOOD.format(ONES.replace("1", "nan", 1)), "NaN or infinite"),
         (GOOD.format("0 0 0 0 1 0 0 0 1 0 0 0"), "singular"),
         (GOOD.format(ONES).replace("_3_3", "_2_2"), "a transform in 2-D"),

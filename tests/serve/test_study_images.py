@@ -104,7 +104,7 @@ def test_values_that_are_no_numbers_are_told(tmp_path):
     np.save(tmp_path / "a.npy", values)
     (source,), notes = read_folder(tmp_path)
     assert source.values[3, 4] == 0 and torch.isfinite(source.values).all()
-    assert "no numbers" in notes[0]
+    assert "not numbers" in notes[0]
 
 
 def test_what_is_no_image_is_left_out_and_said(tmp_path):

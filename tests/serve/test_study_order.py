@@ -56,7 +56,7 @@ def test_names(given_name, name):
 
 @pytest.mark.parametrize("text", ["", "   ", "../..", "\x00", "--", "💡"])
 def test_no_name_is_one_error(text):
-    with pytest.raises(DataError, match="no name"):
+    with pytest.raises(DataError, match="not a name"):
         reader_named(text)
 
 
