@@ -152,7 +152,7 @@ def _failing(error):
         (OSError(28, "No space left on device", "a.nii"), 2, "error: a.nii: No space left on device"),
         (MemoryError(), 2, "not enough memory"),
         (RuntimeError("CUDA out of memory. Tried"), 2, "not enough memory"),
-        (ZeroDivisionError("x"), 1, "defect (ZeroDivisionError: x)"),
+        (ZeroDivisionError("x"), 1, "spinecho has a bug (ZeroDivisionError: x)"),
     ],
 )
 def test_errors_become_exit_codes(error, code, told, monkeypatch, capsys):
