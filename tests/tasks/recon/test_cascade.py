@@ -177,7 +177,7 @@ def test_the_command_refuses_in_a_sentence(tmp_path, capsys):
     np.savez(source, *layout())
     for words, told in (
         (["import", str(source)], "say where the weights go"),
-        (["import", str(source), "-o", str(tmp_path / "x.txt")], "no weights file"),
+        (["import", str(source), "-o", str(tmp_path / "x.txt")], "not a weights file"),
         (["import", str(source), "-o", str(tmp_path / "x.safetensors"), "--method", "recon/varnet"], "no published"),
         (["import", str(tmp_path / "absent.npz"), "-o", str(tmp_path / "x.safetensors")], "no such file"),
     ):
