@@ -35,7 +35,7 @@ def taken(task: str, name: str) -> list[tuple[Any, ...]]:
     others of these methods, one for each of those."""
     method = built(task, name, {})
     all_taken = [inputs for inputs in scenes(task).values() if method.refusal(*inputs) is None]
-    if name == "auto":
+    if name == "auto" and hasattr(method, "choice"):
         return list({method.choice(*inputs): inputs for inputs in all_taken}.values())
     return all_taken[:1] if task == "register" else all_taken
 

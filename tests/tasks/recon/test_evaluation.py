@@ -225,8 +225,8 @@ def test_case_lists(measured, tmp_path):
     for bad, words in (
         ([{**entry, "colour": 1}], "colour"),
         ([{**entry, "kind": "maybe"}], "maybe"),
-        ({"path": "x"}, "no list"),
-        ([{"axes": "x"}], "no list"),
+        ({"path": "x"}, "not a list"),
+        ([{"axes": "x"}], "not a list"),
     ):
         file.write_text(json.dumps(bad))
         with pytest.raises(DataError, match=words):
