@@ -232,7 +232,7 @@ def test_case_lists(measured, tmp_path):
         with pytest.raises(DataError, match=words):
             case_list(file)
     file.write_text("[")
-    with pytest.raises(DataError, match="no JSON"):
+    with pytest.raises(DataError, match="not JSON"):
         case_list(file)
 
 
