@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from spinecho.cli.demo import pair
-from spinecho.cli.demo.quiet import denoised
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import identity
+from spinecho.demo import pair
+from spinecho.demo.quiet import denoised
 from spinecho.metrics.similarity import foreground10
 from spinecho.metrics.warp_error import warp_error_mm
 from spinecho.sim.scan import Scan, simulate_phantom

@@ -14,8 +14,8 @@ import torch
 
 from spinecho.cli import main
 from spinecho.cli.commands import demo as command
-from spinecho.cli.demo import pair, story, work
 from spinecho.core.image import Image
+from spinecho.demo import pair, story, work
 from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.tasks.recon.judge import demo
 from spinecho.tasks.recon.judge.case import Case, run_method
@@ -132,10 +132,10 @@ def test_the_command_says_what_it_does_before_torch_is_imported(tmp_path):
     code = """
 import sys, types
 from spinecho.cli import main
-fake = types.ModuleType("spinecho.cli.demo.work")
+fake = types.ModuleType("spinecho.demo.work")
 when = lambda: "late" if "torch" in sys.modules else "early"
 fake.run_demo = lambda out: iter([(when(), None), ("report", out / "r.html")])
-sys.modules["spinecho.cli.demo.work"] = fake
+sys.modules["spinecho.demo.work"] = fake
 sys.exit(main(["demo"]))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)

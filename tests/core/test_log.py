@@ -106,8 +106,9 @@ def test_a_pipeline_says_each_step_once(caplog, tmp_path):
     caplog.set_level(logging.INFO, "spinecho")
     spinecho.write(image(), tmp_path / "in.nii.gz")
     spinecho.denoise(spinecho.read(tmp_path / "in.nii.gz"), "wavelet", sigma=1.0)
-    steps = [text for part in ("write", "read", "denoise") for _, text in said(caplog, part)]
-    assert len(set(steps)) == len(steps)
+    each = [(part, text) for part in ("write", "read", "denoise") for _, text in said(caplog, part)]
+    steps = [text for _, text in each]
+    assert len(set(each)) == len(each)
     assert said(caplog, "read")[-1][1].endswith(f" s: path='{tmp_path}/in.nii.gz'")
     (seconds,) = [text for text in steps if "method='wavelet', sigma=1.0" in text]
     assert " s: " in seconds and any(text.startswith("denoised by wavelet") for text in steps)

@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> int:
         args = parse(Arguments, "demo", __doc__ or "", arguments)
     check_place(args.out)
     print(WHAT.format(out=args.out), flush=True)
-    from spinecho.cli.demo.work import run_demo
+    from spinecho.demo.work import run_demo
 
     path = None
     for made, path in run_demo(args.out):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from spinecho.cli.demo.pair import Pair, aligned, sample_head
-from spinecho.cli.demo.quiet import TASK, Quiet, denoised
-from spinecho.cli.demo.story import CHECKED, FOUR, chapters, named
+from spinecho.demo.pair import Pair, aligned, sample_head
+from spinecho.demo.quiet import TASK, Quiet, denoised
+from spinecho.demo.story import CHECKED, FOUR, chapters, named
 from spinecho.evaluate import image_page
 from spinecho.evaluate.template import part, write_framed
 from spinecho.io.write import write
@@ -69,4 +69,4 @@ def page_of(cases: list[Case], told: Case, pair: Pair, quiet: Quiet, began: floa
         "of 152 people. Coils, noise and movement were simulated, so that the right answers are known."
     )
     values = {"lead": lead, "chapters": story, "commands": COMMANDS, "details": details}
-    return part("spinecho.cli.demo", "story.html.j2", values)
+    return part("spinecho.demo", "story.html.j2", values)

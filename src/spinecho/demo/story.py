@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from spinecho.cli.demo.pair import Pair
-from spinecho.cli.demo.quiet import Quiet
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.core.transform import identity
+from spinecho.demo.pair import Pair
+from spinecho.demo.quiet import Quiet
 from spinecho.evaluate import pictures
 from spinecho.evaluate.pictures import Column, Picture
 from spinecho.ops.coils import root_sum_of_squares
