@@ -163,7 +163,7 @@ def test_trains_goes_on_bit_for_bit_and_registers(folder, tmp_path, capsys):
             "'register/affine' is no learned method -> what can be .* register/voxelmorph",
         ),
         (["register/voxelmorph", "--radial", "0.5"], "--radial is for recon methods"),
-        (["recon/varnet", "--labels", "labels"], "--labels is for register methods"),
+        (["recon/varnet", "--labels", "labels"], "--labels is for register and segment methods"),
         (["register/voxelmorph", "--labels", "elsewhere"], "there are no labels elsewhere/0.nii.gz for it"),
         (["register/voxelmorph", "--checkpointing"], "no activation checkpointing"),
     ],

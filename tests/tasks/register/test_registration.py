@@ -116,7 +116,7 @@ def test_pairs_that_cannot_be_used_are_told(folder: Path, tmp_path: Path) -> Non
     with pytest.raises(DataError, match="not a list of pairs"):
         pairs(str(tmp_path / "bad.json"))
     (tmp_path / "absent.json").write_text('[{"fixed": "x.nii.gz", "moving": "y.nii.gz"}]')
-    with pytest.raises(DataError, match="absent"):
+    with pytest.raises(DataError, match="does not exist"):
         pairs(str(tmp_path / "absent.json"))
 
 

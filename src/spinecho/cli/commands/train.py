@@ -130,10 +130,10 @@ def _named(arguments: Sequence[str]) -> tuple[str, str]:
             raise _unknown(arguments[0])
         return "", ""
     own = _options(examples_of(named[0]).Options) | _options(registry.load(*named).Config)
-    others = {o: task for task, _ in known.values() for o in _options(examples_of(task).Options) - own}
+    theirs = {task: _options(examples_of(task).Options) - own for task in sorted({task for task, _ in known.values()})}
     for option in (a.partition("=")[0].replace("_", "-") for a in arguments):
-        if option in others:
-            raise DataError(f"{option} is for {others[option]} methods", do=f"leave it out for {'/'.join(named)}")
+        if tasks := [task for task, options in theirs.items() if option in options]:
+            raise DataError(f"{option} is for {' and '.join(tasks)} methods", do=f"leave it out for {'/'.join(named)}")
     return named
 
 
