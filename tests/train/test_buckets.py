@@ -22,6 +22,7 @@ from spinecho.tasks.recon.examples.draw import ready
 from spinecho.tasks.recon.methods import l1_wavelet
 from spinecho.tasks.register.parts.example import Example
 from spinecho.tasks.segment.parts.example import Example as Head
+from spinecho.tasks.segment.parts.names import also_right
 from spinecho.tasks.superres.parts.degrade import Degradation
 from spinecho.tasks.superres.parts.lesson import Lesson, lesson_of
 from spinecho.tasks.translate.parts.lesson import Lesson as Contrasts
@@ -73,7 +74,11 @@ def pairs(n: int) -> list[Example]:
 def heads(n: int) -> list[Head]:
     rng = torch.Generator().manual_seed(4)
     images = torch.rand(n, 1, 1, 16, 16, 16, generator=rng)
-    return [Head(image, (6 * image[:, 0]).to(torch.uint8)) for image in images]
+    also = [also_right("muse" if i % 2 else "freesurfer")[None] for i in range(n)]
+    return [
+        Head(image, (6 * image[:, 0]).to(torch.uint8), torch.tensor([0.25 * i]), other)
+        for i, (image, other) in enumerate(zip(images, also, strict=True))
+    ]
 
 
 def blocks(n: int) -> list[Lesson]:

@@ -35,7 +35,7 @@ def test_little_memory_is_said_with_what_to_do(tmp_path, monkeypatch):
     run = toy.run(tmp_path)
     sentence = told(run)
     assert sentence.startswith("the first step took 7 GB of 8 GB of memory, and examples differ in size")
-    assert "in another --out with --batch below 2" in sentence and "checkpointing" not in sentence
+    assert "with another --out with --batch below 2" in sentence and "checkpointing" not in sentence
     run.method.net.append(Recomputing())
     assert "continue with --checkpointing or start over with another --out with --batch below 2" in told(run)
     run.method.net[-1].checkpointing = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from inspect import unwrap
 
 import nibabel as nib
 import numpy as np
@@ -147,7 +148,7 @@ def test_a_mask_of_the_brain_alone(weights):
 def refused_plainly(image, weights):
     """As a person without type checks sees it."""
     with pytest.raises(DataError) as refusal:
-        segment.__wrapped__(image, weights=weights, only="skull")
+        unwrap(segment)(image, weights=weights, only="skull")
     return str(refusal.value)
 
 

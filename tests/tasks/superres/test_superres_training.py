@@ -179,4 +179,4 @@ def test_options_that_make_no_example_are_refused(folder, tmp_path, capsys):
 def test_what_is_no_label_map_is_refused(folder, tmp_path, capsys):
     command = ["train", "superres/to_t1", "--data", str(folder / "person0.nii.gz"), "--out", str(tmp_path / "run")]
     assert main([*command, "--steps", "1"]) == 2
-    assert "no label map" in capsys.readouterr().err
+    assert "not a label map" in capsys.readouterr().err
