@@ -78,13 +78,18 @@ def heads(args: argparse.Namespace) -> Iterator[tuple[str, Inputs]]:
             yield kind, case.load()
 
 
-def noisy(image: Image, level: float, methods: list[str]) -> Made:
+def noisy_image(image: Image, level: float) -> Image:
     """Rician noise in units of the head's brightness."""
     rng = torch.Generator().manual_seed(round(1000 * level))
     values = image.values.float()
     sigma = level * float(brightness(values[0]))
     real, imaginary = (sigma * torch.randn(values.shape, generator=rng) for _ in range(2))
-    given = replace(image, values=torch.hypot(values + real, imaginary))
+    return replace(image, values=torch.hypot(values + real, imaginary))
+
+
+def noisy(image: Image, level: float, methods: list[str]) -> Made:
+    """With noise, and by each method that takes noise away."""
+    given = noisy_image(image, level)
     known = [m for m in methods if m in registry.names("denoise")]
     return {"noisy": lambda: given} | {m: lambda m=m: spinecho.denoise(given, m) for m in known}
 

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import quote
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 _LONGEST = 100
@@ -27,14 +28,9 @@ _LONGEST = 100
 _OSI = "License :: OSI Approved :: "
 
 
-def same_name(name: str) -> str:
-    """A package's name as all spellings of it are compared (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def purl(name: str, version: str) -> str:
     """The package URL."""
-    return f"pkg:pypi/{same_name(name)}@{quote(version, safe='.-_~')}"
+    return f"pkg:pypi/{canonicalize_name(name)}@{quote(version, safe='.-_~')}"
 
 
 def needed(requirements: Iterable[str], extras: Iterable[str] = ()) -> list[Requirement]:
@@ -57,13 +53,13 @@ def closure(requirements: Iterable[str]) -> dict[str, tuple[Distribution, set[st
     seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
         requirement = waiting.pop()
-        name, extras = same_name(requirement.name), frozenset(requirement.extras)
+        name, extras = canonicalize_name(requirement.name), frozenset(requirement.extras)
         if (name, extras) in seen:
             continue
         seen.add((name, extras))
         package = distribution(requirement.name)
         own = needed(package.requires or (), extras)
-        known.setdefault(name, (package, set()))[1].update(same_name(r.name) for r in own)
+        known.setdefault(name, (package, set()))[1].update(canonicalize_name(r.name) for r in own)
         waiting += own
     return dict(sorted(known.items()))
 
@@ -82,7 +78,7 @@ def licences(package: Distribution) -> list[dict[str, Any]]:
 def component(name: str, version: str, licensed: list[dict[str, Any]]) -> dict[str, Any]:
     """A package."""
     ref = purl(name, version)
-    told = {"type": "library", "bom-ref": ref, "name": same_name(name), "version": version, "purl": ref}
+    told = {"type": "library", "bom-ref": ref, "name": canonicalize_name(name), "version": version, "purl": ref}
     return {**told, "licenses": licensed} if licensed else told
 
 
@@ -94,7 +90,7 @@ def bill() -> dict[str, Any]:
     own = component(project["name"], version[1], [{"expression": project["license"]}])
     packages = closure(project["dependencies"])
     refs = {name: purl(name, package.version) for name, (package, _) in packages.items()}
-    first = {same_name(r.name) for r in needed(project["dependencies"])}
+    first = {canonicalize_name(r.name) for r in needed(project["dependencies"])}
     needs = {own["bom-ref"]: first, **{refs[name]: names for name, (_, names) in packages.items()}}
     content = {
         "metadata": {"component": own},

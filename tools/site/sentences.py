@@ -20,45 +20,51 @@ class Sentence:
 
 def sentences(package: Path) -> Iterator[Sentence]:
     """All of a package, file by file."""
-    for file in sorted(package.rglob("*.py")):
-        module = ".".join(file.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
-        yield from in_source(file.read_text(encoding="utf-8"), module)
+    for module, text in _modules(package):
+        yield from in_source(text, module)
 
 
 def in_source(text: str, module: str) -> Iterator[Sentence]:
     """All of one file."""
-    tree = ast.parse(text)
-    known = _together(pair for node in tree.body for pair in _assigned(node))
-    for scope in _scopes(tree):
-        local = {**known, **_together(pair for node in _own(scope) for pair in _assigned(node))}
-        for node in _own(scope):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "DataError":
-                do = next((k.value for k in node.keywords if k.arg == "do"), None)
-                problem = _said(node.args[0], local) if node.args else ""
-                if any(c.isalpha() for c in problem.replace("{…}", "")):
-                    yield Sentence(module, node.lineno, problem, _said(do, local) if do is not None else "")
+    for _, node, local in _nodes(text):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "DataError":
+            do = next((k.value for k in node.keywords if k.arg == "do"), None)
+            problem = _said(node.args[0], local) if node.args else ""
+            if any(c.isalpha() for c in problem.replace("{…}", "")):
+                yield Sentence(module, node.lineno, problem, _said(do, local) if do is not None else "")
 
 
 def refusals(package: Path) -> Iterator[Sentence]:
     """What every function named `refusal` returns: why a method cannot handle an input."""
-    for file in sorted(package.rglob("*.py")):
-        module = ".".join(file.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
-        yield from refused_in(file.read_text(encoding="utf-8"), module)
+    for module, text in _modules(package):
+        yield from refused_in(text, module)
 
 
 def refused_in(text: str, module: str) -> Iterator[Sentence]:
     """All of one file; what only passes on another function's words is left out."""
+    for scope, node, local in _nodes(text):
+        if scope.lstrip("_") == "refusal" and isinstance(node, ast.Return) and node.value is not None:
+            words = _said(node.value, local)
+            if sum(part.isalpha() for part in words.split()) > 1:
+                yield Sentence(module, node.lineno, words.removeprefix("None / ").removesuffix(" / None"), "")
+
+
+def _modules(package: Path) -> Iterator[tuple[str, str]]:
+    """Name and text of each."""
+    for file in sorted(package.rglob("*.py")):
+        name = ".".join(file.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+        yield name, file.read_text(encoding="utf-8")
+
+
+def _nodes(text: str) -> Iterator[tuple[str, ast.AST, dict[str, ast.expr]]]:
+    """Each node of a file, with the name of the function that it stands in, and the values of names there."""
     tree = ast.parse(text)
     known = _together(pair for node in tree.body for pair in _assigned(node))
     for scope in _scopes(tree):
-        if getattr(scope, "name", "").lstrip("_") != "refusal":
-            continue
-        local = {**known, **_together(pair for node in _own(scope) for pair in _assigned(node))}
-        for node in _own(scope):
-            if isinstance(node, ast.Return) and node.value is not None:
-                words = _said(node.value, local)
-                if sum(part.isalpha() for part in words.split()) > 1:
-                    yield Sentence(module, node.lineno, words.removeprefix("None / ").removesuffix(" / None"), "")
+        own = list(_own(scope))
+        local = {**known, **_together(pair for node in own for pair in _assigned(node))}
+        for node in own:
+            yield getattr(scope, "name", ""), node, local
 
 
 def _together(pairs: Iterable[tuple[str, ast.expr]]) -> dict[str, ast.expr]:

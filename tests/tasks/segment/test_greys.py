@@ -12,7 +12,6 @@ from rendered import head as picture
 from torch.nn import functional as F
 
 from spinecho.ops.windows import gaussian
-from spinecho.tasks.segment.parts import greys as module
 from spinecho.tasks.segment.parts.greys import around, asked_again, fitted, logged, settled
 from spinecho.tasks.segment.parts.names import REGIONS, classes_of
 
@@ -139,7 +138,6 @@ def test_a_flat_image_gives_finite_numbers(head):
 
 def test_the_logarithm_takes_dark_voxels():
     assert torch.equal(logged(torch.tensor([-1.0, 0.0])), logged(torch.zeros(2)))
-    assert module._NARROWEST > 0
 
 
 def test_neighbours_quieten_single_voxels(head):

@@ -107,7 +107,6 @@ def test_drawn_photos_repeat_and_differ(one):
 
 def test_maps_and_photos_are_drawn_alike_often(one, tmp_path):
     maps = (head_of(entry_of(write_map(tmp_path / "m.nii.gz", balls()))),)
-    assert maps[0].ids.max() == 507
     seen = []
     draw = Drawn(maps, (one,), 2.0, 24, seed=0)
     original = Drawn._real

@@ -145,6 +145,17 @@ def test_a_mask_of_the_brain_alone(weights):
     assert "known are regions, brain" in refused_plainly(image, weights)
 
 
+def test_greys_decide_unless_they_are_switched_off(weights):
+    """Other labels, and the history says which; what has too little of a brain falls back on the network."""
+    image = head(balls((60, 64, 62)), (1.5, 1.5, 1.5))
+    by_greys, plain = (segment(image, weights=weights, greys=greys) for greys in (True, False))
+    assert not torch.equal(by_greys.extras["probability"], plain.extras["probability"])
+    assert "borders by the image's greys" in by_greys.header.history[-1]
+    assert "borders by 2 mm" in plain.header.history[-1]
+    empty = replace(image, values=torch.zeros_like(image.values))
+    assert segment(empty, weights=weights).values.shape == image.values.shape
+
+
 def refused_plainly(image, weights):
     """As a person without type checks sees it."""
     with pytest.raises(DataError) as refusal:

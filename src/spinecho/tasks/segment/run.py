@@ -83,9 +83,10 @@ def segment(
     flat = values.reshape(-1, 1, *values.shape[-3:])
     with torch.inference_mode():
         done = [_one(replace(volume, values=v, axes=(), extras={}), runner, method, sides, greys) for v in flat]
-    labels, share, alike = zip(*done, strict=True)
+    labels, share, alike, by_greys = zip(*done, strict=True)
     labels, share = (torch.stack(list(parts)).reshape(values.shape) for parts in (labels, share))
-    words = [f"regions by {method}", _doubt(labels, share)]
+    by = "the image's greys" if all(by_greys) else f"{runner.spacing_mm:g} mm"
+    words = [f"regions by {method}, borders by {by}", _doubt(labels, share)]
     if sides:
         words.append(_sides(alike))
     if only == "brain":
@@ -98,8 +99,8 @@ def segment(
     return replace(volume, values=labels.to(device), header=header, extras={"probability": share.to(device)})
 
 
-def _one(volume: Image, runner: Segment, method: str, sides: bool, greys: bool) -> tuple[Tensor, Tensor, float]:
-    """Labels and their probabilities (1, z, y, x), and how alike the sides are (nan: there are none)."""
+def _one(volume: Image, runner: Segment, method: str, sides: bool, greys: bool) -> tuple[Tensor, Tensor, float, bool]:
+    """Labels and their probabilities (1, z, y, x), how alike the sides are (nan: there are none), greys or not."""
     head = seen(volume, runner.spacing_mm)
     if reason := runner.refusal(head.values):
         raise DataError(f"{method} cannot take this image: {reason}", do="see `spinecho list` for other methods")
@@ -108,8 +109,8 @@ def _one(volume: Image, runner: Segment, method: str, sides: bool, greys: bool) 
     classes, share = back(scores, head, fit)
     plane = middle(scores.argmax(0).to(torch.uint8), head.grid) if sides else None
     if plane is None:
-        return labels_of(classes), share, float("nan")
-    return sided(labels_of(classes), volume.geometry, plane), share, plane.alike
+        return labels_of(classes), share, float("nan"), fit is not None
+    return sided(labels_of(classes), volume.geometry, plane), share, plane.alike, fit is not None
 
 
 def _sides(alike: Sequence[float]) -> str:

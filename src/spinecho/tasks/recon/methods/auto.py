@@ -8,7 +8,7 @@ Trained weights come first (except for series, where `llr` sees all frames), as 
 them and the classical image by samples left out; without a denoiser's weights `varnet` alone, and only inside its model
 card: a scan outside it, or an image that contradicts the measured samples, goes to the classical methods, and the
 history says why.
-Of trajectories only single slices with few points are handed to them; it takes some ten times as long as `nufft_cg`.
+Of trajectories only single slices with few points are handed to them; it takes some thirty times as long as `nufft_cg`.
 If the image of one of these does not explain the samples, the next is tried, and a warning says so.
 
 Source: no paper; among methods for undersampled scans the order is that of psnr on one real brain slice, equispaced
