@@ -17,14 +17,12 @@ import torch
 
 import spinecho
 from benchmarks.sections import circumstances, load_average, table
-from benchmarks.task_score import noisy_image
+from benchmarks.task_score import known, loaded, noisy_image
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
-from spinecho.evaluate.judge import LeftOut
 from spinecho.evaluate.markdown import write_section
 from spinecho.io.read import read_image
 from spinecho.metrics.head import psnr_head
-from spinecho.sim.splits import split
 from spinecho.tasks.segment import judge as segmenting
 from spinecho.tasks.segment.judge import overlaps
 
@@ -62,19 +60,17 @@ def quieter(name: str, image: Image) -> Iterator[list[str]]:
                 psnr_head(image.values, spinecho.denoise(given, method, every_way=every).values)
                 for every in (False, True)
             )
+            print(name, level, method, f"{one:.2f} {three:.2f}", flush=True)
             yield [name, f"noise {100 * level:g} %", f"`{method}`", f"{one:.2f}", f"{three:.2f}", f"{three - one:+.2f}"]
 
 
 def named(kind: str, options: segmenting.Options) -> list[str]:
     """Mean Dice of the network alone and with the image's greys, over all heads of the options."""
     pairs: list[list[float]] = []
-    for case in segmenting.cases(options, torch.device("cpu")).each:
-        if isinstance(case, LeftOut):
-            raise SystemExit(f"{case.scan}: {case.why}")
-        inputs = case.load()
+    for name, inputs in loaded(options):
         labels = (spinecho.segment(inputs.image, sides=False, greys=greys).values for greys in (False, True))
         pairs.append([overlaps.scores(inputs, one)["dice"] for one in labels])
-        print(case.name, *(f"{v:.3f}" for v in pairs[-1]), flush=True)
+        print(name, *(f"{v:.3f}" for v in pairs[-1]), flush=True)
     alone, greys = (fmean(column) for column in zip(*pairs, strict=True))
     return [kind, str(len(pairs)), f"{alone:.3f}", f"{greys:.3f}", f"{greys - alone:+.3f}"]
 
@@ -84,14 +80,17 @@ def main() -> None:
     args, before = arguments(), load_average()
     torch.set_num_threads(1)
     folder = args.shared / "data"
-    ixi = [folder / "ixi_2mm" / "t1" / f"IXI{name}.nii.gz" for name in split("ixi_2mm", "validate")][: args.heads]
-    maps = tuple(folder / "label_maps" / f"labels_{name}.nii.gz" for name in split("label_maps", "validate"))
-    heads = {"chris, T1, 0.88 mm": folder / "anatomy_hd" / "chris_t1.nii.gz"} | {f"{f.stem[:6]}, 2 mm": f for f in ixi}
+    thick, thin = (known(folder, "validate", args.heads, ("t1", "random"), (mm,)) for mm in (4.0, 1.0))
+    real = thin["real"]
+    heads = {"chris, T1, 0.88 mm": folder / "anatomy_hd" / "chris_t1.nii.gz"}
+    heads |= {f"{file.name.partition('.')[0]}, T1, 2 mm": file for file in real.images}
     quiet = [row for name, file in heads.items() for row in quieter(name, middle(read_image(file).volume()))]
-    rendered = (segmenting.Options(maps=maps, contrasts=("t1", "random"), thickness=(mm,)) for mm in (1.0, 4.0))
-    real = segmenting.Options(images=tuple(ixi), labels=folder / "ixi_2mm" / "labels", atlas="muse")
-    kinds = ("rendered, slices of 1 mm", "rendered, slices of 4 mm", "IXI, T1, 2 mm")
-    regions = [named(kind, options) for kind, options in zip(kinds, (*rendered, real), strict=True)]
+    kinds = {
+        "rendered, slices of 1 mm": thin["rendered"],
+        "rendered, slices of 4 mm": thick["rendered"],
+        "IXI, T1, 2 mm": real,
+    }
+    regions = [named(kind, options) for kind, options in kinds.items()]
     columns = ["heads", "cases", "network alone", "with greys", "gain"]
     text = "\n\n".join(
         [

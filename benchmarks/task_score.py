@@ -26,7 +26,7 @@ from spinecho.evaluate.judge import LeftOut
 from spinecho.evaluate.markdown import write_section
 from spinecho.methods import registry
 from spinecho.metrics.head import brightness
-from spinecho.sim.splits import split
+from spinecho.sim.splits import Part, split
 from spinecho.tasks.segment import judge as segmenting
 from spinecho.tasks.segment.judge import overlaps
 from spinecho.tasks.segment.judge.known import Inputs
@@ -62,20 +62,24 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def heads(args: argparse.Namespace) -> Iterator[tuple[str, Inputs]]:
-    """Rendered test heads, then real ones, with their kind."""
-    folder = args.shared / "data"
-    maps = [folder / "label_maps" / f"labels_{name}.nii.gz" for name in split("label_maps", "test")][: args.heads]
-    ixi = [folder / "ixi_2mm" / "t1" / f"IXI{name}.nii.gz" for name in split("ixi_2mm", "test")][: args.heads]
-    known: dict[str, segmenting.Options] = {
-        "rendered": segmenting.Options(maps=tuple(maps), contrasts=tuple(args.contrasts), thickness=(1.0,)),
-        "real": segmenting.Options(images=tuple(ixi), labels=folder / "ixi_2mm" / "labels", atlas="muse"),
+def known(
+    folder: Path, part: Part, n: int, contrasts: tuple[str, ...], thickness: tuple[float, ...] = (1.0,)
+) -> dict[str, segmenting.Options]:
+    """Heads of a part of the splits whose regions are known: rendered ones, and real ones of IXI; n of each at most."""
+    maps = tuple(folder / "label_maps" / f"labels_{name}.nii.gz" for name in split("label_maps", part)[:n])
+    ixi = tuple(folder / "ixi_2mm" / "t1" / f"{name}.nii.gz" for name in split("ixi_2mm", part)[:n])
+    return {
+        "rendered": segmenting.Options(maps=maps, contrasts=contrasts, thickness=thickness),
+        "real": segmenting.Options(images=ixi, labels=folder / "ixi_2mm" / "labels", atlas="muse"),
     }
-    for kind, options in known.items():
-        for case in segmenting.cases(options, torch.device("cpu")).each:
-            if isinstance(case, LeftOut):
-                raise SystemExit(f"{case.scan}: {case.why}")
-            yield kind, case.load()
+
+
+def loaded(options: segmenting.Options) -> Iterator[tuple[str, Inputs]]:
+    """Each head by its name."""
+    for case in segmenting.cases(options, torch.device("cpu")).each:
+        if isinstance(case, LeftOut):
+            raise SystemExit(f"{case.scan}: {case.why}")
+        yield case.name, case.load()
 
 
 def noisy_image(image: Image, level: float) -> Image:
@@ -90,8 +94,8 @@ def noisy_image(image: Image, level: float) -> Image:
 def noisy(image: Image, level: float, methods: list[str]) -> Made:
     """With noise, and by each method that takes noise away."""
     given = noisy_image(image, level)
-    known = [m for m in methods if m in registry.names("denoise")]
-    return {"noisy": lambda: given} | {m: lambda m=m: spinecho.denoise(given, m) for m in known}
+    ours = [m for m in methods if m in registry.names("denoise")]
+    return {"noisy": lambda: given} | {m: lambda m=m: spinecho.denoise(given, m) for m in ours}
 
 
 def coarse(image: Image, factor: int, methods: list[str]) -> Made:
@@ -122,8 +126,8 @@ def enlarged(image: Image, low: Tensor, factors: tuple[int, int, int], methods: 
     affine[:3, :3] *= factors
     grid = Geometry((low.shape[1], low.shape[2], low.shape[3]), affine, image.geometry.oriented)
     given = replace(image, values=low, geometries=(grid,), extras={})
-    known = [m for m in methods if m in registry.names("superres")]
-    first = sorted(known, key=lambda m: m != "bspline")
+    ours = [m for m in methods if m in registry.names("superres")]
+    first = sorted(ours, key=lambda m: m != "bspline")
     return {m: lambda m=m: on_own(image, spinecho.superres(given, m, factor=factors, degradation=name)) for m in first}
 
 
@@ -175,7 +179,13 @@ def main() -> None:
     """Run, and write the section."""
     args, before = arguments(), load_average()
     torch.set_num_threads(1)
-    rows = [row for kind, inputs in heads(args) for row in scored(kind, inputs, args.methods)]
+    heads = known(args.shared / "data", "test", args.heads, tuple(args.contrasts))
+    rows = [
+        row
+        for kind, options in heads.items()
+        for _, inputs in loaded(options)
+        for row in scored(kind, inputs, args.methods)
+    ]
     weights = registry.offer("segment", "regions").trained().read_bytes()
     told = f"`regions`, sha256 of its weights {sha256(weights).hexdigest()[:16]}. "
     text = page(rows, told + circumstances("benchmarks.task_score", 1, before))

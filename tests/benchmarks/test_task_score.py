@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from benchmarks.task_score import Scored, coarse, noisy, page, sliced
+from benchmarks.switches import SLICES, middle
+from benchmarks.task_score import Scored, coarse, known, noisy, page, sliced
 
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
@@ -61,3 +62,19 @@ def test_shares_of_the_loss():
     assert "| a | 2 | `none` | 0.850 | 0.550 | 0 % |" in text
     assert "| `half` | 0.850 | 0.700 | 50 % |" in text and "| 100 % |" in text
     assert "–" in page([Scored("b", 0.8, {"none": 0.799, "m": 0.8})], "")
+
+
+@pytest.mark.parametrize("part", ["validate", "test"])
+def test_the_heads_of_both_kinds_are_there(shared_data, part):
+    heads = known(shared_data, part, 2, ("t1",))
+    files = [*heads["rendered"].maps, *heads["real"].images]
+    assert len(files) == 4 and all(file.is_file() for file in files)
+    assert all((heads["real"].labels / file.name).is_file() for file in heads["real"].images)
+    assert not set(files) & {*known(shared_data, "train", 99, ("t1",))["real"].images}
+
+
+def test_the_middle_of_a_head_keeps_its_voxels(smooth):
+    tall = Image(values=torch.arange(60.0).reshape(1, 60, 1, 1), geometries=(Geometry((60, 1, 1), np.eye(4)),))
+    assert middle(tall).values.flatten().tolist() == list(range(6, 6 + SLICES))
+    assert middle(smooth).values.shape == smooth.values.shape
+    assert middle(smooth).geometry.voxel_mm == smooth.geometry.voxel_mm
