@@ -105,7 +105,7 @@ def main() -> None:
     )
     print(text)
     if args.out != "-":
-        write_section(Path(args.out), TITLE, f"## {TITLE}\n\n{text}")
+        write_section(Path(args.out), TITLE, text)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def denoise(
         Kind of noise: `found` measures it, the others prescribe it (`rician`: the image is a magnitude).
     every_way
         Networks on slices go through a volume of nearly cubic voxels in its three directions, and the mean is taken
-        (0.2 to 0.5 dB better); False: in the stored direction only, in a third of the time.
+        (0.2 to 0.7 dB better); False: in the stored direction only, in a third of the time.
     tell
         Called with the progress of methods that take minutes.
     settings
