@@ -20,7 +20,7 @@ from spinecho.nets.losses import image_loss
 from spinecho.nets.unet import UNet
 from spinecho.tasks.recon.slices import by_slices, no_slices
 
-_COARSEST = 8
+COARSEST = 8
 """Pixels of an image along one pixel of a U-Net's coarsest level (two by two, then halved twice)."""
 
 _LEAST_NOISE = 1e-3
@@ -82,11 +82,11 @@ class Support:
 
 
 def _widened(indices: Tensor, n: int) -> tuple[int, int]:
-    """The stretch that holds all indices found, its ends at multiples of _COARSEST; all of n if there is none."""
+    """The stretch that holds all indices found, its ends at multiples of COARSEST; all of n if there is none."""
     if len(indices) == 0:
         return 0, n
-    first, last = int(indices[0]) // _COARSEST, int(indices[-1]) // _COARSEST + 1
-    return first * _COARSEST, min(last * _COARSEST, n)
+    first, last = int(indices[0]) // COARSEST, int(indices[-1]) // COARSEST + 1
+    return first * COARSEST, min(last * COARSEST, n)
 
 
 def relative_noise(kspace: KSpace, scale: Tensor) -> Float[Tensor, "*batch 1 1 1 1"]:

@@ -6,10 +6,16 @@ With A the scan, D a denoiser and sigma the noise of the image, step k computes
 
 Source: Zhang et al. 2022, doi:10.1109/TPAMI.2021.3088914, eqs. 6 and 7 (v = 0.23 there). How we differ: complex images
 of many coils, the second line by conjugate gradients from z, density weights W along a trajectory.
+
+No anatomy knows which way up it lies, but a trained D does a little. So each step hands D the image in another of its
+eight orientations and with another global phase, and turns the result back: errors that D makes in one of them do not
+add up (Terris et al. 2024, arXiv:2312.01831, who draw the orientation by chance). It costs nothing.
 """
 
 from __future__ import annotations
 
+import cmath
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -22,10 +28,14 @@ from spinecho.core.kspace import KSpace
 from spinecho.core.precision import full_precision
 from spinecho.nets.features import root_mean_square
 from spinecho.tasks.recon.parts.normal import Normal, normal_equations
-from spinecho.tasks.recon.parts.refinement import Support
+from spinecho.tasks.recon.parts.refinement import COARSEST, Support
 
 LEAST_NOISE = 1e-3
 """A denoiser gets at least this part of the image's root mean square as noise level: no scan is cleaner."""
+
+_ORDER = (0, 5, 2, 7, 4, 1, 6, 3)
+"""Orientations of the steps (`turned`), the stored one first; neighbours differ in two or three of the bits."""
+_GOLDEN = 0.61803
 
 Denoiser = Callable[[Complex[Tensor, "n y x"], Float[Tensor, " n"]], Complex[Tensor, "n y x"]]
 """(slices, standard deviation of the complex noise of each) to slices with less noise."""
@@ -79,12 +89,36 @@ def split(
     """
     level = problem.level(x).detach()
     one = torch.ones((), device=x.device)
-    for denoiser, ratio, share in steps:
+    for k, (denoiser, ratio, share) in enumerate(steps):
         s = ratio * level
-        z = denoised(denoiser, x, s, problem.support)
+        z = denoised(turned(denoiser, _ORDER[k % len(_ORDER)]), x, s, problem.support)
         with full_precision(x):
             x = problem.equations.consistent(z, share * (problem.sigma / s).square(), one, cg_iters)
         yield x
+
+
+def turned(denoiser: Denoiser, way: int) -> Denoiser:
+    """The denoiser, applied in one of the eight orientations of a slice (the bits of `way`: y flipped, x flipped, y and
+    x exchanged) and with a global phase of `way` golden turns; 0 is the denoiser itself."""
+    if not way:
+        return denoiser
+    flips = [dim for dim, flipped in ((-2, way & 1), (-1, way & 2)) if flipped]
+    phase = cmath.rect(1, 2 * math.pi * _GOLDEN * way)
+
+    def applied(slices: Tensor, level: Tensor) -> Tensor:
+        size = slices.shape[-2:]
+        seen = (phase * _filled(slices)).flip(flips)
+        clean = denoiser(seen.mT.contiguous(), level).mT if way & 4 else denoiser(seen, level)
+        return phase.conjugate() * clean.flip(flips)[..., : size[0], : size[1]]
+
+    return applied
+
+
+def _filled(slices: Complex[Tensor, "n y x"]) -> Complex[Tensor, "n y2 x2"]:
+    """With the last row and column repeated up to a whole number of a network's coarsest pixels: flipped, these then
+    cover the same pixels."""
+    y, x = (torch.arange(n + -n % COARSEST, device=slices.device).clamp_max(n - 1) for n in slices.shape[-2:])
+    return slices[..., y[:, None], x] if (len(y), len(x)) != slices.shape[-2:] else slices
 
 
 def denoised(denoiser: Denoiser, x: Tensor, level: Tensor, support: Support) -> Complex[Tensor, "*batch 1 z y x"]:
