@@ -32,6 +32,7 @@ HOMES: dict[str, str] = {
         for package in packages
         for way in ("from", "to")
     },
+    "from_samples": "spinecho.io.exchange.samples",
     "ReadOptions": "spinecho.io.options",
     "WriteOptions": "spinecho.io.options",
     "read": "spinecho.io.read",

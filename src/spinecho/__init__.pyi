@@ -21,6 +21,7 @@ from spinecho.io.exchange.neuro import from_nibabel as from_nibabel
 from spinecho.io.exchange.neuro import from_torchio as from_torchio
 from spinecho.io.exchange.neuro import to_nibabel as to_nibabel
 from spinecho.io.exchange.neuro import to_torchio as to_torchio
+from spinecho.io.exchange.samples import from_samples as from_samples
 from spinecho.io.options import ReadOptions as ReadOptions
 from spinecho.io.options import WriteOptions as WriteOptions
 from spinecho.io.read import read as read
@@ -55,6 +56,7 @@ __all__ = [
     "denoise",
     "from_nibabel",
     "from_numpy",
+    "from_samples",
     "from_sitk",
     "from_torchio",
     "generate",

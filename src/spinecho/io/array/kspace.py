@@ -56,6 +56,18 @@ class Picture:
         return Encoding(matrix=matrix, recon_matrix=recon, fov_mm=fov, recon_fov_mm=recon_fov, trajectory=trajectory)
 
 
+def in_order(
+    array: np.ndarray, names: tuple[str, ...], domain: Literal["kspace", "coil-images"], readout: str
+) -> tuple[Tensor, tuple[str, ...], tuple[str, ...]]:
+    """Samples (*batch, coil, k2, k1, k0) of complex samples or coil images, with the array's axes named as those of
+    k-space, and those of the batch."""
+    images = domain == "coil-images"
+    names = array_samples.image_names(names, readout) if images else names
+    axes = batch_axes(names)
+    samples = torch.from_numpy(np.ascontiguousarray(arranged(array, names, (*axes, "coil", *KSPACE))))
+    return fft(samples) if images else samples, names, axes
+
+
 def cartesian(
     samples: Tensor,
     axes: tuple[str, ...],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from torch import Tensor
 
 from spinecho.core.errors import DataError, setting
-from spinecho.io.axes import BATCH, KSPACE
+from spinecho.io.axes import BATCH, KSPACE, parse_axes
 
 _FILLED = 0.9
 """share of non-zero samples from which a block of k-space counts as measured (integer data hold chance zeros)"""
@@ -45,6 +46,27 @@ def to_complex(array: np.ndarray, names: Sequence[str] | None) -> np.ndarray:
         )
     parts = np.moveaxis(array, pair_axis, 0).astype(np.float32)
     return parts[0] + 1j * parts[1]
+
+
+def axes_named(
+    text: str, shape: Sequence[int], is_complex: bool, domain: Literal["kspace", "coil-images"]
+) -> tuple[str, ...]:
+    """The names that an owner gives to an array's axes; of a real array one axis, of real and imaginary part, has none.
+
+    Raises
+    ------
+    DataError
+        If they do not fit the array, or the domain.
+    """
+    at = None if is_complex else pair(shape, len(text.replace(",", " ").split()))
+    names = parse_axes(text, shape if at is None else shape[:-1] if at == -1 else shape[1:])
+    if "map" in names:
+        problem = f"{setting('axes')} names a map axis, which only coil maps have"
+        raise DataError(problem, do="take one map, or call it coil")
+    if domain == "coil-images" and set(names) & set(KSPACE):
+        problem = f"{setting('domain', 'coil-images')} needs image axes, {setting('axes')} names {text!r}"
+        raise DataError(problem, do=f"e.g. {setting('axes', 'y x coil')}")
+    return names
 
 
 def pair(shape: Sequence[int], n_names: int | None) -> int | None:

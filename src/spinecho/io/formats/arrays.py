@@ -25,12 +25,11 @@ from spinecho.io.array.ask import question
 from spinecho.io.array.file import contents, variables
 from spinecho.io.array.variable import Variable, pick
 from spinecho.io.array.write import write as write
-from spinecho.io.axes import IMAGE, KSPACE, arranged, batch_axes, parse_axes, rows_are_readout
+from spinecho.io.axes import IMAGE, arranged, batch_axes, rows_are_readout
 from spinecho.io.hdf5 import MAGIC
 from spinecho.io.mrd.groups import is_mrd
 from spinecho.io.numbers import held, kept_type
 from spinecho.io.options import ReadOptions, refuse_along_trajectory, refuse_idle
-from spinecho.ops.fourier import fft
 
 SUFFIXES = (".npy", ".npz", ".mat", ".h5")
 WRITES = ("image", "kspace")
@@ -91,12 +90,7 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
     if set(names) & set(IMAGE) and options.domain == "kspace":
         return _image(array, names, picture, header)
     array = array_samples.to_complex(array, names)
-    if options.domain == "coil-images":
-        names = array_samples.image_names(names, options.readout)
-    axes = batch_axes(names)
-    samples = torch.from_numpy(np.ascontiguousarray(arranged(array, names, (*axes, "coil", *KSPACE))))
-    if options.domain == "coil-images":
-        samples = fft(samples)
+    samples, names, axes = array_kspace.in_order(array, names, options.domain, options.readout)
     if traj is not None:
         points = array_traj.laid_out(traj.read(()), names, array.shape)
         return array_kspace.along_trajectory(samples, axes, picture, header, points, options.oversampling)
@@ -144,19 +138,7 @@ def _names(variable: Variable, traj: Variable | None, options: ReadOptions, path
     if traj is not None:
         refuse_along_trajectory(options)
     if options.axes is not None:
-        n_given = len(options.axes.replace(",", " ").split())
-        at = None if variable.is_complex else array_samples.pair(shape, n_given)
-        names = parse_axes(options.axes, shape if at is None else shape[:-1] if at == -1 else shape[1:])
-        if "map" in names:
-            raise DataError(
-                f"{setting('axes')} names a map axis, which only coil maps have", do="take one map, or call it coil"
-            )
-        if options.domain == "coil-images" and set(names) & set(KSPACE):
-            raise DataError(
-                f"{setting('domain', 'coil-images')} needs image axes, {setting('axes')} names {options.axes!r}",
-                do=f"e.g. {setting('axes', 'y x coil')}",
-            )
-        return names
+        return array_samples.axes_named(options.axes, shape, variable.is_complex, options.domain)
     if traj is None and len(shape) == 2:
         if options.domain == "coil-images" or not variable.is_complex:
             return ("y", "x")
