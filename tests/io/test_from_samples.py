@@ -121,3 +121,13 @@ def test_any_order_of_axes_gives_the_same_scan(order):
     turned = np.transpose(array, [list(sizes).index(n) for n in order])
     made = spinecho.from_samples(turned, " ".join(order))
     assert torch.equal(made.samples, spinecho.from_samples(array, "time coil k1 k0").samples)
+
+
+def test_a_scan_stored_with_its_readout_down_comes_out_as_it_was_stored():
+    """Inside the package x is the readout; the owner of the array never sees it so."""
+    picture = np.zeros((16, 24), np.complex64)
+    picture[3:9, 5:20] = 2
+    for readout in ("x", "y"):
+        scan = spinecho.from_samples(picture, "y x", domain="coil-images", readout=readout)
+        array = np.abs(spinecho.to_numpy(spinecho.recon(scan, "zero_filled")))
+        np.testing.assert_allclose(array[0], picture.real, atol=1e-4)
