@@ -65,8 +65,11 @@ def from_numpy(
 
 
 def to_numpy(image: Image) -> Array:
-    """The values as an array (*batch, channel, z, y, x), slices as z; a single channel has no axis."""
-    values = image.volume().values.detach().cpu().numpy()
+    """The values as an array (*batch, channel, z, y, x), slices as z; a single channel has no axis.
+
+    A picture of an array without orientation lies as that array lay (`Image.as_stored`).
+    """
+    values = image.as_stored().volume().values.detach().cpu().numpy()
     return values[..., 0, :, :, :] if values.shape[-4] == 1 else values
 
 
