@@ -21,17 +21,15 @@ samples, axes, folder = (*sys.argv[1:4], *("", "coil k1 k0", "array_to_picture")
 out = Path(folder)
 out.mkdir(parents=True, exist_ok=True)
 
-# Where no array is given, take one out of a sample scan: eight coils, a third of the lines measured, the rest zero.
+# An array has no header, so its axes are named here. `voxel_mm=(x, y, z)` would set the proportions of the picture.
+# Where no file is given, the array is that of a sample scan: eight coils, a third of the lines measured, the rest zero.
 
-if not samples:
+if samples:
+    kspace = spinecho.read(samples, spinecho.ReadOptions(axes=axes))
+else:
     scan = spinecho.read(str(files("spinecho.samples") / "cartesian_r4.mrd.h5"))
     assert isinstance(scan, spinecho.KSpace)
-    samples = str(out / "samples.npy")
-    np.save(samples, scan.samples[:, 0].numpy())
-
-# An array has no header, so its axes are named here. `voxel_mm=(x, y, z)` would set the proportions of the picture.
-
-kspace = spinecho.read(samples, spinecho.ReadOptions(axes=axes))
+    kspace = spinecho.from_samples(scan.samples[:, 0].numpy(), axes)
 assert isinstance(kspace, spinecho.KSpace)
 print(f"{kspace.n_coils} coils, encoded matrix {kspace.encoding.matrix} (z, y, x)")
 
