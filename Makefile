@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml
 demo:
 	@$(MAKE) -q $(STAMP) || echo "First, once, the set-up: PyTorch and the rest go into .venv (a large download, some" \
 	  "minutes). Then the demo, one to two minutes on two cores: sample scans become images, a pair is aligned, an image" \
-	  "denoised, and demo-out/report.html tells of it."
+	  "denoised, and demo-out/report.html shows it all."
 	@$(MAKE) --no-print-directory $(STAMP)
 	@$(BIN)/spinecho demo --out demo-out
 

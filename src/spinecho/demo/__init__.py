@@ -1,1 +1,1 @@
-"""The demo: a few sample files from raw samples to aligned and denoised images, and a page that tells of it."""
+"""The demo: a few sample files from raw samples to aligned and denoised images, and a page that shows them."""

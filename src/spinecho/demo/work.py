@@ -39,7 +39,7 @@ def run_demo(out: Path) -> Iterator[tuple[str, Path | None]]:
     out.mkdir(parents=True, exist_ok=True)
     cases = yield from reconstruct_samples(out)
     case = next((c for c in cases if {*FOUR, CHECKED} <= {r.method for r in c.results}), None)
-    assert case is not None, "no sample is taken by the methods that the story tells of"
+    assert case is not None, "no sample is taken by the methods of the story"
     yield "a brain and its second visit, aligned", None
     pair = aligned(sample_head())
     moved = pair.registration.transform.warp(pair.moving, onto=pair.fixed.geometry)

@@ -1,4 +1,4 @@
-"""How well a network tells regions of heads that it is not trained on; with a picture of one."""
+"""How well a network labels heads that it is not trained on; with a picture of one."""
 
 from __future__ import annotations
 

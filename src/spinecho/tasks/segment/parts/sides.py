@@ -92,7 +92,7 @@ def sided(labels: Integer[Tensor, "1 z y x"], geometry: Geometry, plane: Plane) 
 
 
 def _right_of(geometry: Geometry, plane: Plane) -> Bool[Tensor, "z y x"]:
-    """One affine function of the voxel's place tells it."""
+    """One affine function of the voxel's place gives it."""
     step = geometry.affine[:3, :3].T @ np.array([1.0, -plane.a, -plane.b])
     first = geometry.affine[:3, 3] - [plane.c, plane.centre[1], plane.centre[2]]
     at_first = float(first @ np.array([1.0, -plane.a, -plane.b]))

@@ -1,4 +1,4 @@
-"""Heads that were imaged in several contrasts on one grid, from files whose names tell them; label maps."""
+"""Heads that were imaged in several contrasts on one grid, from files named after them; label maps."""
 
 from __future__ import annotations
 
