@@ -120,7 +120,7 @@ def test_neither_depends_on_the_scale(scale):
 
 
 def test_the_two_scans_have_independent_noise():
-    """Their noises' product has the mean 0: a sigma^2 from the scan's own against -a sigma^2 / a from what was added."""
+    """Their noises' product has the mean 0: sigma^2 of the scan's own against -a sigma^2 / a of what was added."""
     sigma = 0.3
     kspace, clean = scan(sigma), scan(0.0)
     products, sizes = [], []

@@ -30,13 +30,21 @@ METHODS = {
     "modl": lambda: drawn.trained("modl", 0.1),
     "unet": lambda: drawn.trained("unet", 0.1),
     "cascade": lambda: cascade.Method(cascade.Config(n_cascades=2, n_convs=2, channels=4)),
-    "transformer": lambda: transformer.Method(
-        transformer.Config(n_cascades=1, channels=6, groups=1, side=4, line_blocks=1, start_iters=0)
+    "transformer": lambda: shaken(
+        transformer.Method(transformer.Config(n_cascades=1, channels=6, groups=1, side=4, line_blocks=1, start_iters=0))
     ),
     "hqs_net": lambda: hqs_net.Method(
         hqs_net.Config(channels=(4, 6), blocks=(1, 1), n_steps=2, early=1, start_iters=3)
     ),
 }
+
+
+def shaken(method: Recon) -> Recon:
+    """With no weights that are zero: those behind them have a gradient, too."""
+    with torch.no_grad():
+        for p in method.parameters():
+            p.add_(0.02 * torch.randn(p.shape, generator=rng()))
+    return method
 
 
 def scan(kind: str = "random", n_coils: int = 4, shape: tuple[int, int] = (64, 40)) -> KSpace:
