@@ -58,7 +58,7 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
     from spinecho.tasks.recon.examples.acquire import chosen
     from spinecho.tasks.recon.examples.draw import Seeded
     from spinecho.tasks.recon.examples.sources import Ways, sources
-    from spinecho.tasks.recon.examples.validation import held_out, told
+    from spinecho.tasks.recon.examples.validation import aim, held_out, told
     from spinecho.tasks.recon.parts.losses import SUPERVISED, rule
     from spinecho.train.supply import Supply
 
@@ -75,6 +75,7 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
         held_out=held_out(validate, context.settings, context.device, context.team),
         told=told,
         facts=_facts(options, shares),
+        aim=aim,
     )
 
 
@@ -106,7 +107,7 @@ def _supply_without_truth(
 ) -> Supply:
     """Divided scans, and samples left out of held-out ones."""
     from spinecho.tasks.recon.examples.draw import Seeded
-    from spinecho.tasks.recon.examples.without_truth import WithoutTruth, held_out, told
+    from spinecho.tasks.recon.examples.without_truth import WithoutTruth, aim, held_out, told
     from spinecho.tasks.recon.parts.losses import rule
     from spinecho.train.supply import Supply
 
@@ -120,6 +121,7 @@ def _supply_without_truth(
         told=told,
         facts=facts,
         rule=rule(options.loss).loss,
+        aim=aim,
     )
 
 
