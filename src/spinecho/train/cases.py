@@ -31,7 +31,9 @@ class Case:
     slices: range | None = None
 
 
-def cases(path: Path, wanted: Part, task: Task = "recon", say: Callable[[str], None] | None = None) -> list[Case]:
+def cases(
+    path: Path, wanted: Part, task: Task = "recon", say: Callable[[str], None] | None = None, *, few: bool = False
+) -> list[Case]:
     """The files under a path that are for a part of the work.
 
     Files that the project's splits know go where those say. Of other folders every tenth subject validates, where a
@@ -43,6 +45,8 @@ def cases(path: Path, wanted: Part, task: Task = "recon", say: Callable[[str], N
         What learns from them: the splits may differ.
     say
         Gets a sentence on what the splits keep from training.
+    few
+        Whether one of 2 to 4 subjects is held out, too: the middle one.
 
     Raises
     ------
@@ -63,7 +67,7 @@ def cases(path: Path, wanted: Part, task: Task = "recon", say: Callable[[str], N
         say(f"{path}: {len(kept)} files are for judging and never train, such as {kept[0].name}")
     chest = range(CHEST[wanted].start - 1, CHEST[wanted].stop - 1)
     known = [Case(f, chest) if p == "by slice" else Case(f) for f, p in parts.items() if p in (wanted, "by slice")]
-    return known + [Case(f) for f in _divided(path, [f for f, p in parts.items() if p is None], wanted)]
+    return known + [Case(f) for f in _divided(path, [f for f, p in parts.items() if p is None], wanted, few)]
 
 
 def _files(path: Path) -> list[Path]:
@@ -73,11 +77,13 @@ def _files(path: Path) -> list[Path]:
     return sorted(f for f in below if not f.name.startswith("."))
 
 
-def _divided(path: Path, files: Sequence[Path], wanted: Part) -> list[Path]:
+def _divided(path: Path, files: Sequence[Path], wanted: Part, few: bool) -> list[Path]:
     def subject(f: Path) -> str:
         return f.relative_to(path).parts[0] if path.is_dir() else f.name
 
     subjects = sorted({subject(f) for f in files})
     held_out = set(subjects[_HELD_OUT // 2 - 1 :: _HELD_OUT])
+    if few and not held_out and len(subjects) > 1:
+        held_out = {subjects[len(subjects) // 2]}
     chosen = {"train": set(subjects) - held_out, "validate": held_out, "test": set[str]()}[wanted]
     return [f for f in files if subject(f) in chosen]

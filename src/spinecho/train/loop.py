@@ -16,6 +16,7 @@ from spinecho.train.buckets import Group
 from spinecho.train.draw import Examples
 from spinecho.train.gradient import Gradient, wrapped
 from spinecho.train.held_out import HeldOut
+from spinecho.train.patience import watching
 from spinecho.train.prefetch import batches
 from spinecho.train.run import Run, TrainingState, begin, journal, save
 from spinecho.train.schedule import ema_decay, rate
@@ -41,6 +42,8 @@ class Step:
         For the whole step, drawing its examples and validating included.
     scores
         Of a validation (`HeldOut.scores`), where the step had one.
+    ended
+        Of the last step, in words: whose weights are handed out, where there was patience.
     """
 
     step: int
@@ -49,6 +52,7 @@ class Step:
     grad_norm: float
     seconds: float
     scores: Mapping[str, float] = field(default_factory=dict)
+    ended: str = ""
 
 
 def train(run: Run, draw: Examples, validation: HeldOut | None = None) -> Iterator[Step]:
@@ -67,13 +71,16 @@ def train(run: Run, draw: Examples, validation: HeldOut | None = None) -> Iterat
     run.method.train()
     state, begun = begin(run)
     gradient = wrapped(run.method, settings, run.team, run.rule)
-    steps = range(begun + 1, settings.steps + 1)
+    watch = watching(run, validation, begun)
+    steps = range(begun + 1, begun + 1 if watch.over else settings.steps + 1)
     share, device = run.team.share(settings.batch), next(run.method.parameters()).device
     drawn = batches(draw, steps, share, settings.workers, settings.at_once, device)
     idle = 0
     with closing(journal(run, begun)) as lines:
         if begun == 0 and validation is not None:
-            lines.write({"step": 0, **validated(run, state, validation, 0)})
+            first = validated(run, state, validation, 0)
+            lines.write({"step": 0, **first})
+            watch.look(run, state, 0, first)
         clock = time.perf_counter()
         for step, groups in zip(steps, drawn, strict=True):
             loss, norm = advance(run, state, gradient, step, groups)
@@ -88,10 +95,15 @@ def train(run: Run, draw: Examples, validation: HeldOut | None = None) -> Iterat
             seconds = time.perf_counter() - clock
             lines.write({"step": step, **line, "seconds": round(seconds, 4), **scores})
             _LOG.debug("step %d of %d: loss %.4g, %.3g s", step, settings.steps, loss, seconds)
-            if step % settings.save_every == 0 or step == settings.steps:
+            watch.look(run, state, step, scores)
+            is_last = step == settings.steps or watch.over
+            if step % settings.save_every == 0 or is_last:
                 lines.sync()
                 save(run, state, step)
-            yield Step(step=step, **line, seconds=seconds, scores=scores)
+                watch.settle(run)
+            yield Step(step=step, **line, seconds=seconds, scores=scores, ended=watch.told() if is_last else "")
+            if watch.over:
+                break
             clock = time.perf_counter()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from spinecho.train.gradient import Rule
 from spinecho.train.journal import Journal
 from spinecho.train.settings import Settings, check_same
 from spinecho.train.team import Team
+
+Aim = Callable[[Mapping[str, float]], float]
+"""Scores of a validation to what early stopping makes large."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,6 +42,8 @@ class Run:
         What is worth knowing later (the command, the number of threads); JSON.
     rule
         The loss, where it is not the method's own.
+    aim
+        What early stopping looks at; None: it cannot be asked for.
     """
 
     method: Method
@@ -50,6 +55,7 @@ class Run:
     notes: Mapping[str, Any] = field(default_factory=dict)
     team: Team = field(default_factory=Team)
     rule: Rule | None = None
+    aim: Aim | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -119,13 +125,19 @@ def save(run: Run, state: TrainingState, step: int) -> None:
         return
     description = run.description()
     checkpoint.save(run.checkpoints, step, run.method, state.average, state.optimiser, description)
+    write_weights(run, state, step, run.weights)
+
+
+def write_weights(run: Run, state: TrainingState, step: int, path: Path) -> None:
+    """The average's weights, and how they were made."""
+    description = run.description()
     metadata = {
         **{k: description[k] for k in ("task", "method", "config")},
         "card": {},
         "trained": {"steps": step, **{k: description[k] for k in ("settings", "facts", "notes")}},
     }
     with state.average.within(run.method):
-        save_state(run.weights, run.method.state_dict(), metadata)
+        save_state(path, run.method.state_dict(), metadata)
 
 
 def journal(run: Run, step: int) -> Journal:

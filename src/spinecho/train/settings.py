@@ -51,6 +51,9 @@ class Settings:
     """steps between validations, with a picture each; 0: never"""
     validation_examples: int = 16
     """held-out examples for each validation"""
+    patience: int = 0
+    """validations in a row without a better one after which the run ends; the weights are those of the best; 0: all
+    steps, the last weights"""
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -60,6 +63,7 @@ class Settings:
             ("workers", 0),
             ("save_every", 1),
             ("validate_every", 0),
+            ("patience", 0),
         ):
             if getattr(self, name) < least:
                 _refuse(name, getattr(self, name), f"give at least {least}")

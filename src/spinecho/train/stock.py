@@ -94,7 +94,7 @@ def stocked(
             groups += pack.opened(path, context.task, facts or {}).groups(part)
             continue
         entries: list[Entry] = []
-        for case in cases(path, part, splits, context.say):
+        for case in cases(path, part, splits, context.say, few=context.settings.patience > 0):
             try:
                 entries += read(case)
             except DataError as error:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spinecho.train.draw import Examples
     from spinecho.train.gradient import Rule
     from spinecho.train.held_out import HeldOut
+    from spinecho.train.run import Aim
     from spinecho.train.stock import Group
     from spinecho.train.team import Team
 
@@ -81,6 +82,8 @@ class Supply:
         What must be the same for a run to be resumed, beside paths and settings; JSON.
     rule
         (method, example) to the loss; None: the method's own.
+    aim
+        Scores of a validation to what early stopping makes large; None: it cannot be asked for.
     """
 
     train: Examples
@@ -88,6 +91,7 @@ class Supply:
     told: Callable[[Mapping[str, float]], str]
     facts: Mapping[str, Any] = field(default_factory=dict)
     rule: Rule | None = None
+    aim: Aim | None = None
 
 
 @runtime_checkable

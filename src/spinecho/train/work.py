@@ -62,6 +62,7 @@ def work(order: Order, team: Team, device: torch.device, say: Callable[[str], No
         notes={"command": order.command, "processes": team.size, "threads": threads, "device": device.type},
         team=team,
         rule=supply.rule,
+        aim=supply.aim,
     )
     with enough(job):
         if order.budget:
@@ -99,8 +100,13 @@ def follow(job: Run, supply: Supply, say: Callable[[str], None], progress: Progr
             tell(step.step, job.settings.steps)
             if step.scores:
                 say(f"step {step.step}: loss {step.loss:.4g}, held-out {supply.told(step.scores)}")
+            if step.ended:
+                say(f"after step {step.step}: {step.ended}")
     if begun is None:
-        say(f"nothing to do: all {job.settings.steps} steps were done before")
+        done = (
+            "the run there has ended" if job.settings.patience else f"all {job.settings.steps} steps were done before"
+        )
+        say(f"nothing to do: {done}")
 
 
 def no_bar(what: str) -> AbstractContextManager[Bar]:

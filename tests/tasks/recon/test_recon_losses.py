@@ -19,7 +19,7 @@ from spinecho.core.kspace import KSpace
 from spinecho.ops.coils import Coils, root_sum_of_squares
 from spinecho.ops.fourier import fft, ifft
 from spinecho.tasks.recon.base import Recon
-from spinecho.tasks.recon.methods import cascade, hqs_net
+from spinecho.tasks.recon.methods import cascade, hqs_net, transformer
 from spinecho.tasks.recon.parts import division, losses
 from spinecho.tasks.recon.parts.losses import How, equivariant, ssdu
 from spinecho.tasks.recon.slices import settled
@@ -30,10 +30,21 @@ METHODS = {
     "modl": lambda: drawn.trained("modl", 0.1),
     "unet": lambda: drawn.trained("unet", 0.1),
     "cascade": lambda: cascade.Method(cascade.Config(n_cascades=2, n_convs=2, channels=4)),
+    "transformer": lambda: shaken(
+        transformer.Method(transformer.Config(n_cascades=1, channels=6, groups=1, side=4, line_blocks=1, start_iters=0))
+    ),
     "hqs_net": lambda: hqs_net.Method(
         hqs_net.Config(channels=(4, 6), blocks=(1, 1), n_steps=2, early=1, start_iters=3)
     ),
 }
+
+
+def shaken(method: Recon) -> Recon:
+    """With no weights that are zero: those behind them have a gradient, too."""
+    with torch.no_grad():
+        for p in method.parameters():
+            p.add_(0.02 * torch.randn(p.shape, generator=rng()))
+    return method
 
 
 def scan(kind: str = "random", n_coils: int = 4, shape: tuple[int, int] = (64, 40)) -> KSpace:
@@ -179,7 +190,7 @@ def test_no_loss_depends_on_the_scale(scale):
 
 
 @pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("loss", ["ssdu", "equivariant"])
+@pytest.mark.parametrize("loss", ["ssdu", "equivariant", "noise2inverse", "noise2noise"])
 def test_each_method_learns_without_a_truth(name, loss):
     torch.manual_seed(0)
     method, rule = METHODS[name](), losses.rule(loss)
@@ -203,11 +214,11 @@ def test_each_method_learns_without_a_truth(name, loss):
 
 def test_a_batch_is_the_mean_of_its_scans():
     method = METHODS["modl"]()
-    for loss in ("ssdu", "equivariant"):
+    for loss in ("ssdu", "equivariant", "noise2inverse", "noise2noise"):
         rule = losses.rule(loss)
         kspaces = [settled(replace(drawn.drawn(4, (40, 36), seed=seed), target=None)) for seed in (0, 1)]
         examples = [rule.drawn(k, rng(i), How(masks=2)) for i, k in enumerate(kspaces)]
-        few = [e.left if loss == "ssdu" else e.divided.left for e in examples]
+        few = [e.left if isinstance(e, division.Divided) else e.divided.left for e in examples]
         assert few[0].shape == few[1].shape == (2, 1, 1, 40, 1)
         assert examples[0].bucket == examples[1].bucket
         with torch.no_grad():
@@ -280,7 +291,7 @@ def test_what_cannot_be_divided_is_said():
     lines[26:38] = True
     lines[5] = True
     few = replace(few, mask=lines.reshape(1, 1, 64, 1), samples=few.samples * lines.reshape(1, 1, 64, 1))
-    for name in ("ssdu", "equivariant"):
+    for name in ("ssdu", "equivariant", "noise2inverse", "noise2noise"):
         assert "1 lines outside its calibration block" in (losses.rule(name).refusal(few) or "")
 
 
@@ -292,7 +303,7 @@ def test_settings_that_mean_nothing_and_unknown_losses():
     ):
         with pytest.raises(DataError, match=told):
             How(**settings)
-    with pytest.raises(DataError, match="known are equivariant, ssdu, supervised"):
+    with pytest.raises(DataError, match="known are equivariant, noise2inverse, noise2noise, ssdu, supervised"):
         losses.rule("nonsense")
     assert "17/075,411" in (losses.__doc__ or "") and "17/075,411" in (ssdu.__doc__ or "")
 

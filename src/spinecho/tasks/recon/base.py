@@ -26,6 +26,8 @@ class Recon(Method):
     """True where the loss takes 3-D encodings; other learned methods are trained on 2-D slices alone."""
     tells: ClassVar[bool] = False
     """True where it says by `tell` how far it is."""
+    invents: ClassVar[str] = ""
+    """What of its images was not measured, as a sentence for the history; empty for methods that add nothing likely."""
     tell: Bar = staticmethod(lambda done, total: None)
     """Gets the progress of long work."""
 

@@ -21,6 +21,7 @@ FAR_ABOVE_NOISE = 3.0
 FAR_ABOVE_NOTHING = 0.05
 """A residual is far off where its root mean square is over 3 times the noise and its norm over 5 % of the samples'."""
 OUTSIDE, CONTRADICTION = "outside the card of ", "the image contradicts the measured samples: "
+INVENTION = "what is not measured: "
 """How warnings begin that learned methods alone have."""
 UNEXPLAINED = 0.4
 """Of one slice or frame: over 3 times the noise and over 40 % of the samples' norm, the image does not explain what was
@@ -73,6 +74,7 @@ def guarded(image: Image, verdict: Verdict, kspace: KSpace, runner: Recon) -> Im
     if not runner.learned:
         return replace(image, header=header)
     header = header.warned(*(f"{OUTSIDE}{runner.weights}: {way}" for way in outside(runner.card, kspace)))
+    header = header.warned(*[INVENTION + runner.invents] * bool(runner.invents))
     if verdict.contradiction is None:
         header = header.noted("the residual on the measured samples is not known: no complex image with coil maps")
     elif verdict.contradiction:

@@ -21,7 +21,7 @@ from spinecho.ops.grid import to_recon_grid
 from spinecho.ops.nufft import engine_device
 from spinecho.tasks.recon.apart import in_groups, rescued
 from spinecho.tasks.recon.base import Recon
-from spinecho.tasks.recon.guard import CONTRADICTION, OUTSIDE, compared, guarded
+from spinecho.tasks.recon.guard import CONTRADICTION, INVENTION, OUTSIDE, compared, guarded
 
 
 @logged("recon")
@@ -93,7 +93,7 @@ def _noted(image: Image, kspace: KSpace) -> Image:
 def _warn(image: Image, kspace: KSpace) -> None:
     """What is doubtful about the image, as warnings of Python; what learned methods alone have stays in the history."""
     for sentence in image.header.warnings:
-        if sentence not in kspace.header.warnings and not sentence.startswith((OUTSIDE, CONTRADICTION)):
+        if sentence not in kspace.header.warnings and not sentence.startswith((OUTSIDE, CONTRADICTION, INVENTION)):
             warnings.warn(sentence, DoubtfulResult, stacklevel=4)  # _warn, recon, logged
 
 

@@ -41,13 +41,13 @@ class Options:
     """arrays (.npy, .npz, .mat) hold raw samples with these axes, as "coil k1 k0", in place of slices of images"""
     loss: str = "supervised"
     """what is made small: supervised (the truth), or without a truth, for scans undersampled as measured: ssdu,
-    equivariant (ssdu is named in US patent application 17/075,411)"""
+    equivariant, noise2inverse, noise2noise (ssdu is named in US patent application 17/075,411)"""
     loss_share: float = 0.4
-    """ssdu, equivariant: share of a scan's outer lines that the network has to predict from the others"""
+    """without a truth: share of a scan's outer lines that the network has to predict from the others"""
     loss_masks: int = 1
-    """ssdu, equivariant: divisions of each scan in each step"""
+    """ssdu, equivariant, noise2noise: divisions of each scan in each step"""
     loss_plain: bool = False
-    """ssdu, equivariant: what is measured sparsely counts no more than the rest"""
+    """without a truth: what is measured sparsely counts no more than the rest"""
     equivariance: float = 1.0
     """equivariant: weight of its second term"""
 
@@ -58,7 +58,7 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
     from spinecho.tasks.recon.examples.acquire import chosen
     from spinecho.tasks.recon.examples.draw import Seeded
     from spinecho.tasks.recon.examples.sources import Ways, sources
-    from spinecho.tasks.recon.examples.validation import held_out, told
+    from spinecho.tasks.recon.examples.validation import aim, held_out, told
     from spinecho.tasks.recon.parts.losses import SUPERVISED, rule
     from spinecho.train.supply import Supply
 
@@ -75,6 +75,7 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
         held_out=held_out(validate, context.settings, context.device, context.team),
         told=told,
         facts=_facts(options, shares),
+        aim=aim,
     )
 
 
@@ -106,7 +107,7 @@ def _supply_without_truth(
 ) -> Supply:
     """Divided scans, and samples left out of held-out ones."""
     from spinecho.tasks.recon.examples.draw import Seeded
-    from spinecho.tasks.recon.examples.without_truth import WithoutTruth, held_out, told
+    from spinecho.tasks.recon.examples.without_truth import WithoutTruth, aim, held_out, told
     from spinecho.tasks.recon.parts.losses import rule
     from spinecho.train.supply import Supply
 
@@ -120,6 +121,7 @@ def _supply_without_truth(
         told=told,
         facts=facts,
         rule=rule(options.loss).loss,
+        aim=aim,
     )
 
 

@@ -73,6 +73,11 @@ def held_out(source: Source | Singles, settings: Settings, device: torch.device,
     return Validation([draw(step, 0) for step in share], device, team)
 
 
+def aim(scores: Mapping[str, float]) -> float:
+    """What early stopping makes large."""
+    return scores["psnr_inside"]
+
+
 def told(scores: Mapping[str, float]) -> str:
     """The scores of a validation in words."""
     return (

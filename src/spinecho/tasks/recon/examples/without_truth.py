@@ -120,6 +120,11 @@ def held_out(source: Source, settings: Settings, loss: str, device: torch.device
     return LeftOut(scans, device, team)
 
 
+def aim(scores: Mapping[str, float]) -> float:
+    """What early stopping makes large."""
+    return -scores["unpredicted"]
+
+
 def told(scores: Mapping[str, float]) -> str:
     """The scores of a validation in words."""
     mine, other = (100 * scores[name] for name in ("unpredicted", "l1_wavelet_unpredicted"))

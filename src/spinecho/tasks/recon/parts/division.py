@@ -104,6 +104,19 @@ def divide(kspace: KSpace, share: float, n: int, rng: torch.Generator, *, weight
     return Divided(kspace, left.to(outer.device).reshape(n, *outer.shape), weight, weighted)
 
 
+def deal(kspace: KSpace, n: int, rng: torch.Generator, *, weighted: bool = True) -> Divided:
+    """A scan (one entry) whose outer lines are dealt out to n subsets at random: each division leaves out one of them.
+
+    The weight is 1 / P, with which a subset's lines make an even image.
+    """
+    outer = outer_of(kspace)
+    places = outer.flatten().nonzero()[:, 0].cpu()
+    n = min(n, len(places))
+    left = torch.zeros(n, outer.numel(), dtype=torch.bool)
+    left[torch.arange(len(places)) % n, places[torch.randperm(len(places), generator=rng)]] = True
+    return Divided(kspace, left.to(outer.device).reshape(n, *outer.shape), 1 / density(kspace), weighted)
+
+
 def outer_of(kspace: KSpace) -> Bool[Tensor, "*batch 1 #k2 #k1 #k0"]:
     """What may be left out of a Cartesian scan."""
     measured, free = _lines(kspace)

@@ -16,6 +16,8 @@ Named in US patent application 17/075,411 (`parts.losses`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -32,6 +34,8 @@ from spinecho.tasks.recon.parts.losses import How
 _SAMPLES = (-4, -3, -2, -1)
 _BEFORE = 0.1
 """Of the mean over all steps' images, beside the last one's loss."""
+Far = Callable[[Tensor, Tensor, Divided, int], Tensor]
+"""(image, coil maps, example, division) to a distance for each scan."""
 
 
 def refusal(kspace: KSpace) -> str | None:
@@ -56,12 +60,19 @@ def maps_of(kspace: KSpace) -> Tensor:
         return estimate_csm(kspace)
 
 
-def prediction(method: Recon, example: Divided, csm: Tensor, i: int) -> tuple[Float[Tensor, ""], Tensor]:
-    """The loss on what division i leaves out, and the image that predicts it."""
+def prediction(
+    method: Recon, example: Divided, csm: Tensor, i: int, far: Far | None = None
+) -> tuple[Float[Tensor, ""], Tensor]:
+    """The loss on what division i leaves out (by `distance`, or another), and the image that predicts it."""
     images = method.stages(example.seen(i), csm)
     with full_precision(csm):
-        losses = torch.stack([distance(x, csm, example, i).mean() for x in images])
-        return losses[-1] + _BEFORE * losses.mean(), images[-1]
+        losses = torch.stack([(far or distance)(x, csm, example, i).mean() for x in images])
+        return deep(losses), images[-1]
+
+
+def deep(losses: Float[Tensor, " step"]) -> Float[Tensor, ""]:
+    """Of the last step's image, and a little of all."""
+    return losses[-1] + _BEFORE * losses.mean()
 
 
 def distance(x: Tensor, csm: Tensor, example: Divided, i: int) -> Float[Tensor, "*batch"]:
@@ -72,13 +83,13 @@ def distance(x: Tensor, csm: Tensor, example: Divided, i: int) -> Float[Tensor, 
     samples = example.kspace.samples * left
     error = fft(Coils(csm)(x)) * left - samples
     if example.weighted:
-        return _norm(error, example.weight) / _norm(samples, example.weight).clamp_min(_tiny(samples))
+        return norm(error, example.weight) / norm(samples, example.weight).clamp_min(_tiny(samples))
     one = torch.ones_like(example.weight)
     sizes = samples.abs().sum(_SAMPLES).clamp_min(_tiny(samples))
-    return _norm(error, one) / _norm(samples, one).clamp_min(_tiny(samples)) + error.abs().sum(_SAMPLES) / sizes
+    return norm(error, one) / norm(samples, one).clamp_min(_tiny(samples)) + error.abs().sum(_SAMPLES) / sizes
 
 
-def _norm(error: Tensor, weight: Tensor) -> Float[Tensor, "*batch"]:
+def norm(error: Tensor, weight: Tensor) -> Float[Tensor, "*batch"]:
     """sqrt(sum weight |error|^2), whose derivative at 0 is 0."""
     return torch.linalg.vector_norm(torch.view_as_real(error * weight.sqrt()), dim=(-5, -4, -3, -2, -1))
 
