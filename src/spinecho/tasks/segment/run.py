@@ -25,6 +25,7 @@ from spinecho.tasks.segment.parts.sides import middle, sided
 from spinecho.tasks.segment.parts.tidy import tidied
 
 Only = Literal["regions", "brain"]
+_SHARE = "probability"
 _DOUBT = 0.6
 """Voxels of the brain whose region is less probable than this are counted"""
 
@@ -116,7 +117,7 @@ def segment(
         warnings.append("the image does not say how the patient lay: it is taken as stored, x to the left")
     header = volume.header.anew(", ".join(words)).warned(*warnings)
     device = image.values.device
-    return replace(volume, values=labels.to(device), header=header, extras={"probability": share.to(device)})
+    return replace(volume, values=labels.to(device), header=header, extras={_SHARE: share.to(device)})
 
 
 def _taken(image: Image, what: str, signed: bool = True) -> Image:
@@ -130,40 +131,41 @@ def _taken(image: Image, what: str, signed: bool = True) -> Image:
     return volume
 
 
-def _finds(
-    volume: Image, runner: Segment, method: str, beside: Mapping[str, Image], brain: Image | None
-) -> Image:
+def _finds(volume: Image, runner: Segment, method: str, beside: Mapping[str, Image], brain: Image | None) -> Image:
     """What is found in each volume of an image."""
     if strange := [name for name in beside if name not in CONTRASTS]:
         raise DataError(f"there is no contrast {strange[0]!r}", do=f"known are {', '.join(CONTRASTS)}")
     others = {name: _taken(one, setting(name)) for name, one in beside.items() if name in runner.contrasts}
-    same_grid(volume, {**others, **({} if brain is None else {"brain": brain.volume()})})
+    mask = None if brain is None else brain.volume()
+    same_grid(volume, {**others, **({} if mask is None else {"brain": mask})})
     flat = volume.values.reshape(-1, 1, *volume.values.shape[-3:])
-    if others and (len(flat) > 1 or any(o.values.numel() != volume.values.numel() for o in others.values())):
+    if (len(flat) > 1 and others) or any(o.values.numel() != flat[0].numel() for o in others.values()):
         raise DataError("a series goes with no other contrasts", do="give its volumes one by one")
     done: list[tuple[Tensor, Tensor]] = []
     notes: list[str] = []
     for values in flat:
         first = replace(volume, values=values, axes=(), extras={})
-        mask, by = brain_of(first) if brain is None else (brain.volume().values.reshape(values.shape[1:]) > 0, "given")
-        if not bool(mask.any()):
-            raise DataError("there is no brain in the image", do=f"give {setting('brain')}, a mask of it")
-        work = several({runner.contrasts[0]: first, **others}, mask, runner.contrasts, runner.spacing_mm)
-        if reason := runner.refusal(work.values):
-            raise DataError(f"{method} cannot take this image: {reason}", do="see `spinecho list` for other methods")
-        with torch.inference_mode():
-            classes, share = back(runner(work.values), work.head)
-        known = torch.tensor(LABELS[runner.finds], dtype=torch.int16)
-        done.append((known[classes.long()], share))
-        notes += [f"brain: {by}", _told(done[-1][0], runner, volume)]
+        inside, by = brain_of(first) if mask is None else (mask.values.reshape(values.shape[1:]) > 0, "given")
+        done.append(_found({runner.contrasts[0]: first, **others}, inside, runner, method))
+        notes += [f"brain: {by}", _amounts(done[-1][0], runner, volume)]
     labels, share = (torch.stack(list(part)).reshape(volume.values.shape) for part in zip(*done, strict=True))
-    absent = [name for name in runner.contrasts[1:] if name not in others]
     warnings = [f"outside the card of {runner.weights}: {way}" for way in outside(runner.card, volume.geometry)]
-    if absent:
+    if absent := [name for name in runner.contrasts[1:] if name not in others]:
         warnings.append(f"{method} was not given {', '.join(absent)}")
-    words = ", ".join([f"{runner.finds} by {method}", f"borders by {runner.spacing_mm:g} mm", *dict.fromkeys(notes)])
-    header = volume.header.anew(words).warned(*warnings)
-    return replace(volume, values=labels, header=header, extras={"probability": share})
+    words = ", ".join([f"{runner.finds} by {method}", *dict.fromkeys(notes)])
+    return replace(volume, values=labels, header=volume.header.anew(words).warned(*warnings), extras={_SHARE: share})
+
+
+def _found(images: Mapping[str, Image], brain: Tensor, runner: Segment, method: str) -> tuple[Tensor, Tensor]:
+    """Labels and their probabilities (1, z, y, x)."""
+    if not bool(brain.any()):
+        raise DataError("there is no brain in the image", do=f"give {setting('brain')}, a mask of it")
+    work = several(images, brain, runner.contrasts, runner.spacing_mm)
+    if reason := runner.refusal(work.values):
+        raise DataError(f"{method} cannot take this image: {reason}", do="see `spinecho list` for other methods")
+    with torch.inference_mode():
+        classes, share = back(runner(work.values), work.head)
+    return torch.tensor(LABELS[runner.finds], dtype=torch.int16)[classes.long()], share
 
 
 def brain_of(image: Image) -> tuple[Tensor, str]:
@@ -171,11 +173,10 @@ def brain_of(image: Image) -> tuple[Tensor, str]:
     mask = stripped(image.values[0], image.geometry)
     if mask is not None:
         return mask, "what is not 0"
-    found_by = segment(image, "regions", only="brain", sides=False)
-    return found_by.values[0] > 0, "by regions"
+    return segment(image, "regions", only="brain", sides=False).values[0] > 0, "by regions"
 
 
-def _told(labels: Tensor, runner: Segment, volume: Image) -> str:
+def _amounts(labels: Tensor, runner: Segment, volume: Image) -> str:
     """How much there is of each thing that is judged."""
     x, y, z = volume.geometry.voxel_mm
     ml = {name: int(is_any(labels, which).sum()) * x * y * z / 1000 for name, which in TARGETS[runner.finds].items()}

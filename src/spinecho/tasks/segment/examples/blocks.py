@@ -94,7 +94,7 @@ def _looked_at(
     return torch.cat([_rendered(tissue, n_contrasts, rng), depth]), torch.zeros_like(white), white
 
 
-def _sampled(volumes: Float[Tensor, "c z y x"], at: Float[Tensor, "3 z y x"], mode: str) -> Tensor:
+def _sampled(volumes: Float[Tensor, "c z y x"], at: Float[Tensor, "3 z2 y2 x2"], mode: str) -> Tensor:
     sizes = torch.tensor(volumes.shape[1:], dtype=torch.float32)
     grid = ((2 * at + 1) / sizes[:, None, None, None] - 1).flip(0).movedim(0, -1)[None]
     return F.grid_sample(volumes[None], grid, mode=mode, align_corners=False)[0]

@@ -107,7 +107,7 @@ def _real(path: Path, method: Segment) -> Entry:
     return Entry("real", arrays)
 
 
-def _along(labels: Image, brain: Bool[Tensor, "z y x"], method: Segment) -> Float[Tensor, "z y x"]:
+def _along(labels: Image, brain: Bool[Tensor, "z y x"], method: Segment) -> Float[Tensor, "z2 y2 x2"]:
     """Labels on the working grid: of the nearest voxel."""
     from spinecho.core.transform import identity
 

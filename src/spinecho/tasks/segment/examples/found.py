@@ -16,6 +16,7 @@ from spinecho.tasks.segment.base import Segment
 from spinecho.tasks.segment.examples.blocks import Blocks
 from spinecho.tasks.segment.examples.brains import gathered
 from spinecho.tasks.segment.examples.validation import told
+from spinecho.tasks.segment.methods.pix2pix3d import Method
 from spinecho.tasks.segment.parts.example import Example
 from spinecho.tasks.segment.parts.findings import TARGETS, is_any
 from spinecho.train.held_out import numbers, resting
@@ -63,7 +64,7 @@ class Validation:
     def __init__(self, examples: Sequence[Example], device: torch.device, team: Team) -> None:
         self.examples, self.device, self.team = examples, device, team
 
-    def scores(self, method: Segment) -> dict[str, float]:
+    def scores(self, method: Method) -> dict[str, float]:
         """Dice of all that is looked for, over all blocks together."""
         which = next(iter(TARGETS[method.finds].values()))
         rows: list[tuple[int, int]] = []
@@ -74,7 +75,7 @@ class Validation:
         total = sum(n for _, n in rows)
         return {"dice": 2 * sum(n for n, _ in rows) / total} if total else {}
 
-    def picture(self, method: Segment, path: Path) -> None:
+    def picture(self, method: Method, path: Path) -> None:
         """The middle plane of the first block, what the network makes of it, and the truth."""
         first = self.examples[0]
         image, truth = first.image[0, 0], first.classes[0]
@@ -86,7 +87,7 @@ class Validation:
         with replacing(path) as temporary:
             temporary.write_bytes(side_by_side(panels))
 
-    def _labels(self, method: Segment, example: Example) -> Tensor:
+    def _labels(self, method: Method, example: Example) -> Tensor:
         with resting(method):
             return method.estimate(example.image.to(self.device)).argmax(1).cpu()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from spinecho.evaluate.methods import Asked
     from spinecho.evaluate.pictures import Column
-    from spinecho.tasks.segment.judge.finding import Found
+    from spinecho.tasks.segment.judge.finding import Marked
     from spinecho.tasks.segment.judge.known import Inputs
 
 MEASURES = (
@@ -31,9 +32,9 @@ MEASURES = (
 JUDGED = (
     "Dice of each region over 1 ml in the truth, both sides together, on the image's own grid; the mean is over "
     "regions. Rendered heads are label maps in the contrast named, with noise and a bias field; the truth of real ones "
-    "is what another program made of them, in the atlas named, so that its borders count too. Lesions and tumours: Dice, "
-    "sensitivity and precision of all voxels that an expert marked (of tumours with oedema), Dice of what enhances; the "
-    "share of the expert's pieces (voxels that touch) that are hit, and how many pieces hit nothing"
+    "is what another program made of them, in the atlas named, so that its borders count too. Lesions and tumours: "
+    "Dice, sensitivity and precision of all voxels that an expert marked (of tumours with oedema), Dice of what "
+    "enhances; the share of the expert's pieces (voxels that touch) that are hit, and how many pieces hit nothing"
 )
 
 
@@ -63,37 +64,37 @@ def cases(options: Options, device: torch.device) -> Cases:
 
     if not options.findings:
         return known.cases(options, device)
-    found = finding.cases(options.findings, device)
+    marked = finding.cases(options.findings, device)
     if not (options.maps or options.images):
-        return found
+        return marked
     more = known.cases(options, device)
-    return Cases(total=more.total + found.total, each=(*more.each, *found.each))
+    return Cases(total=more.total + marked.total, each=chain(more.each, marked.each))
 
 
-def run(inputs: Inputs | Found, asked: Asked) -> Outcome:
+def run(inputs: Inputs | Marked, asked: Asked) -> Outcome:
     """Labels by a method."""
-    from spinecho.tasks.segment.judge.finding import Found
+    from spinecho.tasks.segment.judge.finding import Marked
     from spinecho.tasks.segment.run import segment
 
-    beside = inputs.beside if isinstance(inputs, Found) else {}
+    beside = inputs.beside if isinstance(inputs, Marked) else {}
     image = segment(inputs.image, asked.name, sides=False, beside=beside, **asked.settings)
     return Outcome(result=image.values, note=image.header.history[-1])
 
 
-def judge(inputs: Inputs | Found, outcome: Outcome) -> dict[str, float]:
+def judge(inputs: Inputs | Marked, outcome: Outcome) -> dict[str, float]:
     """Overlaps, region by region; of findings also pieces."""
     from spinecho.tasks.segment.judge import finding, overlaps
 
-    if isinstance(inputs, finding.Found):
+    if isinstance(inputs, finding.Marked):
         return finding.scores(inputs, outcome.result)
     return overlaps.scores(inputs, outcome.result)
 
 
-def picture(inputs: Inputs | Found, outcomes: Mapping[str, Outcome]) -> list[Column]:
+def picture(inputs: Inputs | Marked, outcomes: Mapping[str, Outcome]) -> list[Column]:
     """A slice with the truth's borders, and with those that each found."""
     from spinecho.tasks.segment.judge import finding, overlaps
 
     results = {name: one.result for name, one in outcomes.items()}
-    if isinstance(inputs, finding.Found):
+    if isinstance(inputs, finding.Marked):
         return finding.columns(inputs, results)
     return overlaps.columns(inputs, results)

@@ -27,7 +27,7 @@ _FINDS = {"lesions": "lesions", "labels": "tumour"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Found:
+class Marked:
     """A head with what an expert found.
 
     Parameters
@@ -86,16 +86,16 @@ def _each(files: Sequence[Path], device: torch.device) -> Iterator[Case]:
         )
 
 
-def _loaded(file: Path, finds: str, device: torch.device) -> Found:
+def _loaded(file: Path, finds: str, device: torch.device) -> Marked:
     images = {name: image.to(device) for name, image in images_beside(file, CONTRASTS).items()}
     truth = truth_beside(file)
     same_grid(images[_FIRST], {"truth": truth})
-    return Found(
+    return Marked(
         image=images.pop(_FIRST), beside=images, truth=truth.values.reshape(truth.geometry.shape).int(), finds=finds
     )
 
 
-def scores(inputs: Found, labels: Tensor) -> dict[str, float]:
+def scores(inputs: Marked, labels: Tensor) -> dict[str, float]:
     """Of all that is marked: overlap, shares found and right, pieces; of tumours also the overlap of what enhances.
 
     Raises
@@ -135,7 +135,7 @@ def _hit(where: Bool[Tensor, "z y x"], by: Bool[Tensor, "z y x"]) -> int:
     return len(torch.unique(marked))
 
 
-def columns(inputs: Found, results: Mapping[str, Tensor]) -> list[Column]:
+def columns(inputs: Marked, results: Mapping[str, Tensor]) -> list[Column]:
     """The slice across the patient with most of it marked: the truth in red, what a method found in cyan."""
     image = inputs.image.values[0].cpu().float()
     axis = 2 - int(abs(inputs.image.geometry.directions[2]).argmax())

@@ -30,6 +30,8 @@ from spinecho.tasks.segment.parts.several import channels
 
 _CORE = 96
 """Voxels along a side of a tile"""
+_FAR = 30.0
+"""How certain it is that there is nothing outside of the brain"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +79,8 @@ class Method(Segment):
         seen = channels(values, self.contrasts, self.spacing_mm)
         halo = halo_for(self.network.radius, self.network.coarsest)
         scores = in_tiles(self.network, seen[None], _CORE, halo)[0]
-        outside = 30.0 * (seen[-1] == 0)
-        scores = torch.cat([scores[:1] + outside, scores[1:]])
+        outside = torch.where(seen[-1] == 0, scores.amax(0) + _FAR, scores[0])
+        scores = torch.cat([outside[None], scores[1:]])
         return without_small(scores, self.config.least_mm3 / self.spacing_mm**3)
 
     def estimate(self, image: Float[Tensor, "n c z y x"]) -> Float[Tensor, "n label z y x"]:

@@ -73,8 +73,10 @@ def several(
 
 
 def stripped(values: Float[Tensor, "z y x"], geometry: Geometry) -> Bool[Tensor, "z y x"] | None:
-    """The brain of an image that shows nothing else: a fifth of it at least is exactly 0, and the rest is no larger than
-    a brain; None of any other image."""
+    """The brain of an image that shows nothing else: a fifth of it is exactly 0, the rest no larger than a brain.
+
+    None of any other image.
+    """
     x, y, z = geometry.voxel_mm
     inside = values > 0
     n = int(inside.sum())
