@@ -66,12 +66,11 @@ class Brain:
     tissue: UInt8[Tensor, "z y x"] | None = None
 
 
-def gathered(paths: Sequence[Path], part: Part, context: Context, labels: Path | None = None) -> tuple[Brain, ...]:
+def gathered(paths: Sequence[Path], part: Part, context: Context) -> tuple[Brain, ...]:
     """Everything under the paths that is for a part of the work."""
     method = context.method
     assert isinstance(method, Segment)
-    facts = {"spacing": method.spacing_mm, "inputs": list(method.contrasts), "finds": method.finds}
-    stock = entries(paths, part, lambda case: list(_entries(case, method)), context, f"brains {facts['finds']}")
+    stock = entries(paths, part, lambda case: list(_entries(case, method)), context, f"brains for {method.finds}")
     return tuple(_brain(entry) for entry in stock)
 
 
