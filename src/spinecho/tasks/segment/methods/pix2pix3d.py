@@ -24,7 +24,7 @@ from spinecho.nets.tiles import halo_for, in_tiles
 from spinecho.nets.unet3d_plain import PlainUNet3d
 from spinecho.tasks.segment.base import Finds, Segment
 from spinecho.tasks.segment.parts.example import Example
-from spinecho.tasks.segment.parts.findings import LABELS
+from spinecho.tasks.segment.parts.findings import LABELS, SHARES
 from spinecho.tasks.segment.parts.pieces import without_small
 from spinecho.tasks.segment.parts.several import channels
 
@@ -49,7 +49,7 @@ class Config:
     grid_mm: float = 1.0
     """spacing that the network sees"""
     least_mm3: float = 5.0
-    """smaller pieces are left out"""
+    """smaller pieces are left out; of tumours also those below a fifth of the largest"""
 
 
 class Method(Segment):
@@ -81,7 +81,7 @@ class Method(Segment):
         scores = in_tiles(self.network, seen[None], _CORE, halo)[0]
         outside = torch.where(seen[-1] == 0, scores.amax(0) + _FAR, scores[0])
         scores = torch.cat([outside[None], scores[1:]])
-        return without_small(scores, self.config.least_mm3 / self.spacing_mm**3)
+        return without_small(scores, self.config.least_mm3 / self.spacing_mm**3, SHARES[self.finds])
 
     def estimate(self, image: Float[Tensor, "n c z y x"]) -> Float[Tensor, "n label z y x"]:
         """Scores of blocks; channels that are not given are 0."""

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from spinecho.ops.windows import gaussian
 from spinecho.tasks.segment.base import Finds, Segment
-from spinecho.tasks.segment.parts.findings import LABELS
+from spinecho.tasks.segment.parts.findings import LABELS, SHARES
 from spinecho.tasks.segment.parts.peak import STEEP, heights
 from spinecho.tasks.segment.parts.pieces import without_small
 
@@ -31,11 +31,9 @@ class _Chosen(NamedTuple):
     smooth_mm: float
     level: float
     least_mm3: float
-    share: float
-    """of the largest piece: smaller ones are left out"""
 
 
-_CHOSEN = {"lesions": _Chosen(0.7, 2.4, 5.0, 0.0), "tumour": _Chosen(1.5, 1.8, 1000.0, 0.2)}
+_CHOSEN = {"lesions": _Chosen(0.7, 2.4, 5.0), "tumour": _Chosen(1.5, 1.8, 1000.0)}
 _ENHANCING_MM, _HALF_WAY, _TOP, _SAMPLES = 1.0, 0.5, 0.99, 100_000
 _STEEPER = 10.0
 
@@ -71,7 +69,8 @@ class Method(Segment):
         chosen, mm = _CHOSEN[self.config.finding], self.spacing_mm
         height = heights(values[0], (self.config.smooth_mm or chosen.smooth_mm) / mm)
         bright = STEEP * (height - (self.config.level or chosen.level))
-        kept = without_small(torch.stack([torch.zeros_like(bright), bright]), chosen.least_mm3 / mm**3, chosen.share)
+        both = torch.stack([torch.zeros_like(bright), bright])
+        kept = without_small(both, chosen.least_mm3 / mm**3, SHARES[self.finds])
         if self.config.finding == "lesions":
             return kept
         never = torch.full_like(bright, -60.0)

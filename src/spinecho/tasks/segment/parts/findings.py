@@ -31,6 +31,9 @@ TARGETS: Mapping[str, Mapping[str, tuple[int, ...]]] = MappingProxyType(
 )
 """What is judged, and which labels it has; the first is everything that was looked for"""
 
+SHARES: Mapping[str, float] = MappingProxyType({"lesions": 0.0, "tumour": 0.2})
+"""Pieces smaller than that share of the largest are left out: lesions are many, a tumour is one thing"""
+
 
 def is_any(labels: Integer[Tensor, "*grid"], which: Sequence[int]) -> Bool[Tensor, "*grid"]:
     """Where a label is one of several."""
