@@ -134,5 +134,5 @@ def _work(r: Results) -> Work:
         settings=r.job.settings,
         seconds=r.seconds,
         maps=maps,
-        names=dict(names) if isinstance(names, Mapping) else names(),
+        names=dict(names) if isinstance(names, Mapping) else names(r.job.method),
     )

@@ -64,7 +64,7 @@ class ImageTask(Protocol):
 
     The result has integers where it is labels; its `extras` are maps that the report shows. Four things may be left
     out: `run` may have a parameter `tell`, the bar, called as `tell(done, total)`; `MAPS` says what the maps are, by
-    their names; `NAMES` what the labels are called, by their numbers (a mapping, or a function that gives it);
+    their names; `NAMES` what the labels are called, by their numbers (a mapping, or a function of the method's name);
     `ANY_PLANE`, where true, that an image one voxel thick comes as its file has it, so that what a person says of x, y
     and z holds: else it comes with the thin axis as z.
     """

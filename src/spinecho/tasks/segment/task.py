@@ -1,9 +1,10 @@
-"""Name the region of each voxel of a head; any contrast, orientation and spacing."""
+"""Name the region of each voxel of a head of any contrast, or find lesions or a tumour; any orientation and spacing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -20,11 +21,15 @@ DEFAULT = "regions"
 MAPS = {"probability": "how probable the label chosen is"}
 
 
-def NAMES() -> dict[int, str]:
-    """What labels are called, by their numbers."""
+def NAMES(method: str = DEFAULT) -> dict[int, str]:
+    """What labels of a method are called, by their numbers."""
+    from spinecho.methods import registry
+    from spinecho.tasks.segment.parts import findings
     from spinecho.tasks.segment.parts.names import REGIONS
     from spinecho.tasks.segment.parts.sides import RIGHT
 
+    if registry.offer("segment", method).method != "regions":
+        return dict(findings.NAMES)
     left = {r.label: r.name for r in REGIONS if r.label}
     return left | {right: f"{left[one]}, right" for one, right in RIGHT.items()}
 
@@ -39,13 +44,28 @@ class Inputs:
     """left and right have numbers of their own"""
     greys: bool = True
     """borders follow the image's own greys on its own grid, not only what the network saw at 2 mm"""
+    t1: Path | None = None
+    """T1 of the same head on the same grid, for methods that find lesions or tumours in FLAIR (the image itself)"""
+    t2: Path | None = None
+    """the same with T2"""
+    t1c: Path | None = None
+    """the same with T1 after contrast agent"""
+    brain: Path | None = None
+    """mask of the brain for them (default: what is not 0 of an image that is masked; else `regions` finds it)"""
 
 
 def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Image:
     """As `spinecho.segment`."""
+    from spinecho.io.doubts import looked_at
+    from spinecho.io.labels import read_labels
+    from spinecho.io.read import read_image
     from spinecho.tasks.segment.run import segment
 
-    return segment(image, method, only=inputs.only, sides=inputs.sides, greys=inputs.greys, **settings)
+    files = {"t1": inputs.t1, "t2": inputs.t2, "t1c": inputs.t1c}
+    beside = {name: looked_at(read_image(file).volume(), file) for name, file in files.items() if file is not None}
+    brain = None if inputs.brain is None else read_labels(inputs.brain)
+    asked = {"only": inputs.only, "sides": inputs.sides, "greys": inputs.greys, "beside": beside, "brain": brain}
+    return segment(image, method, **asked, **settings)
 
 
 def base() -> type[Segment]:

@@ -34,6 +34,12 @@ class Options:
     ease: int = 2000
     """steps until contrasts are as strange as they get; twice as many until all voxels weigh alike. 0 to go on from
     trained weights"""
+    side: int = 48
+    """voxels along a side of each block, for methods that find lesions or tumours"""
+    blocks: int = 2
+    """blocks in each of their examples"""
+    rendered: float = 0.4
+    """share of blocks from label maps with planted lesions, where there are label maps and images"""
 
 
 def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
@@ -43,13 +49,17 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
     from spinecho.tasks.segment.examples.validation import held_out, told
     from spinecho.train.supply import Supply
 
+    assert isinstance(context.method, Segment)
+    if context.method.finds != "regions":
+        from spinecho.tasks.segment.examples.found import supplied
+
+        return supplied(paths, options, context)
     if options.largest < 24:
         raise DataError(f"{setting('largest')} is {options.largest}", do="give at least 24 voxels")
     if options.ease < 0:
         raise DataError(f"{setting('ease')} is {options.ease}", do="give 0 or more steps")
     if options.labels is not None and not options.labels.is_dir():
         raise DataError("there is no such folder", do=f"check {setting('labels')}", file=options.labels)
-    assert isinstance(context.method, Segment)
     train, validate = (_heads(paths, part, options, context) for part in ("train", "validate"))
     if not any(train):
         do = f"give {setting('data')} label maps with FreeSurfer's ids, NIfTI or mgz, or images and {setting('labels')}"

@@ -17,9 +17,9 @@ class Example:
     Parameters
     ----------
     image
-        As `parts.seen` scales it.
+        As `parts.seen` scales it; of findings the channels of `parts.several.channels`.
     classes
-        Numbers of `parts.names.REGIONS`.
+        Numbers of `parts.names.REGIONS`; of findings their labels.
     evenness
         A voxel of a region of n voxels weighs n^-evenness.
     also
@@ -27,7 +27,7 @@ class Example:
         The region itself where there is none.
     """
 
-    image: Float[Tensor, "n 1 z y x"]
+    image: Float[Tensor, "n channel z y x"]
     classes: UInt8[Tensor, "n z y x"]
     evenness: Float[Tensor, " n"]
     also: UInt8[Tensor, "n region"]
