@@ -18,8 +18,8 @@ _MOST, _NONE = 24.0, 0.1
 _RADII_MM = (1.0, 9.0)
 _SOFT_MM = (0.3, 0.9)
 _BRIGHT, _DARK = (1.0, 3.8), (0.4, 3.2)
-"""FLAIR within lesions, and how far T1 sinks, in the units of `parts.several.channels`: patient07's quarter of the voxels
-that is darkest in FLAIR left out, up to its 99th percentile; its T1 from the 5th to the 75th percentile of the fall"""
+"""FLAIR within lesions, and how far T1 sinks, in the units of `parts.several.channels`: those of patient07, FLAIR from
+the 25th to the 99th percentile of the voxels and the fall of T1 from the 5th to the 75th"""
 _FLUID = -2.6
 """T1 (where given) or FLAIR below this is fluid"""
 _UNEVEN = 0.25
