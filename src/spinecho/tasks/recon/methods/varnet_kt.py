@@ -1,0 +1,184 @@
+"""A network for series: frames are denoised together along space and time, in turn with solved data consistency.
+
+Source: Schlemper et al. 2018, doi:10.1109/TPAMI.2017.2760978, for networks of cine series with data consistency; Otazo,
+Candes and Sodickson 2015, doi:10.1002/mrm.25240, for series as something low-rank and something sparse; Mohan et al.
+2020, arXiv:1906.05478, for denoisers without biases. From the series x of a few iterations of `llr`, step k computes
+
+    z = D(x, s_k),                                    s_k = exp(a_k + c_k log(R / 4)) sigma,
+    x = argmin |A x - y|^2 + w_k |x - z|^2,           w_k = exp(l_k) (sigma / s_k)^2,
+
+as `hqs_net` does for slices: R is the acceleration and sigma the scan's noise. How we differ: D is one network for all
+steps, without biases (twice the series gives twice the result), and is trained as a denoiser of moving pictures before
+it is trained inside these steps. It is the 2-D denoiser of the task `denoise`, behind each of whose stages frames are
+mixed: with their neighbours, and with the mean of all (`nets.unet_kt`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+from spinecho.calib.centre import missing_calibration
+from spinecho.calib.csm import estimate_csm
+from spinecho.core.errors import DataError, setting
+from spinecho.core.image import Image
+from spinecho.core.kspace import KSpace
+from spinecho.core.method import Method as AnyMethod
+from spinecho.core.precision import full_precision, network_precision
+from spinecho.nets.unet_kt import SeriesUNet
+from spinecho.tasks.recon.base import Recon
+from spinecho.tasks.recon.methods import llr
+from spinecho.tasks.recon.methods.hqs_net import acceleration, bright
+from spinecho.tasks.recon.parts.series import Series
+from spinecho.tasks.recon.parts.splitting import Denoiser, Problem, problem, split
+from spinecho.tasks.recon.slices import by_slices, no_slices
+
+_IMAGE = (-4, -3, -2, -1)
+_FAST = 10.0
+"""The few numbers a, c and l are kept divided by this, so that an optimiser moves them so much faster than weights."""
+_FLOOR, _BEST = 0.05, 1e-3
+"""Errors below this share of the noise (denoising), or of the start's (reconstructing), count no more."""
+_MIDDLE = 0.3
+"""Share in the loss of the images before the last, together"""
+_LIFT, _LIFTS = 2.0, (1.0, 5.0)
+"""Threshold of the start over that of the noise; its range in training, so that other starts are known too"""
+_DECAY = 0.75
+"""Of the start's threshold from one iteration to the next: few of them must suffice"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    channels: tuple[int, ...] = (24, 48, 80)
+    """of the network's levels, finest first"""
+    blocks: tuple[int, ...] = (1, 2, 2)
+    """residual blocks of each level"""
+    reach: int = 2
+    """frames to each side that one mixing along time sees"""
+    n_steps: int = 4
+    """denoisings, each followed by data consistency"""
+    cg_iters: int = 5
+    """conjugate-gradient iterations of each data consistency"""
+    start_iters: int = 20
+    """iterations of llr to start from"""
+    apart: bool = False
+    """denoise each frame alone: shows how much the others help"""
+
+
+class Method(Recon):
+    config: Config
+    learned: ClassVar[bool] = True
+    whole_series: ClassVar[bool] = True
+    learns_patches: ClassVar[bool] = True
+    tunable: ClassVar[tuple[str, ...]] = ("cg_iters", "start_iters", "apart")
+    begins_from: ClassVar[tuple[tuple[str, str], ...]] = (("denoise", "unet"),)
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.network = SeriesUNet(3, 2, config.channels, config.blocks, config.reach)
+        self.log_ratio = nn.Parameter(torch.linspace(math.log(3), 0, config.n_steps) / _FAST)
+        self.per_accel = nn.Parameter(torch.zeros(config.n_steps))
+        self.log_share = nn.Parameter(torch.zeros(config.n_steps))
+
+    @classmethod
+    def begun(cls, config: Config, other: AnyMethod) -> Method:
+        """With the weights of a denoiser of slices, whose sizes it takes over: frames do not know of each other yet."""
+        usual, sizes = Config(), {name: getattr(other.config, name) for name in ("channels", "blocks")}
+        for name in (n for n in sizes if getattr(config, n) not in (getattr(usual, n), sizes[n])):
+            told = f"the denoiser was trained with {name} {sizes[name]} (asked for: {getattr(config, name)})"
+            raise DataError(told, do=f"leave out {setting(name)}")
+        method = cls(replace(config, **sizes))
+        method.network.still.load_state_dict({k.removeprefix("network."): w for k, w in other.state_dict().items()})
+        return method
+
+    @classmethod
+    def refusal(cls, kspace: KSpace) -> str | None:
+        return llr.Method.refusal(kspace) or missing_calibration(kspace) or no_slices(kspace)
+
+    def forward(self, kspace: KSpace) -> Image:
+        def one(scan: KSpace) -> tuple[Tensor, Tensor]:
+            csm = estimate_csm(scan)
+            solved = problem(scan, csm)
+            with network_precision(csm):
+                *_, x = self.steps(solved, self.start(scan, csm, solved), scan)
+            return x, csm
+
+        x, csm = by_slices(kspace, one)
+        return kspace.image(x, csm=csm)
+
+    def start(self, kspace: KSpace, csm: Tensor, solved: Problem) -> Complex[Tensor, "*batch 1 z y x"]:
+        """Of llr, whose threshold is a multiple of that of the noise; of a frame alone, a few iterations of SENSE."""
+        with full_precision(csm):
+            if llr.Method.refusal(kspace) is not None:
+                return solved.equations.start()
+            settings = llr.Config(n_iters=self.config.start_iters)
+            low, high = _LIFTS
+            lift = low * (high / low) ** float(torch.rand(())) if self.training else _LIFT
+            threshold = lift * llr.automatic_threshold(kspace, settings.block)
+            return llr.solved(kspace, csm, settings, threshold, decay=_DECAY)
+
+    def steps(self, solved: Problem, x: Tensor, kspace: KSpace) -> Iterator[Tensor]:
+        """The series after each step, from any start."""
+        numbers = zip(self.log_ratio, self.per_accel, self.log_share, strict=True)
+        denoiser, accel = self.denoiser(x, llr.frame_axis(kspace)), _mean_acceleration(kspace)
+        steps = (
+            (denoiser, (_FAST * (a + c * (accel / 4).log())).exp(), (_FAST * share).exp()) for a, c, share in numbers
+        )
+        return split(solved, x, steps, self.config.cg_iters)
+
+    def denoiser(self, x: Complex[Tensor, "*batch 1 1 y x"], axis: int | None) -> Denoiser:
+        """D for the slices of all frames and the standard deviation of their complex noise."""
+        batch = x.shape[:-4]
+        if axis is None or self.config.apart:
+            batch, axis = (*batch, 1), len(batch)
+
+        def together(slices: Tensor, level: Tensor) -> Tensor:
+            frames = slices.unflatten(0, batch).movedim(axis, -3)
+            levels = level.unflatten(0, batch).movedim(axis, -1)
+            flat, each = frames.reshape(-1, *frames.shape[-3:]), levels.reshape(-1, levels.shape[-1]).mean(1)
+            return self.estimate(flat, each).view_as(frames).movedim(-3, axis).flatten(0, len(batch) - 1)
+
+        return together
+
+    def estimate(self, noisy: Complex[Tensor, "n t y x"], level: Float[Tensor, " n"]) -> Complex[Tensor, "n t y x"]:
+        """Less noise; `level` is the standard deviation of the complex noise."""
+        x = torch.view_as_real(noisy).movedim(-1, 2)
+        told = (level / 2**0.5)[:, None, None, None, None].expand(*x.shape[:2], 1, *x.shape[3:])
+        noise = self.network(torch.cat([x, told], 2)).float()
+        return torch.view_as_complex((x - noise).movedim(2, -1).contiguous())
+
+    def loss(self, example: KSpace | Series) -> Float[Tensor, ""]:
+        """log of the squared error: of small series against their noise, of scans inside the object against the
+        start's."""
+        if isinstance(example, Series):
+            estimate = self.estimate(example.noisy, example.level)
+            error = (estimate - example.clean).abs().square().mean((-3, -2, -1))
+            return ((error + (_FLOOR * example.level).square()) / example.level.square()).log().mean()
+        assert example.target is not None
+        with full_precision(example.samples), torch.no_grad():
+            csm = estimate_csm(example)
+            solved = problem(example, csm, cut=False)
+            start = self.start(example, csm, solved)
+        images = list(self.steps(solved, start, example))
+        with full_precision(start):
+            truth = example.target.abs() * solved.support.where
+            where = bright(truth)
+            before = _error(start, truth, where)
+            *early, last = ((_error(x, truth, where) / before + _BEST).log() for x in images)
+            return last + _MIDDLE * torch.stack(early or [last]).mean()
+
+
+def _mean_acceleration(kspace: KSpace) -> Float[Tensor, ""]:
+    """Of all frames together."""
+    return 1 / (1 / acceleration(kspace)).mean()
+
+
+def _error(x: Tensor, truth: Tensor, where: Tensor) -> Float[Tensor, ""]:
+    """Mean square inside; never 0, whose logarithm is none."""
+    square = ((x.abs() - truth) * where).square().sum() / where.sum().clamp_min(1)
+    return square + torch.finfo(square.dtype).tiny
