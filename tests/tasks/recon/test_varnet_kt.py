@@ -17,8 +17,9 @@ from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.tasks.recon.methods import varnet_kt
 from spinecho.tasks.recon.methods.varnet_kt import Config, Method
 from spinecho.tasks.recon.parts.denoisers import by_level, method_named
+from spinecho.tasks.recon.parts.refinement import Support
 from spinecho.tasks.recon.parts.series import Series
-from spinecho.tasks.recon.parts.splitting import problem
+from spinecho.tasks.recon.parts.splitting import Problem, problem
 from spinecho.train.first import first
 
 FEW = {"n_steps": 2, "cg_iters": 3, "start_iters": 4, "reach": 1}
@@ -54,36 +55,46 @@ def test_begun_from_a_denoiser_it_denoises_each_frame(tmp_path):
     alone = by_level(method_named(path, torch.device("cpu")))
     expected = torch.stack([alone(noisy[:, t], level) for t in range(4)], 1)
     # `Noise.sigma` of the task denoise is that of complex noise, too
-    assert nrmse(method.estimate(noisy, level), expected) < 1e-4
+    change = torch.randn_like(noisy)  # of which nothing is known yet
+    assert nrmse(method.estimate(noisy, change, level), expected) < 1e-4
     with pytest.raises(DataError, match="channels"):
         first("recon", "varnet_kt", Config(channels=(4, 4)), path, 0)
 
 
-@torch.no_grad()
-def test_apart_is_each_frame_by_itself():
+def solved_series() -> tuple[KSpace, Problem, torch.Tensor]:
     prepared = prepare(series())[0]
     csm = estimate_csm(prepared)
-    solved, method = problem(prepared, csm), mixing()
+    return prepared, problem(prepared, csm), csm
+
+
+@torch.no_grad()
+def test_apart_is_each_frame_by_itself():
+    prepared, solved, csm = solved_series()
+    method = mixing()
     x = method.start(prepared, csm, solved)
     alone = Method(replace(method.config, apart=True)).eval()
     alone.load_state_dict(method.state_dict())
-    slices, level = x[:, 0, 0], torch.full((5,), 0.05)
-    together, apart = method.denoiser(x, 0)(slices, level), alone.denoiser(x, 0)(slices, level)
-    frame = alone.estimate(slices[2:3, None], level[:1])[0, 0]
-    assert nrmse(apart[2], frame) < 1e-5 and nrmse(together, apart) > 1e-3
+    level = torch.full((1, 1, 1, 1, 1), 0.05)
+    together, apart = (m.denoised(x, 0.5 * x, level, solved.support, 0) for m in (method, alone))
+    where = solved.support.where[0, 0, 0]
+    box = solved.support.cut(x)[2:3, :, 0]
+    frame = alone.estimate(box, 0.5 * box, level.flatten())
+    put = solved.support.put_back(frame[:, :, None])[0, 0, 0]
+    assert nrmse(apart[2, 0, 0][where], put[where]) < 1e-5 and nrmse(together, apart) > 1e-3
+    assert torch.equal(apart[2, 0, 0][~where], x[2, 0, 0][~where])
 
 
 @torch.no_grad()
 def test_axes_beside_time_are_taken_apart():
-    method = mixing()
-    x = torch.randn(3, 5, 1, 1, 16, 12, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
-    levels = torch.tensor([0.1, 0.2, 0.4])[:, None].expand(3, 5)
-    by_slice = method.denoiser(x, 1)(x.reshape(-1, 16, 12), levels.reshape(-1)).view(3, 5, 16, 12)
-    turned = x.transpose(0, 1)
-    by_time = method.denoiser(turned, 0)(turned.reshape(-1, 16, 12), levels.T.reshape(-1)).view(5, 3, 16, 12)
-    assert nrmse(by_time.transpose(0, 1), by_slice) < 1e-5
-    one = method.estimate(x[1, :, 0, 0][None], torch.tensor([0.2]))[0]
-    assert nrmse(by_slice[1], one) < 1e-5
+    method, rng = mixing(), torch.Generator().manual_seed(0)
+    x, change = (torch.randn(3, 5, 1, 1, 16, 12, dtype=torch.complex64, generator=rng) for _ in range(2))
+    levels = torch.tensor([0.1, 0.2, 0.4]).view(3, 1, 1, 1, 1, 1)
+    support = Support(torch.ones(1, 1, 1, 1, 16, 12, dtype=torch.complex64))
+    by_slice = method.denoised(x, change, levels, support, 1)
+    turned = method.denoised(x.transpose(0, 1), change.transpose(0, 1), levels.transpose(0, 1), support, 0)
+    assert nrmse(turned.transpose(0, 1), by_slice) < 1e-5
+    one = method.estimate(x[1, :, 0, 0][None], change[1, :, 0, 0][None], torch.tensor([0.2]))[0]
+    assert nrmse(by_slice[1, :, 0, 0], one) < 1e-5
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e5])
@@ -113,9 +124,8 @@ def test_slices_of_series_are_those_alone(file):
 
 def test_the_start_is_near_and_steps_follow_the_samples():
     """Without any denoising all steps are data consistency: the error on measured samples gets no larger."""
-    prepared = prepare(series())[0]
-    csm = estimate_csm(prepared)
-    solved, method = problem(prepared, csm), Method(Config(**SMALL, **FEW)).eval()
+    prepared, solved, csm = solved_series()
+    method = Method(Config(**SMALL, **FEW)).eval()
     start = method.start(prepared, csm, solved)
     with torch.no_grad():
         images = [start, *method.steps(solved, start, prepared)]
@@ -135,7 +145,7 @@ def test_losses_of_nothing_learned():
     clean = torch.randn(2, 3, 16, 16, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
     noise = torch.randn(2, 3, 16, 16, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
     level = torch.tensor([0.1, 0.5])
-    loss = method.loss(Series(clean, clean + level[:, None, None, None] * noise, level))
+    loss = method.loss(Series(clean, clean + level[:, None, None, None] * noise, noise, level))
     assert abs(float(loss.detach())) < 0.1
     scan = prepare(series())
     ready = replace(scan[0], target=series().target / scan[1])
@@ -147,7 +157,7 @@ def test_a_few_steps_take_noise_away():
     method, rng = Method(Config(**SMALL, **FEW)), torch.Generator().manual_seed(0)
     clean = torch.ones(4, 6, 16, 16, dtype=torch.complex64)
     noisy = clean + 0.3 * torch.randn(clean.shape, dtype=torch.complex64, generator=rng)
-    example = Series(clean, noisy, torch.full((4,), 0.3))
+    example = Series(clean, noisy, torch.zeros_like(clean), torch.full((4,), 0.3))
     optimiser, losses = torch.optim.Adam(method.parameters(), 3e-3), []
     for _ in range(25):
         optimiser.zero_grad()
@@ -157,6 +167,21 @@ def test_a_few_steps_take_noise_away():
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0] - 0.3
     assert method.network.down[0].near.weight.abs().max() > 0, "frames are mixed"
+
+
+def test_what_the_samples_changed_is_seen():
+    """A change that is the error itself is learned: taken away, little is left."""
+    method, rng = Method(Config(**SMALL, **FEW)), torch.Generator().manual_seed(0)
+    clean, error = (torch.randn(4, 3, 16, 16, dtype=torch.complex64, generator=rng) for _ in range(2))
+    example = Series(clean, clean - error, error, torch.ones(4))
+    optimiser, losses = torch.optim.Adam(method.parameters(), 3e-3), []
+    for _ in range(25):
+        optimiser.zero_grad()
+        loss = method.loss(example)
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] - 0.3
 
 
 def test_a_single_frame_learns_too():

@@ -28,10 +28,10 @@ from spinecho.train.draw import generator
 
 _LENGTHS = (8, 10, 12, 16)
 """Frames of small series; all of a step have as many"""
-_LEVELS = (0.01, 0.3)
+_LEVELS = (0.004, 0.2)
 """Noise relative to the brightest pixel, even in the logarithm"""
-_ALIASED = 0.6
-"""Share of the small series with something left of what undersampling folds, beside noise"""
+_RIGHT = 0.15
+"""Share of the small series in which nothing but noise is wrong"""
 _FOV_MM = 320.0
 
 
@@ -89,11 +89,10 @@ class SmallSeries:
         clean = torch.polar(frames / frames.max().clamp_min(1e-3), _phases(frames, rng))
         sigma = log_uniform(rng, *_LEVELS)
         white = torch.view_as_complex(torch.randn(*clean.shape, 2, generator=rng)) * (sigma / 2**0.5)
-        if not chance(rng, _ALIASED):
-            return Series(clean[None], (clean + white)[None], torch.tensor([sigma]))
-        left = folded(clean, rng) + white * uniform(rng, 0.2, 1.0)
-        level = float(left.abs().square().mean().sqrt()) * log_uniform(rng, 0.7, 1.4)
-        return Series(clean[None], (clean + left)[None], torch.tensor([max(level, _LEVELS[0])]))
+        wrong = clean if chance(rng, _RIGHT) else mistaken(clean, rng)
+        noisy, change = put_right(wrong, clean + white, rng)
+        level = float((noisy - clean).abs().square().mean().sqrt()) * log_uniform(rng, 0.5, 1.4)
+        return Series(clean[None], noisy[None], change[None], torch.tensor([max(level, _LEVELS[0])]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,17 +147,28 @@ def _maps(n_coils: int, shape: tuple[int, int], rng: torch.Generator) -> Complex
     return torch.complex(parts[:, 0], parts[:, 1])[None, :, None]
 
 
-def folded(clean: Complex[Tensor, "t y x"], rng: torch.Generator) -> Complex[Tensor, "t y x"]:
-    """What is left of a wrong series after the lines of random masks were put right: (1 - P) F (wrong - clean).
+def mistaken(clean: Complex[Tensor, "t y x"], rng: torch.Generator) -> Complex[Tensor, "t y x"]:
+    """What few samples may first be taken for: too few temporal components, or frames that run into each other."""
+    if chance(rng, 0.5):
+        wrong = _few_components(clean, 1 + integer(rng, 4))
+    else:
+        times = torch.arange(len(clean))
+        near = torch.exp(-((times[:, None] - times) / uniform(rng, 0.7, 4.0)).square())
+        wrong = ((near / near.sum(1, keepdim=True)).to(clean.dtype) @ clean.flatten(1)).view_as(clean)
+    return torch.lerp(clean, wrong, uniform(rng, 0.3, 1.3))
 
-    Wrong are few temporal components, or a blend of each frame with the mean. Several coils unfold most, so fewer lines
-    are missing than of a real mask.
+
+def put_right(
+    wrong: Complex[Tensor, "t y x"], truth: Complex[Tensor, "t y x"], rng: torch.Generator
+) -> tuple[Complex[Tensor, "t y x"], Complex[Tensor, "t y x"]]:
+    """wrong + P (truth - wrong), P of the lines of a random mask, and the second part times the acceleration.
+
+    Several coils unfold much, so that a mask takes more lines here than one of that acceleration has.
     """
-    t, y, _ = clean.shape
-    wrong = _few_components(clean, 1 + integer(rng, 3))
-    wrong = torch.lerp(clean, wrong, uniform(rng, 0.5, 1.5))
-    measured = _lines(t, y, log_uniform(rng, 1.5, 6.0), rng)
-    return ifft(~measured * fft(wrong - clean, (-2,)), (-2,))
+    t, y, _ = wrong.shape
+    rate = log_uniform(rng, 1.3, 6.0)
+    change = ifft(_lines(t, y, rate, rng) * fft(truth - wrong, (-2,)), (-2,))
+    return wrong + change, change * (rate * uniform(rng, 1.0, 2.5))
 
 
 def _lines(t: int, y: int, rate: float, rng: torch.Generator) -> Bool[Tensor, "t y 1"]:

@@ -114,7 +114,7 @@ def _noisy(small: SmallSeries, context: Context) -> Noisy | None:
 
 def _estimate(method: Any, example: Series) -> Tensor:
     with resting(method):
-        return method.estimate(example.noisy, example.level)
+        return method.estimate(example.noisy, example.change, example.level)
 
 
 def _gain(example: Series, estimate: Tensor) -> float:

@@ -2,15 +2,17 @@
 
 Source: Schlemper et al. 2018, doi:10.1109/TPAMI.2017.2760978, for networks of cine series with data consistency; Otazo,
 Candes and Sodickson 2015, doi:10.1002/mrm.25240, for series as something low-rank and something sparse; Mohan et al.
-2020, arXiv:1906.05478, for denoisers without biases. From the series x of a few iterations of `llr`, step k computes
+2020, arXiv:1906.05478, for denoisers without biases. From a few iterations of `llr`, made consistent with the samples,
+step k computes
 
-    z = D(x, s_k),                                    s_k = exp(a_k + c_k log(R / 4)) sigma,
-    x = argmin |A x - y|^2 + w_k |x - z|^2,           w_k = exp(l_k) (sigma / s_k)^2,
+    z_k = D(x_k-1, R (x_k-1 - z_k-1), s_k),           s_k = exp(a_k + c_k log(R / 4)) sigma,
+    x_k = argmin |A x - y|^2 + w_k |x - z_k|^2,       w_k = exp(l_k) (sigma / s_k)^2,
 
-as `hqs_net` does for slices: R is the acceleration and sigma the scan's noise. How we differ: D is one network for all
-steps, without biases (twice the series gives twice the result), and is trained as a denoiser of moving pictures before
-it is trained inside these steps. It is the 2-D denoiser of the task `denoise`, behind each of whose stages frames are
-mixed: with their neighbours, and with the mean of all (`nets.unet_kt`).
+nearly as `hqs_net` does for slices: R is the acceleration and sigma the scan's noise. How we differ: D is one network
+for all steps, without biases (twice the series gives twice the result), and is trained on small moving pictures before
+it is trained inside these steps. It sees what the samples have just changed: of frames with random lines, R times that
+is where the series was wrong, and noise. It is the 2-D denoiser of the task `denoise`, behind each of whose stages
+frames are mixed: with their neighbours, and with the mean of all (`nets.unet_kt`).
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ from spinecho.nets.unet_kt import SeriesUNet
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.methods import llr
 from spinecho.tasks.recon.methods.hqs_net import acceleration, bright
+from spinecho.tasks.recon.parts.refinement import Support
 from spinecho.tasks.recon.parts.series import Series
-from spinecho.tasks.recon.parts.splitting import Denoiser, Problem, problem, split
+from spinecho.tasks.recon.parts.splitting import Problem, problem
 from spinecho.tasks.recon.slices import by_slices, no_slices
 
 _IMAGE = (-4, -3, -2, -1)
@@ -60,9 +63,9 @@ class Config:
     """residual blocks of each level"""
     reach: int = 2
     """frames to each side that one mixing along time sees"""
-    n_steps: int = 4
+    n_steps: int = 3
     """denoisings, each followed by data consistency"""
-    cg_iters: int = 5
+    cg_iters: int = 4
     """conjugate-gradient iterations of each data consistency"""
     start_iters: int = 20
     """iterations of llr to start from"""
@@ -80,7 +83,7 @@ class Method(Recon):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.network = SeriesUNet(3, 2, config.channels, config.blocks, config.reach)
+        self.network = SeriesUNet(5, 2, config.channels, config.blocks, config.reach)
         self.log_ratio = nn.Parameter(torch.linspace(math.log(3), 0, config.n_steps) / _FAST)
         self.per_accel = nn.Parameter(torch.zeros(config.n_steps))
         self.log_share = nn.Parameter(torch.zeros(config.n_steps))
@@ -93,7 +96,10 @@ class Method(Recon):
             told = f"the denoiser was trained with {name} {sizes[name]} (asked for: {getattr(config, name)})"
             raise DataError(told, do=f"leave out {setting(name)}")
         method = cls(replace(config, **sizes))
-        method.network.still.load_state_dict({k.removeprefix("network."): w for k, w in other.state_dict().items()})
+        weights = {k.removeprefix("network."): w for k, w in other.state_dict().items()}
+        enter = torch.zeros_like(method.network.still.enter.weight)
+        enter[:, :3] = weights["enter.weight"]  # of what is new nothing is known yet
+        method.network.still.load_state_dict({**weights, "enter.weight": enter})
         return method
 
     @classmethod
@@ -124,39 +130,56 @@ class Method(Recon):
 
     def steps(self, solved: Problem, x: Tensor, kspace: KSpace) -> Iterator[Tensor]:
         """The series after each step, from any start."""
+        axis, accel = llr.frame_axis(kspace), _mean_acceleration(kspace)
+        sigma, level = solved.sigma, solved.level(x).detach()
+        one = torch.ones((), device=x.device)
+        before, after = x, x
         numbers = zip(self.log_ratio, self.per_accel, self.log_share, strict=True)
-        denoiser, accel = self.denoiser(x, llr.frame_axis(kspace)), _mean_acceleration(kspace)
-        steps = (
-            (denoiser, (_FAST * (a + c * (accel / 4).log())).exp(), (_FAST * share).exp()) for a, c, share in numbers
-        )
-        return split(solved, x, steps, self.config.cg_iters)
+        for k, (a, c, share) in enumerate(numbers):
+            s = (_FAST * (a + c * (accel / 4).log())).exp() * level
+            weight = (_FAST * share).exp() * (sigma / s).square()
+            if k == 0:
+                with full_precision(x):
+                    after = solved.equations.consistent(x, weight, one, self.config.cg_iters)
+            before = self.denoised(after, accel * (after - before), s, solved.support, axis)
+            with full_precision(x):
+                after = solved.equations.consistent(before, weight, one, self.config.cg_iters)
+            yield after
 
-    def denoiser(self, x: Complex[Tensor, "*batch 1 1 y x"], axis: int | None) -> Denoiser:
-        """D for the slices of all frames and the standard deviation of their complex noise."""
-        batch = x.shape[:-4]
-        if axis is None or self.config.apart:
-            batch, axis = (*batch, 1), len(batch)
+    def denoised(
+        self, x: Tensor, change: Tensor, level: Tensor, support: Support, axis: int | None
+    ) -> Complex[Tensor, "*batch 1 z y x"]:
+        """All frames denoised within the box around the support; elsewhere the series stays as it is."""
+        axis = None if self.config.apart else axis
+        batch = x.shape[:-4] if axis is not None else (*x.shape[:-4], 1)
+        axis = len(batch) - 1 if axis is None else axis
 
-        def together(slices: Tensor, level: Tensor) -> Tensor:
-            frames = slices.unflatten(0, batch).movedim(axis, -3)
-            levels = level.unflatten(0, batch).movedim(axis, -1)
-            flat, each = frames.reshape(-1, *frames.shape[-3:]), levels.reshape(-1, levels.shape[-1]).mean(1)
-            return self.estimate(flat, each).view_as(frames).movedim(-3, axis).flatten(0, len(batch) - 1)
+        def frames(image: Tensor) -> Tensor:
+            box = support.cut(image)
+            return box.reshape(*batch, *box.shape[-2:]).movedim(axis, -3)
 
-        return together
+        seen, also = frames(x), frames(change)
+        levels = level.expand(*x.shape[:-4], 1, 1, 1, 1).reshape(batch).movedim(axis, -1)
+        each = levels.reshape(-1, levels.shape[-1]).mean(1)
+        flat = (-1, *seen.shape[-3:])
+        clean = self.estimate(seen.reshape(flat), also.reshape(flat), each)
+        box = clean.view_as(seen).movedim(-3, axis).reshape(support.cut(x).shape)
+        return torch.where(support.where, support.put_back(box), x)
 
-    def estimate(self, noisy: Complex[Tensor, "n t y x"], level: Float[Tensor, " n"]) -> Complex[Tensor, "n t y x"]:
-        """Less noise; `level` is the standard deviation of the complex noise."""
-        x = torch.view_as_real(noisy).movedim(-1, 2)
+    def estimate(
+        self, noisy: Complex[Tensor, "n t y x"], change: Complex[Tensor, "n t y x"], level: Float[Tensor, " n"]
+    ) -> Complex[Tensor, "n t y x"]:
+        """Less noise; `level` is the standard deviation of the complex noise, `change` as in `parts.series`."""
+        x, also = (torch.view_as_real(v).movedim(-1, 2) for v in (noisy, change))
         told = (level / 2**0.5)[:, None, None, None, None].expand(*x.shape[:2], 1, *x.shape[3:])
-        noise = self.network(torch.cat([x, told], 2)).float()
+        noise = self.network(torch.cat([x, told, also], 2)).float()
         return torch.view_as_complex((x - noise).movedim(2, -1).contiguous())
 
     def loss(self, example: KSpace | Series) -> Float[Tensor, ""]:
         """log of the squared error: of small series against their noise, of scans inside the object against the
         start's."""
         if isinstance(example, Series):
-            estimate = self.estimate(example.noisy, example.level)
+            estimate = self.estimate(example.noisy, example.change, example.level)
             error = (estimate - example.clean).abs().square().mean((-3, -2, -1))
             return ((error + (_FLOOR * example.level).square()) / example.level.square()).log().mean()
         assert example.target is not None

@@ -16,12 +16,15 @@ class Series:
 
     Parameters
     ----------
+    change
+        What samples made of a wrong series when `noisy` was made of it, times the acceleration.
     level
         Standard deviation of the complex noise, or of what else was added.
     """
 
     clean: Complex[Tensor, "n t y x"]
     noisy: Complex[Tensor, "n t y x"]
+    change: Complex[Tensor, "n t y x"]
     level: Float[Tensor, " n"]
 
     @property
@@ -32,8 +35,8 @@ class Series:
     @classmethod
     def joined(cls, examples: Sequence[Series]) -> Series:
         """All series of examples of one bucket."""
-        return cls(*(torch.cat([getattr(e, name) for e in examples]) for name in ("clean", "noisy", "level")))
+        return cls(*(torch.cat([getattr(e, name) for e in examples]) for name in ("clean", "noisy", "change", "level")))
 
     def to(self, device: torch.device) -> Series:
         """With all tensors on the device."""
-        return Series(self.clean.to(device), self.noisy.to(device), self.level.to(device))
+        return Series(*(t.to(device) for t in (self.clean, self.noisy, self.change, self.level)))
