@@ -71,7 +71,7 @@ def solved_series() -> tuple[KSpace, Problem, torch.Tensor]:
 def test_apart_is_each_frame_by_itself():
     prepared, solved, csm = solved_series()
     method = mixing()
-    x = method.start(prepared, csm, solved)
+    x = method.start(prepared, csm, solved, 2.0)
     alone = Method(replace(method.config, apart=True)).eval()
     alone.load_state_dict(method.state_dict())
     level = torch.full((1, 1, 1, 1, 1), 0.05)
@@ -103,7 +103,7 @@ def test_scale_goes_through(file, factor):
     louder = replace(scan, samples=scan.samples * factor, noise_cov=scan.noise_cov * factor**2)
     one, other = (recon(k, "varnet_kt", weights=file) for k in (scan, louder))
     assert one.values.shape == (5, 1, 1, 36, 32) and nrmse(other.values / factor, one.values) < 2e-2
-    assert "csm" in one.extras
+    assert "csm" in one.extras and any("varnet_kt: start's threshold" in line for line in one.header.history)
 
 
 def test_slices_of_series_are_those_alone(file):
@@ -126,7 +126,7 @@ def test_the_start_is_near_and_steps_follow_the_samples():
     """Without any denoising all steps are data consistency: the error on measured samples gets no larger."""
     prepared, solved, csm = solved_series()
     method = Method(Config(**SMALL, **FEW)).eval()
-    start = method.start(prepared, csm, solved)
+    start = method.start(prepared, csm, solved, 2.0)
     with torch.no_grad():
         images = [start, *method.steps(solved, start, prepared)]
     eq = solved.equations

@@ -49,10 +49,10 @@ _FLOOR, _BEST = 0.05, 1e-3
 """Errors below this share of the noise (denoising), or of the start's (reconstructing), count no more."""
 _MIDDLE = 0.3
 """Share in the loss of the images before the last, together"""
-_LIFT, _LIFTS = 2.0, (1.0, 5.0)
-"""Threshold of the start over that of the noise; its range in training, so that other starts are known too"""
-_DECAY = 0.75
-"""Of the start's threshold from one iteration to the next: few of them must suffice"""
+_LIFTS, _TRIED = (1.0, 5.0), (1.0, 4.0)
+"""Threshold of the start over that of the noise: its range in training, and those that left-out lines choose among"""
+_DECAY, _FAST_ITERS, _FAST_DECAY = 0.75, 12, 0.6
+"""Of the start's threshold from one iteration to the next: few of them must suffice, and fewer for the choice"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,24 +107,27 @@ class Method(Recon):
         return llr.Method.refusal(kspace) or missing_calibration(kspace) or no_slices(kspace)
 
     def forward(self, kspace: KSpace) -> Image:
+        told: list[str] = []
+
         def one(scan: KSpace) -> tuple[Tensor, Tensor]:
             csm = estimate_csm(scan)
+            lift, words = llr.chosen(scan, csm, llr.Config(n_iters=_FAST_ITERS), _TRIED, decay=_FAST_DECAY)
+            told.append(words.replace("llr: ", "varnet_kt: start's "))
             solved = problem(scan, csm)
             with network_precision(csm):
-                *_, x = self.steps(solved, self.start(scan, csm, solved), scan)
+                *_, x = self.steps(solved, self.start(scan, csm, solved, lift), scan)
             return x, csm
 
         x, csm = by_slices(kspace, one)
-        return kspace.image(x, csm=csm)
+        image = kspace.image(x, csm=csm)
+        return replace(image, header=image.header.noted(*dict.fromkeys(told)))
 
-    def start(self, kspace: KSpace, csm: Tensor, solved: Problem) -> Complex[Tensor, "*batch 1 z y x"]:
-        """Of llr, whose threshold is a multiple of that of the noise; of a frame alone, a few iterations of SENSE."""
+    def start(self, kspace: KSpace, csm: Tensor, solved: Problem, lift: float) -> Complex[Tensor, "*batch 1 z y x"]:
+        """Of llr, whose threshold is `lift` times that of the noise; of a frame alone, a few iterations of SENSE."""
         with full_precision(csm):
             if llr.Method.refusal(kspace) is not None:
                 return solved.equations.start()
             settings = llr.Config(n_iters=self.config.start_iters)
-            low, high = _LIFTS
-            lift = low * (high / low) ** float(torch.rand(())) if self.training else _LIFT
             threshold = lift * llr.automatic_threshold(kspace, settings.block)
             return llr.solved(kspace, csm, settings, threshold, decay=_DECAY)
 
@@ -183,10 +186,11 @@ class Method(Recon):
             error = (estimate - example.clean).abs().square().mean((-3, -2, -1))
             return ((error + (_FLOOR * example.level).square()) / example.level.square()).log().mean()
         assert example.target is not None
+        (low, high), at = _LIFTS, float(torch.rand(()))
         with full_precision(example.samples), torch.no_grad():
             csm = estimate_csm(example)
             solved = problem(example, csm, cut=False)
-            start = self.start(example, csm, solved)
+            start = self.start(example, csm, solved, low * (high / low) ** at)
         images = list(self.steps(solved, start, example))
         with full_precision(start):
             truth = example.target.abs() * solved.support.where
