@@ -103,7 +103,7 @@ def test_scale_goes_through(file, factor):
     louder = replace(scan, samples=scan.samples * factor, noise_cov=scan.noise_cov * factor**2)
     one, other = (recon(k, "varnet_kt", weights=file) for k in (scan, louder))
     assert one.values.shape == (5, 1, 1, 36, 32) and nrmse(other.values / factor, one.values) < 2e-2
-    assert "csm" in one.extras and any("varnet_kt: start's threshold" in line for line in one.header.history)
+    assert "csm" in one.extras and any("varnet_kt, by lines left out" in line for line in one.header.history)
 
 
 def test_slices_of_series_are_those_alone(file):
@@ -137,6 +137,30 @@ def test_the_start_is_near_and_steps_follow_the_samples():
 
     errors = [misfit(x) for x in images]
     assert errors[1] <= errors[0] + 1e-6 and errors[2] <= errors[1] + 1e-6 and len(images) == 3
+
+
+@torch.no_grad()
+def test_what_makes_it_worse_is_not_taken(file):
+    """A network with random weights changes much: by left-out lines little of that is taken."""
+    prepared, _, csm = solved_series()
+    lift, share = mixing(2.0).tried(prepared, csm)
+    assert lift in (1.0, 4.0) and 0 <= share < 0.7
+    told = recon(series(), "varnet_kt", weights=file).header.history
+    assert any("% of the change taken" in line for line in told)
+    few = torch.zeros_like(prepared.mask)
+    few[..., 14:22, :] = True
+    less = replace(prepared, mask=prepared.mask & few, samples=prepared.samples * few)
+    assert mixing().tried(less, csm) == (1.0, 1.0), "nothing can be left out"
+
+
+def test_the_best_share_is_that_of_the_least_error():
+    rng = torch.Generator().manual_seed(0)
+    start, end = (torch.randn(200, dtype=torch.complex64, generator=rng) for _ in range(2))
+    share = varnet_kt.best_share(start, end)
+    sizes = [float((start + a * (end - start)).abs().square().sum()) for a in (share - 0.02, share, share + 0.02)]
+    assert 0 < share < 1 and sizes[1] < min(sizes[0], sizes[2])
+    assert varnet_kt.best_share(start, 0.2 * start) == 1 and varnet_kt.best_share(start, 3 * start) == 0
+    assert varnet_kt.best_share(start, start) == 0
 
 
 def test_losses_of_nothing_learned():

@@ -16,7 +16,6 @@ undersampling folds more than noise into a moving picture, and only the samples 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice
 from typing import ClassVar
@@ -39,7 +38,7 @@ _START, _DECAY = 0.1, 0.8
 """The threshold begins at this share of the largest singular value and falls by this factor per iteration."""
 _NOISE = 0.7
 """Least automatic threshold over the edge of the noise: on two simulated series 0.6 beat 0.3 and 1 by 1 dB."""
-FACTORS = (1.0, 2.0, 4.0, 8.0)
+_FACTORS = (1.0, 2.0, 4.0, 8.0)
 """Of the least threshold, tried one after another until left-out lines are predicted worse. On simulated series the
 best was 1 where contrast changes, 1.5 to 10 where hearts beat (more the less noise there is)."""
 _ALIKE = 0.03
@@ -78,7 +77,7 @@ class Method(Recon):
         config, csm = self.config, estimate_csm(kspace, kind=self.config.csm)
         if config.weight is not None:
             return kspace.image(solved(kspace, csm, config, None), csm=csm)
-        factor, told = chosen(kspace, csm, config)
+        factor, told = _chosen(kspace, csm, config)
         x = solved(kspace, csm, config, factor * automatic_threshold(kspace, config.block))
         image = kspace.image(x, csm=csm)
         return replace(image, header=image.header.noted(told))
@@ -106,25 +105,22 @@ def solved(kspace: KSpace, csm: Tensor, config: Config, threshold: float | None,
     return A.leave(next(islice(states, config.n_iters, None)).x)
 
 
-def chosen(
-    kspace: KSpace, csm: Tensor, config: Config, factors: Sequence[float] = FACTORS, *, decay: float = _DECAY
-) -> tuple[float, str]:
-    """By which the noise's threshold is multiplied, the smallest factor first, and how that came about."""
+def _chosen(kspace: KSpace, csm: Tensor, config: Config) -> tuple[float, str]:
+    """By which the noise's threshold is multiplied, and how that came about."""
     folds = leave_out(kspace, 1)
     if not folds or noise_sigma(kspace) == 0:
         why = "there are too few lines to leave any out" if not folds else "the scan has no noise"
         return 1.0, f"llr: threshold from the noise, since {why}"
     fold, errors = folds[0], list[float]()
-    for factor in factors:
-        threshold = factor * automatic_threshold(kspace, config.block)
-        x = solved(fold.kspace, csm, config, threshold, decay=decay)
+    for factor in _FACTORS:
+        x = solved(fold.kspace, csm, config, factor * automatic_threshold(kspace, config.block))
         errors.append(float(fold.errors(x, csm).abs().square().sum()))
         if errors[-1] > min(errors):
             break
     best = next(i for i, error in enumerate(errors) if error <= (1 + _ALIKE) * min(errors))
     share = 100 * errors[best] / float(fold.energy.sum())
     told = f"by lines left out, {share:.0f} % of whose energy was not predicted"
-    return factors[best], f"llr: threshold {factors[best]:g} times that of the noise, {told}"
+    return _FACTORS[best], f"llr: threshold {_FACTORS[best]:g} times that of the noise, {told}"
 
 
 def frame_axis(kspace: KSpace) -> int | None:

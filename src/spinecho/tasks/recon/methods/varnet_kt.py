@@ -12,7 +12,8 @@ nearly as `hqs_net` does for slices: R is the acceleration and sigma the scan's 
 for all steps, without biases (twice the series gives twice the result), and is trained on small moving pictures before
 it is trained inside these steps. It sees what the samples have just changed: of frames with random lines, R times that
 is where the series was wrong, and noise. It is the 2-D denoiser of the task `denoise`, behind each of whose stages
-frames are mixed: with their neighbours, and with the mean of all (`nets.unet_kt`).
+frames are mixed: with their neighbours, and with the mean of all (`nets.unet_kt`). Lines that are left out first say
+which of two starts is better, and how much of the change from the start to x_n is to be taken: none where it helps not.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from spinecho.nets.unet_kt import SeriesUNet
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.methods import llr
 from spinecho.tasks.recon.methods.hqs_net import acceleration, bright
+from spinecho.tasks.recon.parts.left_out import leave_out
 from spinecho.tasks.recon.parts.refinement import Support
 from spinecho.tasks.recon.parts.series import Series
 from spinecho.tasks.recon.parts.splitting import Problem, problem
@@ -51,8 +53,9 @@ _MIDDLE = 0.3
 """Share in the loss of the images before the last, together"""
 _LIFTS, _TRIED = (1.0, 5.0), (1.0, 4.0)
 """Threshold of the start over that of the noise: its range in training, and those that left-out lines choose among"""
-_DECAY, _FAST_ITERS, _FAST_DECAY = 0.75, 12, 0.6
-"""Of the start's threshold from one iteration to the next: few of them must suffice, and fewer for the choice"""
+_DECAY, _TRIAL_ITERS, _TRIAL_DECAY = 0.75, 12, 0.6
+"""Of the start's threshold from one iteration to the next: few of them must suffice, and fewer for a trial"""
+_TOLD = "varnet_kt, by lines left out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,16 +114,37 @@ class Method(Recon):
 
         def one(scan: KSpace) -> tuple[Tensor, Tensor]:
             csm = estimate_csm(scan)
-            lift, words = llr.chosen(scan, csm, llr.Config(n_iters=_FAST_ITERS), _TRIED, decay=_FAST_DECAY)
-            told.append(words.replace("llr: ", "varnet_kt: start's "))
+            lift, share = self.tried(scan, csm)
             solved = problem(scan, csm)
-            with network_precision(csm):
-                *_, x = self.steps(solved, self.start(scan, csm, solved, lift), scan)
-            return x, csm
+            start = self.start(scan, csm, solved, lift)
+            told.append(
+                f"{_TOLD}: threshold of the start {lift:g} x the noise's, {100 * share:.0f} % of the change taken"
+            )
+            return torch.lerp(start, self.last(solved, start, scan), share), csm
 
         x, csm = by_slices(kspace, one)
         image = kspace.image(x, csm=csm)
         return replace(image, header=image.header.noted(*dict.fromkeys(told)))
+
+    def tried(self, kspace: KSpace, csm: Tensor) -> tuple[float, float]:
+        """Lift of the start, and the share of the network's change, that predict left-out lines best."""
+        folds = leave_out(kspace, 1)
+        if not folds:
+            return _TRIED[0], 1.0
+        fold, settings = folds[0], llr.Config(n_iters=_TRIAL_ITERS)
+        usual = llr.automatic_threshold(kspace, settings.block)
+        starts = [llr.solved(fold.kspace, csm, settings, f * usual, decay=_TRIAL_DECAY) for f in _TRIED]
+        errors = [fold.errors(x, csm) for x in starts]
+        sizes = [float(torch.view_as_real(e).square().sum()) for e in errors]
+        best = sizes.index(min(sizes))
+        x = self.last(problem(fold.kspace, csm), starts[best], fold.kspace)
+        return _TRIED[best], best_share(errors[best], fold.errors(x, csm))
+
+    def last(self, solved: Problem, start: Tensor, kspace: KSpace) -> Complex[Tensor, "*batch 1 z y x"]:
+        """The series after all steps."""
+        with network_precision(start):
+            *_, x = self.steps(solved, start, kspace)
+        return x
 
     def start(self, kspace: KSpace, csm: Tensor, solved: Problem, lift: float) -> Complex[Tensor, "*batch 1 z y x"]:
         """Of llr, whose threshold is `lift` times that of the noise; of a frame alone, a few iterations of SENSE."""
@@ -198,6 +222,14 @@ class Method(Recon):
             before = _error(start, truth, where)
             *early, last = ((_error(x, truth, where) / before + _BEST).log() for x in images)
             return last + _MIDDLE * torch.stack(early or [last]).mean()
+
+
+def best_share(start: Complex[Tensor, "*n"], end: Complex[Tensor, "*m"]) -> float:
+    """argmin |start + a (end - start)|^2, 0 to 1: of errors before and after a change, how much of it to take."""
+    before, change = (torch.view_as_real(e).double() for e in (start, start - end))
+    return min(
+        1.0, max(0.0, float((before * change).sum() / change.square().sum().clamp_min(torch.finfo(torch.float64).tiny)))
+    )
 
 
 def _mean_acceleration(kspace: KSpace) -> Float[Tensor, ""]:
