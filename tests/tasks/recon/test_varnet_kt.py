@@ -153,6 +153,14 @@ def test_what_makes_it_worse_is_not_taken(file):
     assert mixing().tried(less, csm) == (1.0, 1.0), "nothing can be left out"
 
 
+@torch.no_grad()
+def test_noise_that_is_not_known_is_that_of_all_lines(file):
+    """The parts that lines are left out of do not measure it again."""
+    scan = replace(series(), noise_cov=None, target=None)
+    image = recon(scan, "varnet_kt", weights=file)
+    assert torch.isfinite(image.values.abs()).all() and image.values.shape == (5, 1, 1, 36, 32)
+
+
 def test_the_best_share_is_that_of_the_least_error():
     rng = torch.Generator().manual_seed(0)
     start, end = (torch.randn(200, dtype=torch.complex64, generator=rng) for _ in range(2))

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from spinecho.calib.centre import missing_calibration
 from spinecho.calib.csm import estimate_csm
+from spinecho.calib.object_noise import with_object_noise
 from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
@@ -128,7 +129,7 @@ class Method(Recon):
 
     def tried(self, kspace: KSpace, csm: Tensor) -> tuple[float, float]:
         """Lift of the start, and the share of the network's change, that predict left-out lines best."""
-        folds = leave_out(kspace, 1)
+        folds = leave_out(with_object_noise(kspace), 1)
         if not folds:
             return _TRIED[0], 1.0
         fold, settings = folds[0], llr.Config(n_iters=_TRIAL_ITERS)
