@@ -24,6 +24,8 @@ class Recon(Method):
     """True where frames must be seen together (locally low rank), so that a long series is not cut along time."""
     learns_volumes: ClassVar[bool] = False
     """True where the loss takes 3-D encodings; other learned methods are trained on 2-D slices alone."""
+    learns_patches: ClassVar[bool] = False
+    """True where the loss also takes small series with noise (`parts.series`)."""
     tells: ClassVar[bool] = False
     """True where it says by `tell` how far it is."""
     invents: ClassVar[str] = ""

@@ -37,6 +37,9 @@ class Options:
     frames: int | None = None
     """frames of a raw series in each example, one after another (default: all where the method sees whole series, else
     1)"""
+    moving: str | None = None
+    """images are made to move: scans (series measured by several coils) or patches (noise is to be taken from small
+    series, which is how varnet_kt begins); default: they stand still"""
     axes: str | None = None
     """arrays (.npy, .npz, .mat) hold raw samples with these axes, as "coil k1 k0", in place of slices of images"""
     loss: str = "supervised"
@@ -64,6 +67,8 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
 
     assert isinstance(context.method, Recon)
     rule(options.loss)
+    if options.moving is not None:
+        return _moving(paths, options, context)
     shares = chosen(options.acquire, options.radial, context.method, context.name)
     how = None if options.loss == SUPERVISED else _without_truth(options, shares, context)
     ways = Ways(shares=shares, frames=_frames(options.frames, context.method), loss=options.loss, axes=options.axes)
@@ -123,6 +128,19 @@ def _supply_without_truth(
         rule=rule(options.loss).loss,
         aim=aim,
     )
+
+
+def _moving(paths: Sequence[Path], options: Options, context: Context) -> Supply:
+    """Scenes made of the images; what is about scans that stand still, or are raw, does not go with them."""
+    from dataclasses import fields
+
+    from spinecho.tasks.recon.examples.series import supply
+
+    usual, asked = Options(), setting("moving", str(options.moving))
+    given = {f.name for f in fields(Options) if getattr(options, f.name) != getattr(usual, f.name)} - {"moving"}
+    for name in sorted(given):
+        raise DataError(f"{setting(name)} and {asked} are both given", do="give one of them")
+    return supply(paths, str(options.moving), context)
 
 
 def _frames(wanted: int | None, method: Recon) -> int | None:

@@ -83,15 +83,18 @@ class Method(Recon):
         return replace(image, header=image.header.noted(told))
 
 
-def solved(kspace: KSpace, csm: Tensor, config: Config, threshold: float | None) -> Tensor:
-    """The series; the threshold is the config's own, relative to the largest singular value, where none is given."""
+def solved(kspace: KSpace, csm: Tensor, config: Config, threshold: float | None, *, decay: float = _DECAY) -> Tensor:
+    """The series; the threshold is the config's own, relative to the largest singular value, where none is given.
+
+    `decay`: factor of the threshold from one iteration to the next, down to its last value.
+    """
     axis = frame_axis(kspace)
     assert axis is not None and kspace.mask is not None
     A = CartesianSense(kspace.mask, csm)
     b = A.inner_adjoint(kspace.samples)
     largest = float(largest_singular_value(b.movedim(axis, -1), config.block))
     final = (config.weight or 0.0) * largest if threshold is None else threshold
-    thresholds = (max(final, largest * _START * _DECAY**i) for i in count())
+    thresholds = (max(final, largest * _START * decay**i) for i in count())
     rng = torch.Generator().manual_seed(config.seed)
 
     def prox(x: Tensor) -> Tensor:

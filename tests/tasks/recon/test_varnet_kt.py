@@ -1,0 +1,236 @@
+"""varnet_kt: at first each frame as by the denoiser alone, then together; scale and other axes do not matter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from denoising import SMALL, denoiser_file, saved, shaken
+from drawn import drawn, nrmse
+
+from spinecho import KSpace, recon
+from spinecho.calib.csm import estimate_csm
+from spinecho.calib.prepare import prepare
+from spinecho.core.errors import DataError
+from spinecho.sim.scan import Scan, simulate_phantom
+from spinecho.tasks.recon.methods import varnet_kt
+from spinecho.tasks.recon.methods.varnet_kt import Config, Method
+from spinecho.tasks.recon.parts.denoisers import by_level, method_named
+from spinecho.tasks.recon.parts.refinement import Support
+from spinecho.tasks.recon.parts.series import Series
+from spinecho.tasks.recon.parts.splitting import Problem, problem
+from spinecho.train.first import first
+
+FEW = {"n_steps": 2, "cg_iters": 3, "start_iters": 4, "reach": 1}
+
+
+def series(n_frames: int = 5, seed: int = 1) -> KSpace:
+    scan = Scan(matrix=(1, 36, 32), sampling=f"kt-random:3:8:{seed}", n_frames=n_frames, snr=40, n_coils=4, fineness=1)
+    return simulate_phantom(scan).kspace
+
+
+def mixing(strength: float = 0.2) -> Method:
+    """A small one whose frames know of each other."""
+    method = shaken(Method(Config(**SMALL, **FEW)))
+    with torch.no_grad():
+        for name, p in method.network.named_parameters():
+            if not name.startswith("still."):
+                p.copy_(strength * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())))
+    return method.eval()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory) -> str:
+    return saved(mixing(), "recon", "varnet_kt", tmp_path_factory.mktemp("weights"))
+
+
+@torch.no_grad()
+def test_begun_from_a_denoiser_it_denoises_each_frame(tmp_path):
+    path = denoiser_file(tmp_path)
+    method = first("recon", "varnet_kt", Config(**FEW), path, 0)
+    assert isinstance(method, Method) and method.config.channels == SMALL["channels"]
+    noisy = torch.randn(2, 4, 16, 12, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    level = torch.tensor([0.3, 0.6])
+    alone = by_level(method_named(path, torch.device("cpu")))
+    expected = torch.stack([alone(noisy[:, t], level) for t in range(4)], 1)
+    # `Noise.sigma` of the task denoise is that of complex noise, too
+    change = torch.randn_like(noisy)  # of which nothing is known yet
+    assert nrmse(method.estimate(noisy, change, level), expected) < 1e-4
+    with pytest.raises(DataError, match="channels"):
+        first("recon", "varnet_kt", Config(channels=(4, 4)), path, 0)
+
+
+def solved_series() -> tuple[KSpace, Problem, torch.Tensor]:
+    prepared = prepare(series())[0]
+    csm = estimate_csm(prepared)
+    return prepared, problem(prepared, csm), csm
+
+
+@torch.no_grad()
+def test_apart_is_each_frame_by_itself():
+    prepared, solved, csm = solved_series()
+    method = mixing()
+    x = method.start(prepared, csm, solved, 2.0)
+    alone = Method(replace(method.config, apart=True)).eval()
+    alone.load_state_dict(method.state_dict())
+    level = torch.full((1, 1, 1, 1, 1), 0.05)
+    together, apart = (m.denoised(x, 0.5 * x, level, solved.support, 0) for m in (method, alone))
+    where = solved.support.where[0, 0, 0]
+    box = solved.support.cut(x)[2:3, :, 0]
+    frame = alone.estimate(box, 0.5 * box, level.flatten())
+    put = solved.support.put_back(frame[:, :, None])[0, 0, 0]
+    assert nrmse(apart[2, 0, 0][where], put[where]) < 1e-5 and nrmse(together, apart) > 1e-3
+    assert torch.equal(apart[2, 0, 0][~where], x[2, 0, 0][~where])
+
+
+@torch.no_grad()
+def test_axes_beside_time_are_taken_apart():
+    method, rng = mixing(), torch.Generator().manual_seed(0)
+    x, change = (torch.randn(3, 5, 1, 1, 16, 12, dtype=torch.complex64, generator=rng) for _ in range(2))
+    levels = torch.tensor([0.1, 0.2, 0.4]).view(3, 1, 1, 1, 1, 1)
+    support = Support(torch.ones(1, 1, 1, 1, 16, 12, dtype=torch.complex64))
+    by_slice = method.denoised(x, change, levels, support, 1)
+    turned = method.denoised(x.transpose(0, 1), change.transpose(0, 1), levels.transpose(0, 1), support, 0)
+    assert nrmse(turned.transpose(0, 1), by_slice) < 1e-5
+    one = method.estimate(x[1, :, 0, 0][None], change[1, :, 0, 0][None], torch.tensor([0.2]))[0]
+    assert nrmse(by_slice[1, :, 0, 0], one) < 1e-5
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e5])
+def test_scale_goes_through(file, factor):
+    scan = series()
+    louder = replace(scan, samples=scan.samples * factor, noise_cov=scan.noise_cov * factor**2)
+    one, other = (recon(k, "varnet_kt", weights=file) for k in (scan, louder))
+    assert one.values.shape == (5, 1, 1, 36, 32) and nrmse(other.values / factor, one.values) < 2e-2
+    assert "csm" in one.extras and any("varnet_kt, by lines left out" in line for line in one.header.history)
+
+
+def test_slices_of_series_are_those_alone(file):
+    one = series()
+    affine = one.geometries[0].affine.copy()
+    affine[:3, 3] += 10 * one.geometries[0].directions[:, 2]
+    two = replace(
+        one,
+        samples=torch.stack([one.samples, one.samples], 1),
+        mask=one.mask.unsqueeze(1),
+        target=None,
+        axes=("time", "slice"),
+        geometries=(one.geometries[0], replace(one.geometries[0], affine=affine)),
+    )
+    values, alone = (recon(k, "varnet_kt", weights=file).values for k in (two, one))
+    assert nrmse(values[:, 1], alone) < 2e-2
+
+
+def test_the_start_is_near_and_steps_follow_the_samples():
+    """Without any denoising all steps are data consistency: the error on measured samples gets no larger."""
+    prepared, solved, csm = solved_series()
+    method = Method(Config(**SMALL, **FEW)).eval()
+    start = method.start(prepared, csm, solved, 2.0)
+    with torch.no_grad():
+        images = [start, *method.steps(solved, start, prepared)]
+    eq = solved.equations
+
+    def misfit(x):  # |A x - y|^2 but for a constant
+        inner = eq.enter(x)
+        return float((inner.conj() * (eq.operator(inner) - 2 * eq.rhs)).real.sum())
+
+    errors = [misfit(x) for x in images]
+    assert errors[1] <= errors[0] + 1e-6 and errors[2] <= errors[1] + 1e-6 and len(images) == 3
+
+
+@torch.no_grad()
+def test_what_makes_it_worse_is_not_taken(file):
+    """A network with random weights changes much: by left-out lines little of that is taken."""
+    prepared, _, csm = solved_series()
+    lift, share = mixing(2.0).tried(prepared, csm)
+    assert lift in (1.0, 4.0) and 0 <= share < 0.7
+    told = recon(series(), "varnet_kt", weights=file).header.history
+    assert any("% of the change taken" in line for line in told)
+    few = torch.zeros_like(prepared.mask)
+    few[..., 14:22, :] = True
+    less = replace(prepared, mask=prepared.mask & few, samples=prepared.samples * few)
+    assert mixing().tried(less, csm) == (1.0, 1.0), "nothing can be left out"
+
+
+@torch.no_grad()
+def test_noise_that_is_not_known_is_that_of_all_lines(file):
+    """The parts that lines are left out of do not measure it again."""
+    scan = replace(series(), noise_cov=None, target=None)
+    image = recon(scan, "varnet_kt", weights=file)
+    assert torch.isfinite(image.values.abs()).all() and image.values.shape == (5, 1, 1, 36, 32)
+
+
+def test_the_best_share_is_that_of_the_least_error():
+    rng = torch.Generator().manual_seed(0)
+    start, end = (torch.randn(200, dtype=torch.complex64, generator=rng) for _ in range(2))
+    share = varnet_kt.best_share(start, end)
+    sizes = [float((start + a * (end - start)).abs().square().sum()) for a in (share - 0.02, share, share + 0.02)]
+    assert 0 < share < 1 and sizes[1] < min(sizes[0], sizes[2])
+    assert varnet_kt.best_share(start, 0.2 * start) == 1 and varnet_kt.best_share(start, 3 * start) == 0
+    assert varnet_kt.best_share(start, start) == 0
+
+
+def test_losses_of_nothing_learned():
+    """The network is zero at first: of small series the error is the noise, of scans about that of the start."""
+    method = Method(Config(**SMALL, **FEW))
+    clean = torch.randn(2, 3, 16, 16, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(2, 3, 16, 16, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
+    level = torch.tensor([0.1, 0.5])
+    loss = method.loss(Series(clean, clean + level[:, None, None, None] * noise, noise, level))
+    assert abs(float(loss.detach())) < 0.1
+    scan = prepare(series())
+    ready = replace(scan[0], target=series().target / scan[1])
+    torch.manual_seed(0)
+    assert abs(float(method.eval().loss(ready).detach())) < 1
+
+
+def test_a_few_steps_take_noise_away():
+    method, rng = Method(Config(**SMALL, **FEW)), torch.Generator().manual_seed(0)
+    clean = torch.ones(4, 6, 16, 16, dtype=torch.complex64)
+    noisy = clean + 0.3 * torch.randn(clean.shape, dtype=torch.complex64, generator=rng)
+    example = Series(clean, noisy, torch.zeros_like(clean), torch.full((4,), 0.3))
+    optimiser, losses = torch.optim.Adam(method.parameters(), 3e-3), []
+    for _ in range(25):
+        optimiser.zero_grad()
+        loss = method.loss(example)
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] - 0.3
+    assert method.network.down[0].near.weight.abs().max() > 0, "frames are mixed"
+
+
+def test_what_the_samples_changed_is_seen():
+    """A change that is the error itself is learned: taken away, little is left."""
+    method, rng = Method(Config(**SMALL, **FEW)), torch.Generator().manual_seed(0)
+    clean, error = (torch.randn(4, 3, 16, 16, dtype=torch.complex64, generator=rng) for _ in range(2))
+    example = Series(clean, clean - error, error, torch.ones(4))
+    optimiser, losses = torch.optim.Adam(method.parameters(), 3e-3), []
+    for _ in range(25):
+        optimiser.zero_grad()
+        loss = method.loss(example)
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] - 0.3
+
+
+def test_a_single_frame_learns_too():
+    """The lesson of the task stands still."""
+    method = Method(Config(**SMALL, **FEW))
+    loss = method.loss(drawn(3))
+    loss.backward()
+    assert torch.isfinite(loss) and method.network.still.leave.weight.grad.abs().max() > 0
+
+
+def test_says_what_it_cannot_take():
+    assert "1 frame " in (Method.refusal(series().part("time", 0)) or "")
+    scan = Scan(matrix=(1, 32, 32), sampling="radial:20", n_frames=4, n_coils=2, fineness=1)
+    assert "trajectory" in (Method.refusal(simulate_phantom(scan).kspace) or "")
+
+
+def test_the_mean_acceleration_is_that_of_all_lines():
+    scan = prepare(series())[0]
+    measured = float(scan.mask.float().mean())
+    assert float(varnet_kt._mean_acceleration(scan)) == pytest.approx(1 / measured, rel=1e-5)
