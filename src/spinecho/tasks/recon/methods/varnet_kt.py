@@ -210,19 +210,32 @@ class Method(Recon):
             estimate = self.estimate(example.noisy, example.change, example.level)
             error = (estimate - example.clean).abs().square().mean((-3, -2, -1))
             return ((error + (_FLOOR * example.level).square()) / example.level.square()).log().mean()
-        assert example.target is not None
-        (low, high), at = _LIFTS, float(torch.rand(()))
-        with full_precision(example.samples), torch.no_grad():
-            csm = estimate_csm(example)
-            solved = problem(example, csm, cut=False)
-            start = self.start(example, csm, solved, low * (high / low) ** at)
-        images = list(self.steps(solved, start, example))
+        if "example" in example.axes:  # series are long: nothing is won by a batch of them
+            each = range(example.samples.shape[example.axes.index("example")])
+            return torch.stack([self._scan_loss(example.take("example", [i])) for i in each]).mean()
+        return self._scan_loss(example)
+
+    def _scan_loss(self, scan: KSpace) -> Float[Tensor, ""]:
+        assert scan.target is not None
+        with full_precision(scan.samples), torch.no_grad():
+            csm = estimate_csm(scan)
+            solved = problem(scan, csm, cut=False)
+            start = self.start(scan, csm, solved, _drawn_lift(scan.target))
+        images = list(self.steps(solved, start, scan))
         with full_precision(start):
-            truth = example.target.abs() * solved.support.where
+            truth = scan.target.abs() * solved.support.where
             where = bright(truth)
             before = _error(start, truth, where)
             *early, last = ((_error(x, truth, where) / before + _BEST).log() for x in images)
             return last + _MIDDLE * torch.stack(early or [last]).mean()
+
+
+def _drawn_lift(target: Tensor) -> float:
+    """In training starts differ; which one follows from the bits of the target's largest value, so that a scan always
+    trains in the same way."""
+    low, high = _LIFTS
+    bits = int(target.abs().max().float().view(torch.int32))
+    return low * (high / low) ** (bits % 1024 / 1024)
 
 
 def best_share(start: Complex[Tensor, "*n"], end: Complex[Tensor, "*m"]) -> float:

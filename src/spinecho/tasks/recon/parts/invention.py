@@ -12,6 +12,7 @@ what the image misses of them and a = A' v, the change disagrees with them by ma
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Complex, Float
@@ -29,9 +30,32 @@ _SAMPLES = (-4, -3, -2, -1)
 def left_open(
     change: Complex[Tensor, "*batch 1 z y x"], equations: Normal, weight: Float[Tensor, "*#batch 1 1 1 1"], n_iters: int
 ) -> Complex[Tensor, "*batch 1 z y x"]:
-    """v of u, by conjugate gradients from u: what no sample sees is exact from the first of them on."""
+    """v of u, by conjugate gradients from u: what no sample sees is exact from the first of them on.
+
+    In the precision of the equations; v has that of u. v is linear in u and its own adjoint, so that the gradient is
+    solved for in the same way: those of the iterations' step sizes would be rounding.
+    """
+    opened: Tensor = _LeftOpen.apply(change, equations, weight, n_iters)  # pyright: ignore[reportAssignmentType]
+    return opened
+
+
+class _LeftOpen(torch.autograd.Function):
+    """v of u, and the gradient in u of that in v."""
+
+    @staticmethod
+    def forward(ctx: Any, change: Tensor, equations: Normal, weight: Tensor, n_iters: int) -> Tensor:
+        ctx.facts = equations, weight, n_iters
+        return _solved(change, equations, weight, n_iters)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        return _solved(grads[0], *ctx.facts), None, None, None
+
+
+def _solved(change: Tensor, equations: Normal, weight: Tensor, n_iters: int) -> Tensor:
     nothing = replace(equations, rhs=torch.zeros_like(equations.rhs))
-    return nothing.consistent(change, weight, torch.ones_like(weight), n_iters)
+    start = change.to(equations.rhs.dtype)
+    return nothing.consistent(start, weight, torch.ones_like(weight), n_iters).to(change.dtype)
 
 
 def held_back(kspace: KSpace, every: int) -> Bool[Tensor, "*batch 1 #k2 #k1 #k0"]:
