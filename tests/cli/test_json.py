@@ -89,7 +89,7 @@ def test_the_shell_completes(capsys):
     assert main(["--completion"]) == 0
     script = capsys.readouterr().out
     assert completed(script, "spinecho", "re") == ["recon", "register"]
-    assert completed(script, "spinecho", "recon", "--method", "varnet_") == ["varnet_fast"]
+    assert completed(script, "spinecho", "recon", "--method", "varnet_") == ["varnet_fast", "varnet_kt"]
     assert completed(script, "spinecho", "denoise", "--method", "una") == []
     assert "--report" in completed(script, "spinecho", "denoise", "--re")
     assert "--json" in completed(script, "spinecho", "info", "--")
