@@ -129,7 +129,7 @@ class Method(Recon):
 
     def tried(self, kspace: KSpace, csm: Tensor) -> tuple[float, float]:
         """Lift of the start, and the share of the network's change, that predict left-out lines best."""
-        folds = leave_out(with_object_noise(kspace), 1)
+        folds = [] if llr.frame_axis(kspace) is None else leave_out(with_object_noise(kspace), 1)
         if not folds:
             return _TRIED[0], 1.0
         fold, settings = folds[0], llr.Config(n_iters=_TRIAL_ITERS)
