@@ -68,12 +68,12 @@ def test_nothing_reaches_further_than_its_tile(shift):
     torch.manual_seed(1)
     attention = WindowAttention(4, 2, 4)
     x = torch.randn(1, 12, 10, 4, requires_grad=True)
-    y = attention(x, acquainted((12, 10), 4, shift), shift, 4)
+    y = attention(x, acquainted((12, 10), 4, shift), shift)
     (gradient,) = torch.autograd.grad(y[0, 5, 5].sum(), x)
     rows, columns = (gradient[0].abs().sum(-1) > 0).nonzero().unbind(1)
     first = 4 if shift == 0 else 2
     assert rows.min() == first and rows.max() == first + 3 and columns.min() == first and columns.max() == first + 3
-    (gradient,) = torch.autograd.grad(attention(x, acquainted((12, 10), 4, shift), shift, 4)[0, 0, 0].sum(), x)
+    (gradient,) = torch.autograd.grad(attention(x, acquainted((12, 10), 4, shift), shift)[0, 0, 0].sum(), x)
     assert not gradient[0, 4:].any() and not gradient[0, :, 4:].any(), "the other end is no neighbour"
 
 
@@ -88,15 +88,24 @@ def test_a_distance_counts_alike_everywhere():
     assert all(len(numbers) == 1 for numbers in by_distance.values())
 
 
-@pytest.mark.parametrize("size", [(16, 16), (17, 9), (5, 30), (2, 3)])
-def test_any_size_and_how_much_is_padded_does_not_matter(size):
-    net, x, prompt = shaken(), torch.randn(2, 2, *size), torch.randn(2, 2)
+@pytest.mark.parametrize("shift", [0, 2])
+@pytest.mark.parametrize("size", [(8, 12), (9, 5), (5, 14), (2, 3)])
+def test_what_is_padded_is_seen_by_nobody(size, shift):
+    torch.manual_seed(2)
+    attention, sees = WindowAttention(4, 2, 4), acquainted(size, 4, shift)
+    whole = torch.randn(1, size[0] + -size[0] % 4, size[1] + -size[1] % 4, 4)
+    x = whole[:, : size[0], : size[1]]
     with torch.no_grad():
-        y = net(x, prompt)
-        net.multiple = 16
-        further = net(x, prompt)
+        with_noise_there = attention(whole, sees, shift)[:, : size[0], : size[1]]
+        torch.testing.assert_close(attention(x, sees, shift), with_noise_there)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 9), (5, 30), (2, 3)])
+def test_any_size(size):
+    x = torch.randn(2, 2, *size)
+    with torch.no_grad():
+        y = shaken()(x, torch.randn(2, 2))
     assert y.shape == x.shape and float(y.abs().max()) > 0.01
-    torch.testing.assert_close(further, y, rtol=1e-4, atol=1e-5)
 
 
 def test_untrained_it_returns_zeros_and_the_prompt_has_no_say():

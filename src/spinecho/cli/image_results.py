@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from spinecho.evaluate.image_page import Work
 
 _AUTO = "auto"
-_AXES = ("time", "repetition", "contrast")
-"""Batch axes that image files have a place for"""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def untiled(tiles: Shaped[Tensor, "tiles t c"], height: int, width: int) -> Shap
 
 
 def acquainted(
-    size: tuple[int, int], side: int, shift: int, device: torch.device | None = None, multiple: int = 0
+    size: tuple[int, int], side: int, shift: int, device: torch.device | None = None
 ) -> Bool[Tensor, "tiles t t"]:
     """Which tokens of a tile see each other, once an image was padded and rolled back by a shift.
 
@@ -83,10 +83,10 @@ def acquainted(
     Parameters
     ----------
     size
-        Of the image before it was padded to a multiple of the side (or of `multiple`).
+        Of the image before it was padded to a multiple of the side.
     """
     places: list[Tensor] = []
-    padded = [n + -n % (multiple or side) for n in size]
+    padded = [n + -n % side for n in size]
     for n, whole in zip(size, padded, strict=True):
         here = torch.arange(whole, device=device)
         there = torch.roll(here, -shift)
@@ -113,10 +113,10 @@ class WindowAttention(nn.Module):
     which: Tensor
 
     def forward(
-        self, x: Float[Tensor, "n y x c"], sees: Bool[Tensor, "tiles t t"], shift: int, multiple: int
+        self, x: Float[Tensor, "n y x c"], sees: Bool[Tensor, "tiles t t"], shift: int
     ) -> Float[Tensor, "n y x c"]:
         height, width = x.shape[1:3]
-        x = F.pad(x, (0, 0, 0, -width % multiple, 0, -height % multiple))
+        x = F.pad(x, (0, 0, 0, -width % self.side, 0, -height % self.side))
         padded = x.shape[1:3]
         tiles = tiled(torch.roll(x, (-shift, -shift), (1, 2)) if shift else x, self.side)
         bias = self.distance[:, self.which].masked_fill(~sees[:, None], -torch.inf)
@@ -134,8 +134,8 @@ class WindowBlock(nn.Module):
         self.before, self.after = ToldNorm(channels), ToldNorm(channels)
         self.attention, self.mixing = WindowAttention(channels, heads, side), Mixing(channels)
 
-    def forward(self, x: Tensor, told: Tensor, sees: Tensor, shift: int, multiple: int) -> Tensor:
-        x = x + self.attention(self.before(x, told), sees, shift, multiple)
+    def forward(self, x: Tensor, told: Tensor, sees: Tensor, shift: int) -> Tensor:
+        x = x + self.attention(self.before(x, told), sees, shift)
         return x + self.mixing(self.after(x, told))
 
 
@@ -158,7 +158,7 @@ class ShiftedWindows(nn.Module):
         In the prompt.
 
     Shapes: (n, n_in, y, x) and (n, n_numbers) to (n, n_out, y, x), any size; an untrained network returns zeros. What
-    is padded to whole tiles is seen by nobody, so that it does not matter how much that is.
+    is padded to whole tiles is seen by nobody.
 
     Source: Liu et al. 2021, Swin transformer, arXiv:2103.14030; Huang et al. 2022, SwinMR,
     doi:10.1016/j.neucom.2022.04.051, for groups with a convolution. How we differ: tokens are 2 x 2 pixels, norms are
@@ -179,8 +179,6 @@ class ShiftedWindows(nn.Module):
     ) -> None:
         super().__init__()
         self.side, self.shuffle = side, shuffle
-        self.multiple = side
-        """tokens along each axis are padded to a multiple of this"""
         self.checkpointing = False
         """compute activations again in the backward pass instead of keeping them"""
         self.gain = (9 * channels) ** -0.5
@@ -199,7 +197,7 @@ class ShiftedWindows(nn.Module):
         x = F.pad(x, (0, -size[1] % self.shuffle, 0, -size[0] % self.shuffle))
         x, told = self.enter(F.pixel_unshuffle(x, self.shuffle)), self.telling(prompt)
         grid = (x.shape[-2], x.shape[-1])
-        sees = [acquainted(grid, self.side, s, x.device, self.multiple) for s in (0, self.side // 2)]
+        sees = [acquainted(grid, self.side, s, x.device) for s in (0, self.side // 2)]
         for i in range(len(self.joins)):
             if self.checkpointing and torch.is_grad_enabled():
                 x = cast(Tensor, checkpoint(self._group, i, x, told, sees, use_reentrant=False))
@@ -211,5 +209,5 @@ class ShiftedWindows(nn.Module):
     def _group(self, i: int, x: Tensor, told: Tensor, sees: list[Tensor]) -> Tensor:
         tokens = x.permute(0, 2, 3, 1)
         for j, shift in enumerate((0, self.side // 2)):
-            tokens = self.blocks[2 * i + j](tokens, told, sees[j], shift, self.multiple)
+            tokens = self.blocks[2 * i + j](tokens, told, sees[j], shift)
         return x + self.joins[i](tokens.permute(0, 3, 1, 2))

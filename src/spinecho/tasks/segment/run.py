@@ -87,7 +87,6 @@ def segment(
     runner = built("segment", method, settings, image.values.device)
     assert isinstance(runner, Segment)
     volume = _taken(image, "the image", runner.finds != "regions")
-    values = volume.values
     if min(volume.geometry.shape) < 2:
         raise DataError(
             f"the image has shape {volume.geometry.shape} (z, y, x)", do="give a volume: a head is known by its depth"
@@ -100,7 +99,13 @@ def segment(
         given = [*(beside or {}), *(["brain"] if brain is not None else [])]
         do = f"leave out {', '.join(map(setting, given))}, or name a method that finds lesions"
         raise DataError(f"{method} looks at one image alone", do=do)
+    return _regions(volume, runner, method, only, sides, greys).to(image.values.device)
+
+
+def _regions(volume: Image, runner: Segment, method: str, only: Only, sides: bool, greys: bool) -> Image:
+    """The regions of each volume of an image, or its brain."""
     sides = sides and volume.geometry.oriented and only == "regions"
+    values = volume.values
     flat = values.reshape(-1, 1, *values.shape[-3:])
     with torch.inference_mode():
         done = [_one(replace(volume, values=v, axes=(), extras={}), runner, method, sides, greys) for v in flat]
@@ -116,8 +121,7 @@ def segment(
     if not volume.geometry.oriented:
         warnings.append("the image does not say how the patient lay: it is taken as stored, x to the left")
     header = volume.header.anew(", ".join(words)).warned(*warnings)
-    device = image.values.device
-    return replace(volume, values=labels.to(device), header=header, extras={_SHARE: share.to(device)})
+    return replace(volume, values=labels, header=header, extras={_SHARE: share})
 
 
 def _taken(image: Image, what: str, signed: bool = True) -> Image:

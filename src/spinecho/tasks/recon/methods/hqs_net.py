@@ -35,6 +35,7 @@ from spinecho.core.precision import full_precision
 from spinecho.methods import registry
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.methods import pnp
+from spinecho.tasks.recon.parts.denoisers import sizes_taken
 from spinecho.tasks.recon.parts.splitting import Denoiser, Problem, problem, split
 from spinecho.tasks.recon.slices import by_slices, no_slices
 
@@ -89,10 +90,7 @@ class Method(Recon):
     @classmethod
     def begun(cls, config: Config, other: AnyMethod) -> Method:
         """With the weights of a denoiser, whose sizes it takes over; before training it is a short `pnp`."""
-        usual, sizes = Config(), {name: getattr(other.config, name) for name in ("channels", "blocks")}
-        for name in (n for n in sizes if getattr(config, n) not in (getattr(usual, n), sizes[n])):
-            told = f"the denoiser was trained with {name} {sizes[name]} (asked for: {getattr(config, name)})"
-            raise DataError(told, do=f"leave out {setting(name)}")
+        sizes = sizes_taken(Config(), config, other)
         method = cls(replace(config, **sizes))
         weights = other.state_dict()
         if config.early < config.n_steps:

@@ -36,7 +36,14 @@ from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.methods import l1_wavelet
 from spinecho.tasks.recon.parts.normal import Normal, normal_equations
 from spinecho.tasks.recon.parts.prompt import N_NUMBERS, prompt
-from spinecho.tasks.recon.parts.refinement import Support, deep_loss, refused, relative_noise, slice_by_slice
+from spinecho.tasks.recon.parts.refinement import (
+    Support,
+    Weighed,
+    deep_loss,
+    refused,
+    relative_noise,
+    slice_by_slice,
+)
 from spinecho.tasks.recon.parts.whitened import N_PLACES, Whitened
 
 
@@ -68,22 +75,16 @@ class Config:
             raise DataError(f"no such attention can be made: {each}", do=do)
 
 
-class Step(nn.Module):
-    """A network, and how much its image weighs against the samples: exp(a + b log noise), a and b learned."""
+class Step(Weighed):
+    """What a network adds to an image or to samples."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.log_weight = nn.Parameter(torch.tensor(-1.0))
-        self.log_power = nn.Parameter(torch.tensor(0.5))
 
     def change(self, features: list[Tensor], told: Tensor, shape: torch.Size) -> Tensor:
         """What the network adds to an image of that shape, or to its samples."""
         return as_complex(self.network(torch.cat(features, 1), told), shape)
-
-    def weight(self, noise: Tensor) -> Tensor:
-        """w of |x - z|^2."""
-        return torch.exp(self.log_weight + self.log_power * noise.log())
 
 
 class Method(Recon):

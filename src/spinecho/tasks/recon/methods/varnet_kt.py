@@ -30,7 +30,6 @@ from torch import Tensor, nn
 from spinecho.calib.centre import missing_calibration
 from spinecho.calib.csm import estimate_csm
 from spinecho.calib.object_noise import with_object_noise
-from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.core.method import Method as AnyMethod
@@ -39,13 +38,13 @@ from spinecho.nets.unet_kt import SeriesUNet
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.methods import llr
 from spinecho.tasks.recon.methods.hqs_net import acceleration, bright
+from spinecho.tasks.recon.parts.denoisers import sizes_taken
 from spinecho.tasks.recon.parts.left_out import leave_out
 from spinecho.tasks.recon.parts.refinement import Support
 from spinecho.tasks.recon.parts.series import Series
 from spinecho.tasks.recon.parts.splitting import Problem, problem
 from spinecho.tasks.recon.slices import by_slices, no_slices
 
-_IMAGE = (-4, -3, -2, -1)
 _FAST = 10.0
 """The few numbers a, c and l are kept divided by this, so that an optimiser moves them so much faster than weights."""
 _FLOOR, _BEST = 0.05, 1e-3
@@ -95,10 +94,7 @@ class Method(Recon):
     @classmethod
     def begun(cls, config: Config, other: AnyMethod) -> Method:
         """With the weights of a denoiser of slices, whose sizes it takes over: frames do not know of each other yet."""
-        usual, sizes = Config(), {name: getattr(other.config, name) for name in ("channels", "blocks")}
-        for name in (n for n in sizes if getattr(config, n) not in (getattr(usual, n), sizes[n])):
-            told = f"the denoiser was trained with {name} {sizes[name]} (asked for: {getattr(config, name)})"
-            raise DataError(told, do=f"leave out {setting(name)}")
+        sizes = sizes_taken(Config(), config, other)
         method = cls(replace(config, **sizes))
         weights = {k.removeprefix("network."): w for k, w in other.state_dict().items()}
         enter = torch.zeros_like(method.network.still.enter.weight)

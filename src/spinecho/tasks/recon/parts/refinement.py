@@ -30,27 +30,31 @@ Consistent = Callable[[Tensor, Tensor], Tensor]
 """(z, w) to argmin |A x - y|^2 + w |x - z|^2, all on the scale of an image of unit size."""
 
 
-class Refinement(nn.Module):
-    """A learned step z = x + U(x, the image before, the start, noise), and how much z then weighs against the samples.
+class Weighed(nn.Module):
+    """A learned step to z, and how much z then weighs against the samples: exp(a + b log noise), a and b learned."""
 
-    U is homogeneous and returns zeros until trained; the weight is exp(a + b log noise), a and b learned.
-    """
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_weight = nn.Parameter(torch.tensor(-1.0))
+        self.log_power = nn.Parameter(torch.tensor(0.5))
+
+    def weight(self, relative_noise: Tensor) -> Tensor:
+        """w of |x - z|^2 for a noise relative to the image."""
+        return torch.exp(self.log_weight + self.log_power * relative_noise.log())
+
+
+class Refinement(Weighed):
+    """z = x + U(x, the image before, the start, noise); U is homogeneous and returns zeros until trained."""
 
     def __init__(self, channels: Sequence[int], blocks: Sequence[int]) -> None:
         super().__init__()
         self.unet = UNet(7, 2, channels, blocks)
-        self.log_weight = nn.Parameter(torch.tensor(-1.0))
-        self.log_power = nn.Parameter(torch.tensor(0.5))
 
     def change(self, images: list[Tensor], noise: Tensor) -> Tensor:
         """z - x; images are complex (*batch, 1, 1, y, x), noise is (*batch, 1, 1, 1, 1) on their scale."""
         shape = images[0].shape
         features = [*(as_channels(v) for v in images), as_level(noise, shape)]
         return as_complex(self.unet(torch.cat(features, 1)), shape)
-
-    def weight(self, relative_noise: Tensor) -> Tensor:
-        """w of |x - z|^2 for a noise relative to the image."""
-        return torch.exp(self.log_weight + self.log_power * relative_noise.log())
 
 
 class Support:

@@ -21,7 +21,7 @@ from spinecho.tasks.segment.examples.heads import entry_of
 from spinecho.tasks.segment.parts.files import TRUTHS, file_beside, images_beside, stem, truth_beside
 from spinecho.tasks.segment.parts.findings import CONTRASTS, LABELS
 from spinecho.tasks.segment.parts.names import classes_of
-from spinecho.tasks.segment.parts.several import channels, same_grid, several
+from spinecho.tasks.segment.parts.several import channels, depth, same_grid, several
 from spinecho.tasks.segment.run import brain_of, segment
 from spinecho.train.cases import Case
 from spinecho.train.stock import Entry, entries
@@ -132,9 +132,8 @@ def _rendered(path: Path, spacing_mm: float) -> Entry:
     inside = tissue.nonzero()
     box = tuple(slice(int(a), int(b) + 1) for a, b in zip(inside.amin(0), inside.amax(0), strict=True))
     tissue, labels = tissue[box].contiguous(), labels[box]
-    depth = torch.as_tensor(distance_transform_edt((tissue > 0).numpy(), spacing_mm)).float()
     white = _white(classes_of(labels), spacing_mm)
-    seen = (depth.clamp_max(20.0) / 20.0)[None].half()
+    seen = depth(tissue > 0, spacing_mm)[None].half()
     return Entry("rendered", {"seen": seen.numpy(), "tissue": tissue.numpy(), "white": white.numpy()})
 
 

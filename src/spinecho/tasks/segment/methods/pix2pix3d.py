@@ -11,7 +11,7 @@ least-squares game played at once instead of by turns; planted lesions may be am
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Integer
@@ -24,7 +24,7 @@ from spinecho.nets.tiles import halo_for, in_tiles
 from spinecho.nets.unet3d_plain import PlainUNet3d
 from spinecho.tasks.segment.base import Finds, Segment
 from spinecho.tasks.segment.parts.example import Example
-from spinecho.tasks.segment.parts.findings import LABELS, SHARES
+from spinecho.tasks.segment.parts.findings import LABELS, SHARES, Finding
 from spinecho.tasks.segment.parts.pieces import without_small
 from spinecho.tasks.segment.parts.several import channels
 
@@ -36,7 +36,7 @@ _FAR = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    finding: Literal["lesions", "tumour"] = "lesions"
+    finding: Finding = "lesions"
     """what is looked for: lesions (one label), or a tumour (necrosis, oedema, not enhancing, enhancing)"""
     inputs: tuple[str, ...] = ("flair", "t1")
     """contrasts that the network sees, the image's own first"""

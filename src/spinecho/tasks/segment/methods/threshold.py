@@ -12,7 +12,7 @@ doi:10.1109/42.938237. How we differ: one peak instead of a mixture of tissues, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from spinecho.ops.windows import gaussian
 from spinecho.tasks.segment.base import Finds, Segment
-from spinecho.tasks.segment.parts.findings import LABELS, SHARES
+from spinecho.tasks.segment.parts.findings import LABELS, SHARES, Finding
 from spinecho.tasks.segment.parts.peak import STEEP, heights
 from spinecho.tasks.segment.parts.pieces import without_small
 
@@ -40,7 +40,7 @@ _STEEPER = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    finding: Literal["lesions", "tumour"] = "lesions"
+    finding: Finding = "lesions"
     """what is looked for: lesions of the white matter, or a tumour with its oedema (2) and what of it enhances (4)"""
     level: float = 0.0
     """half widths of the peak above which FLAIR is bright; 0: as chosen on training patients (2.4; tumour 1.8)"""

@@ -105,16 +105,21 @@ def channels(values: Float[Tensor, "contrast z y x"], contrasts: Sequence[str], 
     (contrast + 1, z, y, x): T1 in median distances from the median, others in half widths from the peak; the depth in
     units of 20 mm. All are 0 outside the brain.
     """
-    from scipy.ndimage import distance_transform_edt  # slow to import
-
     brain = (values != 0).any(0)
     rows = [torch.zeros_like(values[0]) for _ in contrasts]
     for i, (contrast, row) in enumerate(zip(contrasts, values, strict=False)):
         if bool((row != 0).any()):
             own = in_spreads(row, brain) if contrast.startswith("t1") else in_peaks(row, brain)
             rows[i] = own.clamp(-_MOST, _MOST) * brain
-    depth = torch.as_tensor(distance_transform_edt(brain.cpu().numpy(), spacing_mm)).to(values)
-    return torch.stack([*rows, depth.clamp_max(_DEEP_MM) / _DEEP_MM])
+    return torch.stack([*rows, depth(brain, spacing_mm).to(values)])
+
+
+def depth(brain: Bool[Tensor, "z y x"], spacing_mm: float) -> Float[Tensor, "z y x"]:
+    """How far inside of the brain a voxel lies, in units of 20 mm, at most 1; 0 outside."""
+    from scipy.ndimage import distance_transform_edt  # slow to import
+
+    mm = torch.as_tensor(distance_transform_edt(brain.cpu().numpy(), spacing_mm)).float()
+    return mm.clamp_max(_DEEP_MM) / _DEEP_MM
 
 
 def same_grid(image: Image, beside: Mapping[str, Image]) -> None:
