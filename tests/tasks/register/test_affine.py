@@ -106,7 +106,7 @@ def test_every_storage_order_gives_the_same_transform(order, flips):
 
 @pytest.mark.parametrize("n", [5, 30, 47])
 def test_a_turned_and_shifted_head_is_found_from_any_storage_order(n):
-    found = run(FIXED, stored(MOVING, *ORDERS[n]), "rigid")
+    found = run(FIXED, stored(MOVING, *ORDERS[n]), "rigid", settings=OWN)
     assert isinstance(found.transform, Rigid) and error_mm(found.transform, TRUE) < 0.3
     assert not found.warnings and len(found.told) == 2
 
@@ -114,7 +114,7 @@ def test_a_turned_and_shifted_head_is_found_from_any_storage_order(n):
 def test_oblique_anisotropic_and_cropped_grids():
     turn = Rotation.from_euler("xyz", (25, -10, 40), degrees=True).as_matrix()
     thick = Geometry.from_frame([10.0, -15.0, 12.0], turn, (2.0, 2.0, 8.0), (22, 90, 70))
-    found = run(FIXED, seen(Affine(TRUE).inverse(), thick), "rigid")
+    found = run(FIXED, seen(Affine(TRUE).inverse(), thick), "rigid", settings=OWN)
     assert error_mm(found.transform, TRUE) < 0.5
 
 
