@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import ModuleType
+
 import numpy as np
+import pytest
 import torch
 
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Transform, Velocity, identity
 from spinecho.ops.windows import gaussian
+from spinecho.tasks.register.base import Stage
+from spinecho.tasks.register.methods import affine, hybrid, rigid, voxelmorph
+from spinecho.tasks.register.parts import affine as linear
+from spinecho.tasks.register.parts.affine import Settings
+from spinecho.tasks.register.parts.linear.climb import Kind
 
 VOXEL_MM = 6.0
 
@@ -51,3 +62,35 @@ def correlation(one: Image, other: Image) -> float:
     """Of two images where their fields of view meet, over the voxels of the first."""
     brought = identity().warp(other, onto=one.geometry).values
     return float(torch.corrcoef(torch.stack([one.values.flatten(), brought.flatten()]))[0, 1])
+
+
+_USERS = (affine, hybrid, rigid, voxelmorph)
+"""Imported here: a method that is first imported while `linear_once` lasts would keep what stands in"""
+
+
+@contextmanager
+def linear_once(voxel_mm: float, *users: ModuleType) -> Iterator[None]:
+    """Linear transforms have tests of their own, and would take most of the time of what begins with them.
+
+    Each pair of images is aligned once, from the header's position, on no finer grid than `voxel_mm`, and not doubted.
+    `users` are the methods that see to it.
+    """
+    assert set(users) <= set(_USERS) and all(m.linear_stages is linear.linear_stages for m in _USERS)
+    kept: dict[tuple[object, ...], list[Stage]] = {}
+    align = linear.linear_stages
+
+    def remembered(fixed: Image, moving: Image, kind: Kind, settings: Settings | None = None) -> list[Stage]:
+        settings = settings or Settings()
+        settings = replace(settings, finest_mm=max(voxel_mm, settings.finest_mm), search="header")
+        parts = [i.values for i in (fixed, moving)] + [mask for i in (fixed, moving) for mask in i.extras.values()]
+        places = [i.geometry.affine.tobytes() for i in (fixed, moving)]
+        key = (*(p.numpy().tobytes() for p in parts), *places, kind, settings)
+        if key not in kept:
+            kept[key] = list(align(fixed, moving, kind, settings))
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linear, "doubts", lambda *_: [])
+        for user in (linear, *users):
+            patch.setattr(user, "linear_stages", remembered)
+        yield

@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from heads import linear_once
 from scipy.stats import norm
 
 from spinecho.cli import main
@@ -19,10 +20,17 @@ from spinecho.core.transform import Affine, Rigid, Velocity
 from spinecho.io.write import write
 from spinecho.sim.warps import sample_affine, smooth_noise
 from spinecho.tasks.register.change import Change, change, growth_of, region_changes, repeat_interval
+from spinecho.tasks.register.methods import affine
 from spinecho.tasks.register.run import Registration
 
 SHAPE = (20, 22, 24)
 GRID = Geometry.from_frame([10.0, -5.0, 3.0], np.diag([1.0, -1.0, 1.0]), (2.0, 2.0, 2.0), SHAPE)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _linear_once():
+    with linear_once(6.0, affine):
+        yield
 
 
 def scaled(factor: float) -> Affine:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_affine import FIXED, GRID, error_mm, pose, seen
+from test_affine import COARSE, FIXED, GRID, OWN, error_mm, pose, seen
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Array
@@ -40,7 +40,7 @@ def half_turn(axis: int) -> Array:
     "where", [pose((4, -6, 8), (6, -4, 3)), pose((-15, 10, 20), (20, 10, -15))], ids=["near", "far"]
 )
 def test_right_alignments_are_not_doubted(contrast, where):
-    found = run(FIXED, in_contrast(seen(Affine(where).inverse()), contrast), "rigid")
+    found = run(FIXED, in_contrast(seen(Affine(where).inverse()), contrast), "rigid", settings=OWN)
     assert error_mm(found.transform, where) < 2.0
     assert not found.warnings
 
@@ -50,7 +50,7 @@ def test_right_alignments_are_not_doubted(contrast, where):
 def test_wrong_ones_are_once(contrast, axis):
     """The header lies by half a turn, and only its position is looked at."""
     moving = in_contrast(seen(Affine(half_turn(axis)).inverse()), contrast)
-    found = run(FIXED, moving, "rigid", settings={"search": "header"})
+    found = run(FIXED, moving, "rigid", settings={"search": "header", **COARSE})
     assert error_mm(found.transform, half_turn(axis)) > 20
     assert len(found.warnings) == 1 and "hardly agree better" in found.warnings[0]
 
@@ -60,7 +60,7 @@ def test_all_that_is_doubted_is_one_warning(rng):
     noise = Image(
         values=torch.rand(1, 12, *GRID.shape[1:], generator=rng), geometries=(GRID.cropped((0, 0, 0), (12, 44, 42)),)
     )
-    found = run(FIXED, noise, "affine")
+    found = run(FIXED, noise, "affine", settings=OWN)
     assert len(found.warnings) == 1
     assert "hardly agree better" in found.warnings[0] and "field of view" in found.warnings[0]
 
@@ -85,6 +85,6 @@ def test_the_size_that_is_named_does():
         run(FIXED, slab(2), "rigid")
     n = int(str(told.value).split("(")[1].split()[0])
     assert n > 2
-    assert bool(run(FIXED, slab(n), "rigid").transform.displacement(GRID).isfinite().all())
+    assert bool(run(FIXED, slab(n), "rigid", settings=COARSE).transform.displacement(GRID).isfinite().all())
     with pytest.raises(DataError, match="too thin"):
         run(FIXED, slab(n - 1), "rigid")

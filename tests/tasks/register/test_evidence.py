@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
-from heads import grid, head
+from heads import grid, head, linear_once
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +30,13 @@ CONTRASTS = {
 }
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _linear_once():
+    with linear_once(4.0, hybrid):
+        yield
+
+
+@cache
 def seen(contrast: str = "", seed: int = 0) -> torch.Tensor:
     """The head with noise of its own, 0 to 1; bright and dark change places between the contrasts."""
     tissue = head(geometry=GRID).values / 100

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from heads import bend, correlation, grid, head, seen_through
+from heads import VOXEL_MM, bend, correlation, grid, head, linear_once, seen_through
 from scipy.linalg import expm
 
 from spinecho.core.errors import DataError
@@ -19,9 +19,16 @@ from spinecho.tasks.register.cohort.average import average, combined
 from spinecho.tasks.register.cohort.files import CohortFiles, read_json, read_split, write_split, write_volume
 from spinecho.tasks.register.cohort.groupwise import TemplatePlan, groupwise
 from spinecho.tasks.register.cohort.work import measure
+from spinecho.tasks.register.methods import affine, hybrid
 from spinecho.tasks.register.parts.mean_shape import Split, mean_bend, mean_matrix, nearest_affine, split
 
 QUICK = {"iters": (20, 20, 10, 10, 0)}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _linear_once():
+    with linear_once(VOXEL_MM, affine, hybrid):
+        yield
 
 
 def turned(seed: int, size: float = 0.2) -> np.ndarray:

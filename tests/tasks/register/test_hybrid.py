@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from heads import bend, correlation, grid, head, seen_through
+from heads import bend, correlation, grid, head, linear_once, seen_through
 
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
@@ -22,7 +22,6 @@ from spinecho.metrics.folding import regularity
 from spinecho.ops.windows import gaussian
 from spinecho.tasks.register.base import Stage
 from spinecho.tasks.register.methods import hybrid
-from spinecho.tasks.register.parts.linear.climb import Kind
 from spinecho.tasks.register.run import Registration, build, register, run
 
 GRID = grid(36, 5.0)
@@ -39,20 +38,8 @@ CONTRASTS = {
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _affine_once():
-    """The affine has tests of its own, and would take most of the time here: once for each pair of images."""
-    kept: dict[tuple[object, ...], list[Stage]] = {}
-    found = hybrid.linear_stages
-
-    def remembered(fixed: Image, moving: Image, kind: Kind) -> list[Stage]:
-        parts = [fixed.values, moving.values, *fixed.extras.values()]
-        key = (*(p.numpy().tobytes() for p in parts), moving.geometry.affine.tobytes(), kind)
-        if key not in kept:
-            kept[key] = list(found(fixed, moving, kind))
-        return kept[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hybrid, "linear_stages", remembered)
+def _linear_once():
+    with linear_once(GRID.voxel_mm[0], hybrid):
         yield
 
 
@@ -129,7 +116,7 @@ def test_images_exchanged_give_about_the_inverse():
 
 
 def test_an_image_with_itself_stays():
-    result = register(seen(), seen())
+    result = register(seen(), seen(), **QUICK)
     assert float(result.displacement(GRID).abs().max()) < 0.05 * GRID.voxel_mm[0]
 
 
@@ -234,7 +221,7 @@ def test_the_time_is_kept_and_what_is_left_out_is_told(monkeypatch):
 
 def test_a_budget_of_seconds_bounds_endless_steps():
     begin = time.monotonic()
-    result = run(seen(), moving(), settings={"iters": (10**6,) * 5, "time_budget": 1.5})
+    result = run(seen(), moving(), settings={"iters": (10**6,) * 5, "time_budget": 0.5})
     assert time.monotonic() - begin < 10.0  # the rest is for a busy machine
     assert "left out: the time is up" in " ".join(note for told in result.told.values() for note in told)
     assert result.transform.displacement(GRID).isfinite().all()

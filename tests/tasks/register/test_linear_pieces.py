@@ -18,7 +18,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.grids import isotropic
 from spinecho.core.image import Image
-from spinecho.tasks.register.parts.linear.climb import _BASES, Objective, climb
+from spinecho.tasks.register.parts.linear.climb import _BASES, Objective, _Side, climb
 from spinecho.tasks.register.parts.linear.doubt import doubts
 from spinecho.tasks.register.parts.linear.similarity import mutual_information, mutual_information_slopes
 from spinecho.tasks.register.parts.linear.start import candidates
@@ -171,6 +171,22 @@ def objective(fixed: View, moving: View) -> Objective:
 
 def prepared(seed: int = 1) -> Image:
     return comparable(head(seed), "fixed")
+
+
+def test_local_correlation_leaves_out_only_what_does_not_count():
+    """The same slope with every voxel of both grids compared."""
+    views = [view(i, 8.0, foreground_box(i, 16.0), inner=True) for i in (prepared(1), prepared(2))]
+    few = Objective(*views, views[0].centre(), views[0].radius(), "lncc")
+    every = Objective(*views, views[0].centre(), views[0].radius(), "lncc")
+    every._sides = [_Side.of(v, reach=99) for v in views]
+    assert all(a.voxels.shape[1] < 0.95 * b.voxels.shape[1] for a, b in zip(few._sides, every._sides, strict=True))
+    turn = np.eye(4)
+    turn[:3, :3] = Rotation.from_euler("xyz", (7, -5, 9), degrees=True).as_matrix()
+    turn[:3, 3] = 6, -4, 3
+    one, other = few.slope(turn), every.slope(turn)
+    assert one.value == pytest.approx(other.value, rel=1e-5)
+    np.testing.assert_allclose(one.gradient, other.gradient, atol=1e-5 * np.abs(other.gradient).max())
+    np.testing.assert_allclose(one.curvature, other.curvature, atol=1e-5 * np.abs(other.curvature).max())
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

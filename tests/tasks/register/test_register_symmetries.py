@@ -9,19 +9,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from heads import bend, head, seen_through
+from heads import bend, head, linear_once, seen_through
 from scipy.spatial.transform import Rotation
 
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine, Composite, Transform
+from spinecho.tasks.register.methods import hybrid
 from spinecho.tasks.register.run import register, run
 
 GRID = Geometry.from_frame((4, -6, 9), np.eye(3), (6.0, 6.0, 6.0), (24, 24, 24))
 QUICK: dict[str, Any] = {"iters": (15, 15, 0, 0, 0), "search": False, "similarity": "lncc"}
-METHODS: dict[str, dict[str, Any]] = {"rigid": {"finest_mm": 4.0}, "affine": {"finest_mm": 4.0}, "hybrid": QUICK}
+METHODS: dict[str, dict[str, Any]] = {"rigid": {"finest_mm": 6.0}, "affine": {"finest_mm": 4.0}, "hybrid": QUICK}
 SHARE = {"rigid": 0.1, "affine": 0.1, "hybrid": 0.6}
 """Millimetres by which the same question, asked otherwise, may be answered otherwise; a voxel has 6."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _linear_once():
+    with linear_once(6.0, hybrid):
+        yield
 
 
 def turned(vector_deg: tuple[float, float, float], shift: tuple[float, float, float]) -> np.ndarray:

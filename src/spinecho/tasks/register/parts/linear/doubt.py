@@ -38,7 +38,7 @@ def doubts(
         ("fixed", views[0], views[1], matrix),
         ("moving", views[1], views[0], inverted(matrix)),
     ):
-        inside = other.read(own.voxels(only_weighted=True), m @ own.affine, layers=1)[1]
+        inside = other.read(own.voxels(), m @ own.affine, layers=1)[1]
         share = float(inside.float().mean())
         if share < _OVERLAP:
             reasons.append(f"only {share:.0%} of the {name} image's object lies in the other's field of view")

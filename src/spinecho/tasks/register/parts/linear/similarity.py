@@ -6,6 +6,7 @@ Each similarity gives its value, its derivative by every intensity read from the
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -111,6 +112,7 @@ def _joint(
     return flat, density, ratio, total[:, 0, 0] / weight.sum()
 
 
+@cache
 def _window(device: torch.device) -> Float[Tensor, "bins bins"]:
     """A Gaussian around each bin, float64, its weights summing to 1."""
     bins = torch.arange(_BINS, dtype=torch.float64, device=device)

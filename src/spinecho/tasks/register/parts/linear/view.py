@@ -52,12 +52,14 @@ class View:
         z, y, x = self.weight.shape
         return z, y, x
 
-    def voxels(self, only_weighted: bool) -> Float[Tensor, "4 n"]:
-        """Homogeneous coordinates (x, y, z, 1) of the voxels, z slowest: all, or those with weight."""
-        axes = [torch.arange(n, device=self.weight.device, dtype=torch.float32) for n in self.shape]
-        z, y, x = torch.meshgrid(*axes, indexing="ij")
-        points = torch.stack([x, y, z, torch.ones_like(x)]).flatten(1)
-        return points[:, self.weight.flatten() > 0] if only_weighted else points
+    def near(self, reach: int) -> Bool[Tensor, "z y x"]:
+        """Which voxels have weight, or lie in the cube of (2 reach + 1)^3 about one that has."""
+        return _widened(self.weight > 0, reach)
+
+    def voxels(self, reach: int = 0) -> Float[Tensor, "4 n"]:
+        """Homogeneous coordinates (x, y, z, 1) of those, z slowest."""
+        z, y, x = self.near(reach).nonzero().T.to(torch.float32)
+        return torch.stack([x, y, z, torch.ones_like(x)])
 
     def read(
         self, voxels: Float[Tensor, "4 n"], world: Array, layers: int = 4
@@ -89,7 +91,7 @@ class View:
 
     def radius(self) -> float:
         """Of the ball with the object's spread in mm: about where its edge is."""
-        points = torch.from_numpy(self.affine[:3]).to(self.weight) @ self.voxels(only_weighted=True)
+        points = torch.from_numpy(self.affine[:3]).to(self.weight) @ self.voxels()
         return float((points - points.mean(1, keepdim=True)).square().sum(0).mean().mul(5 / 3).sqrt())
 
 
