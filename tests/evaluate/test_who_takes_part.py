@@ -38,6 +38,7 @@ def test_what_a_word_says(word: str, name: str, settings: dict) -> None:
         ("varnet=", "names no method"),
         ("affine+floor", "names no method"),
         ("affine:finest_mm=fine", "give a number"),
+        ("hybrid:search=off", "the search of hybrid is 'off' -> give True or False"),
         ("affine:nonsense=1", "no setting"),
         ("nobody", "no register method"),
     ],

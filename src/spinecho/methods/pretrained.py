@@ -72,6 +72,8 @@ def _check_choices(method: str, config: type, settings: Mapping[str, Any]) -> No
     for name, hint in get_type_hints(config).items():
         if hint in (int, float) and isinstance(settings.get(name), str):
             raise DataError(f"the {name} of {method} is {settings[name]!r}", do="give a number")
+        if hint is bool and isinstance(settings.get(name), str):
+            raise DataError(f"the {name} of {method} is {settings[name]!r}", do="give True or False")
         if name in settings and get_origin(hint) is Literal and settings[name] not in get_args(hint):
             known = ", ".join(str(word) for word in get_args(hint))
             raise DataError(f"{method} has no {name} {settings[name]!r}", do=f"known are {known}")

@@ -24,7 +24,7 @@ def undersampled_axes(mask: Bool[Tensor, "*batch 1 #k2 #k1 #k0"]) -> tuple[int, 
     return tuple(dim for dim in (-3, -2, -1) if bool((mask != mask.narrow(dim, 0, 1)).any()))
 
 
-def _once(csm: Tensor) -> Tensor:
+def once(csm: Tensor) -> Tensor:
     """Maps that were expanded over batch axes (frames share theirs) back to one copy."""
     for dim in range(csm.ndim - 5):
         if csm.stride(dim) == 0:
@@ -95,7 +95,7 @@ class CartesianSense(LinearOperator):
         self._order = (*full, *self.dims)
         self.inner_dims = tuple(range(-len(self.dims), 0))
         """the undersampled axes in the inner layout; x along the others is independent of its neighbours"""
-        csm = _once(csm)
+        csm = once(csm)
         self._shape = tuple(csm.shape[-3:])
         self._window = _support(csm, full if cut else ())
         self.register_buffer("mask", mask, persistent=False)

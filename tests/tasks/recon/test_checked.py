@@ -137,7 +137,7 @@ def test_folds_hurry_on_a_grid_alone():
 
 
 def test_networks_in_bfloat16_make_the_same_image(tmp_path, monkeypatch):
-    kspace, file = drawn(4), network_file(tmp_path)
+    kspace, file = drawn(5), network_file(tmp_path)  # of these the networks get weight
     settings = {"network": file, "hqs_net": unrolled_file(tmp_path), "denoiser": denoiser_file(tmp_path)}
     exact = run(kspace, **settings, exact=True).values
     monkeypatch.setattr(precision, "has_matrix_units", lambda: True)

@@ -9,7 +9,8 @@ and the image is sum_i w_i x_i of reconstructions from all lines, after one more
 `l1_wavelet`, `varnet` where the scan is inside its card, from the first of them `hqs_net`, alone and with the last
 steps of `pnp` behind it, and from `varnet` these steps alone (after a network with half the weight); along a trajectory
 `nufft_cg` and `modl` in place of the first two, and `pnp` in two strengths.
-How we differ: candidates share coil maps, noise level and starts, and a candidate without weight is not run in full;
+How we differ: candidates share coil maps, noise level and starts (on a grid the maps are first made to cover the object
+and to explain all samples, `_maps.mended`; left-out lines have a small part in them), and a candidate without weight is not run in full;
 where lines are left out all of them run shorter (half the steps of pnp and half the iterations of l1_wavelet).
 If there are too few lines to spare, the image is that of `l1_wavelet` and `pnp`, which need no check.
 """
@@ -33,6 +34,7 @@ from spinecho.solve.simplex import simplex_weights
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.methods import pnp
 from spinecho.tasks.recon.methods._candidates import Candidates, Tools, tools
+from spinecho.tasks.recon.methods._maps import mended
 from spinecho.tasks.recon.parts.left_out import leave_out
 from spinecho.tasks.recon.slices import by_slices, no_slices, settled
 
@@ -61,6 +63,8 @@ class Config:
     """noise that the first of them takes away, relative to the scan's"""
     start_iters: int | None = None
     """iterations of l1_wavelet (of nufft_cg a third of them); None: that method's own default (20)"""
+    mend_maps: bool = True
+    """on a grid: coil maps are made to cover the object and to explain all samples, not the calibration lines alone"""
     exact: bool = False
     """networks in float32 even where the processor has units for bfloat16, which are three times faster"""
 
@@ -91,7 +95,7 @@ class Method(Recon):
         receiver = noise_sigma(kspace) / level if level > 0 else 1.0
 
         def one(scan: KSpace) -> tuple[Tensor, ...]:
-            return best_mean(scan, chosen, c.folds, receiver)
+            return best_mean(scan, maps(scan, c.mend_maps), chosen, c.folds, receiver)
 
         apart = kspace.is_cartesian and no_slices(kspace) is None
         x, csm, weights, sizes = by_slices(whole, one) if apart else one(whole)
@@ -100,11 +104,16 @@ class Method(Recon):
         return replace(image, header=header)
 
 
+def maps(kspace: KSpace, mend: bool) -> Tensor:
+    """Coil maps (*batch, 1, coil, z, y, x) that all candidates share."""
+    csm = estimate_csm(kspace)
+    return mended(kspace, csm) if mend and kspace.is_cartesian and kspace.n_coils > 1 else csm
+
+
 def best_mean(
-    kspace: KSpace, chosen: Tools, n_folds: int | None, receiver: float = 1.0
+    kspace: KSpace, csm: Tensor, chosen: Tools, n_folds: int | None, receiver: float = 1.0
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The image, its coil maps, the weights (*batch, n, 1, 1, 1), and the sizes that `held_out` says."""
-    csm = estimate_csm(kspace)
     batch, made = kspace.samples.shape[:-4], Candidates(kspace, csm, chosen)
     weights, sizes = held_out(kspace, csm, chosen, n_folds, receiver)
     weights = torch.where(weights < _LEAST, 0, weights)

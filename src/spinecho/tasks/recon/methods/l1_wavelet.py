@@ -84,11 +84,21 @@ class Config:
 
 
 def reconstruct(
-    kspace: KSpace, csm: Complex[Tensor, "*#batch map coil z y x"], config: Config, *, cut: bool = True
+    kspace: KSpace,
+    csm: Complex[Tensor, "*#batch map coil z y x"],
+    config: Config,
+    *,
+    start: Complex[Tensor, "*batch map z y x"] | None = None,
+    cut: bool = True,
 ) -> Complex[Tensor, "*batch map z y x"]:
-    """The image for given coil maps, one per set; differentiable in samples and maps (`cut`: as in CartesianSense)."""
+    """The image for given coil maps, one per set; differentiable in samples and maps.
+
+    `start` is an image that is nearly right, which few iterations then mend; `cut`: as in CartesianSense.
+    """
     n_iters = iterations(kspace) if config.n_iters is None else config.n_iters
     descent = _Descent(kspace, csm, config, [n_iters], cut)
+    if start is not None:
+        descent.go_on(start)
     for _ in range(n_iters):
         descent.step()
     return descent.image()
@@ -145,6 +155,11 @@ class _Descent:
         assert self._kspace.mask is not None
         self._A = CartesianSense(self._kspace.mask, self._csm, cut=self._cut)
         self._b = self._A.inner_adjoint(self._kspace.samples)
+
+    def go_on(self, x: Tensor) -> None:
+        """From this image, at the final threshold: one that has to sink again takes away what was there already."""
+        self._x = self._z = self._A.enter(x)
+        self._levels = self._levels.clamp_max(1)
 
     def step(self) -> None:
         """One iteration."""
