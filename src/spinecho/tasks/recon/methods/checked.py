@@ -9,9 +9,10 @@ and the image is sum_i w_i x_i of reconstructions from all lines, after one more
 `l1_wavelet`, `varnet` where the scan is inside its card, from the first of them `hqs_net`, alone and with the last
 steps of `pnp` behind it, and from `varnet` these steps alone (after a network with half the weight); along a trajectory
 `nufft_cg` and `modl` in place of the first two, and `pnp` in two strengths.
-How we differ: candidates share coil maps, noise level and starts (on a grid the maps are first made to cover the object
-and to explain all samples, `_maps.mended`; left-out lines have a small part in them), and a candidate without weight is not run in full;
-where lines are left out all of them run shorter (half the steps of pnp and half the iterations of l1_wavelet).
+How we differ: candidates share coil maps, noise level and starts; on a grid the maps are first made to cover the object
+and to explain all samples (`_maps.mended`; lines left out later have a small part in them). A candidate without weight
+is not run in full; where lines are left out all of them run shorter (half the steps of pnp and half the iterations of
+l1_wavelet).
 If there are too few lines to spare, the image is that of `l1_wavelet` and `pnp`, which need no check.
 """
 
