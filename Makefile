@@ -5,6 +5,8 @@ STAMP := .venv/.installed
 PEERS := .venv-peers/.installed
 REGISTER := .venv-register/.installed
 TORCH := torch==2.13.0
+# the tests start hundreds of programs: without kept bytecode each of them compiles the package anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-slow test-peer test-gpu check check-files docs notebooks gallery wheel-check oldest sbom bench bench-learned bench-register results train-gpu peers samples clean
 

@@ -67,7 +67,7 @@ SCANS = {
     "MATLAB": (mat, (1, 8, 64, 48), "rows columns coil"),
     "MATLAB, slices": (mat, (5, 8, 64, 48), "rows columns coil slice"),
     "MATLAB, many slices": (mat, (30, 8, 64, 48), "rows columns coil slice"),
-    "MATLAB, slices before coils": (mat, (100, 8, 128, 112), "rows columns slice coil"),
+    "MATLAB, slices before coils": (mat, (50, 8, 64, 56), "rows columns slice coil"),
     "BART's order": (npy, (1, 8, 64, 48), "rows columns one coil"),
     "Siemens' order": (mat, (5, 16, 64, 48), "rows coil columns slice"),
 }
