@@ -200,6 +200,12 @@ def test_the_navigation_names_every_page(pages):
     assert sorted(named) == sorted({*pages, *written})
 
 
+def test_no_page_is_empty(pages):
+    written = {p.name: p.read_text(encoding="utf-8") for p in (ROOT / "docs").rglob("*.md")}
+    empty = [name for name, text in {**pages, **written}.items() if not text.startswith("# ") or len(text) < 300]
+    assert not empty
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_asks_nobody_for_anything(tmp_path):
     import subprocess
