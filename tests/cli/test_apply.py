@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import nibabel
 import numpy as np
 import pytest
@@ -175,3 +177,13 @@ def test_refusals(arguments, told, folder, capsys):
     run(*arguments, code=2)
     assert told in capsys.readouterr().err
     assert sorted(folder.iterdir()) == before
+
+
+def test_a_label_map_given_as_an_image_is_warned_of(folder, capsys):
+    blob = registering.blob(FIXED)
+    write(replace(blob, values=(blob.values > float(blob.values.mean())).to(torch.uint8) * 7), "seg.nii.gz")
+    run("t.h5", "seg.nii.gz", "--inverse", "--onto", "moving.nii.gz", "-o", "out.nii.gz")
+    assert "seg.nii.gz looks like a label map, and its labels get mixed: give --labels" in capsys.readouterr().err
+    run("t.h5", "seg.nii.gz", "--labels", "--inverse", "--onto", "moving.nii.gz", "-o", "out.nii.gz")
+    run("t.h5", "moving.nii.gz", "--onto", "fixed.nii.gz", "-o", "out.nii.gz")
+    assert "label map" not in capsys.readouterr().err

@@ -211,3 +211,10 @@ def test_a_failing_output_loses_nothing_written_before(pair, monkeypatch, capsys
     read_transform(pair / "t.h5")
     read_transform(pair / "t_inverse.h5")
     assert not [p for p in pair.iterdir() if p.name.startswith(".partial")]
+
+
+def test_labels_in_an_images_place_are_warned_of(pair, capsys):
+    register(pair, "-o", pair / "moved.nii.gz")
+    assert "label map" not in capsys.readouterr().err
+    run("register", pair / "fixed.nii.gz", seg(pair), "-o", pair / "moved.nii.gz", "--threads", "1")
+    assert "seg.nii.gz looks like a label map" in capsys.readouterr().err

@@ -73,6 +73,21 @@ def noisy_head() -> None:
     spinecho.write(noisy, "head_dicom")
 
 
+def dicom_folders() -> None:
+    """head_dicom, as for denoising, and study, a folder with two series of it."""
+    import pydicom
+
+    noisy_head()
+    Path("study").mkdir()
+    for number, name in ((1, "t1 head"), (2, "t2 head")):
+        uid = pydicom.uid.generate_uid()
+        for file in sorted(Path("head_dicom").iterdir()):
+            ds = pydicom.dcmread(file)
+            ds.SeriesNumber, ds.SeriesDescription, ds.SeriesInstanceUID = number, name, uid
+            ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+            ds.save_as(Path("study") / f"{number}_{file.name}")
+
+
 def full_scans() -> None:
     """my_scans/ with full scans of several people, as a training wants them."""
     full = full_scan()
@@ -90,7 +105,7 @@ FILES: dict[str, Callable[[], None]] = {
     "scanner_files": scanner_files,
     "align": two_visits,
     "denoise": noisy_head,
-    "dicom": noisy_head,
+    "dicom": dicom_folders,
     "train": full_scans,
 }
 """By the name of the page"""

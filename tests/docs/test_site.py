@@ -46,6 +46,33 @@ def test_every_method_has_a_page_with_all_of_its_settings(pages):
     assert "https://doi.org/10.1002/" in pages["methods/recon/l1_wavelet.md"]
 
 
+def test_figures_are_those_of_the_methods_own_task(pages):
+    assert "#super-resolution-k-space" in pages["methods/superres/zero_filled.md"]
+    assert "#real-slices-1-coil" not in pages["methods/superres/zero_filled.md"]
+    assert "#super-resolution-k-space" not in pages["methods/recon/zero_filled.md"]
+    assert (
+        "## Figures" not in pages["methods/translate/auto.md"]
+        and "#tumour" not in pages["methods/translate/pix2pix3d.md"]
+    )
+    assert "#registration-another-day-simulated" in pages["methods/register/hybrid.md"], (
+        "made by a script of benchmarks"
+    )
+    assert "#low-field-real" in pages["methods/superres/lowfield.md"]
+
+
+def test_dois_with_brackets_are_linked_whole():
+    told = made._tidy("J 1991, doi:10.1016/0022-2364(91)90253-P. And (Kim 2001, doi:10.1109/42.938237).")
+    assert "(https://doi.org/10.1016/0022-2364(91)90253-P). And" in told
+    assert "(https://doi.org/10.1109/42.938237))." in told
+
+
+def test_options_in_sentences_stay_in_one_line():
+    html = "<p><code>spinecho --voxel-mm 1 -o a-b</code></p><pre><span></span><code>x --like\n</code></pre>"
+    assert hook.on_page_content(html) == html.replace("--voxel-mm", '<span class="option">--voxel-mm</span>').replace(
+        "-o a", '<span class="option">-o</span> a'
+    )
+
+
 def test_every_public_name_and_command_is_there(pages):
     assert all(f"::: {home}.{name}\n" in pages["api.md"] for name, home in spinecho.HOMES.items())
     commands = pages["commands.md"]
@@ -198,6 +225,12 @@ def test_the_navigation_names_every_page(pages):
     assert sorted(hook.HOW) == sorted(p.stem for p in hook.HOW_FOLDER.glob("*.md")), "each has its place in the order"
     written = {p.relative_to(ROOT / "docs").as_posix() for p in (ROOT / "docs").rglob("*.md")}
     assert sorted(named) == sorted({*pages, *written})
+
+
+def test_no_page_is_empty(pages):
+    written = {p.name: p.read_text(encoding="utf-8") for p in (ROOT / "docs").rglob("*.md")}
+    empty = [name for name, text in {**pages, **written}.items() if not text.startswith("# ") or len(text) < 300]
+    assert not empty
 
 
 @pytest.mark.slow

@@ -123,3 +123,9 @@ def test_two_images_are_compared_by_bare_name(tmp_path: Path, command: str, caps
     assert "it holds k-space" in capsys.readouterr().err
     assert main([command, str(tmp_path / "a"), str(tmp_path / "a.hdr"), "-o", str(tmp_path / "o.nii")]) == 2
     assert "are the same file" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_series_is_not_taken_for_a_file(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(DataError, match="it is a folder without a DICOM series -> name one file in it"):
+        read(tmp_path)

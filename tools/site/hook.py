@@ -32,7 +32,9 @@ BENCHMARKS = {
     "benchmarks/RESULTS-16-coils.md": "Beside other programs, 16 coils",
     "benchmarks/RESULTS-LEARNED.md": "Learned methods",
 }
-"""What the pages of benchmarks are called"""
+"""What the pages of benchmarks are called, in their order"""
+_INLINE = re.compile(r"(?<!</span>)<code>[^<]*</code>")
+_OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*")
 HOW_FOLDER = ROOT / "docs" / "how"
 
 
@@ -40,14 +42,15 @@ def on_config(config: Any) -> Any:
     """The navigation, from what there is."""
     how = sorted(HOW_FOLDER.glob("*.md"), key=lambda p: (HOW.index(p.stem) if p.stem in HOW else len(HOW), p.stem))
     methods = [{task: [f"methods/{task}/index.md", *pages]} for task, pages in made.method_pages().items()]
-    benchmarks = [{BENCHMARKS.get(p, p): p} for p in made.copied() if p.startswith("benchmarks/")]
+    order = list(BENCHMARKS)
+    benchmarks = sorted((p for p in made.copied() if p.startswith("benchmarks/")), key=order.index)
     config.nav = [
         {"Home": "index.md"},
         {"How to": [f"how/{p.name}" for p in how]},
         {"Methods": methods},
         {"Reference": [*({t: p} for t, p in made.REFERENCE.items()), {"Registration": "registration.md"}]},
         {"Gallery": "gallery.md"},
-        {"Results": ["results.md", *benchmarks]},
+        {"Results": ["results.md", *({BENCHMARKS[p]: p} for p in benchmarks)]},
         {"Inside": ["architecture.md", "training.md", *made.ROOT_PAGES]},
     ]
     return config
@@ -60,6 +63,11 @@ def on_files(files: Any, config: Any) -> Any:
     for path, text in made.pages().items():
         files.append(File.generated(config, path, content=text))
     return files
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """An option in a sentence stays in one line: browsers break `--voxel-mm` behind each hyphen."""
+    return _INLINE.sub(lambda code: _OPTION.sub(r'<span class="option">\g<0></span>', code[0]), html)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

@@ -21,7 +21,8 @@ PACKAGE = ROOT / "src" / "spinecho"
 ROOT_PAGES = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 REFERENCE = {"Python": "api.md", "Commands": "commands.md", "What errors say": "troubleshooting.md"}
 _LINK = re.compile(r"\]\((?!https?:|#)([^)\s]+)\)")
-_DOI = re.compile(r"doi:(10\.\d{4,}/[^\s,;)]+[^\s,;).])")
+_DOI = re.compile(r"doi:(10\.\d{4,}/(?:\([^\s()]*\)|[^\s,;()])*(?:\([^\s()]*\)|[^\s,;().]))")
+_EVALUATED = re.compile(r"^spinecho evaluate (?:(\w+)|--)", re.MULTILINE)
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 
 
@@ -92,7 +93,7 @@ def _of_method(task: str, name: str) -> str:
         parts.append(f"With trained weights, only these can be set: {tunable}. The training fixes the others.")
     parts.append(f"## Source\n\n{_tidy(source)}" if source else "")
     parts += [_card(o) for o in registry.offers(task) if o.method == name and o.weights is not None]
-    parts.append(_figures(name))
+    parts.append(_figures(task, name))
     return "\n\n".join(p for p in parts if p) + "\n"
 
 
@@ -107,19 +108,43 @@ def _card(offer: registry.Offer) -> str:
     return f"{head}\n\n{said[:1].upper()}{said[1:]}.\n{body}"
 
 
-def _figures(name: str) -> str:
+def _figures(task: str, name: str) -> str:
     """Where the results' tables have this method."""
-    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
-    having = [s.partition("\n")[0] for s in sections if re.search(rf"^\|.*\b{name}\b.*\|", s, re.MULTILINE)]
+    having = [title for title, section, tasks in _results() if task in tasks and _has(section, name)]
     links = "".join(f"- [{title}](../../results.md#{_slug(title)})\n" for title in having)
     return f"## Figures\n\n{links}" if having else ""
+
+
+@cache
+def _results() -> list[tuple[str, str, set[str]]]:
+    """The sections of the results: title, text, and the tasks whose methods it compares, since tasks share names.
+
+    These are named by the command that made the section, else by the methods in it that only one task has.
+    """
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    homes: dict[str, list[str]] = {}
+    for task in registry.tasks():
+        for name in registry.names(task):
+            homes.setdefault(name, []).append(task)
+    told = []
+    for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        named = {m[1] or "recon" for m in _EVALUATED.finditer(section)}
+        own = {at[0] for name, at in homes.items() if len(at) == 1 and _has(section, name)}
+        told.append((section.partition("\n")[0], section, named or own))
+    return told
+
+
+def _has(section: str, name: str) -> bool:
+    return bool(re.search(rf"^\|.*\b{name}\b.*\|", section, re.MULTILINE))
 
 
 def _state(offer: registry.Offer) -> str:
     if not offer.learned:
         return "none needed"
-    return "none yet" if offer.weights is None else f"{offer.weights.stat().st_size / 1e6:.1f} MB, in the package"
+    if offer.weights is None:
+        return "none yet"
+    size = offer.weights.stat().st_size
+    return f"{size / 1e6:.1f} MB, in the package" if size > 1e5 else f"{size / 1e3:.0f} kB, in the package"
 
 
 def _tidy(text: str) -> str:

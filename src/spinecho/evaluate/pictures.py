@@ -80,7 +80,7 @@ def coloured(
     values = x.detach().float().cpu().numpy()
     shown = axes.imshow(values, cmap=colours, vmin=bounds[0], vmax=bounds[1], aspect="auto", interpolation="nearest")
     axes.set_axis_off()
-    bar_axes = figure.add_axes((width / (width + 0.9) + 0.02, 0.06, 0.03, 0.88))
+    bar_axes = figure.add_axes(((width + 0.08) / (width + 0.9), 0.06, 0.12 / (width + 0.9), 0.88))
     bar = figure.colorbar(shown, cax=bar_axes, extend=_extend(values, bounds))
     bar.set_label(unit, size=8)
     bar.ax.tick_params(labelsize=8)

@@ -37,8 +37,14 @@ def check_suffix(path: Path, kind: str) -> None:
     """
     known = [s for f in known_formats() if kind in f.writes for s in f.suffixes if s]
     if not any(path.name.lower().endswith(s) for s in known):
-        problem = f"no writer for {kind} files called {path.suffix or path.name!r}"
+        problem = f"no writer for {kind} files called {ending_of(path.name)!r}"
         raise DataError(problem, do=f"known are {' '.join(dict.fromkeys(known))}", file=path)
+
+
+def ending_of(name: str) -> str:
+    """What a file's name ends in, `.nii.gz` whole; the name itself where it has no suffix."""
+    endings = sorted({s for f in known_formats() for s in f.suffixes if s.startswith(".")}, key=len, reverse=True)
+    return next((s for s in endings if name.lower().endswith(s)), Path(name).suffix or name)
 
 
 def labelled(path: Path, label: str) -> Path:

@@ -66,6 +66,8 @@ def find_format(path: Path) -> ModuleType:
         for module in modules:
             if hasattr(module, "recognises") and module.recognises(path, head):
                 return module
+    if path.is_dir():
+        raise DataError("it is a folder without a DICOM series", do="name one file in it", file=path)
     readers = [m for m in modules if hasattr(m, "read")]
     known = ", ".join(f"{m.__name__.rpartition('.')[2]} ({' '.join(m.SUFFIXES)})" for m in readers)
     raise DataError("this is no file of a known format", do=f"known are {known}", file=path)

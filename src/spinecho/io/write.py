@@ -9,6 +9,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.core.log import logged
+from spinecho.io.catalogue import ending_of
 from spinecho.io.options import WriteOptions
 from spinecho.io.read import format_module, format_names
 
@@ -79,5 +80,5 @@ def _writer(path: Path, kind: str) -> ModuleType:
     if matching:  # .mrd.h5 before .h5
         return max(matching, key=lambda pair: pair[0])[1]
     known = " ".join(dict.fromkeys(s for m in writers for s in m.SUFFIXES if s))
-    problem = f"no writer for {kind} files called {path.suffix or path.name!r}"
+    problem = f"no writer for {kind} files called {ending_of(path.name)!r}"
     raise DataError(problem, do=f"known are {known}", file=path)

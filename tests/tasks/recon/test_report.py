@@ -161,3 +161,19 @@ def test_the_overview_shows_truth_methods_and_errors(tmp_path: Path):
     assert np.median(left[-40:]) == 0, "no blank panel stands under the truth"
     words = left[left.shape[0] // 2 :]
     assert words.max() > 100 and (words > 100).mean() < 0.1, "but a few words that say what the others are"
+
+
+def test_a_full_mask_and_two_coils(tmp_path):
+    kspace = scan(undersampled=False, n_coils=2)
+    write_report(tmp_path / "out.html", [Case(title="d", kspace=kspace, results=(run_method(kspace, "cg_sense"),))])
+    page = (tmp_path / "out.html").read_text()
+    assert "measured samples: all of them, k0 to the right" in page, "a white picture says why"
+    uri = re.findall(r'base64,([A-Za-z0-9+/=]+)"[^<]*alt=""><figcaption[^<]*>coil maps', page)
+    width, height = PillowImage.open(io.BytesIO(base64.b64decode(uri[0]))).size
+    assert width < 3.2 * height, "two maps of 40 x 32 and their bar, no empty places beside them"
+
+
+def test_the_bar_of_a_broad_map_has_its_numbers():
+    shown = pictures.coloured(torch.zeros(32, 160), (0.0, 1.0), "broad")
+    grey = np.asarray(PillowImage.open(io.BytesIO(shown.png)).convert("L"))
+    assert grey[:, -8:].min() > 200, "nothing is cut off at the right"

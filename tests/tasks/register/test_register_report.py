@@ -140,6 +140,7 @@ def test_a_linear_transform_has_no_deformation_to_show(tmp_path: Path) -> None:
     assert "none: the transform is linear" in page
     assert "0.000, 0.000 mm" in page
     assert "SDlogJ" not in page
+    assert page.count("<img") == 3 * 4 and "without the affine part" not in page
 
 
 def test_the_moved_image_is_the_fixed_one_where_the_transform_is_right() -> None:

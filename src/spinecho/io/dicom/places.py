@@ -41,23 +41,22 @@ def located(frames: list[Frame]) -> tuple[list[Frame], bool, list[str]]:
 def check_alike(frames: Sequence[Frame]) -> None:
     """Refuse frames of different size, orientation or pixel size, or without a place."""
     for f in frames:
-        if problem := _unlike(frames[0], f):
-            one, other = told_apart([frames[0].file, f.file])
-            raise DataError(problem[0].format(one=one, other=other), do=problem[1])
+        _check_like(frames[0], f)
 
 
-def _unlike(first: Frame, f: Frame) -> tuple[str, str] | None:
+def _check_like(first: Frame, f: Frame) -> None:
+    one, other = told_apart([first.file, f.file])
     apart = "put each stack into its own folder"
     if f.axes is None or f.position is None or first.axes is None:
-        return "{other} does not say where it lies", "export the series again, with positions"
+        raise DataError(f"{other} does not say where it lies", do="export the series again, with positions")
     if f.shape != first.shape:
-        return f"{{other}} has {f.shape} rows and columns, {{one}} has {first.shape}", apart
+        raise DataError(f"{other} has {f.shape} rows and columns, {one} has {first.shape}", do=apart)
     if np.abs(f.axes - first.axes).max() > 1e-3:
-        tilted = "slice orientations are mixed: {one} and {other} are tilted against each other"
-        return tilted, f"is it a localizer? {apart}"
+        tilted = f"slice orientations are mixed: {one} and {other} are tilted against each other"
+        raise DataError(tilted, do=f"is it a localizer? {apart}")
     if max(abs(a - b) / b for a, b in zip(f.spacing_mm[:2], first.spacing_mm, strict=False)) > 1e-3:
-        return f"{{other}} has pixels of {f.spacing_mm[:2]} mm, {{one}} of {first.spacing_mm[:2]} mm", apart
-    return None
+        sizes = f"{other} has pixels of {f.spacing_mm[:2]} mm, {one} of {first.spacing_mm[:2]} mm"
+        raise DataError(sizes, do=apart)
 
 
 def by_place(frames: Sequence[Frame]) -> list[list[Frame]]:

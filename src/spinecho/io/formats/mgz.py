@@ -26,7 +26,9 @@ def recognises(path: Path, head: bytes) -> bool:
 def read(path: Path, options: ReadOptions) -> Image:
     """Values (time, channel, z, y, x) in LPS; see `io/mgh/read.py`."""
     refuse_idle(options, "MGH")
-    return only_slices(to_image(read_volume(path)), options.slices)
+    image = to_image(read_volume(path))
+    image = replace(image, header=replace(image.header, file_format="MGH"))
+    return only_slices(image, options.slices)
 
 
 def check_output(path: Path, oriented: bool, options: WriteOptions) -> None:

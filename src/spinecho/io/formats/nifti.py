@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from spinecho.core.image import Image
@@ -26,7 +27,9 @@ def recognises(path: Path, head: bytes) -> bool:
 def read(path: Path, options: ReadOptions) -> Image:
     """Values (time, channel, z, y, x) in LPS; see `io/nifti/read.py`."""
     refuse_idle(options, "NIfTI")
-    return only_slices(to_image(read_volume(path)), options.slices)
+    image = to_image(read_volume(path))
+    image = replace(image, header=replace(image.header, file_format="NIfTI"))
+    return only_slices(image, options.slices)
 
 
 def check_output(path: Path, oriented: bool, options: WriteOptions) -> None:

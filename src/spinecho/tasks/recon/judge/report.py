@@ -95,8 +95,9 @@ def _sampling(kspace: KSpace) -> list[Picture]:
     plane = (lambda t: t[t.shape[0] // 2]) if energy.shape[-3] == 1 else (lambda t: t[..., t.shape[-1] // 2])
     log, bounds = pictures.log_magnitude(plane(energy))
     names = "k0 to the right, k1 down" if energy.shape[-3] == 1 else "k1 to the right, k2 down"
+    which = "all of them, " if bool(mask.all()) else ""
     return [
-        pictures.grey(plane(mask).float(), 1.0, f"measured samples: {names}"),
+        pictures.grey(plane(mask).float(), 1.0, f"measured samples: {which}{names}"),
         pictures.coloured(log, bounds, "k-space, root sum of squares over coils", unit="log10 of its maximum"),
     ]
 
@@ -121,7 +122,7 @@ def _maps(r: Result, *, first: bool) -> list[Picture]:
     if first:
         csm = r.image.extras["csm"].abs()
         shown = [middle_slice(csm[..., 0, c : c + 1, :, :, :], r.image)[0] for c in range(min(csm.shape[-4], 32))]
-        sheet = pictures.tiles(shown, columns=max(4, -(-len(shown) // 4)))
+        sheet = pictures.tiles(shown, columns=max(min(4, len(shown)), -(-len(shown) // 4)))
         drawn.append(pictures.coloured(sheet, (0.0, 1.0), f"coil maps of {r.method}, magnitude", colours="viridis"))
     if "residual" in r.image.extras:
         rows, size = middle_slice(r.image.extras["residual"].abs(), r.image)

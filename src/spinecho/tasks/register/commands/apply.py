@@ -21,7 +21,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.job import Job
 from spinecho.core.option import OUTPUT, Option
 from spinecho.io.catalogue import check_suffix
-from spinecho.io.labels import read_labels
+from spinecho.io.labels import are_labels, read_labels
 from spinecho.io.options import WriteOptions
 from spinecho.io.outputs import check_inputs, check_outputs, check_series, on_grid
 from spinecho.tasks.register.carry import World, carried, move_points, tell_values
@@ -167,6 +167,8 @@ def _images(args: Arguments, job: Job, whole: Transform) -> None:
         job.console.say(f"read {one_line(image)}")
         tell_history(image.header, job.console)
         tell_values(image, args.keep_complex, job.console)
+        if not args.labels and are_labels(image.values):
+            job.console.warn(f"{args.subject.name} looks like a label map, and its labels get mixed: give --labels")
         step = f"carried onto {args.onto.name} by {names}, {'nearest voxel' if args.labels else 'linear interpolation'}"
         moved = carried(image, whole, onto, step, args.labels)
         job.console.say(written(write(moved, args.output, on_grid(options, args.onto, moved))))

@@ -245,10 +245,13 @@ def _inputs(args: Arguments, job: Job) -> list[Image]:
 
 def _told(job: Job, name: str, path: Path, series: str | None) -> Image:
     from spinecho.io.describe import one_line
+    from spinecho.io.doubts import label_doubt
     from spinecho.io.read import read_image
 
     image = read_image(path, series)
     job.console.say(f"{name}: {one_line(image)}")
+    if doubt := label_doubt(image, path):
+        job.console.warn(doubt)
     return image
 
 

@@ -17,6 +17,7 @@ from spinecho.evaluate.pictures import Column, Picture, coloured, grey, upper_wi
 from spinecho.evaluate.planes import Plane, planes
 from spinecho.io.display import upright_geometry
 from spinecho.ops.windows import gaussian
+from spinecho.tasks.register.judge.figures import is_linear
 
 Slice = Float[Tensor, "rows columns"]
 
@@ -27,13 +28,14 @@ _LEAST_PERCENT = 5.0
 def rows_of_pictures(
     fixed: Image, moving: Image, transform: Transform, linear: Affine, labels: Image | None, at_mm: Sequence[float]
 ) -> list[tuple[Plane, list[Picture]]]:
-    """For each plane: fixed, before, after, checkerboard, grid, Jacobian, and labels where there are some.
+    """For each plane: fixed, before, after, checkerboard, grid, labels where there are some, and Jacobian.
 
-    `linear` is the transform's affine part, which grid and Jacobian leave out.
+    `linear` is the transform's affine part, which grid and Jacobian leave out; a transform that has no other part shows
+    neither.
     """
     tops = [upper_window(_volume(i)) for i in (fixed, moving)]
     drawn = []
-    percent = 0.0
+    percent, deformed = 0.0, not is_linear(transform)
     shown = planes(fixed.geometry, at_mm)
     jacobians = [_jacobian(p, transform, linear) for p in shown]
     slices = [p.shown(_volume(identity().warp(fixed, p.slice))) for p in shown]
@@ -53,12 +55,12 @@ def rows_of_pictures(
             )
         board = checkerboard(target / tops[0], moved[1] / tops[1])
         pictures.append(grey(board, 1.0, "fixed and moved by turns", plane.pixel_mm))
-        pictures.append(_grid(plane, target, tops[0], transform, linear))
+        if deformed:
+            pictures.append(_grid(plane, target, tops[0], transform, linear))
         if labels is not None:
             pictures.append(_labels(plane, target, tops[0], labels, transform))
-        caption = "volume in the moving image over that in the fixed one, without the affine part"
-        bounds = (-percent, percent)
-        pictures.append(coloured(jacobian, bounds, caption, colours="RdBu_r", pixel_mm=plane.pixel_mm, unit="percent"))
+        if deformed:
+            pictures.append(_volume_map(plane, jacobian, percent))
         drawn.append((plane, pictures))
     return drawn
 
@@ -100,6 +102,12 @@ def _grid(plane: Plane, target: Slice, top: float, transform: Transform, linear:
     axes.set_xlim(-0.5, n_columns - 0.5)
     axes.set_ylim(n_rows - 0.5, -0.5)
     return printed(canvas, figure, f"where lines {_GRID_MM:g} mm apart go, without the affine part")
+
+
+def _volume_map(plane: Plane, jacobian: Slice, percent: float) -> Picture:
+    caption = "volume in the moving image over that in the fixed one, without the affine part"
+    bounds = (-percent, percent)
+    return coloured(jacobian, bounds, caption, colours="RdBu_r", pixel_mm=plane.pixel_mm, unit="percent")
 
 
 def _labels(plane: Plane, target: Slice, top: float, labels: Image, transform: Transform) -> Picture:

@@ -94,6 +94,7 @@ def sections(
         "notes": [f"{name}: {note}" for name, notes in registration.told.items() for note in notes],
         "warnings": registration.warnings,
         "settings": registration.settings,
+        "deformed": not is_linear(transform),
         "scope": SCOPE,
         "regions": regions,
         "regions_note": regions_note,
