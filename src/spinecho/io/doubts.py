@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.io.labels import are_labels
 
@@ -30,7 +30,7 @@ def looked_at(image: Image, file: Path) -> Image:
         raise DataError("the image has no voxels", do="give another file", file=file)
     image = _filled(image, file)
     if labels := label_doubt(image, file):
-        image = _warned(image, labels)
+        image = _warned(image, f"{labels}; labels of an image go along with {setting('labels')}")
     if is_hounsfield(image.values):
         problem = f"{file.name} looks like CT (values of air and tissue in Hounsfield units)"
         image = _warned(image, f"{problem}; this is made for magnetic resonance images")
@@ -41,8 +41,7 @@ def label_doubt(image: Image, file: Path) -> str:
     """What to say of an image that seems to be a label map; nothing of others."""
     if not are_labels(image.values):
         return ""
-    problem = f"{file.name} looks like a label map (most neighbours have the same whole number), not like an image"
-    return f"{problem}; labels go along with their image: --labels"
+    return f"{file.name} looks like a label map (most neighbours have the same whole number), not like an image"
 
 
 def is_hounsfield(values: Tensor) -> bool:

@@ -251,7 +251,7 @@ def _told(job: Job, name: str, path: Path, series: str | None) -> Image:
     image = read_image(path, series)
     job.console.say(f"{name}: {one_line(image)}")
     if doubt := label_doubt(image, path):
-        job.console.warn(doubt)
+        job.console.warn(f"{doubt}; labels go along with their image: --labels")
     return image
 
 
