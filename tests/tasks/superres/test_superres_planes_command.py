@@ -88,7 +88,7 @@ def test_a_label_map_in_the_images_place_is_warned_of(tmp_path, capsys):
     seg = (head(SHAPE).numpy().T > 0.5).astype(np.uint8)
     run(saved(tmp_path / "seg.nii.gz", seg), "-o", tmp_path / "out.nii.gz", "--method", "bspline")
     told = capsys.readouterr().err
-    assert "seg.nii.gz looks like a label map" in told and "labels go along with their image: --labels" in told
+    assert "seg.nii.gz looks like a label map" in told and "go along with labels" in told
     scan = saved(tmp_path / "scan.nii.gz", head(SHAPE).numpy().T)
     run(scan, "-o", tmp_path / "out.nii.gz", "--labels", scan, code=2)
     assert capsys.readouterr().err.startswith("error: ")
