@@ -192,7 +192,7 @@ def _options(name: str, file: Path) -> str:
 def troubleshooting() -> str:
     """Every sentence of every error, by module."""
     by_module: dict[str, list[sentences.Sentence]] = {}
-    for one in sentences.sentences(PACKAGE):
+    for one in sorted([*sentences.sentences(PACKAGE), *sentences.listed(PACKAGE)], key=lambda s: (s.module, s.line)):
         by_module.setdefault(one.module, []).append(one)
     parts = ["# What errors say", _HOW_TO_SEARCH]
     for module, told in by_module.items():
