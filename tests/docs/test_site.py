@@ -211,6 +211,7 @@ def test_tables_of_settings():
 
 def test_links_of_the_root_are_links_of_the_site():
     assert made._relinked("[a](docs/results.md) [b](https://x.y) [c](#d)") == "[a](results.md) [b](https://x.y) [c](#d)"
+    assert made._relinked("see [examples/README.md](examples/README.md).") == "see examples/README.md."
     card = "[card](src/spinecho/weights/recon/varnet_fast.md)"
     assert made._relinked(card) == "[card](methods/recon/varnet.md#weights-varnet_fast)"
 
