@@ -110,6 +110,13 @@ def test_every_error_is_there(pages):
         ('do = "x"\nraise DataError("a" if c else "b", do=do)', "a / b", "x"),
         ('def f():\n do, p = f"{n} x", "p"\n raise DataError(p, do=do)', "p", "{n} x"),
         ('X = "far"\ndef f(X):\n raise DataError(X)', "far", ""),
+        ('def why():\n return f"{n} is odd"\nraise DataError(f"no: {why()}")', "no: {n} is odd", ""),
+        (
+            'def why():\n if a:\n  return "x is odd"\n return "y is even"\nif w := why():\n raise DataError(w)',
+            "x is odd / y is even",
+            "",
+        ),
+        ('class A:\n def b(self):\n  return "c"\n def d(self):\n  raise DataError(self.b)', "c", ""),
         ('do = tell()\nraise DataError(f"bad {a:g}", do=do)', "bad {a}", "{do}"),
     ],
 )
@@ -130,6 +137,14 @@ def test_sentences_are_read_from_the_source(source, problem, do):
 def test_a_sentence_that_is_chosen_among_several_stands_with_all_of_them(source, problem):
     (one,) = sentences.in_source(source, "m")
     assert one.problem == problem
+
+
+def test_sentences_of_a_table_are_there(pages):
+    (one, two) = sentences.listed_in('A = {1: ("full", "make room"), 2: ("gone", "look"), 3: ("gone", "look")}', "m")
+    assert (one.problem, two.do) == ("full", "look")
+    assert not list(sentences.listed_in('A = {1: ("a", "b"), 2: 3}\nB = {"c": "d"}', "m"))
+    assert "| the disk is full (or a size limit is reached) | make room" in pages["troubleshooting.md"]
+    assert "slice orientations are mixed: " in pages["troubleshooting.md"]
 
 
 def test_reasons_of_methods_are_read_from_the_source():
@@ -196,6 +211,7 @@ def test_tables_of_settings():
 
 def test_links_of_the_root_are_links_of_the_site():
     assert made._relinked("[a](docs/results.md) [b](https://x.y) [c](#d)") == "[a](results.md) [b](https://x.y) [c](#d)"
+    assert made._relinked("see [examples/README.md](examples/README.md).") == "see examples/README.md."
     card = "[card](src/spinecho/weights/recon/varnet_fast.md)"
     assert made._relinked(card) == "[card](methods/recon/varnet.md#weights-varnet_fast)"
 

@@ -21,6 +21,7 @@ PACKAGE = ROOT / "src" / "spinecho"
 ROOT_PAGES = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 REFERENCE = {"Python": "api.md", "Commands": "commands.md", "What errors say": "troubleshooting.md"}
 _LINK = re.compile(r"\]\((?!https?:|#)([^)\s]+)\)")
+_OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:examples|tests|tools)/[^)\s]+\)")
 _DOI = re.compile(r"doi:(10\.\d{4,}/(?:\([^\s()]*\)|[^\s,;()])*(?:\([^\s()]*\)|[^\s,;().]))")
 _EVALUATED = re.compile(r"^spinecho evaluate (?:(\w+)|--)", re.MULTILINE)
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
@@ -47,7 +48,7 @@ def copied() -> dict[str, str]:
 
 
 def _relinked(text: str) -> str:
-    """Links from the root of the repository as links within the site."""
+    """Links from the root of the repository as links within the site; what is not on the site is named alone."""
 
     def moved(link: re.Match[str]) -> str:
         target = link[1].removeprefix("docs/")
@@ -56,7 +57,7 @@ def _relinked(text: str) -> str:
             target = f"methods/{card[1]}/{offer.method}.md#weights-{offer.name}"
         return f"]({target})"
 
-    return _LINK.sub(moved, text)
+    return _LINK.sub(moved, _OUTSIDE.sub(r"\1", text))
 
 
 def _of_task(task: str) -> Iterator[tuple[str, str]]:
@@ -192,7 +193,7 @@ def _options(name: str, file: Path) -> str:
 def troubleshooting() -> str:
     """Every sentence of every error, by module."""
     by_module: dict[str, list[sentences.Sentence]] = {}
-    for one in sentences.sentences(PACKAGE):
+    for one in sorted([*sentences.sentences(PACKAGE), *sentences.listed(PACKAGE)], key=lambda s: (s.module, s.line)):
         by_module.setdefault(one.module, []).append(one)
     parts = ["# What errors say", _HOW_TO_SEARCH]
     for module, told in by_module.items():
@@ -207,8 +208,9 @@ def troubleshooting() -> str:
 
 _SAME = "`spinecho COMMAND --help` says the same; a method's settings are options too: `--method NAME --help`."
 _HOW_TO_SEARCH = """Bad input gives one sentence: what was found, and what to do about it. These are all of
-them. Search this page (Ctrl-F) for a few words of the message; your own numbers and names appear here in braces. A
-setting that reads `--axes` here is `axes=` in Python. `--debug` shows where an error comes from."""
+them. Search this page (Ctrl-F) for a few words of the message; your own numbers and names appear here in braces. The
+search box above looks for single words on all pages, and seldom finds a sentence. A setting that reads `--axes` here is
+`axes=` in Python. `--debug` shows where an error comes from."""
 _REFUSALS = """## Why a method cannot handle an input
 
 These are the reasons behind "METHOD cannot take this scan" or "this image"; `auto` and the demo give them too."""

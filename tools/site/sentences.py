@@ -34,6 +34,24 @@ def in_source(text: str, module: str) -> Iterator[Sentence]:
                 yield Sentence(module, node.lineno, problem, _said(do, local) if do is not None else "")
 
 
+def listed(package: Path) -> Iterator[Sentence]:
+    """Sentences that stand in a table of a file, (what is wrong, what to do) by a key."""
+    for module, text in _modules(package):
+        if "DataError(" in text:
+            yield from listed_in(text, module)
+
+
+def listed_in(text: str, module: str) -> Iterator[Sentence]:
+    """All of one file."""
+    for node in ast.parse(text).body:
+        for _, table in _assigned(node):
+            rows = table.values if isinstance(table, ast.Dict) else []
+            pairs = [row.elts for row in rows if isinstance(row, ast.Tuple) and len(row.elts) == 2]
+            if rows and len(pairs) == len(rows) and all(_is_text(t) for pair in pairs for t in pair):
+                for problem, do in dict.fromkeys((_said(p, {}), _said(d, {})) for p, d in pairs):
+                    yield Sentence(module, node.lineno, problem, do)
+
+
 def refusals(package: Path) -> Iterator[Sentence]:
     """What every function named `refusal` returns: why a method cannot handle an input."""
     for module, text in _modules(package):
@@ -60,11 +78,30 @@ def _nodes(text: str) -> Iterator[tuple[str, ast.AST, dict[str, ast.expr]]]:
     """Each node of a file, with the name of the function that it stands in, and the values of names there."""
     tree = ast.parse(text)
     known = _together(pair for node in tree.body for pair in _assigned(node))
+    known |= _returned(tree, known)
     for scope in _scopes(tree):
         own = list(_own(scope))
         local = {**known, **_together(pair for node in own for pair in _assigned(node))}
         for node in own:
             yield getattr(scope, "name", ""), node, local
+
+
+def _returned(tree: ast.Module, known: dict[str, ast.expr]) -> dict[str, ast.expr]:
+    """What a file's functions return, where it is written out, by their names and a pair of brackets.
+
+    Of several, short pieces such as units stay unsaid: they would read as alternatives of the sentence around them.
+    """
+    told = {}
+    for scope in _scopes(tree):
+        own = list(_own(scope))
+        local = {**known, **_together(pair for node in own for pair in _assigned(node))}
+        values = [node.value for node in own if isinstance(node, ast.Return)]
+        values = [local.get(v.id) if isinstance(v, ast.Name) else v for v in values]
+        texts = dict.fromkeys(_said(v, local) for v in values if v is not None and _is_text(v))
+        choices = [one for text in texts for one in text.split(" / ") if one]
+        if len(choices) == 1 or (choices and all(sum(w.isalpha() for w in one.split()) > 1 for one in choices)):
+            told[f"{getattr(scope, 'name', '')}()"] = ast.Constant(" / ".join(choices))
+    return told
 
 
 def _together(pairs: Iterable[tuple[str, ast.expr]]) -> dict[str, ast.expr]:
@@ -122,9 +159,23 @@ def _said(node: ast.expr, known: dict[str, ast.expr], depth: int = 0) -> str:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "setting":
         name, *value = node.args
         return " ".join([f"--{_said(name, {}, again).replace('_', '-')}", *(_said(v, known, again) for v in value)])
+    if isinstance(node, ast.Name) and isinstance(known.get(node.id), ast.Call) and depth < 8:
+        passed_on = _said(known[node.id], known, again)
+        return f"{{{node.id}}}" if passed_on == "{…}" else passed_on
+    if (returned := _name_of_function(node)) in known and depth < 8:
+        return _said(known[returned], known, again)
     if isinstance(node, ast.Name) and _is_text(known.get(node.id)) and depth < 8:
         return _said(known[node.id], {k: v for k, v in known.items() if k != node.id}, again)
     return "{…}" if isinstance(node, (ast.Call, ast.Subscript, ast.BinOp)) else f"{{{_brief(node)}}}"
+
+
+def _name_of_function(node: ast.expr) -> str:
+    """`why()` for a call of it, `missing()` for the property self.missing; nothing for others."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return f"{node.func.id}()"
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
+        return f"{node.attr}()"
+    return ""
 
 
 def _is_text(node: ast.expr | None) -> bool:
