@@ -40,7 +40,6 @@ def mended(kspace: KSpace, csm: Complex[Tensor, "*batch 1 coil z y x"]) -> Compl
 
 
 def _bright(kspace: KSpace, x: Complex[Tensor, "*batch 1 z y x"]) -> Bool[Tensor, "*batch 1 z y x"]:
-    """Where each image shows an object that stands out of the noise."""
+    """Where each image (slice, or volume) shows an object that stands out of the noise."""
     clear = x.abs() * (x.abs() > _NOISE * object_noises(kspace))
-    planes = [inside(plane) for plane in clear.flatten(0, -3)]
-    return torch.stack(planes).reshape(x.shape)
+    return torch.stack([inside(volume) for volume in clear.flatten(0, -4)]).reshape(x.shape)

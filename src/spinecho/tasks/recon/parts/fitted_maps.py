@@ -44,7 +44,7 @@ def covered(csm: Complex[Tensor, "*batch 1 coil z y x"]) -> Bool[Tensor, "*batch
 
 
 def continued(csm: Complex[Tensor, "*batch 1 coil z y x"]) -> Complex[Tensor, "*batch 1 coil z y x"]:
-    """Maps of unit norm on the whole grid: as they are where they are not zero, smooth where they are."""
+    """Maps of unit norm on the whole grid: unchanged where they are not zero, continued smoothly elsewhere."""
     own = once(csm)
     where, waves = covered(own), _Waves(own)
 
@@ -63,13 +63,13 @@ def fitted(
     Zeros stay. Frames that share maps (views of one along their axis) go on sharing them.
     """
     assert kspace.mask is not None
-    dims, response = undersampled_axes(kspace.mask), spectrum_order(kspace.mask, undersampled_axes(kspace.mask))
+    dims = undersampled_axes(kspace.mask)
+    response = spectrum_order(kspace.mask, dims).unsqueeze(-5)
     for dim in {-3, -2, -1} - set(dims):
         response = response.narrow(dim, 0, 1)
     own = once(csm)
     where, waves = covered(own), _Waves(own)
     x, unit = _unit(torch.where(where, image.unsqueeze(-4), 0), own)
-    response = response.unsqueeze(-5)
 
     def gathered(coils: Tensor) -> Tensor:
         return waves.adjoint((x.conj() * coils).sum_to_size(own.shape))
