@@ -17,7 +17,6 @@ from torch import Tensor
 from benchmarks import simulated
 from benchmarks.sections import OUT, circumstances, load_average, table, write_section
 from benchmarks.subjects import subject_names
-from spinecho.calib.csm import estimate_csm
 from spinecho.calib.prepare import prepare
 from spinecho.core.encoding import Encoding
 from spinecho.core.geometry import Geometry
@@ -121,7 +120,7 @@ def outcome(name: str, accel: int, kspace: KSpace, args: argparse.Namespace) -> 
     """All candidates of a scan, what their held-out errors say, and the truth."""
     prepared = settled(prepare(kspace)[0])
     chosen = tools(prepared, args.network, args.hqs_net, args.denoiser, pnp.Config(n_steps=10, first=4.0))
-    csm, truth = estimate_csm(prepared), kspace.target
+    csm, truth = checked.maps(prepared, mend=True), kspace.target
     assert truth is not None
     made = Candidates(prepared, csm, chosen)
     psnr = {n: score(made[n], truth) for n in chosen.names}

@@ -37,7 +37,7 @@ def save(path: Path, values: torch.Tensor) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def aligned_once() -> Iterator[None]:
+def aligned_once() -> Iterator[dict[tuple[bytes, ...], Transform]]:
     """Two heads are aligned the same each time (tests/contracts holds methods to it), and here a single time."""
     known: dict[tuple[bytes, ...], Transform] = {}
     align = heads_module.align_linear
@@ -50,7 +50,7 @@ def aligned_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(heads_module, "align_linear", once)
-        yield
+        yield known
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +72,9 @@ def heads(folder):
     return *gather_heads([folder / "images", folder / "maps"], gathering), said
 
 
-def test_heads_come_on_one_grid(heads, folder):
+def test_heads_come_on_one_grid(heads, folder, aligned_once):
     train, held_out, said = heads
+    assert aligned_once, "none was aligned by what stands in for align_linear"
     assert [(len(h.images), len(h.maps)) for h in train] == [(3, 0), (0, 2)] and held_out == []
     assert said == [
         f"{folder}/images: 3 images, 3 of them with labels to train",
