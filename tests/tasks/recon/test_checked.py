@@ -59,8 +59,8 @@ def test_candidates_are_those_that_there_are_tools_for(tmp_path):
     assert chosen(lines, denoiser="wavelet").names == ("l1_wavelet", "l1_wavelet + pnp")
     every = chosen(lines, denoiser="wavelet", network=varnet, hqs_net=unrolled)
     assert every.names == (
-        "l1_wavelet", "varnet", "l1_wavelet + hqs_net", "l1_wavelet + pnp",
-        "l1_wavelet + hqs_net + pnp", "varnet + pnp",
+        "l1_wavelet", "varnet", "l1_wavelet + hqs_net", "l1_wavelet + hqs_net + pnp", "varnet + pnp",
+        "l1_wavelet + hqs_net + pnp + hqs_net", "varnet + pnp + hqs_net", "varnet + pnp + hqs_net + pnp",
     )  # fmt: skip
     assert every.safe == "l1_wavelet + pnp"
     modl = network_file(tmp_path, "modl", {"trajectories": ["radial"]})

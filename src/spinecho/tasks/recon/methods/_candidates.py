@@ -62,12 +62,16 @@ class Tools:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all candidates: the classical image, the network's, and what refines each of them."""
+        """Of all candidates: the classical image, the network's, and what refines each of them, in turns."""
         network = [] if self.network is None else [_name(self.network)]
         pnp = [] if self.denoiser is None else ["pnp"]
         unrolled = [] if self.unrolled is None else ["hqs_net"]
-        chains = [[self.start], network, [self.start, *unrolled], [self.start, *pnp], [self.start, *unrolled, *pnp]]
+        chains = [[self.start], network, [self.start, *unrolled], [self.start, *unrolled, *pnp]]
         chains.append([*network, *pnp] if network else [])
+        if unrolled:
+            chains.append([self.start, *unrolled, *pnp, *unrolled])
+        if unrolled and network:
+            chains += [[*network, *pnp, *unrolled], [*network, *pnp, *unrolled, *pnp]]
         if self.start != "l1_wavelet" and pnp:
             chains.append([self.start, "firmer pnp"])
         return tuple(dict.fromkeys(" + ".join(chain) for chain in chains if chain))
