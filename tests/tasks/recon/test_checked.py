@@ -60,8 +60,10 @@ def test_candidates_are_those_that_there_are_tools_for(tmp_path):
     every = chosen(lines, denoiser="wavelet", network=varnet, hqs_net=unrolled)
     assert every.names == (
         "l1_wavelet", "varnet", "l1_wavelet + hqs_net", "l1_wavelet + hqs_net + pnp", "varnet + pnp",
-        "l1_wavelet + hqs_net + pnp + hqs_net", "varnet + pnp + hqs_net", "varnet + pnp + hqs_net + pnp",
+        "varnet + pnp + hqs_net", "varnet + pnp + hqs_net + pnp",
     )  # fmt: skip
+    least = chosen(lines, denoiser="wavelet", hqs_net=unrolled)
+    assert least.names[2:] == ("l1_wavelet + hqs_net + pnp", "l1_wavelet + hqs_net + pnp + hqs_net")
     assert every.safe == "l1_wavelet + pnp"
     modl = network_file(tmp_path, "modl", {"trajectories": ["radial"]})
     assert chosen(spokes, network=modl).names == ("nufft_cg", "modl")
@@ -82,6 +84,20 @@ def test_each_is_what_its_method_makes(tmp_path):
         looser = pnp.Config(n_steps=2, weight=0.25)
         *_, after = pnp.steps(made.solved, made["varnet"], looser, by_level(method_named("wavelet", kspace.device)))
         assert nrmse(made["varnet + pnp"], after) < 1e-6, "half the weight after a network"
+
+
+def test_pnp_is_brief_behind_hqs_net_alone(tmp_path):
+    kspace = drawn(3)
+    csm = estimate_csm(kspace)
+    tool = tools(kspace, "none", unrolled_file(tmp_path), "wavelet", pnp.Config(n_steps=5, first=4.0, start_iters=4))
+    with torch.inference_mode():
+        made = Candidates(kspace, csm, tool)
+        brief = pnp.Config(n_steps=2, first=2.5, weight=0.25)
+        before = made["l1_wavelet + hqs_net"]
+        *_, after = pnp.steps(made.solved, before, brief, by_level(method_named("wavelet", kspace.device)))
+        assert nrmse(made["l1_wavelet + hqs_net + pnp"], after) < 1e-6
+        again = made["l1_wavelet + hqs_net + pnp + hqs_net"]
+        assert nrmse(again, after) > 1e-4, "hqs_net once more"
 
 
 def test_a_bad_network_has_no_weight_and_a_good_candidate_has(tmp_path):
