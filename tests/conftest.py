@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jaxtyping import install_import_hook
+import typecheck
 
-install_import_hook("spinecho", "typecheck.check")
+typecheck.install()
 
 import pytest  # noqa: E402
 import torch  # noqa: E402

@@ -8,9 +8,9 @@ Source: Stone 1974, doi:10.1111/j.2517-6161.1974.tb00994.x (cross-validation); B
 and the image is sum_i w_i x_i of reconstructions from all lines, after one more data consistency. Candidates are
 `l1_wavelet`, `varnet` where the scan is inside its card, and what refines each of them in turns: from the first
 `hqs_net` and the last steps of `pnp` (without `varnet` `hqs_net` once more); from `varnet` these steps of `pnp` (with
-half the weight after a network), then `hqs_net`, then `pnp`. Priors differ in what they take for an image, so that each mends what the
-one before left or brought in; along a trajectory `nufft_cg` and `modl` stand in place of the first two, with `pnp` in
-two strengths behind the first and in the usual one behind the second.
+half the weight after a network), then `hqs_net`, then `pnp`. Each prior mends what the one before left or brought in.
+Along a trajectory `nufft_cg` and `modl` stand in place of the first two, with `pnp` in two strengths behind the first
+and in the usual one behind the second.
 How we differ: candidates share coil maps, noise level and starts. On a grid the maps are first made to cover the object
 and to explain all samples (`_maps.mended`), those left out later among them: on four real slices at R = 8 that lowered
 |e_i|^2 by 0.4 % at most, and the order of candidates stayed. A candidate without weight is not run in full; where lines
