@@ -22,6 +22,8 @@ def header_from_json(text: str) -> Header | None:
     """The header that `header_to_json` wrote; None for any other text. Fields of the wrong type are left out."""
     try:
         facts = json.loads(text[:_LONGEST])["spinecho"]
+        if not isinstance(facts, dict):
+            return None
         return Header(**{f.name: kept for f in fields(Header) if (kept := _checked(f.name, facts)) is not None})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
