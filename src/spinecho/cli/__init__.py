@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from spinecho.cli.spinning import spin_little
 from spinecho.core.errors import DataError
 from spinecho.core.version import __version__
 
@@ -36,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0; 2 for input that cannot be used; 3 for a doubtful result under `recon --strict`; 130 when interrupted; 1 for a
     defect of spinecho itself.
     """
+    if argv is None:
+        spin_little(os.environ)
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug, verbose = "--debug" in arguments, "--verbose" in arguments
     arguments = [a for a in arguments if a != "--verbose"]
