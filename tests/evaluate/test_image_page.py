@@ -14,7 +14,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.core.image import Image
 from spinecho.evaluate.image_page import Work, write_image_page
-from spinecho.evaluate.image_pictures import bounds_of, flat_maps, rows_of_pictures, shown_maps, window_of
+from spinecho.evaluate.image_pictures import bounds_of, flat_maps, rows_of_pictures, shown_maps, window_of, words_of_windows
 from spinecho.evaluate.image_scores import FIGURES, are_whole, figures
 from spinecho.evaluate.overlay import edges_of, painted
 from spinecho.evaluate.planes import planes
@@ -71,10 +71,20 @@ def test_labels_are_scored_by_their_overlap():
 def test_one_window_for_both_and_about_zero_for_signed_values():
     window = window_of(image(1.0))
     assert window.low == 0 and window.high == pytest.approx(130, rel=0.05)
-    assert "the same before and after" in window.words
+    assert "the same before and after" in words_of_windows(image(1.0), image(1.0), False)
     signed = window_of(replace(image(), values=image().values - 60))
     assert signed.low == -signed.high
     assert float(signed.of(torch.zeros(1))) == 0.5
+
+
+def test_another_contrast_has_its_own_window_and_no_difference():
+    before, made = image(1.0), replace(image(1.0), values=7 * image(1.0).values)
+    (alike, *_), (apart, *_) = (rows_of_pictures(before, made, {}, truth=made, other_contrast=c) for c in (False, True))
+    assert [p.picture.caption for p in apart.pictures] == ["before", "after", "truth"]
+    assert apart.pictures[0].picture.png == apart.pictures[1].picture.png == apart.pictures[2].picture.png
+    assert alike.pictures[0].picture.png != alike.pictures[1].picture.png
+    words = words_of_windows(before, made, True)
+    assert "before, black at 0, white at" in words and "window of its own" in words
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e6])

@@ -133,4 +133,5 @@ def _work(r: Results) -> Work:
         seconds=r.seconds,
         maps=maps,
         names=dict(names) if isinstance(names, Mapping) else names(r.job.method),
+        other_contrast=getattr(r.task, "OTHER_CONTRAST", False),
     )

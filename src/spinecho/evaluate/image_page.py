@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from spinecho.core.header import WARNING
 from spinecho.core.image import Image
-from spinecho.evaluate.image_pictures import flat_maps, rows_of_pictures, what_is_shown, window_of
+from spinecho.evaluate.image_pictures import flat_maps, rows_of_pictures, what_is_shown, words_of_windows
 from spinecho.evaluate.image_scores import PROTOCOL, PROTOCOL_LABELS, Figure, are_whole
 from spinecho.evaluate.template import part, write_framed
 from spinecho.io.describe import one_line, times
@@ -36,6 +36,8 @@ class Work:
         The work took.
     maps, names
         What the result's maps and labels are called, by their keys; those that are absent keep their keys.
+    other_contrast
+        The result is in another contrast: it has a window of its own, and no difference is shown.
     """
 
     what: str
@@ -45,6 +47,7 @@ class Work:
     seconds: float = float("nan")
     maps: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[int, str] = field(default_factory=dict)
+    other_contrast: bool = False
 
 
 def write_image_page(
@@ -98,8 +101,8 @@ def sections(
         "took": f"{work.seconds:.2f} s" if work.seconds == work.seconds else "",
         "flags": after.header.flags,
         "warnings": after.header.warnings,
-        "rows": rows_of_pictures(before, after, work.maps, labels, truth),
-        "window": window_of(before).words,
+        "rows": rows_of_pictures(before, after, work.maps, labels, truth, work.other_contrast),
+        "window": words_of_windows(before, after, work.other_contrast),
         "shown": what_is_shown(after),
         "facts": [("before", *_fact(before)), ("after", *_fact(after)), *_flat(after, work.maps)],
         "scanner": _scanner(before),

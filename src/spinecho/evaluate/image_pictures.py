@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Values shown black and white; the same before and after."""
+    """Values shown black and white."""
 
     low: float
     high: float
@@ -51,8 +51,7 @@ class Window:
     @property
     def words(self) -> str:
         """For people."""
-        bounds = f"Black at {self.low:.4g}, white at {self.high:.4g}"
-        return f"{bounds} (the 99.5th percentile before), the same before and after"
+        return f"Black at {self.low:.4g}, white at {self.high:.4g}"
 
     def of(self, values: Tensor) -> Tensor:
         """0 where black, 1 where white."""
@@ -65,6 +64,15 @@ def window_of(before: Image) -> Window:
     top = upper_window(values)
     signed = float(values.min()) < 0 and upper_window(values.clamp_max(0)) > 0.1 * top
     return Window(low=-top if signed else 0.0, high=top)
+
+
+def words_of_windows(before: Image, after: Image, other_contrast: bool) -> str:
+    """What is black and what is white in the pictures, for people."""
+    first = window_of(before).words
+    if other_contrast and not are_whole(after):
+        own = f"{window_of(after).words[0].lower()}{window_of(after).words[1:]} after"
+        return f"{first} before, {own} (99.5th percentiles): another contrast has a window of its own"
+    return f"{first} (the 99.5th percentile before), the same before and after"
 
 
 def shown_volume(image: Image) -> Image:
@@ -105,7 +113,12 @@ def what_is_shown(after: Image) -> str:
 
 
 def rows_of_pictures(
-    before: Image, after: Image, maps: Mapping[str, str], labels: Image | None = None, truth: Image | None = None
+    before: Image,
+    after: Image,
+    maps: Mapping[str, str],
+    labels: Image | None = None,
+    truth: Image | None = None,
+    other_contrast: bool = False,
 ) -> list[Row]:
     """For each plane through the middle: before, after, difference, truth, varying maps; labels over the image.
 
@@ -119,19 +132,21 @@ def rows_of_pictures(
         Drawn in outline over the result.
     truth
         Of the result.
+    other_contrast
+        Values before and after cannot be compared: each has a window of its own, and no difference is shown.
     """
     window, images = window_of(before), (shown_volume(before), shown_volume(after))
     flat = flat_maps(after)
     extras = {name: one for name, one in shown_maps(after).items() if name not in flat}
     labels, truth = (None if one is None else shown_volume(one) for one in (labels, truth))
-    bound = _bound(images) if not are_whole(after) else 0.0
+    bound = _bound(images) if not (are_whole(after) or other_contrast) else 0.0
     middle = [(n - 1) / 2 for n in reversed(images[1].geometry.shape)]
     at_mm = images[1].geometry.to_world(middle).tolist()
     rows: list[Row] = []
     theirs = {plane.name: plane for plane in planes(images[0].geometry, at_mm)}
     for plane in _worth_showing(planes(images[1].geometry, at_mm)):
         own = theirs.get(plane.name, plane) if images[0].geometry.oriented else plane
-        draw = _Draw(plane, own if images[1].geometry.oriented else plane, window)
+        draw = _Draw(plane, own if images[1].geometry.oriented else plane, None if other_contrast else window)
         pictures = draw.labelled(images, truth) if are_whole(after) else draw.compared(images, bound, truth, labels)
         pictures += [draw.map(extras[name], maps.get(name, name)) for name in extras]
         rows.append(Row(name=plane.name, letters=plane.letters, pictures=tuple(pictures)))
@@ -140,11 +155,11 @@ def rows_of_pictures(
 
 @dataclass(frozen=True)
 class _Draw:
-    """The pictures of one plane; `own` is the same plane of the grid before."""
+    """The pictures of one plane; `own` is the same plane of the grid before, `window` that of all images, if one is."""
 
     plane: Plane
     own: Plane
-    window: Window
+    window: Window | None
 
     def compared(
         self, images: tuple[Image, Image], bound: float, truth: Image | None, labels: Image | None
@@ -154,11 +169,11 @@ class _Draw:
         made = [self.grey(before, self.own, "before"), self.grey(after, plane, "after")]
         if truth is not None:
             made.append(self.grey(truth, plane, "truth"))
-        change = self.window.of(_on(after, plane)) - self.window.of(_on(before, plane))
-        caption = "after less before, in percent of white"
-        made.append(
-            _sized(coloured_in(plane, 100 * change, (-bound, bound), caption, "RdBu_r", "percent"), plane, True)
-        )
+        if self.window is not None:
+            change = self.window.of(_on(after, plane)) - self.window.of(_on(before, plane))
+            caption = "after less before, in percent of white"
+            picture = coloured_in(plane, 100 * change, (-bound, bound), caption, "RdBu_r", "percent")
+            made.append(_sized(picture, plane, True))
         if labels is not None:
             made.append(self.outlined(after, labels, "after, with the labels in outline"))
         return made
@@ -169,18 +184,22 @@ class _Draw:
         for labels, name in ((after, "labels"), (truth, "truth")):
             if labels is not None:
                 values = _on(labels, self.plane, "nearest").round().to(torch.int64)
-                under = self.window.of(_on(before, self.plane))
+                under = self.seen(before, self.plane)
                 made.append(
                     _sized(painted(under, 1.0, values, f"{name}, over the image", self.plane.pixel_mm), self.plane)
                 )
         return made
 
     def grey(self, image: Image, plane: Plane, name: str) -> Shown:
-        return _sized(grey(self.window.of(_on(image, plane)), 1.0, name, plane.pixel_mm), plane)
+        return _sized(grey(self.seen(image, plane), 1.0, name, plane.pixel_mm), plane)
+
+    def seen(self, image: Image, plane: Plane) -> Tensor:
+        """0 where black, 1 where white."""
+        return (self.window or window_of(image)).of(_on(image, plane))
 
     def outlined(self, image: Image, labels: Image, caption: str) -> Shown:
         edge = edges_of(_on(labels, self.plane, "nearest"))
-        under = self.window.of(_on(image, self.plane))
+        under = self.seen(image, self.plane)
         return _sized(lined(under, 1.0, [(edge, [0.5], "#ff5c8a")], caption, self.plane.pixel_mm), self.plane)
 
     def map(self, image: Image, words: str) -> Shown:

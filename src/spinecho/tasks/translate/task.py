@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 WHAT = "translation"
 DEFAULT = "auto"
+OTHER_CONTRAST = True
 MAPS = {
-    "spread": "how far the result may be off: for networks the spread of several passes, for lookup that of its pairs",
+    "spread": "how far the result may be off: spread of several passes (networks) or of its pairs (lookup)",
     "cycle": "difference between the input and its translation there and back",
 }
 
