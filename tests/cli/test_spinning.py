@@ -1,4 +1,4 @@
-"""Threads of a command that wait for others: how long they spin before they sleep, as the OpenMP library says itself."""
+"""How long a command's waiting threads spin before they sleep, as the OpenMP library says itself."""
 
 import os
 import subprocess

@@ -14,7 +14,14 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.core.image import Image
 from spinecho.evaluate.image_page import Work, write_image_page
-from spinecho.evaluate.image_pictures import bounds_of, flat_maps, rows_of_pictures, shown_maps, window_of, words_of_windows
+from spinecho.evaluate.image_pictures import (
+    bounds_of,
+    flat_maps,
+    rows_of_pictures,
+    shown_maps,
+    window_of,
+    words_of_windows,
+)
 from spinecho.evaluate.image_scores import FIGURES, are_whole, figures
 from spinecho.evaluate.overlay import edges_of, painted
 from spinecho.evaluate.planes import planes

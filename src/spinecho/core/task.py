@@ -62,12 +62,12 @@ class ImageTask(Protocol):
     """What `task.py` offers besides where its task turns an image into an image: its command is made of it
     (`cli.image_command`).
 
-    The result has integers where it is labels; its `extras` are maps that the report shows. Five things may be
-    left out: `run` may have a parameter `tell`, the bar, called as `tell(done, total)`; `MAPS` says what the maps are, by
+    The result has integers where it is labels; its `extras` are maps that the report shows. Five things may be left
+    out: `run` may have a parameter `tell`, the bar, called as `tell(done, total)`; `MAPS` says what the maps are, by
     their names; `NAMES` what the labels are called, by their numbers (a mapping, or a function of the method's name);
     `ANY_PLANE`, where true, that an image one voxel thick comes as its file has it, so that what a person says of x, y
-    and z holds: else it comes with the thin axis as z; `OTHER_CONTRAST`, where true, that values before and after cannot
-    be compared: the report shows no difference, and each in a window of its own.
+    and z holds: else it comes with the thin axis as z; `OTHER_CONTRAST`, where true, that values before and after
+    cannot be compared: the report shows no difference, and each in a window of its own.
     """
 
     Inputs: type
