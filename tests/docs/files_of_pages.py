@@ -101,11 +101,26 @@ def full_scans() -> None:
             file["ismrmrd_header"] = xml(64, 64, (32, 64))
 
 
+def flair_and_t1() -> None:
+    """flair.nii.gz and t1.nii.gz of the sample's brain: grey brighter than white, and two bright spots beside the
+    ventricles."""
+    t1 = spinecho.read(Path(spinecho.__file__).parent / "samples" / "head_t1.nii.gz")
+    assert isinstance(t1, Image)
+    bright = t1.values.float()
+    z, y, x = torch.meshgrid(*(torch.arange(n) for n in bright.shape[-3:]), indexing="ij")
+    spots = [(z - 42) ** 2 + (y - 30) ** 2 + (x - across) ** 2 < 2.5**2 for across in (22, 42)]
+    flair = torch.where(bright > 20, 320 - bright, 0 * bright)
+    flair = torch.where(spots[0] | spots[1], 2.2 * flair, flair)
+    spinecho.write(t1, "t1.nii.gz")
+    spinecho.write(replace(t1, values=flair), "flair.nii.gz")
+
+
 FILES: dict[str, Callable[[], None]] = {
     "scanner_files": scanner_files,
     "align": two_visits,
     "denoise": noisy_head,
     "dicom": dicom_folders,
+    "lesions": flair_and_t1,
     "train": full_scans,
 }
 """By the name of the page"""
