@@ -156,7 +156,7 @@ def test_networks_in_bfloat16_make_the_same_image(tmp_path, monkeypatch):
     kspace, file = drawn(5), network_file(tmp_path)  # of these the networks get weight
     settings = {"network": file, "hqs_net": unrolled_file(tmp_path), "denoiser": denoiser_file(tmp_path)}
     exact = run(kspace, **settings, exact=True).values
-    monkeypatch.setattr(precision, "has_matrix_units", lambda: True)
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda: True)
     assert torch.equal(run(kspace, **settings, exact=True).values, exact)
     rounded = run(kspace, **settings).values
     assert not torch.equal(rounded, exact) and nrmse(rounded, exact) < 5e-3
