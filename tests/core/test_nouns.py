@@ -81,6 +81,11 @@ def test_an_encoding_tells_the_crop_from_the_interpolation():
     assert e.cropped_matrix == (1, 160, 256) and e.origin == (0, 80, 128)
 
 
+def test_what_auto_took_is_named_beside_it():
+    header = Header().noted("read", "auto took llr: frames", "auto took cg_sense: lines")
+    assert (header.by("auto"), header.by("llr"), Header().by("auto")) == ("auto (cg_sense)", "llr", "auto")
+
+
 def test_a_header_adds_flags_once_and_history_in_order():
     header = Header().flagged("simulated").flagged("simulated", "orientation=unknown").noted("a").noted("b")
     assert header.flags == ("simulated", "orientation=unknown") and header.history == ("a", "b")

@@ -127,7 +127,7 @@ def _work(r: Results) -> Work:
     maps: Mapping[str, str] = getattr(r.task, "MAPS", {})
     return Work(
         what=r.task.WHAT,
-        method=r.job.method,
+        method=r.made.header.by(r.job.method),
         command=r.job.command,
         settings=r.job.settings,
         seconds=r.seconds,

@@ -12,6 +12,8 @@ from spinecho.core.errors import plain as worded
 
 WARNING = "warning: "
 """How steps of the history begin that a person must not overlook."""
+TOOK = "auto took "
+"""How the step of the history begins that says which method `auto` took, its name up to the colon."""
 GRID = "grid."
 """How names in `Header.kept` begin that hold on the file's own grid alone, as the timing of its slices does."""
 
@@ -72,6 +74,11 @@ class Header:
     def warned(self, *steps: str) -> Header:
         """The header with these steps added to the history as warnings."""
         return self.noted(*(WARNING + step for step in steps))
+
+    def by(self, method: str) -> str:
+        """The method's name, for people; of `auto` with that of the method which it took last."""
+        took = [step[len(TOOK) :].partition(":")[0] for step in self.history if step.startswith(TOOK)]
+        return f"{method} ({took[-1]})" if method == "auto" and took else method
 
     def anew(self, *steps: str) -> Header:
         """The header of other values on the same grid, computed by these steps: nothing of the old numbers is kept."""

@@ -71,7 +71,8 @@ def test_report_truth_maps_and_labels(folder, capsys):
     assert "psnr inside the head, dB:" in told
     text = page.read_text()
     assert "how far the result may be off" in text and "difference between the input and its translation" in text
-    assert "never measured" in text and "[synthetic]" in text
+    assert "never measured" in text and "[synthetic]" in text and "<h3>auto (lookup)" in text
+    assert "a window of its own" in text and "after less before" not in text
     for name in ("made_spread", "made_cycle", "made_lesions"):
         assert nib.load(folder / f"{name}.nii.gz").shape == (36, 40, 12)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.grids import towards_lps
+from spinecho.core.header import TOOK
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
 from spinecho.core.log import logged
@@ -182,7 +183,7 @@ def _worked(values: Tensor, runner: Denoise, method: str, noise: Noise, ways: Se
     chosen, told = runner, ()
     if (choice := runner.choice(values, noise)) is not None:
         name, why = choice
-        told = (f"{method} took {name}: {why}",)
+        told = (f"{TOOK}{name}: {why}",)
         named = built("denoise", name, {}, values.device)
         assert isinstance(named, Denoise)
         chosen = named

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from spinecho.core.geometry import Geometry
-from spinecho.core.header import WARNING, Header
+from spinecho.core.header import TOOK, WARNING, Header
 from spinecho.core.image import Image
 from spinecho.core.version import __version__
 from spinecho.io.atomic import replacing
@@ -129,7 +129,7 @@ class Finished:
 
 def _took(step: str) -> str:
     """The method of a step that says what auto took."""
-    return step.partition(":")[0] if step.startswith("auto took ") else ""
+    return step.partition(":")[0] if step.startswith(TOOK) else ""
 
 
 def _plain(header: Header) -> dict[str, Any]:

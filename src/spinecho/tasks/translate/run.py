@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spinecho.core.errors import DataError, setting
 from spinecho.core.grids import stored, towards_lps, turned
-from spinecho.core.header import WARNING, Header
+from spinecho.core.header import TOOK, WARNING, Header
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
 from spinecho.core.log import logged
@@ -147,7 +147,7 @@ class _Work:
         if choice is not None:
             named = built("translate", choice[0], {}, seen.device)
             assert isinstance(named, Translate)
-            runner, told = named, [f"{self.method} took {choice[0]}: {choice[1]}"]
+            runner, told = named, [f"{TOOK}{choice[0]}: {choice[1]}"]
         if reason := runner.lacks(self.ask) or runner.refusal(seen, self.ask):
             do = f"see `spinecho list` for other methods, or train weights for {setting('pairs', self.ask.pair)}"
             raise DataError(f"{self.method} cannot take this image: {reason}", do=do)

@@ -189,7 +189,8 @@ def finish(
         job.console.say(f"against {against}: {', '.join(f'{k} {v:.4g}' for k, v in scores.named().items())}")
     if args.report is not None:
         made = shown or image
-        result = Result(method=job.method, image=made, seconds=seconds, settings=job.settings, scores=scores)
+        named = made.header.by(job.method)
+        result = Result(method=named, image=made, seconds=seconds, settings=job.settings, scores=scores)
         _report(args.report, job, args.scan.name, scan, result)
     job.console.say(f"{seconds:.2f} s for the reconstruction, {time.perf_counter() - job.began:.2f} s in all")
 

@@ -24,6 +24,7 @@ from typing import ClassVar
 from spinecho.calib.object_noise import outer_half_is_air
 from spinecho.calib.pattern import Pattern, patterns
 from spinecho.core.errors import DataError
+from spinecho.core.header import TOOK
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.methods import registry
@@ -74,7 +75,7 @@ class Method(Recon):
                     doubts += [f"{name}: {doubt}"] if doubt else []
                     if not reason or (doubt and name == names[-1]):
                         note = "".join(f"; not {p}" for p in passed)
-                        header = image.header.warned(*doubts).noted(f"auto took {name}: {why}{note}")
+                        header = image.header.warned(*doubts).noted(f"{TOOK}{name}: {why}{note}")
                         return replace(image, header=header.noted(_AIR) if outer_half_is_air(kspace) else header)
             except DataError as error:
                 reason = error.found

@@ -15,6 +15,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
+from spinecho.core.header import TOOK
 from spinecho.methods.pretrained import built, refusal
 from spinecho.tasks.superres.base import Made, Superres, Target
 from spinecho.tasks.superres.limits import outside
@@ -45,7 +46,7 @@ class Method(Superres):
                 if not ways:
                     note = "".join(f"; not {p}" for p in passed)
                     made = runner(values, target)
-                    told = (*made.told, f"auto took {name}: {why}{note}")
+                    told = (*made.told, f"{TOOK}{name}: {why}{note}")
                     return replace(made, told=told, invents=runner.invents)
                 reason = f"it is outside its card: {', '.join(ways)}"
             passed.append(f"{name}, since {reason}")
