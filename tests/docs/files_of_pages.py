@@ -15,7 +15,7 @@ import spinecho
 from spinecho.core.image import Image
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS / "io"), str(TESTS / "tasks" / "register")]
+sys.path[:0] = [str(TESTS / "io"), *(str(TESTS / "tasks" / task) for task in ("register", "generate"))]
 
 
 def scanner_files() -> None:
@@ -115,11 +115,19 @@ def flair_and_t1() -> None:
     spinecho.write(replace(t1, values=flair), "flair.nii.gz")
 
 
+def heads_of_people() -> None:
+    """my_heads/ with T1 images of whole heads, each another person's."""
+    from phantom_heads import folder_of_heads
+
+    folder_of_heads(Path("my_heads"), 8)
+
+
 FILES: dict[str, Callable[[], None]] = {
     "scanner_files": scanner_files,
     "align": two_visits,
     "denoise": noisy_head,
     "dicom": dicom_folders,
+    "generate": heads_of_people,
     "lesions": flair_and_t1,
     "train": full_scans,
 }
