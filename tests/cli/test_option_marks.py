@@ -143,3 +143,35 @@ def test_the_settings_are_still_of_the_methods_own_class():
     args = parse(with_settings(Twice, Weighted, Weighted(n_iters=1)), "test", "", [])
     assert isinstance(args.settings, Weighted) and isinstance(args, Twice)
     assert [f.name for f in fields(args.settings)] == ["weight", "n_iters"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranges:
+    part: tuple[int, int] | None = None
+    """which"""
+    at: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """where"""
+    group: Annotated[Group, INLINE] = field(default_factory=Group)
+    names: tuple[str, ...] = ()
+    """any number"""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--part 3", "--part takes 2 values, given: 3 -> write --part INT INT"),
+        ("--part", "--part takes 2 values, given: none"),
+        ("--part 3 --names a", "given: 3 "),
+        ("--part 3 -o a", "given: 3 "),
+        ("--at 1 -2", "--at takes 3 values, given: 1 -2 -> write --at FLOAT FLOAT FLOAT"),
+    ],
+)
+def test_too_few_values_are_one_sentence(words, said):
+    with pytest.raises(DataError) as refused:
+        parse(Ranges, "test", "", words.split())
+    assert said in refused.value.typed()
+
+
+def test_enough_values_go_through():
+    made = parse(Ranges, "test", "", "--part 3 -4 --at -1 2 -3e-1 --names a b".split())
+    assert (made.part, made.at, made.names) == ((3, -4), (-1.0, 2.0, -0.3), ("a", "b"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import field, fields, is_dataclass, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -13,6 +14,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.option import HIDDEN, INLINE, Option
 
 T = TypeVar("T")
+_OPTION = re.compile(r"--?[A-Za-z]")
 
 
 def parse(kind: type[T], command: str, description: str, arguments: Sequence[str]) -> T:
@@ -23,8 +25,9 @@ def parse(kind: type[T], command: str, description: str, arguments: Sequence[str
     SystemExit
         0 after --help, 2 for unknown or missing options (told on the terminal).
     DataError
-        For less than one thread.
+        For less than one thread, and for an option with fewer values than it has.
     """
+    _check_counts(kind, arguments)
     parsed = tyro.cli(
         legible(kind),
         prog=f"spinecho {command}",
@@ -36,6 +39,32 @@ def parse(kind: type[T], command: str, description: str, arguments: Sequence[str
     if threads is not None and threads < 1:
         raise DataError(f"--threads {threads}", do="give 1 or more, or leave it out: then all are used")
     return parsed
+
+
+def _check_counts(kind: type, arguments: Sequence[str]) -> None:
+    """Refuse `--slices 3` where two numbers belong: the parser's own words for it are hard to read."""
+    for option, (n, words) in _counts(kind).items():
+        for at in (i for i, argument in enumerate(arguments) if argument == option):
+            rest = arguments[at + 1 : at + 1 + n]
+            given = next((i for i, word in enumerate(rest) if _OPTION.match(word)), len(rest))
+            if given < n:
+                told = " ".join(rest[:given]) or "none"
+                raise DataError(f"{option} takes {n} values, given: {told}", do=f"write {option} {words}")
+
+
+def _counts(kind: type) -> dict[str, tuple[int, str]]:
+    """Options with a fixed number of values: how many, and what stands for them in the help."""
+    counts: dict[str, tuple[int, str]] = {}
+    hints = get_type_hints(kind)
+    for f in fields(kind):  # type: ignore[arg-type]
+        hint = hints[f.name]
+        if is_dataclass(hint):
+            counts |= _counts(cast(type, hint))
+        for one in (hint, *get_args(hint)):
+            values = get_args(one) if get_origin(one) is tuple else ()
+            if len(values) > 1 and Ellipsis not in values:
+                counts[f"--{f.name.replace('_', '-')}"] = (len(values), _placeholder(one))
+    return counts
 
 
 def given_settings(args: object) -> dict[str, Any]:
