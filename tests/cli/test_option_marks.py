@@ -173,5 +173,5 @@ def test_too_few_values_are_one_sentence(words, said):
 
 
 def test_enough_values_go_through():
-    made = parse(Ranges, "test", "", "--part 3 -4 --at -1 2 -3e-1 --names a b".split())
+    made = parse(Ranges, "test", "", ["--part", "3", "-4", "--at", "-1", "2", "-3e-1", "--names", "a", "b"])
     assert (made.part, made.at, made.names) == ((3, -4), (-1.0, 2.0, -0.3), ("a", "b"))
