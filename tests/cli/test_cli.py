@@ -183,6 +183,20 @@ def test_debug_shows_where(monkeypatch, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_without_a_terminal_progress_is_a_line_every_half_minute(capsys):
+    from spinecho.cli.progress import lines
+
+    now = 100.0
+    tell = lines("regions", lambda: now)
+    for seconds, done in ((10, 1), (31, 2), (45, 3), (62, 4), (200, 8)):
+        now = 100.0 + seconds
+        tell(done, 8)
+    assert capsys.readouterr().err.splitlines() == [
+        "regions: 2 of 8, about 93 s left",
+        "regions: 4 of 8, about 62 s left",
+    ]
+
+
 def test_the_time_the_command_took_is_told_on_a_terminal_only(capsys):
     from spinecho.cli.progress import progress
 

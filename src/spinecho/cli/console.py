@@ -26,5 +26,5 @@ class Terminal:
         print(f"error: {typed(text)}", file=sys.stderr)
 
     def progress(self, what: str) -> AbstractContextManager[Bar]:
-        """A bar on a terminal, nothing elsewhere."""
+        """A bar on a terminal, a line every half minute elsewhere."""
         return progress(what)

@@ -1,19 +1,22 @@
-"""A progress bar with the time left, on a terminal; elsewhere nothing, so that logs stay readable."""
+"""A progress bar with the time left, on a terminal; elsewhere a line every half minute, so that logs stay readable."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from spinecho.core.job import Bar
+
+_EVERY_S = 30.0
 
 
 @contextmanager
 def progress(what: str) -> Iterator[Bar]:
     """A bar on standard error; with one step only, a spinner with the time gone."""
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lines(what)
         return
     from rich.console import Console
     from rich.progress import (
@@ -35,3 +38,19 @@ def progress(what: str) -> Iterator[Bar]:
             bar.update(task, completed=done, total=total)
 
         yield tell
+
+
+def lines(what: str, clock: Callable[[], float] = time.monotonic) -> Bar:
+    """A line on standard error, at most one every half minute: how much is done, and the time left."""
+    began = said = clock()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal said
+        now = clock()
+        if now - said < _EVERY_S or not 0 < done < total:
+            return
+        said = now
+        left = (now - began) * (total - done) / done
+        print(f"{what}: {done} of {total}, about {left:.0f} s left", file=sys.stderr, flush=True)
+
+    return tell
