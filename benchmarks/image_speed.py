@@ -2,7 +2,7 @@
 
 Each command runs as a person runs it, in a process of its own, with two threads: start-up, reading and writing are in
 the time. The head is a label map that judges, rendered as T1 with 3 % Rician noise; for super-resolution every second
-slice of it, so that 256 come out. Writes a section of RESULTS-LEARNED.md.
+slice of it, so that 256 come out. Writes a section of docs/results.md.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ import nibabel as nib
 import numpy as np
 import torch
 
-from benchmarks.sections import OUT, circumstances, load_average, table, write_section
+from benchmarks.sections import circumstances, load_average, table
+from spinecho.evaluate.markdown import write_section
 from spinecho.sim.anatomy import of_sequence
 from spinecho.sim.contrast import SEQUENCES
 from spinecho.sim.splits import split
 from spinecho.train.label_maps import read_head
 
 ROOT = Path(__file__).parents[1]
+TITLE = "Image commands on a head of 256 x 256 x 256"
 LIMIT_GB = 4.0
 NOISE = 0.03
 
@@ -116,7 +118,7 @@ def page(rows: list[tuple[Work, Spent]], how: str) -> str:
         for w, s in rows
     ]
     head = ["task", "method", "wall s", "CPU s", "at most, s", "memory, GB", f"kept, with {LIMIT_GB:g} GB"]
-    return f"## Image commands on a head of 256 x 256 x 256\n\n{how}\n\n{table(head, cells)}"
+    return f"## {TITLE}\n\n{how}\n\n{table(head, cells)}"
 
 
 def main() -> None:
@@ -125,7 +127,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", nargs="*", help="methods")
-    parser.add_argument("--out", default=str(OUT), help="`-`: print only")
+    parser.add_argument("--out", default=str(ROOT / "docs" / "results.md"), help="`-`: print only")
     args, before = parser.parse_args(), load_average()
     name = split("label_maps", "test")[0]
     labels = args.shared / "data" / "label_maps" / f"labels_{name}.nii.gz"
@@ -141,7 +143,7 @@ def main() -> None:
     text = page(rows, circumstances("benchmarks.image_speed", args.threads, before))
     print(text)
     if args.out != "-":
-        write_section(Path(args.out), "image commands", text)
+        write_section(Path(args.out), TITLE, text)
 
 
 if __name__ == "__main__":

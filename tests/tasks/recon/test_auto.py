@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.resources import files
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+import spinecho
 from spinecho import Encoding, Geometry, KSpace, recon
 from spinecho.ops.fourier import fft, ifft
 from spinecho.sim.scan import Scan, simulate_phantom
+from spinecho.tasks.recon.methods import auto
 from spinecho.tasks.recon.methods.auto import choices
 
 
@@ -34,9 +38,22 @@ def test_choice_and_reason(sampling, taken, words):
     assert note.startswith(f"auto took {taken}: ") and words in note
 
 
-def test_series_takes_llr():
-    note = recon(scan("kt:3:8", n_frames=5), "auto").header.history
-    assert any("auto took llr: 5 frames" in step for step in note)
+def test_series_outside_the_card_of_the_network_take_llr():
+    history = recon(scan("kt:3:8", n_frames=5), "auto").header.history
+    (note,) = [step for step in history if step.startswith("auto took llr: 5 frames")]
+    assert "not varnet_kt, since the scan is outside its card" in note and "sampling 1d regular" in note
+
+
+def test_series_inside_its_card_take_the_network_of_series():
+    series = spinecho.read(str(files("spinecho.samples") / "kt_series.mrd.h5"))
+    assert isinstance(series, KSpace)
+    history = recon(series.take("time", range(4)), "auto").header.history
+    assert any(step.startswith("auto took varnet_kt: 4 frames") for step in history)
+
+
+def test_without_its_weights_series_take_llr(monkeypatch):
+    monkeypatch.setattr(auto, "registry", SimpleNamespace(offer=lambda task, name: SimpleNamespace(is_ready=False)))
+    assert auto._of_series() == ("llr",)
 
 
 def test_series_along_a_trajectory_are_left_to_the_classical_method():

@@ -280,7 +280,7 @@ UNDERSAMPLED = (*trained(), "l1_wavelet", "cg_sense", "grappa", "zero_filled")
         (EVERY_SECOND, (), UNDERSAMPLED, "regular phase encodes, R = 2, 1.5-fold"),
         (lines(slice(10, 22), 1, 6, 8, 25, 30), (), UNDERSAMPLED, "irregular phase"),
         (half_lines(), (), ("pocs", "homodyne", "zero_filled"), "partial Fourier along k1, 4 coils"),
-        (EVERY_SECOND[None], ("time",), ("llr", *UNDERSAMPLED), "5 frames, regular"),
+        (EVERY_SECOND[None], ("time",), ("varnet_kt", "llr", *UNDERSAMPLED), "5 frames, regular"),
         (EVERY_SECOND[None], ("slice",), UNDERSAMPLED, "13 calibration lines"),
     ],
 )
@@ -301,7 +301,7 @@ def test_auto_sees_that_only_the_second_frame_is_undersampled():
     mask = torch.stack([lines(slice(None)), EVERY_SECOND])
     kspace = scan((coils(2) * blob()).expand(2, -1, -1, -1, -1), mask, ("time",))
     names, why = choices(kspace)
-    assert names[0] == "llr" and "some frames or slices undersampled" in why
+    assert names[:2] == ("varnet_kt", "llr") and "some frames or slices undersampled" in why
 
 
 @pytest.mark.parametrize("spec", ["partial:0.7", "equispaced:2:6:0", "gaussian:2:6:1", "poisson:2:6:1"])

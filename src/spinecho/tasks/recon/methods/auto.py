@@ -4,10 +4,10 @@ The image's history records the choice ("auto took l1_wavelet: irregular lines, 
 lines, 8 coils"). If the first choice cannot handle the scan, for example without calibration lines, the next is tried,
 down to the plain inverse transform.
 
-Trained weights come first (except for series, where `llr` sees all frames), as candidates of `checked`, which weights
-them and the classical image by samples left out; without a denoiser's weights `varnet` alone, and only inside its model
-card: a scan outside it, or an image that contradicts the measured samples, goes to the classical methods, and the
-history says why.
+Trained weights come first: for series on a grid those of `varnet_kt`, which sees all frames (then `llr`), otherwise as
+candidates of `checked`, which weights them and the classical image by samples left out; without a denoiser's weights
+`varnet` alone. Networks only work inside their model cards: a scan outside, or an image that contradicts the measured
+samples, goes to the classical methods, and the history says why.
 Of trajectories only single slices with few points are handed to them; it takes some thirty times as long as `nufft_cg`.
 If the image of one of these does not explain the samples, the next is tried, and a warning says so.
 
@@ -47,7 +47,7 @@ class Config:
 
 class Method(Recon):
     config: Config
-    whole_series: ClassVar[bool] = True  # it may take llr
+    whole_series: ClassVar[bool] = True  # it may take methods for series
     leans_on: ClassVar[tuple[tuple[str, str], ...]] = (("recon", "*"), ("denoise", "unet"))
 
     @classmethod
@@ -129,7 +129,12 @@ def choices(kspace: KSpace) -> tuple[tuple[str, ...], str]:
     factor = f"{acceleration(kspace.mask):.1f}-fold undersampled"
     facts = f"{sampling}, {factor}, {lines} calibration lines, {coils}"
     names = (*trained(), *names)
-    return (("llr", *names), f"{frames} frames, {facts}") if frames > 1 else (names, facts)
+    return ((*_of_series(), *names), f"{frames} frames, {facts}") if frames > 1 else (names, facts)
+
+
+def _of_series() -> tuple[str, ...]:
+    """Methods that see all frames."""
+    return ("varnet_kt", "llr") if registry.offer("recon", "varnet_kt").is_ready else ("llr",)
 
 
 def _along_trajectory(kspace: KSpace, coils: str) -> tuple[tuple[str, ...], str]:
