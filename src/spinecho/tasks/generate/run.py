@@ -31,7 +31,7 @@ _ENDS = 2**31
 
 @logged("generate")
 def generate(
-    method: str = "pca",
+    method: str = "diffusion2d",
     *,
     n: int = 64,
     seed: int = 0,
@@ -83,7 +83,7 @@ def generate(
 
 @logged("generate")
 def walks(
-    method: str = "pca",
+    method: str = "diffusion2d",
     *,
     n: int = 4,
     steps: int = 8,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from spinecho.tasks.generate.parts.pictures import Pictures
 
 WHAT = "generation"
-DEFAULT = "pca"
+DEFAULT = "diffusion2d"
 
 
 def base() -> type[Generate]:

@@ -32,7 +32,7 @@ class Arguments:
     """write them side by side (.png)"""
     walk: Path | None = None
     """write walks from one picture to another, a row for each (.png)"""
-    method: str = "pca"
+    method: str = "diffusion2d"
     """spinecho list. Its settings: --method NAME --help"""
     weights: Path | None = None
     """trained weights (default: those in the package; with them, --method may be left out)"""
