@@ -11,6 +11,7 @@ import torch
 
 import spinecho
 from spinecho import Encoding, Geometry, KSpace, recon
+from spinecho.calib.prepare import prepare
 from spinecho.ops.fourier import fft, ifft
 from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.tasks.recon.methods import auto
@@ -18,7 +19,8 @@ from spinecho.tasks.recon.methods.auto import choices
 
 
 def scan(sampling: str, **more) -> KSpace:
-    return simulate_phantom(Scan(matrix=(1, 40, 32), sampling=sampling, fineness=1, **{"n_coils": 4, **more})).kspace
+    settings = {"matrix": (1, 40, 32), "n_coils": 4, **more}
+    return simulate_phantom(Scan(sampling=sampling, fineness=1, **settings)).kspace
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,11 @@ def test_series_inside_its_card_take_the_network_of_series():
     assert isinstance(series, KSpace)
     history = recon(series.take("time", range(4)), "auto").header.history
     assert any(step.startswith("auto took varnet_kt: 4 frames") for step in history)
+
+
+def test_the_choice_that_is_told_beforehand_minds_the_card_too():
+    assert auto.Method.choice(prepare(scan("kt:3:8", n_frames=5))[0]) == "llr"
+    assert auto.Method.choice(prepare(scan("kt-random:4:6:0", n_frames=4, matrix=(1, 48, 44)))[0]) == "varnet_kt"
 
 
 def test_without_its_weights_series_take_llr(monkeypatch):

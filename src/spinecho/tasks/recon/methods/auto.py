@@ -59,7 +59,8 @@ class Method(Recon):
 
     @classmethod
     def choice(cls, kspace: KSpace) -> str | None:
-        return next((name for name in choices(kspace)[0] if refusal("recon", name, kspace) is None), None)
+        able = (name for name in choices(kspace)[0] if refusal("recon", name, kspace) is None)
+        return next((name for name in able if not _outside_its_card(name, kspace)), None)
 
     def forward(self, kspace: KSpace) -> Image:
         names, why = choices(kspace)
@@ -89,10 +90,17 @@ _AIR = (
 )
 
 
+def _outside_its_card(name: str, kspace: KSpace) -> list[str]:
+    """The ways in which a scan lies outside a network's card."""
+    if not registry.load("recon", name).Method.learned:
+        return []
+    return outside(built("recon", name, {}, kspace.device).card, kspace)
+
+
 def _attempt(name: str, kspace: KSpace) -> tuple[Image, str | None, str]:
     """A method's image, why it is better not taken, and what of that a person must hear of."""
     runner = built("recon", name, {}, kspace.device)
-    if strange := outside(runner.card, kspace) if runner.learned else []:
+    if strange := _outside_its_card(name, kspace):
         raise DataError(f"the scan is outside its card: {', '.join(strange)}")
     try:
         image = runner(kspace)
