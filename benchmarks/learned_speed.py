@@ -182,6 +182,8 @@ def main() -> None:
 
 
 def _version(python: Path) -> str:
+    if not python.exists():
+        return "not installed"
     code = "from importlib.metadata import version as v; print('fastmri', v('fastmri') + ', torch', v('torch'))"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     return done.stdout.strip() or "not installed"

@@ -14,7 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.learned_side import Watched, scan
-from benchmarks.learned_speed import COLUMNS, PEER, Side, in_turns, medians, rows, verdict
+from benchmarks.learned_speed import COLUMNS, PEER, Side, _version, in_turns, medians, rows, verdict
 from benchmarks.worker import converse, measured
 
 from spinecho.methods import registry
@@ -119,3 +119,7 @@ def test_fastmris_network_runs_without_its_dependencies(case):
     with Side(str(python), "fastmri_side.py", {"threads": 1}, {}) as side:
         told = side.ask(case)
     assert told.get("shape") == [48, 64] and 29e6 < told["weights"] < 31e6 and told["wall_s"] > 0
+
+
+def test_without_the_peers_no_version_is_known(tmp_path):
+    assert _version(tmp_path / "python") == "not installed"
