@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,8 @@ from jaxtyping import Real, Shaped
 from torch import Tensor
 
 Array = npt.NDArray[np.float32]
+_FRAME_MS = 100
+"""Of a film"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +58,16 @@ def grey(
     x: Real[Tensor, "rows columns"], top: float, caption: str, pixel_mm: tuple[float, float] = (1.0, 1.0)
 ) -> Picture:
     """A magnitude slice, black at 0 and white at `top`; pixel_mm is (column width, row height)."""
-    eight_bit = np.clip(x.detach().float().cpu().numpy() / top * 255, 0, 255).astype(np.uint8)
-    return Picture(png=_encode(eight_bit), caption=caption, aspect=_aspect(x, pixel_mm))
+    return Picture(png=_encode(_eight_bit(x, top)), caption=caption, aspect=_aspect(x, pixel_mm))
+
+
+def film(frames: Sequence[Tensor], pixel_mm: tuple[float, float], top: float, caption: str) -> Picture:
+    """Slices as `grey` shows them, one after the other without end (an animated PNG); of one slice its picture."""
+    whole = grey(frames[0], top, caption, pixel_mm)
+    if len(frames) == 1:
+        return whole
+    shown = [_eight_bit(x, top) for x in frames]
+    return replace(whole, png=_encode(*shown), caption=f"{caption}; film of {len(frames)} frames")
 
 
 def coloured(
@@ -118,9 +129,17 @@ def _aspect(x: Tensor, pixel_mm: tuple[float, float]) -> float:
     return columns * pixel_mm[0] / (rows * pixel_mm[1])
 
 
-def _encode(eight_bit: npt.NDArray[np.uint8]) -> bytes:
+def _eight_bit(x: Tensor, top: float) -> npt.NDArray[np.uint8]:
+    return np.clip(x.detach().float().cpu().numpy() / top * 255, 0, 255).astype(np.uint8)
+
+
+def _encode(*frames: npt.NDArray[np.uint8]) -> bytes:
     from PIL import Image as PillowImage
 
     buffer = io.BytesIO()
-    PillowImage.fromarray(eight_bit).save(buffer, format="png", optimize=True)
+    first, *others = (PillowImage.fromarray(x) for x in frames)
+    if others:
+        first.save(buffer, format="png", save_all=True, append_images=others, duration=_FRAME_MS, loop=0)
+    else:
+        first.save(buffer, format="png", optimize=True)
     return buffer.getvalue()

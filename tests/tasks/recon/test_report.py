@@ -177,3 +177,31 @@ def test_the_bar_of_a_broad_map_has_its_numbers():
     shown = pictures.coloured(torch.zeros(32, 160), (0.0, 1.0), "broad")
     grey = np.asarray(PillowImage.open(io.BytesIO(shown.png)).convert("L"))
     assert grey[:, -8:].min() > 200, "nothing is cut off at the right"
+
+
+def test_a_series_is_a_film_of_all_its_frames_in_one_window():
+    series = KSpace.joined([scan(), scan(), scan()])
+    series = replace(series, axes=tuple("time" if a == "example" else a for a in series.axes))
+    assert series.target is not None
+    brighter = torch.tensor([1.0, 2.0, 4.0])
+    samples, target = (v * brighter.view(3, *[1] * (v.ndim - 1)) for v in (series.samples, series.target))
+    series = replace(series, samples=samples, target=target)
+    result = run_method(series, "zero_filled")
+    case = Case(title="", kspace=series, results=(result,))
+    truth, shown = columns(case, film=True)
+    assert shown.below is not None
+    for picture in (truth.image, shown.image, shown.below):
+        with PillowImage.open(io.BytesIO(picture.png)) as film:
+            assert film.n_frames == 3 and film.info["duration"] == 100
+        assert picture.caption.endswith("film of 3 frames")
+    with PillowImage.open(io.BytesIO(truth.image.png)) as film:
+        sizes = []
+        for k in range(3):
+            film.seek(k)
+            sizes.append(float(np.asarray(film.convert("L"), float).mean()))
+    assert sizes[1] == pytest.approx(2 * sizes[0], rel=0.05) and sizes[2] > 1.7 * sizes[1]
+    still = columns(case)[0].image
+    with PillowImage.open(io.BytesIO(still.png)) as one:
+        assert getattr(one, "n_frames", 1) == 1
+        assert float(np.asarray(one, float).mean()) == pytest.approx(sizes[1], rel=0.02)
+    assert "film" not in still.caption

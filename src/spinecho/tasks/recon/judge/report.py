@@ -54,7 +54,7 @@ def _view(case: Case) -> dict[str, object]:
         "title": case.title,
         "flags": case.kspace.header.flags,
         "facts": facts(case.kspace),
-        "columns": columns(case),
+        "columns": columns(case, film=True),
         "sampling": _sampling(case.kspace),
         "maps": [picture for r in case.results for picture in _maps(r, first=r is _with_maps(case))],
         "results": case.results,
