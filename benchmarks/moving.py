@@ -130,8 +130,9 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
     parser.add_argument("--n", type=int, default=9, help="scenes of each kind")
     parser.add_argument("--out", default=str(ROOT / "docs" / "results.md"), help="`-`: print only")
+    parser.add_argument("--threads", type=int, default=1)
     args, before = parser.parse_args(), load_average()
-    torch.set_num_threads(1)
+    torch.set_num_threads(args.threads)
     rows: dict[tuple[str, int, str], list[tuple[float, float]]] = {}
     with torch.inference_mode():
         for scenes in (hearts(args.shared / "data", args.n), boluses(args.n)):
@@ -149,7 +150,7 @@ def main() -> None:
         cells.append([kind, str(rate), f"`{name}`", *gain])
     head = ["scene", "R", "method", "psnr inside, dB", "over `llr`", "least", "ms a frame"]
     told = f"{args.n} scenes of each kind, {N_FRAMES} frames of {MATRIX} x {MATRIX}, {N_COILS} coils, SNR 15, 30, 60."
-    text = f"{told} {circumstances('benchmarks.moving', 1, before)}\n\n{table(head, cells)}"
+    text = f"{told} {circumstances('benchmarks.moving', args.threads, before)}\n\n{table(head, cells)}"
     print(f"## {TITLE}\n\n{text}")
     if args.out != "-":
         write_section(Path(args.out), TITLE, text)

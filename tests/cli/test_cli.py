@@ -192,8 +192,8 @@ def test_without_a_terminal_progress_is_a_line_every_half_minute(capsys):
         now = 100.0 + seconds
         tell(done, 8)
     assert capsys.readouterr().err.splitlines() == [
-        "regions: 2 of 8, about 93 s left",
-        "regions: 4 of 8, about 62 s left",
+        "regions: 2 of 8, about 0:01:33 left",
+        "regions: 4 of 8, about 0:01:02 left",
     ]
 
 

@@ -66,7 +66,7 @@ def test_what_is_left_out_keeps_its_default():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["a.h5", "--pair", "3", "4", "5"], "5"),
+        (["a.h5", "--pair", "3", "4", "77"], "77"),
         (["a.h5", "--size", "wide"], "--size"),
         (["a.h5", "--colour", "red"], "--colour"),
         ([], "PATH"),

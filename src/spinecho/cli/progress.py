@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from spinecho.core.job import Bar
 
@@ -50,7 +51,7 @@ def lines(what: str, clock: Callable[[], float] = time.monotonic) -> Bar:
         if now - said < _EVERY_S or not 0 < done < total:
             return
         said = now
-        left = (now - began) * (total - done) / done
-        print(f"{what}: {done} of {total}, about {left:.0f} s left", file=sys.stderr, flush=True)
+        left = timedelta(seconds=round((now - began) * (total - done) / done))
+        print(f"{what}: {done} of {total}, about {left} left", file=sys.stderr, flush=True)
 
     return tell

@@ -51,7 +51,7 @@ class Window:
     @property
     def words(self) -> str:
         """For people."""
-        return f"Black at {self.low:.4g}, white at {self.high:.4g}"
+        return f"black at {self.low:.4g}, white at {self.high:.4g}"
 
     def of(self, values: Tensor) -> Tensor:
         """0 where black, 1 where white."""
@@ -68,10 +68,10 @@ def window_of(before: Image) -> Window:
 
 def words_of_windows(before: Image, after: Image, other_contrast: bool) -> str:
     """What is black and what is white in the pictures, for people."""
-    first = window_of(before).words
+    first = window_of(before).words.capitalize()
     if other_contrast and not are_whole(after):
-        own = f"{window_of(after).words[0].lower()}{window_of(after).words[1:]} after"
-        return f"{first} before, {own} (99.5th percentiles): another contrast has a window of its own"
+        own = window_of(after).words
+        return f"{first} before, {own} after (99.5th percentiles): another contrast has a window of its own"
     return f"{first} (the 99.5th percentile before), the same before and after"
 
 

@@ -14,11 +14,11 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from spinecho import DataError, Encoding, Geometry, KSpace
+from spinecho import DataError, Encoding, Geometry, Image, KSpace
 from spinecho.evaluate import pictures
 from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import fft
-from spinecho.tasks.recon.judge.case import Case, flat_slices, run_all, run_method, score_image
+from spinecho.tasks.recon.judge.case import Case, Result, flat_slices, run_all, run_method, score_image
 from spinecho.tasks.recon.judge.columns import columns
 from spinecho.tasks.recon.judge.overview import write_overview
 from spinecho.tasks.recon.judge.report import facts, write_report
@@ -205,3 +205,14 @@ def test_a_series_is_a_film_of_all_its_frames_in_one_window():
         assert getattr(one, "n_frames", 1) == 1
         assert float(np.asarray(one, float).mean()) == pytest.approx(sizes[1], rel=0.02)
     assert "film" not in still.caption
+
+
+def test_a_long_film_ends_early_and_says_so():
+    image = Image(values=torch.rand(70, 1, 1, 8, 8), geometries=(Geometry.unknown((1, 8, 8)),), axes=("time",))
+    series = replace(scan(), target=None)
+    (shown,) = columns(
+        Case(title="", kspace=series, results=(Result(method="a", image=image, seconds=1.0),)), film=True
+    )
+    assert shown.image.caption.endswith("film of 64 frames of 70")
+    with PillowImage.open(io.BytesIO(shown.image.png)) as film:
+        assert film.n_frames == 64

@@ -14,6 +14,8 @@ from spinecho.train.draw import generator
 
 _AT_ONCE = 16
 """Pictures that are made together"""
+_AIR = 0.01
+"""Values below this are air and become 0, as it is in the slices learned from: what is left there is the method's"""
 
 
 class Generate(Method):
@@ -48,8 +50,9 @@ class Generate(Method):
         return self.made(self.noise(draws))
 
     def made(self, noise: Float[Tensor, "n *shape"]) -> Float[Tensor, "n y x"]:
-        """As `pictures`, a few at a time, never below 0."""
-        return torch.cat([self.pictures(some) for some in noise.split(_AT_ONCE)]).clamp_min(0)
+        """As `pictures`, a few at a time; air is 0."""
+        pictures = torch.cat([self.pictures(some) for some in noise.split(_AT_ONCE)])
+        return pictures.masked_fill(pictures < _AIR, 0.0)
 
     def prepare(self, slices: Float[Tensor, "n y x"]) -> None:
         """Take over what the training slices tell all at once, before the first step; most methods need nothing."""

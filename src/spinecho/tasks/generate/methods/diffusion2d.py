@@ -25,8 +25,6 @@ from spinecho.tasks.generate.parts.slices import check_size
 _BLOCKS = 32
 """Along a side of what the network sees"""
 _PROCESS = Diffusion()
-_AIR = 0.01
-"""Values below this are air and become 0, as it is in the slices learned from: what is left there is the network's"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +61,7 @@ class Method(Generate):
         return (1, self.size, self.size)
 
     def pictures(self, noise: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n y x"]:
-        pictures = (_PROCESS.way(self._seen, noise, self.config.times)[:, 0] + 1) / 2
-        return pictures.masked_fill(pictures < _AIR, 0.0)
+        return (_PROCESS.way(self._seen, noise, self.config.times)[:, 0] + 1) / 2
 
     def loss(self, example: Pictures) -> Float[Tensor, ""]:
         """As `Diffusion.loss`, on pictures from -1 to 1."""

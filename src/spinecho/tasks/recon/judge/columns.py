@@ -34,14 +34,20 @@ def slices(values: Tensor, image: Image, *, film: bool = False) -> tuple[list[Te
     shown = shown.as_stored()
     middle = len(shown.geometries) // 2
     geometry = upright_geometry(shown.geometries[middle])
-    index = [n // 2 for n in shown.values.shape[:n_batch]]
-    axis = next((i for i, a in enumerate(image.axes) if film and a in _FRAMES), None)
-    frames = [index] if axis is None else [[*index] for _ in range(min(shown.values.shape[axis], _LONGEST))]
-    for k, at in enumerate(frames):
-        if axis is not None:
-            at[axis] = k
-    volumes = [upright(shown.values[tuple(at)][0], shown.geometries[middle]) for at in frames]
+    at = [slice(n // 2, n // 2 + 1) for n in shown.values.shape[:n_batch]]
+    if film and (axis := next((i for i, a in enumerate(image.axes) if a in _FRAMES), None)) is not None:
+        at[axis] = slice(_LONGEST)
+    frames = shown.values[tuple(at)].flatten(0, -5) if n_batch else shown.values[None]
+    volumes = [upright(frame[0], shown.geometries[middle]) for frame in frames]
     return [volume[volume.shape[0] // 2] for volume in volumes], geometry.voxel_mm[:2]
+
+
+def _picture(values: Tensor, image: Image, top: float, caption: str, film: bool) -> Picture:
+    """The slice, or the film; of a longer series the caption says what is left out."""
+    frames, size = slices(values, image, film=film)
+    whole = max((n for n, a in zip(image.values.shape, image.axes, strict=False) if a in _FRAMES), default=1)
+    picture = pictures.film(frames, size, top, caption)
+    return replace(picture, caption=f"{picture.caption} of {whole}") if len(frames) == _LONGEST < whole else picture
 
 
 def columns(case: Case, *, film: bool = False) -> list[Column]:
@@ -54,12 +60,12 @@ def columns(case: Case, *, film: bool = False) -> list[Column]:
     top = pictures.upper_window(reference)
     shown: list[Column] = []
     if target is not None:
-        picture = pictures.film(*slices(target.abs(), first, film=film), top, "of the full scan")
+        picture = _picture(target.abs(), first, top, "of the full scan", film)
         shown.append(Column(name="truth", image=picture))
     for r in case.results:
         magnitude = r.image.magnitude().values
         own_top = top if target is not None else pictures.upper_window(magnitude)
-        picture = pictures.film(*slices(magnitude, r.image, film=film), own_top, f"white at {own_top:.3g}")
+        picture = _picture(magnitude, r.image, own_top, f"white at {own_top:.3g}", film)
         error = _error(target, magnitude, r.image, top, film)
         shown.append(Column(name=r.method, image=picture, below=error, line=_line(r)))
     return shown
@@ -76,5 +82,4 @@ def _line(r: Result) -> str:
 def _error(target: Tensor | None, magnitude: Tensor, image: Image, top: float, film: bool) -> Picture | None:
     if target is None:
         return None
-    shown = slices((magnitude - target.abs()).abs(), image, film=film)
-    return pictures.film(*shown, top / 5, "absolute error, 5 x brighter")
+    return _picture((magnitude - target.abs()).abs(), image, top / 5, "absolute error, 5 x brighter", film)

@@ -27,6 +27,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.header import TOOK
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
+from spinecho.core.method import Method as AnyMethod
 from spinecho.methods import registry
 from spinecho.methods.pretrained import built, refusal
 from spinecho.ops.sampling import acceleration
@@ -60,7 +61,7 @@ class Method(Recon):
     @classmethod
     def choice(cls, kspace: KSpace) -> str | None:
         able = (name for name in choices(kspace)[0] if refusal("recon", name, kspace) is None)
-        return next((name for name in able if not _outside_its_card(name, kspace)), None)
+        return next((name for name in able if not _strange(built("recon", name, {}, kspace.device), kspace)), None)
 
     def forward(self, kspace: KSpace) -> Image:
         names, why = choices(kspace)
@@ -90,17 +91,15 @@ _AIR = (
 )
 
 
-def _outside_its_card(name: str, kspace: KSpace) -> list[str]:
+def _strange(runner: AnyMethod, kspace: KSpace) -> list[str]:
     """The ways in which a scan lies outside a network's card."""
-    if not registry.load("recon", name).Method.learned:
-        return []
-    return outside(built("recon", name, {}, kspace.device).card, kspace)
+    return outside(runner.card, kspace) if runner.learned else []
 
 
 def _attempt(name: str, kspace: KSpace) -> tuple[Image, str | None, str]:
     """A method's image, why it is better not taken, and what of that a person must hear of."""
     runner = built("recon", name, {}, kspace.device)
-    if strange := _outside_its_card(name, kspace):
+    if strange := _strange(runner, kspace):
         raise DataError(f"the scan is outside its card: {', '.join(strange)}")
     try:
         image = runner(kspace)

@@ -71,7 +71,7 @@ class Config:
     mend_maps: bool = True
     """on a grid: coil maps are made to cover the object and to explain all samples, not the calibration lines alone"""
     exact: bool = False
-    """networks in float32 even where the processor has units for bfloat16, which are three times faster"""
+    """networks in float32 even where the processor is two to three times faster in bfloat16"""
 
     def __post_init__(self) -> None:
         if self.folds is not None and self.folds < 1:
