@@ -259,3 +259,8 @@ def test_the_site_builds_without_a_warning_and_asks_nobody_for_anything(tmp_path
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert 'src="http' not in page and 'rel="stylesheet" href="http' not in page
+
+
+def test_no_section_of_the_results_has_its_heading_twice():
+    headings = [line for line in (ROOT / "docs" / "results.md").read_text().splitlines() if line.startswith("## ")]
+    assert len(headings) > 20 and len(headings) == len(set(headings))
