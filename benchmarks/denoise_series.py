@@ -88,7 +88,7 @@ def main() -> None:
     head = ["noise", "method", "psnr head, dB", "ssim head", "over `mppca`, dB"]
     told = f"{args.heads} test heads, {N_ECHOES} echoes at 2 mm, each echo against its own truth."
     how = circumstances("benchmarks.denoise_series", 1, before)
-    text = f"## {TITLE}\n\n{told} {how}\n\n{table(head, cells)}"
+    text = f"{told} {how}\n\n{table(head, cells)}"
     print(text)
     if args.out != "-":
         write_section(Path(args.out), TITLE, text)

@@ -118,7 +118,7 @@ def page(rows: list[tuple[Work, Spent]], how: str) -> str:
         for w, s in rows
     ]
     head = ["task", "method", "wall s", "CPU s", "at most, s", "memory, GB", f"kept, with {LIMIT_GB:g} GB"]
-    return f"## {TITLE}\n\n{how}\n\n{table(head, cells)}"
+    return f"{how}\n\n{table(head, cells)}"
 
 
 def main() -> None:

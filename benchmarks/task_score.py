@@ -191,7 +191,7 @@ def main() -> None:
     text = page(rows, told + circumstances("benchmarks.task_score", 1, before))
     print(text)
     if args.out != "-":
-        write_section(Path(args.out), TITLE, f"## {TITLE}\n\n{text}")
+        write_section(Path(args.out), TITLE, text)
 
 
 if __name__ == "__main__":
