@@ -58,6 +58,7 @@ SUPPLIES: dict[str, Callable[..., Drawn]] = {
     "rendered": lambda **o: drawn(gathered=Gathered((), (maps(),)), **o),
     "both": lambda **o: drawn(gathered=Gathered(heads(), (maps(),)), rendered=0.5, **o),
     "larger than the head": lambda **o: drawn(shape=(20, 48, 48), **o),
+    "cut": lambda **o: drawn(gathered=Gathered(heads(), (maps(),)), rendered=0.5, cut=1.0, **o),
 }
 each = pytest.mark.parametrize("supply", SUPPLIES.values(), ids=SUPPLIES)
 

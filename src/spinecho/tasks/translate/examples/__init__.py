@@ -26,6 +26,8 @@ class Options:
     """patches in each example"""
     rendered: float = 0.3
     """share of patches from label maps, where there are label maps and images"""
+    cut: float = 0.0
+    """share of patches from which a piece is cut away, as masks of skull stripping do"""
 
 
 def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
@@ -42,12 +44,14 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
     if patch < LEAST or options.patches < 1:
         problem = f"{setting('patch', patch)} and {setting('patches', options.patches)}"
         raise DataError(problem, do=f"give at least {LEAST} voxels and 1 patch")
-    if not 0 <= options.rendered <= 1:
-        raise DataError(f"{setting('rendered')} is {options.rendered:g}", do="give a share from 0 to 1")
+    for name in ("rendered", "cut"):
+        if not 0 <= (share := getattr(options, name)) <= 1:
+            raise DataError(f"{setting(name)} is {share:g}", do="give a share from 0 to 1")
     cubic = not method.depth
     train, validate = (gathered(paths, part, context, cubic) for part in ("train", "validate"))
     seed, shape = context.settings.seed, (method.depth or patch, patch, patch)
-    draw = Drawn(train, method.pairs, shape, options.patches, seed, paired=method.paired, rendered=options.rendered)
+    ways = {"paired": method.paired, "rendered": options.rendered, "cut": options.cut}
+    draw = Drawn(train, method.pairs, shape, options.patches, seed, **ways)
     if absent := draw.absent():
         do = f"leave them out of {setting('pairs')}, or give {setting('data')} heads that have both on one grid "
         do += "(register them first), with the contrast in the file's name, or label maps"
@@ -60,5 +64,5 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
         train=draw,
         held_out=None if judged.absent() else held_out(judged, context),
         told=told,
-        facts={"patch": patch, "patches": options.patches, "rendered": options.rendered},
+        facts={"patch": patch, "patches": options.patches, "rendered": options.rendered, "cut": options.cut},
     )

@@ -12,6 +12,7 @@ from torch import Tensor
 from spinecho.core.chance import chance, integer, uniform
 from spinecho.tasks.translate.examples.heads import Gathered
 from spinecho.tasks.translate.examples.rendered import rendered
+from spinecho.tasks.translate.examples.stripped import kept
 from spinecho.tasks.translate.parts.lesson import Lesson
 from spinecho.train.draw import generator
 
@@ -39,6 +40,8 @@ class Drawn:
         Whether both sides are of one place.
     rendered
         Share of blocks from label maps, where there are heads with the pair as well.
+    cut
+        Share of blocks from which a piece is cut away: an edge of a stripped brain can run anywhere.
     """
 
     gathered: Gathered
@@ -49,6 +52,7 @@ class Drawn:
     part: str = "train"
     paired: bool = True
     rendered: float = 0.3
+    cut: float = 0.0
 
     def __call__(self, step: int, index: int) -> Lesson:
         rng = generator(self.seed, "translate", self.part, step, index)
@@ -85,6 +89,9 @@ class Drawn:
             seen, wanted = _cut([head[a], head[b] if self.paired else head[a]], self.shape, rng)
             if not self.paired:
                 (wanted,) = _cut([self.gathered.heads[others[integer(rng, len(others))]][b]], self.shape, rng)
+        if chance(rng, self.cut):
+            here = kept(self.shape, rng)
+            seen, wanted = seen * here, wanted * (here if self.paired else kept(self.shape, rng))
         mirrored = chance(rng, 0.5)
         seen, wanted = (x.flip(-1) if mirrored else x for x in (seen, wanted))
         return _noisy(seen, rng), wanted

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from spinecho.core.chance import chance, integer, uniform
 from spinecho.sim.anatomy import texture, tissue_signals
 from spinecho.sim.contrast import SEQUENCES
-from spinecho.sim.tissue import BRAIN_LABELS, TISSUE_OF_LABEL, TISSUES
+from spinecho.sim.tissue import TISSUES
+from spinecho.tasks.translate.examples.stripped import around_brain
 
 _UNLIKE = 0.08
 """The logarithm of how far a tissue's brightness is from the textbook's, standard deviation"""
@@ -37,13 +38,13 @@ def rendered(
     missing = [(0, m - n) for n, m in zip(piece.shape, shape, strict=True)]
     places = torch.from_numpy(np.pad(piece, missing)).long()
     uneven = 1 + _TEXTURE * uniform(rng) * (texture(shape, rng, 1.0) - 1)
-    brain_only = chance(rng, 0.5)
+    here = around_brain(places, rng) if chance(rng, 0.5) else places > 0
     soft = uniform(rng, 0, 0.7)
-    made = [_softer(_brightness(name, brain_only, rng)[places] * uneven, soft) for name in pair]
+    made = [_softer(_brightness(name, rng)[places] * uneven, soft) * here for name in pair]
     return made[0], made[1]
 
 
-def _brightness(contrast: str, brain_only: bool, rng: torch.Generator) -> Tensor:
+def _brightness(contrast: str, rng: torch.Generator) -> Tensor:
     """Of each place in `TISSUES`: the signal equation's, a little off, a grey and white brain being 0.5."""
     signals = tissue_signals(SEQUENCES[contrast])
     off = torch.exp(_UNLIKE * torch.randn(len(TISSUES), generator=rng))
@@ -51,8 +52,6 @@ def _brightness(contrast: str, brain_only: bool, rng: torch.Generator) -> Tensor
     names = list(TISSUES)
     white, grey = (values[names.index(f"{name} matter")] for name in ("white", "grey"))
     values = values / (white + grey)
-    if brain_only:
-        values = values * torch.tensor([name in _BRAIN for name in names])
     return values.clamp_max(_BRIGHTEST)
 
 
@@ -60,6 +59,3 @@ def _softer(values: Tensor, share: float) -> Tensor:
     """Edges as voxels that hold two tissues have them."""
     blurred = F.avg_pool2d(values[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
     return torch.lerp(values, blurred, share)
-
-
-_BRAIN = {TISSUE_OF_LABEL[label] for label in BRAIN_LABELS} | {"csf"}
