@@ -25,8 +25,9 @@ def first(task: str, name: str, config: Any, init: str | None, seed: int) -> Met
         Its settings.
     init
         Weights to start from: a .safetensors file, or a name of the task's weights in the package. Their settings come
-        with them; those of `config` that differ from the defaults must agree, except for `Method.tunable`. A file may
-        also hold weights of another method that this one begins from (`Method.begins_from`).
+        with them; those of `config` that differ from the defaults must agree, except for `Method.tunable`, and except
+        where the method begins from weights with other settings (`Method.begins_from` names the method itself). A file
+        may also hold weights of another method that this one begins from.
 
     Raises
     ------
@@ -38,7 +39,7 @@ def first(task: str, name: str, config: Any, init: str | None, seed: int) -> Met
     if init is None:
         torch.manual_seed(seed)
         return module.Method(module.Config(**asked))
-    if (origin := _origin(init)) in module.Method.begins_from:
+    if (origin := _origin(init)) != (task, name) and origin in module.Method.begins_from:
         torch.manual_seed(seed)
         return module.Method.begun(module.Config(**asked), open_learned(origin[0], init))
     if (owner := method_of(task, init)) != name:
@@ -47,6 +48,9 @@ def first(task: str, name: str, config: Any, init: str | None, seed: int) -> Met
     chosen = {k: v for k, v in asked.items() if v != getattr(usual, k)}
     trained = open_learned(task, init)
     other = [k for k, v in chosen.items() if k not in trained.tunable and v != getattr(trained.config, k)]
+    if other and (task, name) in module.Method.begins_from:
+        torch.manual_seed(seed)
+        return module.Method.begun(module.Config(**asked), trained)
     if other:
         told = ", ".join(f"{k} {getattr(trained.config, k)} (asked for: {chosen[k]})" for k in other)
         do = f"leave these options out with {setting('init')}"

@@ -12,8 +12,9 @@ from marked import flair, geometry, t1, truth, volume
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
+from spinecho.core.one_grid import same_grid
 from spinecho.tasks.segment.parts.seen import back
-from spinecho.tasks.segment.parts.several import channels, same_grid, several, stripped
+from spinecho.tasks.segment.parts.several import channels, several, stripped
 
 
 def both(factor: float = 1.0) -> dict[str, Image]:

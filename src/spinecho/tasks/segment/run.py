@@ -12,6 +12,7 @@ from torch import Tensor
 from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.core.log import logged
+from spinecho.core.one_grid import same_grid
 from spinecho.methods.pretrained import built
 from spinecho.tasks.segment.base import Segment
 from spinecho.tasks.segment.limits import outside
@@ -20,7 +21,7 @@ from spinecho.tasks.segment.parts.greys import fitted
 from spinecho.tasks.segment.parts.names import BRAIN, labels_of
 from spinecho.tasks.segment.parts.pieces import pieces
 from spinecho.tasks.segment.parts.seen import back, seen
-from spinecho.tasks.segment.parts.several import same_grid, several, stripped
+from spinecho.tasks.segment.parts.several import several, stripped
 from spinecho.tasks.segment.parts.sides import middle, sided
 from spinecho.tasks.segment.parts.tidy import tidied
 

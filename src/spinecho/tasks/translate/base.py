@@ -20,7 +20,7 @@ class Ask:
     Parameters
     ----------
     source, wanted
-        Contrasts, of `parts.contrasts.CONTRASTS`.
+        Contrasts, of `parts.contrasts.CONTRASTS`; several that are given together as `t1+t2`.
     voxel_mm
         Sides along (z, y, x).
     """
@@ -62,7 +62,7 @@ class Translate(Method):
     """Translation.
 
     `run` hands over volumes one by one, real, along the patient's axes (z towards the head), in units of `parts.level`,
-    and expects the same units back.
+    and expects the same units back. Contrasts that are given together are channels, in the order of the pair's name.
     """
 
     invents: ClassVar[str] = ""
@@ -73,7 +73,7 @@ class Translate(Method):
     """Whether it learns from two images of one place."""
 
     @abstractmethod
-    def forward(self, values: Float[Tensor, "1 z y x"], ask: Ask) -> Made:
+    def forward(self, values: Float[Tensor, "c z y x"], ask: Ask) -> Made:
         """The volume in the other contrast."""
 
     @property
@@ -93,11 +93,11 @@ class Translate(Method):
         return f"its weights make {_words(self.pairs)}, not {_words([ask.pair])}"
 
     @classmethod
-    def refusal(cls, values: Float[Tensor, "1 z y x"], ask: Ask) -> str | None:
+    def refusal(cls, values: Float[Tensor, "c z y x"], ask: Ask) -> str | None:
         """Why this method cannot take this volume, as one sentence; None if it can."""
         return None
 
-    def choice(self, values: Float[Tensor, "1 z y x"], ask: Ask) -> tuple[str, str] | None:
+    def choice(self, values: Float[Tensor, "c z y x"], ask: Ask) -> tuple[str, str] | None:
         """The method that this one hands the work to, and why; None: it does it itself."""
         return None
 
@@ -106,4 +106,4 @@ class Translate(Method):
 
 
 def _words(pairs: tuple[str, ...] | list[str]) -> str:
-    return ", ".join("{1} of {0}".format(*pair.split("-")) for pair in pairs)
+    return ", ".join("{1} of {0}".format(*pair.split("-")) for pair in pairs).replace("+", " and ")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import torch
@@ -15,12 +16,13 @@ from spinecho.core.header import TOOK, WARNING, Header
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
 from spinecho.core.log import logged
+from spinecho.core.one_grid import same_grid
 from spinecho.io.limits import check_memory
 from spinecho.methods.pretrained import built
 from spinecho.tasks.translate.base import Ask, Translate
 from spinecho.tasks.translate.limits import outside
 from spinecho.tasks.translate.parts.air import air
-from spinecho.tasks.translate.parts.contrasts import asked_for
+from spinecho.tasks.translate.parts.contrasts import CONTRASTS, asked_for, together
 from spinecho.tasks.translate.parts.level import level
 from spinecho.tasks.translate.parts.passes import spread
 
@@ -36,6 +38,7 @@ def translate(
     *,
     to: str = "",
     contrast: str = "",
+    beside: Mapping[str, Image] | None = None,
     passes: int = 3,
     tell: Bar | None = None,
     **settings: Any,
@@ -53,6 +56,8 @@ def translate(
         The contrast to produce: `t1`, `t2`, `flair` or `pd`.
     contrast
         The contrast of the image; empty: taken from the file's name or its header, if that is safe.
+    beside
+        Other contrasts of the same head, by their names, on the image's grid: for weights that see several together.
     passes
         Passes of a network over the image, the first as it is, the others with a little noise and every second one
         mirrored; `extras["spread"]` is their standard deviation. 1: no such map. The result is that of the first pass.
@@ -63,15 +68,15 @@ def translate(
 
     Returns
     -------
-    The image on the same grid, as bright as the input since no contrast has units; `extras["spread"]` and, if the
+    The image on the same grid, as bright as the image since no contrast has units; `extras["spread"]` and, if the
     method can translate back, `extras["cycle"]`, the difference between the input and its translation there and back.
     The history says what was assumed, and warns that the result is guessed.
 
     Raises
     ------
     DataError
-        If the image holds NaN or infinite values, its contrast is unknown or already the wanted one, or there are no
-        weights for this pair.
+        If an image holds NaN or infinite values, its contrast is unknown or already the wanted one, images lie on
+        other grids, or there are no weights for this pair.
     """
     if passes < 1:
         raise DataError(f"{setting('passes')} is {passes}", do="give 1 or more")
@@ -79,15 +84,20 @@ def translate(
     runner = built("translate", method, settings, image.values.device)
     assert isinstance(runner, Translate)
     image, told = _prepared(image)
+    others = _others(image, source, to, beside or {})
     order, flips = towards_lps(image.geometry)
     values, along = turned(image.values, image.geometry, order, flips)
     x, y, z = along.voxel_mm
-    work = _Work(runner, method, Ask(source, to, (z, y, x)), passes)
-    flat = values.reshape(-1, 1, *values.shape[-3:])
+    given = together({source, *others})
+    work = _Work(runner, method, Ask(given, to, (z, y, x)), passes, given.split("+").index(source))
+    flat = values.reshape(-1, *values.shape[-3:])
+    also = {name: turned(one.values, one.geometry, order, flips)[0].reshape_as(flat) for name, one in others.items()}
     done: list[_Done] = []
     with torch.inference_mode():
         for volume in flat:
-            done.append(work.done(volume.contiguous(), _share(tell, len(done), len(flat))))
+            volumes = {source: volume, **{name: one[0] for name, one in also.items()}}
+            seen = torch.stack([volumes[name] for name in given.split("+")])
+            done.append(work.done(seen, _share(tell, len(done), len(flat))))
 
     def whole(parts: list[Tensor]) -> Tensor:
         return stored(torch.stack(parts).reshape(values.shape), order, flips)
@@ -95,7 +105,7 @@ def translate(
     names = [n for n in ("spread", "cycle") if all(n in one.maps for one in done)]
     maps = {name: whole([one.maps[name] for one in done]) for name in names}
     lines = dict.fromkeys(line for one in done for line in one.told)
-    header = _told(image.header, [*told, *notes, f"{to} translated from {source} by {method}", *lines], source, to)
+    header = _told(image.header, [*told, *notes, f"{to} translated from {given} by {method}", *lines], given, to)
     return replace(image, values=whole([one.values for one in done]), header=header, extras={**image.extras, **maps})
 
 
@@ -110,22 +120,23 @@ class _Done:
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """What is done to each volume."""
+    """What is done to each volume; the result is as bright as contrast `first` of those given."""
 
     runner: Translate
     method: str
     ask: Ask
     passes: int
+    first: int
 
-    def done(self, volume: Tensor, tell: Callable[[float], None]) -> _Done:
+    def done(self, volumes: Tensor, tell: Callable[[float], None]) -> _Done:
         """Translated, with its maps."""
-        scale = level(volume[0])
-        if not scale > 0:
-            empty = torch.zeros_like(volume)
+        scales = volumes.new_tensor([level(volume) for volume in volumes])
+        if not bool((scales > 0).all()):
+            empty = torch.zeros_like(volumes[:1])
             return _Done(empty, {"spread": empty, "cycle": empty}, ("there is nothing in it",))
-        seen, ask = volume / scale, self.ask
+        seen, scale, ask = volumes / scales[:, None, None, None], scales[self.first], self.ask
         runner, told = self._chosen(seen)
-        made, nothing = runner(seen, ask), air(seen[0])
+        made, nothing = runner(seen, ask), torch.stack([air(one) for one in seen]).all(0)
         values = made.values.clamp_min(0).masked_fill(nothing, 0)
         known, maps = made.spread, {}
         if known is None and runner.repeats and self.passes > 1:
@@ -154,6 +165,21 @@ class _Work:
         return runner, told
 
 
+def _others(image: Image, source: str, to: str, beside: Mapping[str, Image]) -> dict[str, Image]:
+    """The other contrasts of a volume, prepared."""
+    for name in beside:
+        if name not in CONTRASTS:
+            raise DataError(f"there is no contrast {name!r}", do=f"known are {', '.join(CONTRASTS)}")
+        if name in (source, to):
+            what = "that of the image" if name == source else "what is wanted"
+            raise DataError(f"{setting(name)} gives {name} beside the image, which is {what}", do="leave it out")
+    others = {name: _prepared(one)[0].to(image.values.device) for name, one in beside.items()}
+    same_grid(image, others)
+    if others and any(one.values.numel() != prod(image.geometry.shape) for one in (image, *others.values())):
+        raise DataError("a series goes with no other contrasts", do="give its volumes one by one")
+    return others
+
+
 def _prepared(image: Image) -> tuple[Image, list[str]]:
     """Real volumes, float32, and what was done for it."""
     told = ["magnitude of the complex image"] if image.values.is_complex() else []
@@ -166,7 +192,7 @@ def _prepared(image: Image) -> tuple[Image, list[str]]:
 
 def _told(header: Header, lines: list[str], source: str, to: str) -> Header:
     """What the image is now: no scan with these timings."""
-    lines = [*lines, WARNING + GUESSED.format(to=to.upper(), source=source.upper())]
+    lines = [*lines, WARNING + GUESSED.format(to=to.upper(), source=source.upper().replace("+", " and "))]
     return replace(header, te_ms=(), tr_ms=(), ti_ms=(), flip_deg=()).noted(*lines).flagged("synthetic")
 
 

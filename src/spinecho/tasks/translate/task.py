@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,15 +33,32 @@ class Inputs:
     """the contrast to produce: t1, t2, flair or pd"""
     contrast: str = ""
     """the contrast of the image (default: from the file's name or its header, if that is safe)"""
+    t1: Path | None = None
+    """T1 of the same head on the same grid, for weights that see several contrasts together"""
+    t2: Path | None = None
+    """the same with T2"""
+    flair: Path | None = None
+    """the same with FLAIR"""
+    pd: Path | None = None
+    """the same with PD"""
     passes: int = 3
     """passes of a network over the image, with a little noise and mirrored; their spread becomes a map (1: none)"""
 
 
 def run(image: Image, inputs: Inputs, method: str, settings: Mapping[str, Any], tell: Bar | None = None) -> Image:
     """As `spinecho.translate`."""
+    from spinecho.io.doubts import looked_at
+    from spinecho.io.read import read_image
     from spinecho.tasks.translate.run import translate
 
-    asked = {"to": inputs.to.lower(), "contrast": inputs.contrast.lower(), "passes": inputs.passes}
+    files = {"t1": inputs.t1, "t2": inputs.t2, "flair": inputs.flair, "pd": inputs.pd}
+    beside = {name: looked_at(read_image(file).volume(), file) for name, file in files.items() if file is not None}
+    asked = {
+        "to": inputs.to.lower(),
+        "contrast": inputs.contrast.lower(),
+        "beside": beside,
+        "passes": inputs.passes,
+    }
     return translate(image, method, **asked, tell=tell, **settings)
 
 

@@ -33,9 +33,9 @@ from spinecho.core.kspace import KSpace
 from spinecho.core.method import Method as AnyMethod
 from spinecho.core.precision import full_precision
 from spinecho.methods import registry
+from spinecho.methods.sizes import sizes_taken
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.methods import pnp
-from spinecho.tasks.recon.parts.denoisers import sizes_taken
 from spinecho.tasks.recon.parts.splitting import Denoiser, Problem, problem, split
 from spinecho.tasks.recon.slices import by_slices, no_slices
 

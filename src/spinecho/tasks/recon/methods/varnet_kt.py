@@ -34,11 +34,11 @@ from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.core.method import Method as AnyMethod
 from spinecho.core.precision import full_precision, network_precision
+from spinecho.methods.sizes import sizes_taken
 from spinecho.nets.unet_kt import SeriesUNet
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.methods import llr
 from spinecho.tasks.recon.methods.hqs_net import acceleration, bright
-from spinecho.tasks.recon.parts.denoisers import sizes_taken
 from spinecho.tasks.recon.parts.left_out import leave_out
 from spinecho.tasks.recon.parts.refinement import Support
 from spinecho.tasks.recon.parts.series import Series

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -37,22 +35,6 @@ def method_named(given: str, device: torch.device) -> Method:
         do = f"give {setting('denoiser')} one of {names}, or a file of trained weights"
         raise DataError(f"{given} is no denoiser: {error.found}", do=do) from None
     return pretrained.built(_TASK, name, {"weights": given}, device)
-
-
-def sizes_taken(usual: Any, config: Any, denoiser: Method) -> dict[str, Any]:
-    """The sizes of a denoiser, `channels` and `blocks`, for a network that begins with its weights.
-
-    Raises
-    ------
-    DataError
-        If a config asks for others; it may leave them as usual.
-    """
-    sizes = {name: getattr(denoiser.config, name) for name in ("channels", "blocks")}
-    for name, size in sizes.items():
-        if (asked := getattr(config, name)) not in (getattr(usual, name), size):
-            problem = f"the denoiser was trained with {name} {size} (asked for: {asked})"
-            raise DataError(problem, do=f"leave out {setting(name)}")
-    return sizes
 
 
 def by_level(method: Method) -> Denoiser:

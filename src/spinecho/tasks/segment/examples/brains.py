@@ -14,6 +14,7 @@ from torch import Tensor
 
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
+from spinecho.core.one_grid import same_grid
 from spinecho.sim.splits import Part
 from spinecho.sim.tissue import TISSUE_OF_LABEL
 from spinecho.tasks.segment.base import Segment
@@ -21,7 +22,7 @@ from spinecho.tasks.segment.examples.heads import entry_of
 from spinecho.tasks.segment.parts.files import TRUTHS, file_beside, images_beside, stem, truth_beside
 from spinecho.tasks.segment.parts.findings import CONTRASTS, LABELS
 from spinecho.tasks.segment.parts.names import classes_of
-from spinecho.tasks.segment.parts.several import channels, depth, same_grid, several
+from spinecho.tasks.segment.parts.several import channels, depth, several
 from spinecho.tasks.segment.run import brain_of, segment
 from spinecho.train.cases import Case
 from spinecho.train.stock import Entry, entries

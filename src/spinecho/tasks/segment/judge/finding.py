@@ -13,13 +13,13 @@ from torch import Tensor
 
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
+from spinecho.core.one_grid import same_grid
 from spinecho.evaluate.judge import Case, Cases
 from spinecho.evaluate.overlay import lined
 from spinecho.evaluate.pictures import Column, upper_window
 from spinecho.tasks.segment.parts.files import TRUTHS, file_beside, images_beside, stem, truth_beside
 from spinecho.tasks.segment.parts.findings import CONTRASTS, TARGETS, is_any
 from spinecho.tasks.segment.parts.pieces import pieces
-from spinecho.tasks.segment.parts.several import same_grid
 
 _FIRST = "flair"
 _FINDS = {"lesions": "lesions", "labels": "tumour"}

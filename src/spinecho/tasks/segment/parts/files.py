@@ -8,8 +8,8 @@ from pathlib import Path
 
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
+from spinecho.core.one_grid import same_grid
 from spinecho.io.read import read_image
-from spinecho.tasks.segment.parts.several import same_grid
 
 TRUTHS = ("lesions", "labels")
 """What files with the truth are called: of lesions, of a tumour"""

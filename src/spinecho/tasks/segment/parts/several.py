@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.grids import isotropic, towards_lps, turned
 from spinecho.core.image import Image
@@ -17,7 +16,6 @@ from spinecho.tasks.segment.parts.peak import in_peaks, in_spreads, peak
 from spinecho.tasks.segment.parts.seen import Seen
 from spinecho.train.label_maps import head_box
 
-_NEAR_MM = 0.1
 _MARGIN = 2
 _EMPTY, _LARGEST_MM3 = 0.2, 2.2e6
 _DEEP_MM = 20.0
@@ -120,29 +118,3 @@ def depth(brain: Bool[Tensor, "z y x"], spacing_mm: float) -> Float[Tensor, "z y
 
     mm = torch.as_tensor(distance_transform_edt(brain.cpu().numpy(), spacing_mm)).float()
     return mm.clamp_max(_DEEP_MM) / _DEEP_MM
-
-
-def same_grid(image: Image, beside: Mapping[str, Image]) -> None:
-    """All images lie on one grid.
-
-    Raises
-    ------
-    DataError
-        If one does not.
-    """
-    for name, other in beside.items():
-        if not _alike(image.geometry, other.geometry):
-            raise DataError(
-                f"{setting(name)} has the grid {_told(other.geometry)}, the image {_told(image.geometry)}, or they lie "
-                "in different places",
-                do="bring it there first: spinecho register IMAGE OTHER -o OTHER_ON_IT",
-            )
-
-
-def _alike(one: Geometry, other: Geometry) -> bool:
-    return one.shape == other.shape and one.matches(other, _NEAR_MM)
-
-
-def _told(geometry: Geometry) -> str:
-    z, y, x = geometry.shape
-    return f"{x} x {y} x {z}"

@@ -13,7 +13,8 @@ from spinecho.core.chance import chance, integer, uniform
 from spinecho.tasks.translate.examples.heads import Gathered
 from spinecho.tasks.translate.examples.rendered import rendered
 from spinecho.tasks.translate.examples.stripped import kept
-from spinecho.tasks.translate.parts.lesson import Lesson
+from spinecho.tasks.translate.parts.contrasts import most, sides
+from spinecho.tasks.translate.parts.lesson import Lesson, as_many
 from spinecho.train.draw import generator
 
 Shape = tuple[int, int, int]
@@ -58,8 +59,9 @@ class Drawn:
         rng = generator(self.seed, "translate", self.part, step, index)
         which = [integer(rng, len(self.pairs)) for _ in range(self.number)]
         blocks = [self._block(self.pairs[i], rng) for i in which]
-        seen, wanted = (torch.stack(side) for side in zip(*blocks, strict=True))
-        return Lesson(seen, wanted, torch.tensor(which))
+        seen = torch.stack([as_many(torch.stack(given), most(self.pairs)) for given, _ in blocks])
+        wanted = torch.stack([one for _, one in blocks])
+        return Lesson(seen[:, 0], wanted, torch.tensor(which), seen[:, 1:] if seen.shape[1] > 1 else None)
 
     def absent(self) -> list[str]:
         """The pairs of which there is nothing to draw."""
@@ -72,29 +74,28 @@ class Drawn:
         having = lambda *names: [i for i, head in enumerate(heads) if all(n in head for n in names)]  # noqa: E731
         known: dict[str, tuple[list[int], list[int]]] = {}
         for pair in self.pairs:
-            a, b = pair.split("-")
-            known[pair] = (having(a, b), having(a, b)) if self.paired else (having(a), having(b))
+            given, b = sides(pair)
+            known[pair] = (having(*given, b), having(*given, b)) if self.paired else (having(*given), having(b))
         return known
 
-    def _block(self, pair: str, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-        a, b = pair.split("-")
+    def _block(self, pair: str, rng: torch.Generator) -> tuple[list[Tensor], Tensor]:
+        given, b = sides(pair)
         ones, others = self._heads[pair]
         maps = self.gathered.maps
         if maps and (not (ones and others) or chance(rng, self.rendered)):
-            draw = lambda: rendered(maps[integer(rng, len(maps))], (a, b), self.shape, rng)  # noqa: E731
-            seen, wanted = draw()
-            wanted = wanted if self.paired else draw()[1]
+            draw = lambda: rendered(maps[integer(rng, len(maps))], (*given, b), self.shape, rng)  # noqa: E731
+            *seen, wanted = draw()
+            wanted = wanted if self.paired else draw()[-1]
         else:
             head = self.gathered.heads[ones[integer(rng, len(ones))]]
-            seen, wanted = _cut([head[a], head[b] if self.paired else head[a]], self.shape, rng)
+            *seen, wanted = _cut([head[a] for a in (*given, b if self.paired else given[0])], self.shape, rng)
             if not self.paired:
                 (wanted,) = _cut([self.gathered.heads[others[integer(rng, len(others))]][b]], self.shape, rng)
         if chance(rng, self.cut):
             here = kept(self.shape, rng)
-            seen, wanted = seen * here, wanted * (here if self.paired else kept(self.shape, rng))
-        mirrored = chance(rng, 0.5)
-        seen, wanted = (x.flip(-1) if mirrored else x for x in (seen, wanted))
-        return _noisy(seen, rng), wanted
+            seen, wanted = [x * here for x in seen], wanted * (here if self.paired else kept(self.shape, rng))
+        *seen, wanted = (x.flip(-1) for x in (*seen, wanted)) if chance(rng, 0.5) else (*seen, wanted)
+        return [_noisy(x, rng) for x in seen], wanted
 
 
 def _cut(volumes: list[np.ndarray], shape: Shape, rng: torch.Generator) -> list[Tensor]:

@@ -1,6 +1,8 @@
-"""A piece of a label map in two contrasts that share their anatomy, their texture and nothing else."""
+"""A piece of a label map in contrasts that share their anatomy, their texture and nothing else."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -22,8 +24,8 @@ _LEAST_LIGHT, _LOOKS = 0.3, 6
 
 
 def rendered(
-    tissues: np.ndarray, pair: tuple[str, str], shape: tuple[int, int, int], rng: torch.Generator
-) -> tuple[Tensor, Tensor]:
+    tissues: np.ndarray, contrasts: Sequence[str], shape: tuple[int, int, int], rng: torch.Generator
+) -> list[Tensor]:
     """Blocks (z, y, x) of a map of tissues, in units of `parts.level`.
 
     The level is that of the whole head, by its tissues' shares; blocks of slices lie across the first axis.
@@ -40,8 +42,7 @@ def rendered(
     uneven = 1 + _TEXTURE * uniform(rng) * (texture(shape, rng, 1.0) - 1)
     here = around_brain(places, rng) if chance(rng, 0.5) else places > 0
     soft = uniform(rng, 0, 0.7)
-    made = [_softer(_brightness(name, rng)[places] * uneven, soft) * here for name in pair]
-    return made[0], made[1]
+    return [_softer(_brightness(name, rng)[places] * uneven, soft) * here for name in contrasts]
 
 
 def _brightness(contrast: str, rng: torch.Generator) -> Tensor:

@@ -56,7 +56,7 @@ class Options:
     """folders with images of heads in several contrasts on one grid, each contrast in the file's name, or folders of
     such folders; beside them may lie lesions.nii.gz"""
     pairs: tuple[str, ...] = ("t1-t2", "t2-t1", "t1-flair")
-    """contrasts from and to"""
+    """contrasts from and to; several that are given together as t1+t2-flair"""
     slices: int = 48
     """middle slices along z of each head that are translated and judged; 0: all"""
     lesions: int = 12

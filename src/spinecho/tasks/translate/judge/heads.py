@@ -20,7 +20,7 @@ from spinecho.io.read import read_image
 from spinecho.metrics.observer import Place
 from spinecho.sim.anatomy import tissue_signals
 from spinecho.sim.contrast import SEQUENCES
-from spinecho.tasks.translate.parts.contrasts import checked, head_of, of_file
+from spinecho.tasks.translate.parts.contrasts import checked, head_of, of_file, sides
 from spinecho.tasks.translate.parts.level import level
 from spinecho.tasks.translate.run import translate
 
@@ -39,7 +39,7 @@ class Inputs:
     Parameters
     ----------
     source
-        (1, z, y, x); `pair` is what is wanted of it.
+        (1, z, y, x), the first contrast of the pair, and `beside` the others; `pair` is what is wanted of them.
     truth
         (z, y, x).
     places, sigma
@@ -51,6 +51,7 @@ class Inputs:
     source: Image
     truth: Tensor
     pair: tuple[str, str]
+    beside: dict[str, Image]
     places: list[Place]
     sigma: tuple[float, float, float]
     lesions: Tensor | None
@@ -72,9 +73,9 @@ def cases(options: Options, device: torch.device) -> Cases:
     DataError
         If there is no head with two contrasts, or a pair makes no sense.
     """
-    pairs = checked(options.pairs)
+    pairs = checked(options.pairs, several=True)
     heads = [head for path in options.heads for head in _heads(path)]
-    named = [(n, f, p) for n, f in heads for p in pairs if all(c in f for c in p.split("-"))]
+    named = [(n, f, p) for n, f in heads for p in pairs if all(c in f for c in _contrasts(p))]
     if not named:
         do = f"give {setting('heads')} folders that hold t1.nii.gz, t2.nii.gz, ..."
         raise DataError(f"no head has the contrasts of {', '.join(pairs)}", do=do)
@@ -90,26 +91,31 @@ def amplitude(contrast: str) -> float:
 
 def run(inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Outcome:
     """The head by a method that knows its contrast, and the head with lesions."""
-    asked = {"contrast": inputs.pair[0], "to": inputs.pair[1]}
-    image = translate(inputs.source, method, **asked, **settings)
+    first = inputs.pair[0].split("+")[0]
+    asked = {"contrast": first, "to": inputs.pair[1]}
+    image = translate(inputs.source, method, **asked, beside=inputs.beside, **settings)
     other = None
     if inputs.places:
-        values = planted(inputs.source.values[0], inputs.places, amplitude(inputs.pair[0]), inputs.sigma)
-        sick = replace(inputs.source, values=values.clamp_min(0)[None])
-        other = translate(sick, method, **asked, passes=1, **settings).values[0].cpu()
+        sick = {first: inputs.source, **inputs.beside}
+        for name, one in sick.items():
+            values = planted(one.values[0], inputs.places, amplitude(name), inputs.sigma)
+            sick[name] = replace(one, values=values.clamp_min(0)[None])
+        source = sick.pop(first)
+        other = translate(source, method, **asked, beside=sick, passes=1, **settings).values[0].cpu()
     return Outcome(result=Result(image, other), n_parts=len(inputs.truth), note="; ".join(image.header.history))
 
 
 def columns(inputs: Inputs, results: Mapping[str, Result]) -> list[Column]:
     """The middle slice of the input, the truth, and of each result with its error below."""
     middle = len(inputs.truth) // 2
-    shown = inputs.source.values[0].cpu()
+    given = {inputs.pair[0].split("+")[0]: inputs.source, **inputs.beside}
     truth = inputs.truth[middle].flip(0)
     top = upper_window(inputs.truth)
-    made = [
-        Column(name=inputs.pair[0], image=grey(shown[middle].flip(0), upper_window(shown), "what is given")),
-        Column(name=inputs.pair[1], image=grey(truth, top, "what was measured")),
-    ]
+    made = list[Column]()
+    for name, image in given.items():
+        shown = image.values[0].cpu()
+        made.append(Column(name=name, image=grey(shown[middle].flip(0), upper_window(shown), "what is given")))
+    made.append(Column(name=inputs.pair[1], image=grey(truth, top, "what was measured")))
     for name, result in results.items():
         plane = result.image.values[0, middle].cpu().flip(0)
         error = grey((plane - truth).abs(), top / 2, "error, 2 x brighter")
@@ -134,6 +140,12 @@ def _heads(path: Path) -> Iterator[tuple[str, dict[str, Path]]]:
             yield name.strip("/"), group
 
 
+def _contrasts(pair: str) -> list[str]:
+    """All that are given, and what is wanted."""
+    given, wanted = sides(pair)
+    return [*given, wanted]
+
+
 def _each(
     named: Sequence[tuple[str, dict[str, Path], str]], options: Options, device: torch.device
 ) -> Iterator[Case | LeftOut]:
@@ -142,14 +154,15 @@ def _each(
         try:
             inputs = _inputs(files, (a, b), options, device)
         except DataError as error:
-            yield LeftOut(n=1, scan=head, why=str(error.within(files[a])))
+            yield LeftOut(n=1, scan=head, why=str(error.within(files[a.split("+")[0]])))
             continue
-        content = b"".join(t.contiguous().cpu().numpy().tobytes() for t in (inputs.source.values, inputs.truth))
+        seen = (inputs.source.values, *(one.values for one in inputs.beside.values()), inputs.truth)
+        content = b"".join(t.contiguous().cpu().numpy().tobytes() for t in seen)
         yield Case(
-            name=f"{head}, {b} of {a}",
+            name=f"{head}, {b} of {a.replace('+', ' and ')}",
             digest=f"{sha256(content).hexdigest()[:16]}:{options.lesions}:{inputs.lesions is not None}",
             scan=head,
-            group=f"{b} of {a}",
+            group=f"{b} of {a.replace('+', ' and ')}",
             kind="real",
             load=lambda inputs=inputs: inputs,
             about=f"{head}: {len(inputs.truth)} slices, {len(inputs.places)} lesions planted",
@@ -157,24 +170,28 @@ def _each(
 
 
 def _inputs(files: Mapping[str, Path], pair: tuple[str, str], options: Options, device: torch.device) -> Inputs:
-    images = [read_image(files[contrast]).volume().magnitude() for contrast in pair]
-    if not images[0].geometry.matches(images[1].geometry):
-        raise DataError(f"{pair[0]} and {pair[1]} lie on two grids", do="register them first")
+    names = _contrasts("-".join(pair))
+    images = [read_image(files[contrast]).volume().magnitude() for contrast in names]
+    for name, image in zip(names, images, strict=True):
+        if not images[0].geometry.matches(image.geometry):
+            raise DataError(f"{names[0]} and {name} lie on two grids", do="register them first")
     n = options.slices or images[0].geometry.shape[0]
     first = max(0, images[0].geometry.shape[0] // 2 - n // 2)
     volumes = [i.values.float().reshape(-1, *i.values.shape[-3:])[0, first : first + n] for i in images]
     scales = [level(volume) for volume in volumes]
     if not all(scale > 0 for scale in scales):
         raise DataError("one of its images is empty", do="leave it out")
-    seen, truth = (volume / scale for volume, scale in zip(volumes, scales, strict=True))
+    seen, *others, truth = (volume / scale for volume, scale in zip(volumes, scales, strict=True))
     shape = (seen.shape[0], seen.shape[1], seen.shape[2])
     geometry = images[0].geometry.cropped((first, 0, 0), shape)
     x, y, z = (LESION_MM / side for side in geometry.voxel_mm)
     lesions = None
     if _LESIONS in files and pair[1] == "flair":
         lesions = read_image(files[_LESIONS]).volume().values[0, first : first + n] > 0
+    as_image = lambda volume: Image(values=volume[None], geometries=(geometry,)).to(device)  # noqa: E731
     return Inputs(
-        source=Image(values=seen[None], geometries=(geometry,)).to(device),
+        source=as_image(seen),
+        beside={name: as_image(one) for name, one in zip(names[1:-1], others, strict=True)},
         truth=truth,
         pair=pair,
         places=calm_places(seen, options.lesions, (z, y, x)),

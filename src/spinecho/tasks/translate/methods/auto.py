@@ -19,7 +19,7 @@ from spinecho.methods import registry
 from spinecho.methods.pretrained import built
 from spinecho.tasks.translate.base import Ask, Made, Translate
 from spinecho.tasks.translate.limits import outside
-from spinecho.tasks.translate.parts.contrasts import PAIRS
+from spinecho.tasks.translate.parts.contrasts import PAIRS, TOGETHER
 
 ORDER = ("supervised", "pix2pix3d", "lookup")
 
@@ -35,9 +35,9 @@ class Method(Translate):
 
     @property
     def pairs(self) -> tuple[str, ...]:
-        return PAIRS
+        return PAIRS + TOGETHER
 
-    def choice(self, values: Float[Tensor, "1 z y x"], ask: Ask) -> tuple[str, str]:
+    def choice(self, values: Float[Tensor, "c z y x"], ask: Ask) -> tuple[str, str]:
         passed: list[str] = []
         for name in ORDER:
             reason = _reason(name, values, ask)
@@ -50,7 +50,7 @@ class Method(Translate):
             wanted, do=f"train some ({train}), or lookup in its place, and give them as {setting('weights')}"
         )
 
-    def forward(self, values: Float[Tensor, "1 z y x"], ask: Ask) -> Made:
+    def forward(self, values: Float[Tensor, "c z y x"], ask: Ask) -> Made:
         return built("translate", self.choice(values, ask)[0], {}, values.device)(values, ask)
 
 

@@ -71,7 +71,7 @@ class Method(Translate):
         axis, way = planes.across(values.shape[1:], ask.voxel_mm), self.pairs.index(ask.pair)
         maker = self.makers[way]
         assert isinstance(maker, Maker)
-        return Made(planes.sliced(maker, values[0], axis, 0, 0, 0)[None])
+        return Made(planes.sliced(maker, values, axis, 0, 0, 0)[None])
 
     def estimate(self, example: Lesson) -> Float[Tensor, "n 1 y x"]:
         """The slices in the other contrast."""

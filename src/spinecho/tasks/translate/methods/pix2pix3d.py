@@ -20,8 +20,8 @@ from spinecho.nets.critic import Critic, judged, word
 from spinecho.nets.tiles import halo_for, in_tiles
 from spinecho.nets.unet3d_plain import PlainUNet3d
 from spinecho.tasks.translate.base import Ask, Made, Translate
-from spinecho.tasks.translate.parts.contrasts import checked
-from spinecho.tasks.translate.parts.lesson import Lesson, told
+from spinecho.tasks.translate.parts.contrasts import checked, most
+from spinecho.tasks.translate.parts.lesson import Lesson, as_many, told
 
 _CORE = 96
 """Voxels along a side of a tile"""
@@ -31,7 +31,7 @@ _LEAST = 4
 @dataclass(frozen=True, kw_only=True)
 class Config:
     pairs: tuple[str, ...] = ("t1-t2", "t2-t1", "t1-flair")
-    """contrasts from and to"""
+    """contrasts from and to; several that are given together as t1+t2-flair"""
     channels: tuple[int, ...] = (16, 32, 48)
     """of each resolution"""
     weight: float = 0.02
@@ -50,24 +50,26 @@ class Method(Translate):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        n = len(checked(config.pairs))
-        self.network = PlainUNet3d(1 + n, 1, config.channels)
-        self.critic = Critic(config.critic_channels, 2 + n) if config.weight else None
+        pairs = checked(config.pairs, several=True)
+        n_in = most(pairs) + len(pairs)
+        self.network = PlainUNet3d(n_in, 1, config.channels)
+        self.critic = Critic(config.critic_channels, 1 + n_in) if config.weight else None
 
     @classmethod
-    def refusal(cls, values: Float[Tensor, "1 z y x"], ask: Ask) -> str | None:
+    def refusal(cls, values: Float[Tensor, "c z y x"], ask: Ask) -> str | None:
         if min(values.shape[-3:]) < _LEAST:
             return "it takes volumes, not single slices"
         return None
 
-    def forward(self, values: Float[Tensor, "1 z y x"], ask: Ask) -> Made:
+    def forward(self, values: Float[Tensor, "c z y x"], ask: Ask) -> Made:
         which = torch.full([1], self.pairs.index(ask.pair), device=values.device)
         halo = halo_for(self.network.radius, self.network.coarsest)
-        return Made(in_tiles(self.network, told(values[None], which, len(self.pairs)), _CORE, halo)[0])
+        given = as_many(values, most(self.pairs))[None]
+        return Made(in_tiles(self.network, told(given, which, len(self.pairs)), _CORE, halo)[0])
 
     def estimate(self, example: Lesson) -> Float[Tensor, "n z y x"]:
         """The blocks in the other contrast."""
-        return self.network(told(example.seen[:, None], example.pairs, len(self.pairs)))[:, 0]
+        return self.network(told(example.given, example.pairs, len(self.pairs)))[:, 0]
 
     def loss(self, example: Lesson) -> Float[Tensor, ""]:
         """Mean absolute error; with a critic its word, and the critic's own loss."""
@@ -76,5 +78,5 @@ class Method(Translate):
         if self.critic is None:
             return difference
         pairs, n = example.pairs, len(self.pairs)
-        beside, true = (told(torch.stack([example.seen, x], 1), pairs, n) for x in (made, example.wanted))
+        beside, true = (told(torch.cat([example.given, x[:, None]], 1), pairs, n) for x in (made, example.wanted))
         return difference + self.config.weight * word(self.critic, beside) + judged(self.critic, true, beside) / 2

@@ -6,28 +6,34 @@ the network does not know.
 
 Source: Ronneberger et al. 2015, doi:10.1007/978-3-319-24574-4_28 (the network); Welander et al. 2018, arXiv:1806.07777
 (generators trained by the absolute error alone had the least error and looked least real). How we differ: no
-normalisation, so that tiles are exact; neighbouring slices and the pair as channels.
+normalisation, so that tiles are exact; neighbouring slices and the pair as channels. Where several contrasts are given
+together, they are channels, too; one network may serve pairs with one and with several.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
+from spinecho.core.method import Method as AnyMethod
+from spinecho.methods.sizes import sizes_taken
 from spinecho.nets.unet import UNet
 from spinecho.tasks.translate.base import Ask, Made, Translate
 from spinecho.tasks.translate.parts import planes
-from spinecho.tasks.translate.parts.contrasts import checked
-from spinecho.tasks.translate.parts.lesson import Lesson, told
+from spinecho.tasks.translate.parts.contrasts import checked, most, sides
+from spinecho.tasks.translate.parts.lesson import Lesson, as_many, told
+
+_PIXELS = 4
+"""That become channels before the first convolution"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     pairs: tuple[str, ...] = ("t1-t2", "t2-t1", "t1-flair", "flair-t1", "t2-flair", "flair-t2")
-    """contrasts from and to"""
+    """contrasts from and to; several that are given together as t1+t2-flair"""
     channels: tuple[int, ...] = (48, 64, 96)
     """of each resolution, the first of which has pixels of 2 x 2"""
     blocks: tuple[int, ...] = (2, 2, 2)
@@ -40,25 +46,50 @@ class Method(Translate):
     config: Config
     learned: ClassVar[bool] = True
     repeats: ClassVar[bool] = True
+    begins_from: ClassVar[tuple[tuple[str, str], ...]] = (("translate", "supervised"),)
     invents: ClassVar[str] = "it is smooth where it does not know, and what it never saw in training it cannot make"
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        n_in = 2 * config.neighbours + 1 + len(checked(config.pairs))
+        pairs = checked(config.pairs, several=True)
+        n_in = (2 * config.neighbours + 1) * most(pairs) + len(pairs)
         self.network = UNet(n_in, 1, config.channels, config.blocks, shuffle=2)
+
+    @classmethod
+    def begun(cls, config: Config, other: AnyMethod) -> Method:
+        """With weights of other pairs, whose sizes it takes over: what both have is as it was, a new pair begins as its
+        first contrast alone, and contrasts beside it count for nothing yet."""
+        assert isinstance(other, Method)
+        sizes = sizes_taken(Config(), config, other, ("channels", "blocks", "neighbours"))
+        method = cls(replace(config, **sizes))
+        weights = {k.removeprefix("network."): w for k, w in other.state_dict().items()}
+        entered = weights["enter.weight"].unflatten(1, (-1, _PIXELS))
+        n, seen = method.depth, entered.shape[1] - len(other.pairs)
+        enter = entered.new_zeros(len(entered), n * most(method.pairs) + len(method.pairs), *entered.shape[2:])
+        shared = min(seen, n * most(method.pairs))
+        enter[:, :shared] = entered[:, :shared]
+        for i, pair in enumerate(method.pairs, n * most(method.pairs)):
+            given, wanted = sides(pair)
+            alike = [p for p in (pair, f"{given[0]}-{wanted}") if p in other.pairs]
+            if alike:
+                enter[:, i] = entered[:, seen + other.pairs.index(alike[0])]
+        method.network.load_state_dict({**weights, "enter.weight": enter.flatten(1, 2)})
+        return method
 
     @property
     def depth(self) -> int:
         return 2 * self.config.neighbours + 1
 
-    def forward(self, values: Float[Tensor, "1 z y x"], ask: Ask) -> Made:
+    def forward(self, values: Float[Tensor, "c z y x"], ask: Ask) -> Made:
         axis = planes.across(values.shape[1:], ask.voxel_mm)
         pair, n = self.pairs.index(ask.pair), len(self.pairs)
-        return Made(planes.sliced(self.network, values[0], axis, self.config.neighbours, pair, n)[None])
+        volumes = as_many(values, most(self.pairs))
+        return Made(planes.sliced(self.network, volumes, axis, self.config.neighbours, pair, n)[None])
 
     def estimate(self, example: Lesson) -> Float[Tensor, "n 1 y x"]:
         """The middle slices in the other contrast."""
-        return self.network(told(example.thinned(self.depth).seen, example.pairs, len(self.pairs)))
+        given = example.thinned(self.depth).given.flatten(1, 2)
+        return self.network(told(given, example.pairs, len(self.pairs)))
 
     def loss(self, example: Lesson) -> Float[Tensor, ""]:
         """Mean absolute error of the middle slices."""

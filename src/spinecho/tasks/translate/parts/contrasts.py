@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import combinations
 from pathlib import Path
 
 from spinecho.core.errors import DataError, setting
@@ -11,6 +12,14 @@ from spinecho.core.header import Header
 
 CONTRASTS = ("t1", "t2", "flair", "pd")
 PAIRS = tuple(f"{a}-{b}" for a in CONTRASTS for b in CONTRASTS if a != b)
+TOGETHER = tuple(
+    f"{'+'.join(given)}-{b}"
+    for n in (2, 3)
+    for given in combinations(CONTRASTS, n)
+    for b in CONTRASTS
+    if b not in given
+)
+"""Of several that are given together, in the order of `CONTRASTS`"""
 
 _WORDS = {
     "t1": "t1 t1w t1wi t1weighted mprage tfl3d bravo spgr t1mprage t1se t1tse t1fse",
@@ -91,16 +100,36 @@ def asked_for(source: str, to: str, header: Header) -> tuple[str, tuple[str, ...
     return source, notes
 
 
-def checked(pairs: Sequence[str]) -> tuple[str, ...]:
-    """Pairs as `t1-t2`, from one contrast to another.
+def together(contrasts: Collection[str]) -> str:
+    """Contrasts that are given together, as `t1+t2`."""
+    return "+".join(name for name in CONTRASTS if name in contrasts)
+
+
+def sides(pair: str) -> tuple[tuple[str, ...], str]:
+    """The contrasts that are given, and the one that is made of them."""
+    given, wanted = pair.split("-")
+    return tuple(given.split("+")), wanted
+
+
+def most(pairs: Sequence[str]) -> int:
+    """Contrasts that are given together, at most."""
+    return max(len(sides(pair)[0]) for pair in pairs)
+
+
+def checked(pairs: Sequence[str], several: bool = False) -> tuple[str, ...]:
+    """Pairs as `t1-t2`, from one contrast to another, or, of `several` together, as `t1+t2-flair`.
 
     Raises
     ------
     DataError
         If there is none, or one is no such pair.
     """
-    strange = [pair for pair in pairs if pair not in PAIRS]
+    strange = [pair for pair in pairs if pair not in PAIRS + TOGETHER]
     if strange or not pairs or len(set(pairs)) < len(pairs):
         problem = f"{setting('pairs')} are {', '.join(pairs) or 'none'}"
-        raise DataError(problem, do=f"give each once, such as t1-t2, of {', '.join(CONTRASTS)}")
+        such = "such as t1-t2 or t1+t2-flair" if several else "such as t1-t2"
+        raise DataError(problem, do=f"give each once, {such}, of {', '.join(CONTRASTS)}, in this order")
+    if not several and most(pairs) > 1:
+        problem = f"{setting('pairs')} are {', '.join(pairs)}, and this method sees one contrast"
+        raise DataError(problem, do="give pairs such as t1-t2, or train supervised or pix2pix3d")
     return tuple(pairs)

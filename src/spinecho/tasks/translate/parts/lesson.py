@@ -21,11 +21,14 @@ class Lesson:
         In units of `parts.level`; of the same place, but for methods that learn from unpaired images.
     pairs
         Of each block, as its place among the method's pairs.
+    beside
+        Further contrasts that are seen; 0 where a pair has fewer.
     """
 
     seen: Float[Tensor, "n z y x"]
     wanted: Float[Tensor, "n z y x"]
     pairs: Int[Tensor, " n"]
+    beside: Float[Tensor, "n more z y x"] | None = None
 
     @property
     def bucket(self) -> Hashable:
@@ -36,23 +39,37 @@ class Lesson:
     def joined(cls, examples: Sequence[Lesson]) -> Lesson:
         """All blocks of examples of one bucket."""
         rows = zip(*((e.seen, e.wanted, e.pairs) for e in examples), strict=True)
-        return cls(*(torch.cat(row) for row in rows))
+        also = [e.beside for e in examples if e.beside is not None]
+        return cls(*(torch.cat(row) for row in rows), beside=torch.cat(also) if also else None)
 
     def to(self, device: torch.device) -> Lesson:
         """With all tensors on the device."""
-        return Lesson(*(t.to(device) for t in (self.seen, self.wanted, self.pairs)))
+        also = None if self.beside is None else self.beside.to(device)
+        return Lesson(*(t.to(device) for t in (self.seen, self.wanted, self.pairs)), beside=also)
 
     def thinned(self, depth: int) -> Lesson:
         """With the middle slices of the blocks alone."""
         first = (self.seen.shape[1] - depth) // 2
         assert first >= 0, "the method sees more slices than these blocks have"
         seen, wanted = (x[:, first : first + depth] for x in (self.seen, self.wanted))
-        return Lesson(seen, wanted, self.pairs)
+        also = None if self.beside is None else self.beside[:, :, first : first + depth]
+        return Lesson(seen, wanted, self.pairs, also)
+
+    @property
+    def given(self) -> Float[Tensor, "n c z y x"]:
+        """All contrasts that are seen."""
+        one = self.seen[:, None]
+        return one if self.beside is None else torch.cat([one, self.beside], 1)
 
     @property
     def middle(self) -> Float[Tensor, "n y x"]:
         """The middle slice of what is wanted."""
         return self.wanted[:, self.wanted.shape[1] // 2]
+
+
+def as_many(values: Float[Tensor, "c *grid"], n: int) -> Float[Tensor, "n *grid"]:
+    """Contrasts that are given, and zeros for those that other pairs have beside."""
+    return torch.cat([values, values.new_zeros(n - len(values), *values.shape[1:])])
 
 
 def told(x: Float[Tensor, "n c *grid"], pairs: Int[Tensor, " n"], n_pairs: int) -> Float[Tensor, "n c2 *grid"]:

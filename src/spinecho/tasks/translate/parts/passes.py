@@ -14,7 +14,7 @@ NOISE = 0.02
 
 def spread(
     network: Callable[[Tensor], Tensor],
-    seen: Float[Tensor, "1 z y x"],
+    seen: Float[Tensor, "c z y x"],
     first: Float[Tensor, "1 z y x"],
     passes: int,
     tell: Callable[[float], None] = lambda share: None,

@@ -48,25 +48,27 @@ def across(shape: Sequence[int], voxel_mm: Sequence[float]) -> int:
 
 def sliced(
     network: Network,
-    volume: Float[Tensor, "z y x"],
+    volumes: Float[Tensor, "c z y x"],
     axis: int,
     neighbours: int,
     pair: int,
     n_pairs: int,
 ) -> Float[Tensor, "z y x"]:
-    """Every slice across an axis with its neighbours; beyond the first and the last these are repeated."""
-    stack = volume.movedim(axis, 0)
-    n, coarsest = len(stack), network.coarsest
-    offsets = torch.arange(-neighbours, neighbours + 1, device=volume.device)
+    """Every slice across an axis with its neighbours, of all contrasts; beyond the first and the last these are
+    repeated."""
+    stack = volumes.movedim(axis + 1, 0)
+    n, coarsest, (height, width) = len(stack), network.coarsest, stack.shape[2:]
+    offsets = torch.arange(-neighbours, neighbours + 1, device=volumes.device)
     side = max(coarsest, int(AT_ONCE**0.5) // coarsest * coarsest)
     at_once = max(1, AT_ONCE // max(1, stack[0].numel()))
     done: list[Tensor] = []
     for first in range(0, n, at_once):
-        middle = torch.arange(first, min(first + at_once, n), device=volume.device)
-        slab = padded(stack[(middle[:, None] + offsets).clamp(0, n - 1)], coarsest)
-        which = torch.full([len(slab)], pair, device=volume.device)
+        middle = torch.arange(first, min(first + at_once, n), device=volumes.device)
+        near = stack[(middle[:, None] + offsets).clamp(0, n - 1)].transpose(1, 2)  # slice, contrast, neighbour
+        slab = padded(near.flatten(1, 2), coarsest)
+        which = torch.full([len(slab)], pair, device=volumes.device)
         out = in_tiles(network, told(slab, which, n_pairs), side, halo_for(network.radius, coarsest))
-        done.append(out[:, 0, : stack.shape[1], : stack.shape[2]])
+        done.append(out[:, 0, :height, :width])
     return torch.cat(done).movedim(0, axis).contiguous()
 
 
