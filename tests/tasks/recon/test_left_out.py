@@ -82,6 +82,17 @@ def test_points_where_the_mask_scatters_points():
     assert int(which.any(0).sum()) > 20 and int(which.any(1).sum()) > 20, "all over the plane"
 
 
+@pytest.mark.parametrize(("side", "folds"), [(48, 2), (96, 1)])
+def test_of_plenty_of_points_one_fold_is_enough(side, folds):
+    """On 96 x 96 points at R = 3 there are over 1000 to spare; lines, which are fewer, are left out twice."""
+    sizes = {"matrix": (1, side, side), "n_coils": 3, "fineness": 1}
+    points, lines = (
+        prepare(simulate_phantom(Scan(sampling=f"{kind}:3:12:1", **sizes)).kspace)[0] for kind in ("poisson", "random")
+    )
+    assert len(leave_out(points)) == folds and len(leave_out(points, 2)) == 2
+    assert len(leave_out(lines)) >= 2
+
+
 def test_a_cut_echo_does_not_make_points_of_lines():
     kspace = scan("random:2.5:10:1")
     whole = torch.arange(32) >= 8

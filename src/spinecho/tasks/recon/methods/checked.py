@@ -54,8 +54,8 @@ _MENDED = "coil maps made to cover the object and to explain all samples"
 @dataclass(frozen=True, kw_only=True)
 class Config:
     folds: int | None = None
-    """times that every sixth line is left out, 1 to 6: each costs about half of the reconstruction; None: 2, and where
-    these are fewer than 12 lines 2 to 4 times every fourth"""
+    """times that every sixth line is left out, 1 to 6: each costs about half of the reconstruction; None: 2; where
+    these are fewer than 12 lines 2 to 4 times every fourth; 1 where the mask scatters 1000 points and more"""
     denoiser: str | None = None
     """of pnp: a denoising method or its weights, by name or file; None: unet; none: without pnp"""
     hqs_net: str | None = None
