@@ -36,12 +36,13 @@ NOISE = 0.03
 
 @dataclass(frozen=True)
 class Work:
-    """A command on one of the two heads, and the seconds that it may take."""
+    """A command on one of the two heads, the seconds that it may take, and further words of it."""
 
     task: str
     method: str
     thick: bool
     limit_s: float
+    also: tuple[str, ...] = ()
 
 
 WORKS = (
@@ -50,6 +51,8 @@ WORKS = (
     Work("superres", "multiscale", True, 120),
     Work("superres", "bspline", True, 120),
     Work("segment", "regions", False, 90),
+    Work("translate", "supervised", False, 60, ("--contrast", "t1", "--to", "flair")),
+    Work("translate", "lookup", False, 60, ("--contrast", "t1", "--to", "flair")),
 )
 
 
@@ -97,7 +100,7 @@ def _run(pipe: object, work: Work, image: str, out: str, threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
     before = time.perf_counter()
-    code = command([work.task, image, "-o", out, "--method", work.method])
+    code = command([work.task, image, "-o", out, "--method", work.method, *work.also])
     wall = time.perf_counter() - before
     used = resource.getrusage(resource.RUSAGE_SELF)
     pipe.send(Spent(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20, code))  # type: ignore[attr-defined]
