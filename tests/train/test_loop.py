@@ -78,11 +78,12 @@ def test_accumulated_gradient_is_that_of_the_mean_loss(tmp_path):
         torch.testing.assert_close(grad, torch.zeros_like(p) if p.grad is None else p.grad, rtol=1e-5, atol=1e-8)
 
 
-def test_steps_follow_adam_with_clipping(tmp_path):
-    run = toy.run(tmp_path, steps=3, clip=0.5, weight_decay=0.1)
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_steps_follow_adam_with_clipping(momentum, tmp_path):
+    run = toy.run(tmp_path, steps=3, clip=0.5, weight_decay=0.1, momentum=momentum)
     twin = toy.run(tmp_path / "twin", steps=3, clip=0.5, weight_decay=0.1)
     norms = [step.grad_norm for step in train(run, toy.draw())]
-    optimiser = torch.optim.AdamW(twin.method.parameters(), weight_decay=0.1)
+    optimiser = torch.optim.AdamW(twin.method.parameters(), betas=(momentum, 0.999), weight_decay=0.1)
     for step in range(1, 4):
         optimiser.param_groups[0]["lr"] = rate(step, twin.settings)
         optimiser.zero_grad()
@@ -226,6 +227,8 @@ def test_only_networks_are_compiled():
         ({"rate": 0.0}, "rate is 0"),
         ({"warmup": 0.7, "decay": 0.5}, "sum is at most 1"),
         ({"ema": 1.0}, "ema is 1"),
+        ({"momentum": 1.0}, "momentum is 1"),
+        ({"momentum": -0.1}, "momentum is -0.1"),
         ({"clip": -1.0}, "below 0"),
     ],
 )

@@ -27,7 +27,7 @@ from spinecho.train.gradient import wrapped
 from spinecho.train.held_out import HeldOut
 from spinecho.train.loop import advance, validated
 from spinecho.train.prefetch import batches
-from spinecho.train.run import Run, TrainingState
+from spinecho.train.run import Run, TrainingState, adam
 from spinecho.train.settings import Settings
 from spinecho.train.supply import Supply
 
@@ -125,7 +125,7 @@ def _measured(run: Run, supply: Supply, wanted: float) -> Pace:
     with _undone(run):
         run.method.train()
         parameters = [p for p in run.method.parameters() if p.requires_grad]
-        optimiser = torch.optim.AdamW(parameters, run.settings.rate, weight_decay=run.settings.weight_decay)
+        optimiser = adam(parameters, run.settings)
         state = TrainingState(Average(run.method), optimiser)
         validation = 0.0 if supply.held_out is None else _validation(run, state, supply.held_out, wanted)
         step = _step(run, state, supply, wanted)

@@ -22,6 +22,8 @@ from spinecho.train.team import Team
 
 Aim = Callable[[Mapping[str, float]], float]
 """Scores of a validation to what early stopping makes large."""
+_SCALES = 0.999
+"""How much of the earlier steps' squared gradients stays (Adam's beta 2)"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,7 +101,7 @@ def begin(run: Run) -> tuple[TrainingState, int]:
     parameters = [p for p in run.method.parameters() if p.requires_grad]
     if not parameters:
         raise DataError(f"{run.name} has nothing to train", do="use a learned method (spinecho list)")
-    optimiser = torch.optim.AdamW(parameters, run.settings.rate, weight_decay=run.settings.weight_decay)
+    optimiser = adam(parameters, run.settings)
     state = TrainingState(Average(run.method), optimiser)
     if run.team.leads:
         run.checkpoints.mkdir(parents=True, exist_ok=True)
@@ -111,6 +113,12 @@ def begin(run: Run) -> tuple[TrainingState, int]:
     _check_same(run, last.facts)
     checkpoint.restore(last, run.method, state.average, optimiser)
     return state, last.step
+
+
+def adam(parameters: list[torch.nn.Parameter], settings: Settings) -> torch.optim.AdamW:
+    """The optimiser of all steps."""
+    betas = (settings.momentum, _SCALES)
+    return torch.optim.AdamW(parameters, settings.rate, betas, weight_decay=settings.weight_decay)
 
 
 def save(run: Run, state: TrainingState, step: int) -> None:

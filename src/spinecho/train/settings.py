@@ -27,6 +27,9 @@ class Settings:
     """share of the steps over which the rate rises"""
     decay: float = 0.4
     """share of the steps over which the rate falls to 0 at the end"""
+    momentum: float = 0.9
+    """how much of the earlier steps' gradients stays (Adam's beta 1); 0 for adversaries, each of whom moves the other's
+    aim"""
     weight_decay: float = 0.0
     """pull of the weights toward 0 for each step, as a share of the rate (AdamW)"""
     clip: float = 1.0
@@ -73,8 +76,9 @@ class Settings:
             _refuse(
                 "warmup", f"{self.warmup:g} and {setting('decay')} {self.decay:g}", "give shares whose sum is at most 1"
             )
-        if not 0 <= self.ema < 1:
-            _refuse("ema", self.ema, "give a share from 0 to below 1")
+        for name in ("ema", "momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                _refuse(name, getattr(self, name), "give a share from 0 to below 1")
         if min(self.clip, self.weight_decay, self.validation_examples) < 0:
             each = f"{setting('clip')}, {setting('weight_decay')} or {setting('validation_examples')}"
             raise DataError(f"{each} is below 0", do="give 0 or more")

@@ -34,7 +34,8 @@ _FOLDS, _LINES = 2, 12
 are few where these folds of every sixth are not enough; every fourth then needs a third fewer folds, and on real slices
 gave the same weights."""
 _PLENTY = 1000
-"""Points, where the mask scatters points, of which one fold is enough: of four real scans at R = 4 and 8 two gave the same images"""
+"""Points, where the mask scatters points, of which one fold is enough: on four real scans at R = 4 and 8 two folds gave
+the same images"""
 _FEWEST = 3
 """Outer lines below which none can be spared."""
 _INNER = 0.05
