@@ -19,7 +19,7 @@ from spinecho.core.kspace import KSpace
 from spinecho.ops.coils import Coils, root_sum_of_squares
 from spinecho.ops.fourier import fft, ifft
 from spinecho.tasks.recon.base import Recon
-from spinecho.tasks.recon.methods import cascade, hqs_net, transformer
+from spinecho.tasks.recon.methods import cascade, hqs_net, transformer, varnet_kt
 from spinecho.tasks.recon.parts import division, losses
 from spinecho.tasks.recon.parts.losses import How, equivariant, ssdu
 from spinecho.tasks.recon.slices import settled
@@ -36,6 +36,7 @@ METHODS = {
     "hqs_net": lambda: hqs_net.Method(
         hqs_net.Config(channels=(4, 6), blocks=(1, 1), n_steps=2, early=1, start_iters=3)
     ),
+    "varnet_kt": lambda: shaken(varnet_kt.Method(varnet_kt.Config(channels=(4, 6), blocks=(1, 1), n_steps=2, reach=1))),
 }
 
 

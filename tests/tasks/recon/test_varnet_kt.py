@@ -17,9 +17,12 @@ from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.tasks.recon.methods import varnet_kt
 from spinecho.tasks.recon.methods.varnet_kt import Config, Method
 from spinecho.tasks.recon.parts.denoisers import by_level, method_named
+from spinecho.tasks.recon.parts.division import Divided
+from spinecho.tasks.recon.parts.losses import How, ssdu
 from spinecho.tasks.recon.parts.refinement import Support
 from spinecho.tasks.recon.parts.series import Series
 from spinecho.tasks.recon.parts.splitting import Problem, problem
+from spinecho.tasks.recon.slices import settled
 from spinecho.train.first import first
 
 FEW = {"n_steps": 2, "cg_iters": 3, "start_iters": 4, "reach": 1}
@@ -221,6 +224,35 @@ def test_a_few_steps_take_noise_away():
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0] - 0.3
     assert method.network.down[0].near.weight.abs().max() > 0, "frames are mixed"
+
+
+def test_a_series_teaches_without_a_truth():
+    """Lines of each frame are left out and predicted from all others; examples of a batch do not know of each other."""
+    scans = [settled(replace(series(6, seed), target=None)) for seed in (1, 2)]
+    one, other = (ssdu.drawn(scan, torch.Generator().manual_seed(0), How()) for scan in scans)
+    assert bool(one.left.flatten(2).any(2).sum() >= 4), "in most frames"
+    method = shaken(Method(Config(**SMALL, **FEW)))
+    both = Divided.joined([one, other])
+    alone = [ssdu.loss(method, Divided.joined([x])) for x in (one, other)]
+    torch.testing.assert_close(ssdu.loss(method, both), torch.stack(alone).mean(), rtol=1e-4, atol=1e-5)
+    optimiser, losses = torch.optim.Adam(method.parameters(), 3e-3), []
+    for _ in range(12):
+        optimiser.zero_grad()
+        loss = ssdu.loss(method, Divided.joined([one]))
+        loss.backward()
+        losses.append(float(loss.detach()))
+        optimiser.step()
+    assert min(losses[-3:]) < losses[0]
+
+
+@torch.no_grad()
+def test_steps_in_training_are_those_in_use():
+    prepared, _, csm = solved_series()
+    method = mixing(0.1)
+    whole = problem(prepared, csm, cut=False)
+    start = method.start(prepared, csm, whole, varnet_kt._drawn_lift(prepared.samples))
+    for one, same in zip(method.stages(prepared, csm), method.steps(whole, start, prepared), strict=True):
+        torch.testing.assert_close(one, same)
 
 
 def test_what_the_samples_changed_is_seen():

@@ -217,12 +217,26 @@ class Method(Recon):
             return torch.stack([self._scan_loss(example.take("example", [i])) for i in each]).mean()
         return self._scan_loss(example)
 
+    def stages(self, kspace: KSpace, csm: Tensor) -> list[Tensor]:
+        """The series after each step; several examples one by one."""
+        at = kspace.axes.index("example") if "example" in kspace.axes else None
+        if at is not None and (n := kspace.samples.shape[at]) > 1:
+            each = [self.stages(kspace.take("example", [i]), csm.narrow(at, i, 1)) for i in range(n)]
+            return [torch.cat(parts, at) for parts in zip(*each, strict=True)]
+        solved, start = self._begun(kspace, csm, kspace.samples)
+        return list(self.steps(solved, start, kspace))
+
+    def _begun(self, kspace: KSpace, csm: Tensor, drawn: Tensor) -> tuple[Problem, Tensor]:
+        """What training solves, and a start that follows from the values of `drawn`."""
+        with full_precision(kspace.samples), torch.no_grad():
+            solved = problem(kspace, csm, cut=False)
+            return solved, self.start(kspace, csm, solved, _drawn_lift(drawn))
+
     def _scan_loss(self, scan: KSpace) -> Float[Tensor, ""]:
         assert scan.target is not None
         with full_precision(scan.samples), torch.no_grad():
             csm = estimate_csm(scan)
-            solved = problem(scan, csm, cut=False)
-            start = self.start(scan, csm, solved, _drawn_lift(scan.target))
+        solved, start = self._begun(scan, csm, scan.target)
         images = list(self.steps(solved, start, scan))
         with full_precision(start):
             truth = scan.target.abs() * solved.support.where
@@ -232,11 +246,11 @@ class Method(Recon):
             return last + _MIDDLE * torch.stack(early or [last]).mean()
 
 
-def _drawn_lift(target: Tensor) -> float:
-    """In training starts differ; which one follows from the bits of the target's largest value, so that a scan always
-    trains in the same way."""
+def _drawn_lift(values: Tensor) -> float:
+    """In training starts differ; which one follows from the bits of the largest value, so that a scan always trains in
+    the same way."""
     low, high = _LIFTS
-    bits = int(target.abs().max().float().view(torch.int32))
+    bits = int(values.abs().max().float().view(torch.int32))
     return low * (high / low) ** (bits % 1024 / 1024)
 
 
