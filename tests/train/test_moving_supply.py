@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import torch
 import toy
 
 from spinecho.core.errors import DataError
+from spinecho.io.write import write
+from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.tasks.recon.examples import Options, gather, moving
 from spinecho.tasks.recon.examples.draw import Seeded
 from spinecho.tasks.recon.examples.moving import MovingScans, Pictures, SmallSeries
@@ -132,8 +135,45 @@ def test_both_ways_train_and_are_judged(tmp_path, way):
     assert (tmp_path / "pictures" / "step_000002.png").is_file()
 
 
+def test_scenes_train_without_their_truth(tmp_path):
+    said: list[str] = []
+    told = context(said, steps=2, batch=1)
+    made = gather([folder(tmp_path / "pictures")], Options(moving="scans", loss="ssdu", loss_share=0.3), told)
+    assert made.facts["moving"] == "scans" and made.facts["loss"] == "ssdu" and made.facts["loss_share"] == 0.3
+    example = made.train(1, 0)
+    assert example.kspace.axes == ("time",) and example.kspace.target is None and bool(example.left.any())
+    run = Run(
+        method=told.method,
+        task="recon",
+        name="varnet_kt",
+        settings=told.settings,
+        out=tmp_path,
+        team=Team(),
+        rule=made.rule,
+        aim=made.aim,
+    )
+    scores = list(train(run, made.train, made.held_out))[-1].scores
+    assert scores["unpredicted"] > 0 and scores["l1_wavelet_unpredicted"] > 0
+    assert any("no truth is looked at" in s for s in said)
+
+
+def test_raw_series_train_as_measured_and_images_that_stand_still_do_not(tmp_path):
+    scan = Scan(matrix=(1, 40, 32), sampling="kt-random:2.5:8:1", n_frames=6, snr=40, n_coils=4, fineness=1)
+    write(replace(simulate_phantom(scan).kspace, target=None), tmp_path / "series.h5")
+    said: list[str] = []
+    made = gather([tmp_path / "series.h5"], Options(loss="ssdu"), context(said))
+    example = made.train(1, 0)
+    assert example.kspace.samples.shape[0] == 6 and any("1 undersampled raw scans" in s for s in said)
+    few = gather([tmp_path / "series.h5"], Options(loss="ssdu", frames=4), context(said)).train(1, 0)
+    assert few.kspace.samples.shape[0] == 4
+    with pytest.raises(DataError, match=r"learns from series.*raw series, or images with moving='scans'"):
+        gather([folder(tmp_path / "pictures")], Options(loss="ssdu"), context(said))
+
+
 def test_what_does_not_fit_is_refused(tmp_path):
     paths, said = [folder(tmp_path / "pictures")], []
+    with pytest.raises(DataError, match=r"loss and moving='patches' are both given"):
+        gather(paths, Options(moving="patches", loss="ssdu"), context(said))
     with pytest.raises(DataError, match=r"'films'.*scans, patches"):
         gather(paths, Options(moving="films"), context(said))
     with pytest.raises(DataError, match="both given"):

@@ -109,6 +109,19 @@ def test_frames_with_masks_of_their_own():
     assert fold.count.shape == (3,) and bool((fold.count % (3 * 32) == 0).all())
 
 
+def test_frames_that_are_judged_together_may_have_few_lines():
+    """A frame with its calibration lines alone leaves nothing out, and the others do."""
+    kspace = scan("kt-random:2.5:8:1", n_frames=3)
+    few = kspace.mask.clone()
+    few[1] = False
+    few[1, :, :, 28:36] = kspace.mask[1, :, :, 28:36]
+    less = replace(kspace, mask=few, samples=kspace.samples * few)
+    assert leave_out(less, 1) == []
+    (fold,) = leave_out(less, 1, together=True)
+    gone = left(less, fold).flatten(1).any(1)
+    assert gone.tolist() == [True, False, True] and float(fold.count[1]) == 0
+
+
 def test_too_few_lines_are_left_alone():
     kspace = scan("random:2.5:10:1")
     lines = torch.zeros(64, 1, dtype=torch.bool)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from spinecho.tasks.recon.base import Recon
     from spinecho.tasks.recon.examples.acquire import Shares
     from spinecho.tasks.recon.examples.distill import Taught
-    from spinecho.tasks.recon.examples.draw import Seeded, Source
+    from spinecho.tasks.recon.examples.draw import Seeded, Singles, Source
     from spinecho.tasks.recon.parts.losses import How
     from spinecho.train.supply import Context, Supply
 
@@ -108,7 +108,12 @@ def _without_truth(options: Options, shares: Shares, context: Context) -> How:
 
 
 def _supply_without_truth(
-    train: Source, validate: Source, options: Options, how: How, context: Context, facts: dict[str, Any]
+    train: Source | Singles,
+    validate: Source | Singles,
+    options: Options,
+    how: How,
+    context: Context,
+    facts: dict[str, Any],
 ) -> Supply:
     """Divided scans, and samples left out of held-out ones."""
     from spinecho.tasks.recon.examples.draw import Seeded
@@ -134,13 +139,20 @@ def _moving(paths: Sequence[Path], options: Options, context: Context) -> Supply
     """Scenes made of the images; what is about scans that stand still, or are raw, does not go with them."""
     from dataclasses import fields
 
-    from spinecho.tasks.recon.examples.series import supply
+    from spinecho.tasks.recon.examples.series import SCANS, scenes, supply
+    from spinecho.tasks.recon.parts.losses import SUPERVISED
 
     usual, asked = Options(), setting("moving", str(options.moving))
-    given = {f.name for f in fields(Options) if getattr(options, f.name) != getattr(usual, f.name)} - {"moving"}
-    for name in sorted(given):
+    given = {f.name for f in fields(Options) if getattr(options, f.name) != getattr(usual, f.name)}
+    losses = {n for n in given if n.startswith("loss")} | {"equivariance"} if options.moving == SCANS else set[str]()
+    for name in sorted(given - {"moving"} - losses):
         raise DataError(f"{setting(name)} and {asked} are both given", do="give one of them")
-    return supply(paths, str(options.moving), context)
+    if options.loss == SUPERVISED:
+        return supply(paths, str(options.moving), context)
+    how = _without_truth(options, (), context)
+    train, validate = scenes(paths, context)
+    facts = _facts(options, ()) | {"moving": options.moving}
+    return _supply_without_truth(train, validate, options, how, context, facts)
 
 
 def _frames(wanted: int | None, method: Recon) -> int | None:

@@ -68,7 +68,8 @@ def chosen(given: Sequence[str], radial: float, method: Recon, name: str) -> Sha
     Raises
     ------
     DataError
-        If a name is unknown, shares do not add up to 1, or the method cannot take such scans.
+        If a name is unknown, shares do not add up to 1, or the method cannot take such scans. (One that takes whole
+        series learns from raw ones, and none are simulated here.)
     """
     if radial:
         if tuple(given) not in ((), ("cartesian",)):
@@ -79,7 +80,7 @@ def chosen(given: Sequence[str], radial: float, method: Recon, name: str) -> Sha
         given = (f"radial:{radial!r}", f"cartesian:{1 - radial!r}")
     shares = _shares(given)
     for one, share in shares:
-        if share and (reason := acquisition(one).refusal(method)):
+        if share and not method.whole_series and (reason := acquisition(one).refusal(method)):
             option = setting("radial") if radial else setting("acquire", (one,))
             raise DataError(f"{name} cannot train on {one} scans: {reason}", do=f"leave out {option}")
     return shares

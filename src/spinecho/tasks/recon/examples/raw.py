@@ -174,9 +174,10 @@ def _is_full(scan: KSpace) -> bool:
 
 
 def _unfit(scan: KSpace, method: Recon, loss: str) -> str | None:
-    """Why one frame of a scan as it was measured is of no use; None if it is."""
+    """Why one frame of a scan as it was measured (of a method for series: all of them) is of no use; None if it is."""
+    kept = _frame_axis(scan) if method.whole_series else ""
     for axis in scan.axes:
-        scan = scan.part(axis, 0)
+        scan = scan if axis == kept else scan.part(axis, 0)
     scan = prepare(scan)[0]
     return method.refusal(scan) or rule(loss).refusal(scan)
 

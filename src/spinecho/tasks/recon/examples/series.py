@@ -24,7 +24,8 @@ from spinecho.train.stacks import stacks_of
 from spinecho.train.stock import Entry, stocked
 from spinecho.train.supply import Context, Supply
 
-WAYS = ("scans", "patches")
+SCANS = "scans"
+WAYS = (SCANS, "patches")
 _SIZE = 48
 
 
@@ -42,25 +43,45 @@ def supply(paths: Sequence[Path], way: str, context: Context) -> Supply:
     if way == "patches" and not context.method.learns_patches:
         do = f"give {setting('moving', 'scans')}, or train varnet_kt"
         raise DataError(f"{context.name} holds no denoiser of series", do=do)
-    train, held_out = (pictures(paths, part, context) for part in ("train", "validate"))
-    if train is None:
-        raise DataError("there is nothing to train on", do=f"give {setting('data')} images: NIfTI, .npz or .npy stacks")
-    if held_out is None:
-        context.say("too few subjects to hold any out: validation sees other scenes of the same ones")
     seed, facts = context.settings.seed, {"moving": way}
     if way == "patches":
-        small = SmallSeries(held_out or train, _SIZE, seed, "validate")
+        train, held_out = _both(paths, context)
+        small = SmallSeries(held_out, _SIZE, seed, "validate")
         return Supply(
             train=SmallSeries(train, _SIZE, seed),
             held_out=_noisy(small, context),
             told=told,
             facts=facts,
         )
+    source, judged = scenes(paths, context)
+    held = validation.held_out(judged, context.settings, context.device, context.team)
+    return Supply(train=Seeded(source, seed), held_out=held, told=validation.told, facts=facts)
+
+
+def scenes(paths: Sequence[Path], context: Context) -> tuple[MovingScans, MovingScans]:
+    """Series that train, and those that validate.
+
+    Raises
+    ------
+    DataError
+        If there are no images, or the method takes no series.
+    """
+    train, held_out = _both(paths, context)
     source = MovingScans(train)
+    assert isinstance(context.method, Recon)
     if reason := context.method.refusal(source.scan(torch.Generator().manual_seed(0))):
         raise DataError(f"{context.name} cannot train on moving scenes: {reason}", do=f"leave out {setting('moving')}")
-    judged = validation.held_out(MovingScans(held_out or train), context.settings, context.device, context.team)
-    return Supply(train=Seeded(source, seed), held_out=judged, told=validation.told, facts=facts)
+    return source, MovingScans(held_out)
+
+
+def _both(paths: Sequence[Path], context: Context) -> tuple[Pictures, Pictures]:
+    """Of people who train, and of those who validate: the same, where there are too few."""
+    train, held_out = (pictures(paths, part, context) for part in ("train", "validate"))
+    if train is None:
+        raise DataError("there is nothing to train on", do=f"give {setting('data')} images: NIfTI, .npz or .npy stacks")
+    if held_out is None:
+        context.say("too few subjects to hold any out: validation sees other scenes of the same ones")
+    return train, held_out or train
 
 
 def pictures(paths: Sequence[Path], part: Part, context: Context) -> Pictures | None:

@@ -123,7 +123,11 @@ def sources(paths: Sequence[Path], ways: Ways, context: Context) -> tuple[Source
         )
     if held_out is None:
         context.say("too few subjects to hold any out: validation sees other scans of the same ones")
-    if ways.frames != 1 and any(isinstance(source, Simulated) for source in train.sources):
+    still = any(isinstance(source, Simulated) for source in train.sources)
+    if still and isinstance(context.method, Recon) and context.method.whole_series:
+        told = f"{context.name} learns from series, and scans simulated of images and label maps are still"
+        raise DataError(told, do=f"give raw series, or images with {setting('moving', 'scans')}")
+    if still and ways.frames != 1:
         context.say("scans simulated of images and label maps are still: they have no frames")
     return train, held_out or train
 

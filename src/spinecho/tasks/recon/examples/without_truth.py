@@ -17,7 +17,7 @@ from spinecho.evaluate.panels import side_by_side
 from spinecho.io.atomic import replacing
 from spinecho.io.display import upright
 from spinecho.tasks.recon.base import Recon
-from spinecho.tasks.recon.examples.draw import Draw, Seeded, Source
+from spinecho.tasks.recon.examples.draw import Draw, Seeded, Singles, Source
 from spinecho.tasks.recon.methods import l1_wavelet, zero_filled
 from spinecho.tasks.recon.parts.division import centred
 from spinecho.tasks.recon.parts.left_out import Fold, leave_out
@@ -97,7 +97,8 @@ class LeftOut:
             temporary.write_bytes(side_by_side(panels, top))
 
     def _mean(self, method: Recon) -> float:
-        shares = [unpredicted(method, scan.to(self.device), leave_out(scan.to(self.device))) for scan in self.scans]
+        scans = [scan.to(self.device) for scan in self.scans]
+        shares = [unpredicted(method, s, leave_out(s, together=bool(s.axes))) for s in scans]
         shares = self.team.gather(shares)
         return sum(shares) / len(shares)
 
@@ -111,7 +112,9 @@ def unpredicted(method: Recon, kspace: KSpace, folds: Sequence[Fold]) -> float:
     return error / energy if energy > 0 else 0.0
 
 
-def held_out(source: Source, settings: Settings, loss: str, device: torch.device, team: Team) -> LeftOut | None:
+def held_out(
+    source: Source | Singles, settings: Settings, loss: str, device: torch.device, team: Team
+) -> LeftOut | None:
     """The scans that a run's validations share; None where the settings want no validation."""
     if (share := numbers(settings, team)) is None:
         return None

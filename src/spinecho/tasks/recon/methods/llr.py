@@ -107,7 +107,7 @@ def solved(kspace: KSpace, csm: Tensor, config: Config, threshold: float | None,
 
 def _chosen(kspace: KSpace, csm: Tensor, config: Config) -> tuple[float, str]:
     """By which the noise's threshold is multiplied, and how that came about."""
-    folds = leave_out(kspace, 1)
+    folds = leave_out(kspace, 1, together=True)
     if not folds or noise_sigma(kspace) == 0:
         why = "there are too few lines to leave any out" if not folds else "the scan has no noise"
         return 1.0, f"llr: threshold from the noise, since {why}"

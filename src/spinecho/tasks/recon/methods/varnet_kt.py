@@ -132,7 +132,7 @@ class Method(Recon):
         if (axis := llr.frame_axis(kspace)) is None:
             return _TRIED[0], 1.0
         kspace, csm = _middle_frames(kspace, csm, axis)
-        if not (folds := leave_out(with_object_noise(kspace), 1)):
+        if not (folds := leave_out(with_object_noise(kspace), 1, together=True)):
             return _TRIED[0], 1.0
         fold, settings = folds[0], llr.Config(n_iters=_TRIAL_ITERS)
         usual = llr.automatic_threshold(kspace, settings.block)

@@ -65,7 +65,7 @@ class Fold:
     count: Tensor
 
 
-def leave_out(kspace: KSpace, n_folds: int | None = None) -> list[Fold]:
+def leave_out(kspace: KSpace, n_folds: int | None = None, *, together: bool = False) -> list[Fold]:
     """The scan without some samples, without others, ...: no sample is left out twice.
 
     Parameters
@@ -73,6 +73,8 @@ def leave_out(kspace: KSpace, n_folds: int | None = None) -> list[Fold]:
     n_folds
         Every sixth line is left out, at most six times (every fifth spoke, at most five times). None: 2 folds; where
         these leave out fewer than 12 lines in all, 2 to 4 of every fourth line; 1 where there are 1000 points to spare.
+    together
+        All entries of the batch are judged together (frames of a series): a few may have no line to spare.
 
     Returns
     -------
@@ -85,7 +87,8 @@ def leave_out(kspace: KSpace, n_folds: int | None = None) -> list[Fold]:
     mask = kspace.mask.expand(*kspace.mask.shape[:-3], *kspace.encoding.matrix)
     measured, free = lines_of(kspace, mask)
     outer = measured & free
-    fewest = int(outer.flatten(-4).sum(-1).min())
+    spare = outer.flatten(-4).sum(-1)
+    fewest = int(spare.double().mean() if together else spare.min())
     if fewest < _FEWEST:
         return []
     every = EVERY
@@ -93,7 +96,8 @@ def leave_out(kspace: KSpace, n_folds: int | None = None) -> list[Fold]:
         every = EVERY if _FOLDS * fewest >= EVERY * _LINES else EVERY_OF_FEW
         n_folds = 1 if fewest >= _PLENTY else max(_FOLDS, math.ceil(_LINES * every / fewest))
     lefts = [mask & left for left in _parts(outer, every, _firsts(n_folds, every))]
-    return [_lines(kspace, mask, left) for left in lefts if bool(left.flatten(-4).any(-1).all())]
+    enough = torch.any if together else torch.all
+    return [_lines(kspace, mask, left) for left in lefts if bool(enough(left.flatten(-4).any(-1)))]
 
 
 def _firsts(n_folds: int, every: int) -> list[int]:
