@@ -195,6 +195,8 @@ def test_it_trains_and_its_weights_are_used(name, tmp_path, capsys):
     [
         (["--patch", "8"], "give at least 16 voxels and 1 patch"),
         (["--rendered", "2"], "give a share from 0 to 1"),
+        (["--cut", "-1"], "--cut is -1 -> give a share from 0 to 1"),
+        (["--lesions", "1.5"], "--lesions is 1.5 -> give a share from 0 to 1"),
         (["--pairs", "t1-pd"], "nothing shows the pairs t1-pd"),
         (["--pairs", "t1-t1"], "--pairs are t1-t1"),
     ],

@@ -28,6 +28,8 @@ class Options:
     """share of patches from label maps, where there are label maps and images"""
     cut: float = 0.0
     """share of patches from which a piece is cut away, as masks of skull stripping do"""
+    lesions: float = 0.0
+    """share of patches in whose white matter lesions are planted, in all contrasts"""
 
 
 def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
@@ -44,13 +46,13 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
     if patch < LEAST or options.patches < 1:
         problem = f"{setting('patch', patch)} and {setting('patches', options.patches)}"
         raise DataError(problem, do=f"give at least {LEAST} voxels and 1 patch")
-    for name in ("rendered", "cut"):
+    for name in ("rendered", "cut", "lesions"):
         if not 0 <= (share := getattr(options, name)) <= 1:
             raise DataError(f"{setting(name)} is {share:g}", do="give a share from 0 to 1")
     cubic = not method.depth
     train, validate = (gathered(paths, part, context, cubic) for part in ("train", "validate"))
     seed, shape = context.settings.seed, (method.depth or patch, patch, patch)
-    ways = {"paired": method.paired, "rendered": options.rendered, "cut": options.cut}
+    ways = {"paired": method.paired, "rendered": options.rendered, "cut": options.cut, "lesions": options.lesions}
     draw = Drawn(train, method.pairs, shape, options.patches, seed, **ways)
     if absent := draw.absent():
         do = f"leave them out of {setting('pairs')}, or give {setting('data')} heads that have both on one grid "
@@ -60,9 +62,10 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
     if judged.absent():
         context.say("too few people to hold any out for each pair: validation sees other patches of the same ones")
         judged = Drawn(train, method.pairs, shape, options.patches, seed, "validate", rendered=options.rendered)
+    sick = {"lesions": options.lesions} if options.lesions else {}  # runs from before know of none
     return Supply(
         train=draw,
         held_out=None if judged.absent() else held_out(judged, context),
         told=told,
-        facts={"patch": patch, "patches": options.patches, "rendered": options.rendered, "cut": options.cut},
+        facts={"patch": patch, "patches": options.patches, "rendered": options.rendered, "cut": options.cut, **sick},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from spinecho.core.chance import chance, integer, uniform
 from spinecho.tasks.translate.examples.heads import Gathered
+from spinecho.tasks.translate.examples.planted import planted, white_matter
 from spinecho.tasks.translate.examples.rendered import rendered
 from spinecho.tasks.translate.examples.stripped import kept
 from spinecho.tasks.translate.parts.contrasts import most, sides
@@ -43,6 +45,8 @@ class Drawn:
         Share of blocks from label maps, where there are heads with the pair as well.
     cut
         Share of blocks from which a piece is cut away: an edge of a stripped brain can run anywhere.
+    lesions
+        Share of blocks in which lesions are planted; of heads, where a T1 image shows the white matter.
     """
 
     gathered: Gathered
@@ -54,6 +58,7 @@ class Drawn:
     paired: bool = True
     rendered: float = 0.3
     cut: float = 0.0
+    lesions: float = 0.0
 
     def __call__(self, step: int, index: int) -> Lesson:
         rng = generator(self.seed, "translate", self.part, step, index)
@@ -83,12 +88,12 @@ class Drawn:
         ones, others = self._heads[pair]
         maps = self.gathered.maps
         if maps and (not (ones and others) or chance(rng, self.rendered)):
-            draw = lambda: rendered(maps[integer(rng, len(maps))], (*given, b), self.shape, rng)  # noqa: E731
+            draw = lambda: rendered(maps[integer(rng, len(maps))], (*given, b), self.shape, rng, self.lesions)  # noqa: E731
             *seen, wanted = draw()
             wanted = wanted if self.paired else draw()[-1]
         else:
             head = self.gathered.heads[ones[integer(rng, len(ones))]]
-            *seen, wanted = _cut([head[a] for a in (*given, b if self.paired else given[0])], self.shape, rng)
+            *seen, wanted = self._of_head(head, (*given, b if self.paired else given[0]), rng)
             if not self.paired:
                 (wanted,) = _cut([self.gathered.heads[others[integer(rng, len(others))]][b]], self.shape, rng)
         if chance(rng, self.cut):
@@ -96,6 +101,14 @@ class Drawn:
             seen, wanted = [x * here for x in seen], wanted * (here if self.paired else kept(self.shape, rng))
         *seen, wanted = (x.flip(-1) for x in (*seen, wanted)) if chance(rng, 0.5) else (*seen, wanted)
         return [_noisy(x, rng) for x in seen], wanted
+
+    def _of_head(self, head: Mapping[str, np.ndarray], contrasts: Sequence[str], rng: torch.Generator) -> list[Tensor]:
+        """A block in these contrasts."""
+        names = [*contrasts, "t1"] if self.paired and "t1" in head and chance(rng, self.lesions) else contrasts
+        blocks = _cut([head[name] for name in names], self.shape, rng)
+        if len(blocks) == len(contrasts):
+            return blocks
+        return planted(blocks[:-1], contrasts, white_matter(blocks[-1]), rng)
 
 
 def _cut(volumes: list[np.ndarray], shape: Shape, rng: torch.Generator) -> list[Tensor]:

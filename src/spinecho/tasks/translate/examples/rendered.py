@@ -13,6 +13,7 @@ from spinecho.core.chance import chance, integer, uniform
 from spinecho.sim.anatomy import texture, tissue_signals
 from spinecho.sim.contrast import SEQUENCES
 from spinecho.sim.tissue import TISSUES
+from spinecho.tasks.translate.examples.planted import planted
 from spinecho.tasks.translate.examples.stripped import around_brain
 
 _UNLIKE = 0.08
@@ -24,9 +25,13 @@ _LEAST_LIGHT, _LOOKS = 0.3, 6
 
 
 def rendered(
-    tissues: np.ndarray, contrasts: Sequence[str], shape: tuple[int, int, int], rng: torch.Generator
+    tissues: np.ndarray,
+    contrasts: Sequence[str],
+    shape: tuple[int, int, int],
+    rng: torch.Generator,
+    lesions: float = 0.0,
 ) -> list[Tensor]:
-    """Blocks (z, y, x) of a map of tissues, in units of `parts.level`.
+    """Blocks (z, y, x) of a map of tissues, in units of `parts.level`; lesions in a share of them.
 
     The level is that of the whole head, by its tissues' shares; blocks of slices lie across the first axis.
     """
@@ -42,7 +47,10 @@ def rendered(
     uneven = 1 + _TEXTURE * uniform(rng) * (texture(shape, rng, 1.0) - 1)
     here = around_brain(places, rng) if chance(rng, 0.5) else places > 0
     soft = uniform(rng, 0, 0.7)
-    return [_softer(_brightness(name, rng)[places] * uneven, soft) * here for name in contrasts]
+    made = [_softer(_brightness(name, rng)[places] * uneven, soft) * here for name in contrasts]
+    if not chance(rng, lesions):
+        return made
+    return planted(made, contrasts, places == list(TISSUES).index("white matter"), rng)
 
 
 def _brightness(contrast: str, rng: torch.Generator) -> Tensor:

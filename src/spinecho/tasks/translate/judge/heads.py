@@ -18,9 +18,8 @@ from spinecho.evaluate.pictures import Column, grey, upper_window
 from spinecho.evaluate.planting import calm_places, planted
 from spinecho.io.read import read_image
 from spinecho.metrics.observer import Place
-from spinecho.sim.anatomy import tissue_signals
-from spinecho.sim.contrast import SEQUENCES
 from spinecho.tasks.translate.parts.contrasts import checked, head_of, of_file, sides
+from spinecho.tasks.translate.parts.lesion import amplitude
 from spinecho.tasks.translate.parts.level import level
 from spinecho.tasks.translate.run import translate
 
@@ -80,13 +79,6 @@ def cases(options: Options, device: torch.device) -> Cases:
         do = f"give {setting('heads')} folders that hold t1.nii.gz, t2.nii.gz, ..."
         raise DataError(f"no head has the contrasts of {', '.join(pairs)}", do=do)
     return Cases(total=len(named), each=_each(named, options, device))
-
-
-def amplitude(contrast: str) -> float:
-    """Of a lesion in white matter, in units of the level: (S_lesion - S_white) / (S_white + S_grey)."""
-    signals = tissue_signals(SEQUENCES[contrast])
-    white, grey_ = signals["white matter"], signals["grey matter"]
-    return (signals["lesion"] - white) / (white + grey_)
 
 
 def run(inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Outcome:

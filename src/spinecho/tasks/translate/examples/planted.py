@@ -1,0 +1,70 @@
+"""Lesions of white matter in what translation learns from: the same places in all contrasts.
+
+Of real heads hardly any voxel is lesion, and label maps hold none. A network that never saw one makes healthy tissue of
+it. A lesion is an ellipsoid bent by smooth noise, with an edge of about a voxel; each contrast changes by what signal
+equations say of lesions (`parts.lesion`), more or less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from spinecho.core.chance import integer, log_uniform, uniform
+from spinecho.tasks.translate.parts.lesion import amplitude
+
+_MOST = 8
+_RADII = (1.0, 8.0)
+"""Voxels"""
+_STRENGTH, _UNLIKE, _UNEVEN = (0.4, 1.4), 0.15, 0.2
+"""Of all contrasts together; the logarithm of how much each is off; within a lesion"""
+_SOFT = (0.3, 1.0)
+_WHITE, _NEAR = (0.54, 0.75), 0.5
+"""White matter of T1 images, in units of their level, and what is at least about it in the mean"""
+
+
+def planted(
+    blocks: Sequence[Float[Tensor, "z y x"]],
+    contrasts: Sequence[str],
+    white: Bool[Tensor, "z y x"],
+    rng: torch.Generator,
+) -> list[Tensor]:
+    """Blocks of one place with lesions in its white matter; as they were where there is none."""
+    spots = white.nonzero()
+    if not len(spots):
+        return list(blocks)
+    bent = 1 + 0.5 * _smooth(white.shape, 6, rng)
+    depth = torch.full(white.shape, -1e3)
+    for _ in range(round(log_uniform(rng, 1, _MOST))):
+        radius = log_uniform(rng, *_RADII)
+        sides = radius * torch.exp(0.3 * torch.randn(3, generator=rng))
+        away = _away(white.shape, spots[integer(rng, len(spots))], sides)
+        depth = torch.maximum(depth, radius * (1 - away * bent))
+    share = torch.sigmoid(depth / uniform(rng, *_SOFT)) * (1 + _UNEVEN * _smooth(white.shape, 4, rng))
+    strength = uniform(rng, *_STRENGTH)
+    off = torch.exp(_UNLIKE * torch.randn(len(blocks), generator=rng)).tolist()
+    sizes = [strength * each * amplitude(name) for each, name in zip(off, contrasts, strict=True)]
+    return [(x + size * share * (x > 0)).clamp_min(0) for x, size in zip(blocks, sizes, strict=True)]
+
+
+def white_matter(t1: Float[Tensor, "z y x"]) -> Bool[Tensor, "z y x"]:
+    """Where a T1 image, in units of its level, shows white matter."""
+    near = F.avg_pool2d(t1[:, None], 5, 1, 2)[:, 0]
+    return (t1 > _WHITE[0]) & (t1 < _WHITE[1]) & (near > _NEAR)
+
+
+def _away(shape: Sequence[int], at: Tensor, sides: Tensor) -> Float[Tensor, "z y x"]:
+    """Distance from a place in units of an ellipsoid's sides."""
+    z, y, x = ((torch.arange(n) - float(a)) / float(s) for n, a, s in zip(shape, at, sides, strict=True))
+    return (z.square()[:, None, None] + y.square()[:, None] + x.square()).sqrt()
+
+
+def _smooth(shape: Sequence[int], voxels: int, rng: torch.Generator) -> Float[Tensor, "z y x"]:
+    """Noise with knots so many voxels apart, at most 2."""
+    knots = [max(2, n // voxels + 1) for n in shape]
+    noise = torch.randn(1, 1, *knots, generator=rng).clamp(-2, 2)
+    return F.interpolate(noise, list(shape), mode="trilinear", align_corners=True)[0, 0]

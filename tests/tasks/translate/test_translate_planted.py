@@ -1,0 +1,90 @@
+"""Lesions in what translation learns from: in white matter, at one place in all contrasts, as signal equations say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from two_contrasts import head, tissues
+
+from spinecho.sim.tissue import TISSUES
+from spinecho.tasks.translate.examples.drawn import Drawn
+from spinecho.tasks.translate.examples.heads import Gathered
+from spinecho.tasks.translate.examples.planted import planted, white_matter
+from spinecho.tasks.translate.examples.rendered import rendered
+from spinecho.tasks.translate.parts.lesion import amplitude
+
+CONTRASTS, SHAPE = ("t1", "t2", "flair"), (12, 40, 36)
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def sick(seed: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Without lesions, and with."""
+    healthy = [head(c, SHAPE, i) for i, c in enumerate(CONTRASTS)]
+    return healthy, planted(healthy, CONTRASTS, tissues(SHAPE) == 1, rng(seed))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_lesions_are_dark_in_t1_and_bright_in_the_others_at_one_place(seed):
+    healthy, ill = sick(seed)
+    t1, t2, flair = (b - a for a, b in zip(healthy, ill, strict=True))
+    assert float(t1.min()) < -0.03 and float(t2.max()) > 0.05 and float(flair.max()) > 0.05
+    where = t2 > 0.3 * t2.max()
+    assert float((flair[where] > 0).float().mean()) == 1 and float((t1[where] <= 0).float().mean()) == 1
+    ratio = float(flair[where].median() / t2[where].median())
+    assert ratio == pytest.approx(amplitude("flair") / amplitude("t2"), rel=0.6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_most_of_a_block_and_all_air_stay(seed):
+    healthy, ill = sick(seed)
+    for a, b in zip(healthy, ill, strict=True):
+        assert bool((b[a == 0] == 0).all()) and float(b.min()) >= 0
+        assert float(((b - a).abs() < 0.01).float().mean()) > 0.3
+
+
+def test_a_number_gives_the_same_lesions_and_another_others():
+    one, again, other = sick(1)[1], sick(1)[1], sick(2)[1]
+    assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True)) and not torch.equal(one[0], other[0])
+
+
+def test_without_white_matter_nothing_is_planted():
+    blocks = [head("t1", SHAPE)]
+    made = planted(blocks, ("t1",), torch.zeros(SHAPE, dtype=torch.bool), rng())
+    assert made[0] is blocks[0]
+
+
+def test_white_matter_is_what_is_bright_in_t1_and_wide():
+    t1 = head("t1", SHAPE) * 1.35  # as heads have it: white matter at 0.6 of the level
+    here = white_matter(t1)
+    truth = tissues(SHAPE) == 1
+    assert float(truth[here].float().mean()) > 0.99 and float(here[truth].float().mean()) > 0.5
+
+
+def test_rendered_heads_have_lesions_in_their_share():
+    maps = torch.where(tissues((40, 40, 40)) == 1, list(TISSUES).index("white matter"), 0).numpy().astype(np.uint8)
+    make = lambda share: rendered(maps, ("t1", "flair"), (40, 40, 40), rng(3), share)  # noqa: E731
+    healthy, ill = make(0.0), make(1.0)
+    spread = [float(x[1][x[1] > 0].std()) for x in (healthy, ill)]
+    assert spread[1] > 2 * spread[0]
+
+
+def test_heads_have_lesions_in_their_share():
+    one = {c: (1.35 * head(c, SHAPE, i)).numpy().astype(np.float16) for i, c in enumerate(CONTRASTS)}
+    brightest: dict[float, float] = {}
+    for share in (0.0, 1.0):
+        draw = Drawn(Gathered((one,), ()), ("t2-flair",), (3, 24, 24), 8, 0, lesions=share)
+        lesson = draw(0, 0)
+        white = (lesson.wanted > 0) & (lesson.seen < 0.65)
+        brightest[share] = float(lesson.wanted[white].quantile(0.99))
+        assert lesson.seen.shape == lesson.wanted.shape == (8, 3, 24, 24), "the T1 that shows white matter is not seen"
+    assert brightest[1.0] > brightest[0.0] + 0.03
+
+
+def test_heads_without_t1_stay_healthy():
+    one = {c: head(c, SHAPE, i).numpy().astype(np.float16) for i, c in enumerate(("t2", "flair"))}
+    draw = lambda share: Drawn(Gathered((one,), ()), ("t2-flair",), (3, 24, 24), 8, 0, lesions=share)(0, 0)  # noqa: E731
+    assert torch.equal(draw(0.0).wanted, draw(1.0).wanted)
