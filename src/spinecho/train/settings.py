@@ -28,8 +28,7 @@ class Settings:
     decay: float = 0.4
     """share of the steps over which the rate falls to 0 at the end"""
     momentum: float = 0.9
-    """how much of the earlier steps' gradients stays (Adam's beta 1); 0 for adversaries, each of whom moves the other's
-    aim"""
+    """how much of the earlier steps' gradients stays (Adam's beta 1)"""
     weight_decay: float = 0.0
     """pull of the weights toward 0 for each step, as a share of the rate (AdamW)"""
     clip: float = 1.0
