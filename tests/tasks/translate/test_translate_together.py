@@ -212,12 +212,13 @@ def refused(beside: dict[str, Image], said: str, method: str = "auto", **options
 def test_what_cannot_lie_beside():
     t2 = image(head("t2"))
     refused({"dwi": t2}, "there is no contrast 'dwi'")
-    refused({"t1": t2}, "t1 gives t1 beside the image, which is that of the image")
-    refused({"flair": t2}, "which is what is wanted")
+    refused({"t1": t2}, "t1 is given, and the image itself shows it")
+    refused({"flair": t2}, "flair is given, and it is what is wanted")
     refused({"t2": image(head("t2", (12, 40, 34)))}, "t2 has the grid 34 x 40 x 12, the image 36 x 40 x 12")
     refused({"t2": image(head("t2")[None].expand(2, 1, -1, -1, -1))}, "a series goes with no other contrasts")
     refused({"t2": t2}, "no method has trained weights for flair of t1\\+t2.*--pairs t1\\+t2-flair")
     refused({"t2": t2}, "not flair of t1 and t2", "supervised")
+    refused({"t2": image(torch.zeros(12, 40, 36))}, "t2 has nothing in it")
     bad = image(head("t2").index_fill(0, torch.tensor([3]), float("nan")))
     refused({"t2": bad}, "NaN")
 
@@ -244,7 +245,7 @@ def test_from_training_to_use_by_command(tmp_path, capsys):
     assert "guessed from T1 and T2, never measured" in "".join(capsys.readouterr())
     wrong = [*use[:2], "--t1", str(folder / "t2.nii.gz"), *use[4:]]
     assert main(wrong) == 2
-    assert "--t1 gives t1 beside the image, which is that of the image" in capsys.readouterr().err
+    assert "--t1 is given, and the image itself shows it" in capsys.readouterr().err
 
 
 def test_it_is_judged(tmp_path, weights):

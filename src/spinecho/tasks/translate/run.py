@@ -171,12 +171,15 @@ def _others(image: Image, source: str, to: str, beside: Mapping[str, Image]) -> 
         if name not in CONTRASTS:
             raise DataError(f"there is no contrast {name!r}", do=f"known are {', '.join(CONTRASTS)}")
         if name in (source, to):
-            what = "that of the image" if name == source else "what is wanted"
-            raise DataError(f"{setting(name)} gives {name} beside the image, which is {what}", do="leave it out")
+            what = "the image itself shows it" if name == source else "it is what is wanted"
+            raise DataError(f"{setting(name)} is given, and {what}", do="leave it out")
     others = {name: _prepared(one)[0].to(image.values.device) for name, one in beside.items()}
     same_grid(image, others)
     if others and any(one.values.numel() != prod(image.geometry.shape) for one in (image, *others.values())):
         raise DataError("a series goes with no other contrasts", do="give its volumes one by one")
+    for name, one in others.items():
+        if not level(one.values.reshape(image.geometry.shape)) > 0:
+            raise DataError(f"{setting(name)} has nothing in it", do="leave it out")
     return others
 
 
