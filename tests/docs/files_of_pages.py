@@ -115,6 +115,14 @@ def flair_and_t1() -> None:
     spinecho.write(replace(t1, values=flair), "flair.nii.gz")
 
 
+def t2_of_the_sample() -> None:
+    """t2.nii.gz on the grid of the sample's head: dark where that is bright, fluid at the surface brightest."""
+    t1 = spinecho.read(Path(spinecho.__file__).parent / "samples" / "head_t1.nii.gz")
+    assert isinstance(t1, Image)
+    bright = t1.values.float()
+    spinecho.write(replace(t1, values=torch.where(bright > 10, 280 - bright, 0 * bright)), "t2.nii.gz")
+
+
 def heads_of_people() -> None:
     """my_heads/ with T1 images of whole heads, each another person's."""
     from phantom_heads import folder_of_heads
@@ -130,5 +138,6 @@ FILES: dict[str, Callable[[], None]] = {
     "generate": heads_of_people,
     "lesions": flair_and_t1,
     "train": full_scans,
+    "translate": t2_of_the_sample,
 }
 """By the name of the page"""

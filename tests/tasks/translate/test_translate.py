@@ -95,7 +95,10 @@ def test_its_history_says_what_it_is():
 def test_auto_says_why():
     history = translate(image(head("t1"), "t1.nii.gz"), to="t2").header.history
     assert "taken as t1, as the file's name (t1.nii.gz) says" in history
-    assert any(line.startswith("auto took lookup: trained weights for t2 of t1; not supervised") for line in history)
+    assert "auto took supervised: trained weights for t2 of t1" in history
+    wide = Geometry.from_frame((0, 0, 0), np.eye(3), (9, 9, 9), (12, 40, 36))
+    told = translate(image(head("t1"), "t1.nii.gz", wide), to="t2").header.history
+    assert any(line.startswith("auto took lookup: trained weights for t2 of t1; not supervised, ") for line in told)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
