@@ -157,28 +157,6 @@ def test_what_makes_it_worse_is_not_taken(file):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("n", "first_frame"), [(5, 0), (16, 0), (19, 1), (24, 4)])
-def test_a_long_series_is_tried_in_its_middle(n, first_frame):
-    """Frames before and behind it do not matter; of a short one all frames count."""
-    scan = Scan(matrix=(1, 60, 32), sampling="kt-random:3:8:1", n_frames=n, snr=40, n_coils=4, fineness=1)
-    prepared, _ = prepare(simulate_phantom(scan).kspace)
-    csm, method = estimate_csm(prepared), mixing(0.3)
-    middle = slice(first_frame, first_frame + 16)
-    part, maps = varnet_kt._middle_frames(prepared, csm, 0)
-    torch.testing.assert_close(part.samples, prepared.samples[middle])
-    torch.testing.assert_close(maps, csm[middle])
-    told = method.tried(prepared, csm)
-    samples = prepared.samples.clone()
-    samples[:first_frame] *= 3
-    samples[first_frame + 16 :] *= 3
-    assert method.tried(replace(prepared, samples=samples), csm) == told
-    samples[first_frame] *= 3
-    assert method.tried(replace(prepared, samples=samples), csm) != told
-    one = csm[:1]
-    assert varnet_kt._middle_frames(prepared, one, 0)[1] is one, "maps that all frames share"
-
-
-@torch.no_grad()
 def test_noise_that_is_not_known_is_that_of_all_lines(file):
     """The parts that lines are left out of do not measure it again."""
     scan = replace(series(), noise_cov=None, target=None)

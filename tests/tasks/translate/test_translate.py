@@ -169,3 +169,15 @@ def test_auto_without_weights_for_a_pair_says_how_to_train_some():
 def test_an_ask_knows_its_way_back():
     ask = Ask("t1", "flair", (3.0, 1.0, 1.0))
     assert ask.pair == "t1-flair" and ask.back.pair == "flair-t1" and ask.back.voxel_mm == (3.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("method", ["lookup", "supervised"])
+def test_more_air_about_the_head_changes_nothing(method):
+    """What a method sees is the head and some air, wherever it lies in the field of view."""
+    near = torch.nn.functional.pad(head("t1"), (20, 20, 20, 20, 20, 20))
+    far = torch.nn.functional.pad(near, (9, 31, 0, 17, 25, 4))
+    one, other = (translate(image(x, "t1.nii.gz"), method, to="t2") for x in (near, far))
+    inner = (slice(None), slice(25, 25 + 52), slice(0, 80), slice(9, 9 + 76))
+    for a, b in [(one.values, other.values), *((one.extras[k], other.extras[k]) for k in one.extras)]:
+        torch.testing.assert_close(b[inner], a)
+        assert float(b.sum()) == pytest.approx(float(a.sum()), rel=1e-5), "nothing outside"

@@ -8,6 +8,7 @@ from math import prod
 from typing import Any
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from spinecho.core.errors import DataError, setting
@@ -27,6 +28,8 @@ from spinecho.tasks.translate.parts.level import level
 from spinecho.tasks.translate.parts.passes import spread
 
 GUESSED = "its {to} contrast is guessed from {source}, never measured: nothing may be diagnosed from it"
+_MARGIN = 16
+"""Voxels of air about the head that a method sees"""
 _COPIES = 8
 """Of a volume that are in memory at once, at most"""
 
@@ -134,22 +137,35 @@ class _Work:
         if not bool((scales > 0).all()):
             empty = torch.zeros_like(volumes[:1])
             return _Done(empty, {"spread": empty, "cycle": empty}, ("there is nothing in it",))
-        seen, scale, ask = volumes / scales[:, None, None, None], scales[self.first], self.ask
+        seen, scale = volumes / scales[:, None, None, None], scales[self.first]
+        nothing = torch.stack([air(one) for one in seen]).all(0)
+        box = _around(~nothing)
+        done = self._within(seen[:, *box], nothing[box], tell)
+
+        def whole(part: Tensor) -> Tensor:
+            full = torch.zeros_like(seen[:1])
+            full[:, *box] = part * scale
+            return full
+
+        return _Done(whole(done.values), {name: whole(one) for name, one in done.maps.items()}, done.told)
+
+    def _within(self, seen: Tensor, nothing: Tensor, tell: Callable[[float], None]) -> _Done:
+        """The box about the head, in units of its level."""
         runner, told = self._chosen(seen)
-        made, nothing = runner(seen, ask), torch.stack([air(one) for one in seen]).all(0)
+        ask, made = self.ask, runner(seen, self.ask)
         values = made.values.clamp_min(0).masked_fill(nothing, 0)
         known, maps = made.spread, {}
         if known is None and runner.repeats and self.passes > 1:
             tell(1 / (self.passes + 1))
             known = spread(lambda x: runner(x, ask).values, seen, values, self.passes, tell)
         if known is not None:
-            maps["spread"] = known.masked_fill(nothing, 0) * scale
+            maps["spread"] = known.masked_fill(nothing, 0)
         if runner.lacks(ask.back) is None:
             back = runner(values, ask.back).values.clamp_min(0)
-            maps["cycle"] = (back - seen).abs().masked_fill(nothing, 0) * scale
+            maps["cycle"] = (back - seen).abs().masked_fill(nothing, 0)
         tell(1.0)
         told += [WARNING + f"outside the card of {runner.weights}: {way}" for way in outside(runner.card, ask)]
-        return _Done(values * scale, maps, (*told, *([WARNING + runner.invents] if runner.invents else [])))
+        return _Done(values, maps, (*told, *([WARNING + runner.invents] if runner.invents else [])))
 
     def _chosen(self, seen: Tensor) -> tuple[Translate, list[str]]:
         """The method itself, or the one that it hands the work to."""
@@ -163,6 +179,15 @@ class _Work:
             do = f"see `spinecho list` for other methods, or train weights for {setting('pairs', self.ask.pair)}"
             raise DataError(f"{self.method} cannot take this image: {reason}", do=do)
         return runner, told
+
+
+def _around(head: Bool[Tensor, "z y x"]) -> tuple[slice, slice, slice]:
+    """The box about a head and some air; all where there is none."""
+    ends = list[slice]()
+    for axis, n in enumerate(head.shape):
+        here = head.any(tuple(a for a in range(3) if a != axis)).nonzero()[:, 0].tolist() or [0, n - 1]
+        ends.append(slice(max(0, here[0] - _MARGIN), here[-1] + 1 + _MARGIN))
+    return ends[0], ends[1], ends[2]
 
 
 def _others(image: Image, source: str, to: str, beside: Mapping[str, Image]) -> dict[str, Image]:

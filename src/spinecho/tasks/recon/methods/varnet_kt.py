@@ -55,10 +55,6 @@ _LIFTS, _TRIED = (1.0, 5.0), (1.0, 4.0)
 """Threshold of the start over that of the noise: its range in training, and those that left-out lines choose among"""
 _DECAY, _TRIAL_ITERS, _TRIAL_DECAY = 0.75, 12, 0.6
 """Of the start's threshold from one iteration to the next: few of them must suffice, and fewer for a trial"""
-_TRIAL_FRAMES = 16
-"""The middle frames are tried: two numbers need no more"""
-_MAP_AXES = 5
-"""Of coil maps, behind those of the batch"""
 _TOLD = "varnet_kt, by lines left out"
 
 
@@ -129,10 +125,9 @@ class Method(Recon):
 
     def tried(self, kspace: KSpace, csm: Tensor) -> tuple[float, float]:
         """Lift of the start, and the share of the network's change, that predict left-out lines best."""
-        if (axis := llr.frame_axis(kspace)) is None:
-            return _TRIED[0], 1.0
-        kspace, csm = _middle_frames(kspace, csm, axis)
-        if not (folds := leave_out(with_object_noise(kspace), 1, together=True)):
+        still = llr.frame_axis(kspace) is None
+        folds = [] if still else leave_out(with_object_noise(kspace), 1, together=True)
+        if not folds:
             return _TRIED[0], 1.0
         fold, settings = folds[0], llr.Config(n_iters=_TRIAL_ITERS)
         usual = llr.automatic_threshold(kspace, settings.block)
@@ -260,14 +255,6 @@ def best_share(start: Complex[Tensor, "*n"], end: Complex[Tensor, "*m"]) -> floa
     return min(
         1.0, max(0.0, float((before * change).sum() / change.square().sum().clamp_min(torch.finfo(torch.float64).tiny)))
     )
-
-
-def _middle_frames(kspace: KSpace, csm: Tensor, axis: int) -> tuple[KSpace, Tensor]:
-    """Those that are tried, and their maps."""
-    n = kspace.samples.shape[axis]
-    frames = range(n)[max(0, (n - _TRIAL_FRAMES) // 2) :][:_TRIAL_FRAMES]
-    own = csm.ndim - _MAP_AXES == len(kspace.axes) and csm.shape[axis] > 1
-    return kspace.take(kspace.axes[axis], frames), csm.narrow(axis, frames.start, len(frames)) if own else csm
 
 
 def _mean_acceleration(kspace: KSpace) -> Float[Tensor, ""]:
