@@ -149,7 +149,8 @@ def main() -> None:
         gain = [f"{psnr:.2f}", f"{fmean(gains):+.2f}", f"{min(gains):+.2f}", f"{1000 * seconds / N_FRAMES:.0f}"]
         cells.append([kind, str(rate), f"`{name}`", *gain])
     head = ["scene", "R", "method", "psnr inside, dB", "over `llr`", "least", "ms a frame"]
-    told = f"{args.n} scenes of each kind, {N_FRAMES} frames of {MATRIX} x {MATRIX}, {N_COILS} coils, SNR 15, 30, 60; medians of time."
+    told = f"{args.n} scenes of each kind, {N_FRAMES} frames of {MATRIX} x {MATRIX}, {N_COILS} coils, SNR 15, 30, 60; "
+    told += "times are medians."
     text = f"{told} {circumstances('benchmarks.moving', args.threads, before)}\n\n{table(head, cells)}"
     print(f"## {TITLE}\n\n{text}")
     if args.out != "-":
