@@ -23,7 +23,7 @@ from spinecho.sim.draws import Draws
 from spinecho.sim.splits import Part
 from spinecho.sim.tissue import TISSUE_OF_LABEL
 from spinecho.tasks.recon.base import Recon
-from spinecho.tasks.recon.examples.acquire import CARTESIAN, Shares
+from spinecho.tasks.recon.examples.acquire import CARTESIAN, Shares, acquisition
 from spinecho.tasks.recon.examples.draw import Source
 from spinecho.tasks.recon.examples.raw import RawFile, RawScans, open_raw
 from spinecho.tasks.recon.examples.simulated import Mixed, Simulated
@@ -124,12 +124,21 @@ def sources(paths: Sequence[Path], ways: Ways, context: Context) -> tuple[Source
     if held_out is None:
         context.say("too few subjects to hold any out: validation sees other scans of the same ones")
     still = any(isinstance(source, Simulated) for source in train.sources)
-    if still and isinstance(context.method, Recon) and context.method.whole_series:
-        told = f"{context.name} learns from series, and scans simulated of images and label maps are still"
-        raise DataError(told, do=f"give raw series, or images with {setting('moving', 'scans')}")
+    if still:
+        _check_still(ways, context)
     if still and ways.frames != 1:
         context.say("scans simulated of images and label maps are still: they have no frames")
     return train, held_out or train
+
+
+def _check_still(ways: Ways, context: Context) -> None:
+    """Some methods for series learn from a single frame, too; others do not."""
+    method = context.method
+    assert isinstance(method, Recon)
+    reasons = [acquisition(one).refusal(method) for one, share in ways.shares if share and method.whole_series]
+    if any(reasons):
+        told = f"{context.name} learns from series, and scans simulated of images and label maps are still"
+        raise DataError(told, do=f"give raw series, or images with {setting('moving', 'scans')}")
 
 
 def _mixed(paths: Sequence[Path], part: Part, ways: Ways, context: Context) -> Mixed | None:
