@@ -68,8 +68,8 @@ def chosen(given: Sequence[str], radial: float, method: Recon, name: str) -> Sha
     Raises
     ------
     DataError
-        If a name is unknown, shares do not add up to 1, or the method cannot take such scans. (One that takes whole
-        series learns from raw ones, and none are simulated here.)
+        If a name is unknown, shares do not add up to 1, or the method cannot take such scans (one for whole series is
+        asked only when it is known that there are images: raw series need no acquisition).
     """
     if radial:
         if tuple(given) not in ((), ("cartesian",)):
