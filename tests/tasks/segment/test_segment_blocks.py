@@ -14,9 +14,10 @@ from rendered import balls, write_map
 from spinecho.cli import main
 from spinecho.core.errors import DataError
 from spinecho.io.write import write
+from spinecho.sim.blobs import smooth
 from spinecho.tasks.segment.examples.blocks import Blocks, scanned
 from spinecho.tasks.segment.examples.brains import GREYS, Brain, _brain, _entries
-from spinecho.tasks.segment.examples.planted import planted, smooth
+from spinecho.tasks.segment.examples.planted import planted
 from spinecho.tasks.segment.methods import pix2pix3d
 from spinecho.tasks.segment.parts.files import file_beside, images_beside, stem, truth_beside
 from spinecho.train.cases import Case

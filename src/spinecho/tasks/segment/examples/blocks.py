@@ -11,10 +11,11 @@ from torch.nn import functional as F
 
 from spinecho.core.chance import chance, integer, uniform
 from spinecho.ops.windows import gaussian
+from spinecho.sim.blobs import smooth
 from spinecho.tasks.segment.examples.brains import GREYS, Brain
 from spinecho.tasks.segment.examples.looks import thick
 from spinecho.tasks.segment.examples.places import drawn_matrix
-from spinecho.tasks.segment.examples.planted import planted, smooth
+from spinecho.tasks.segment.examples.planted import planted
 from spinecho.tasks.segment.parts.example import Example
 from spinecho.train.draw import generator
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.nn import functional as F
 
 from spinecho.core.chance import chance, integer, log_uniform, uniform
+from spinecho.sim.blobs import away, smooth
 
 _MOST, _NONE = 24.0, 0.1
 _RADII_MM = (1.0, 9.0)
@@ -44,7 +44,7 @@ def planted(
         at = spots[integer(rng, len(spots))]
         radius = log_uniform(rng, *_RADII_MM)
         sides = radius / spacing_mm * torch.exp(0.3 * torch.randn(3, generator=rng))
-        depth = torch.maximum(depth, radius * (1 - _away(shape, at[integer(rng, len(at))], sides) * bent))
+        depth = torch.maximum(depth, radius * (1 - away(shape, at[integer(rng, len(at))], sides) * bent))
     fluid = _fluid(seen, contrasts)
     share = torch.sigmoid(depth / uniform(rng, *_SOFT_MM)) * ~fluid
     uneven = 1 + _UNEVEN * smooth(shape, 5, rng)
@@ -60,19 +60,6 @@ def planted(
     return torch.stack(rows), ((depth > 0) & ~fluid).to(torch.uint8)
 
 
-def _away(shape: torch.Size, at: Tensor, sides: Tensor) -> Float[Tensor, "z y x"]:
-    """Distance from a place in units of an ellipsoid's sides."""
-    z, y, x = ((torch.arange(n) - float(a)) / float(s) for n, a, s in zip(shape, at, sides, strict=True))
-    return (z.square()[:, None, None] + y.square()[:, None] + x.square()).sqrt()
-
-
 def _fluid(seen: Tensor, contrasts: tuple[str, ...]) -> Tensor:
     i = contrasts.index("t1") if "t1" in contrasts and bool(seen[contrasts.index("t1")].any()) else 0
     return (seen[i] < _FLUID) | (seen[-1] <= 0)
-
-
-def smooth(shape: torch.Size, voxels: int, rng: torch.Generator) -> Float[Tensor, "z y x"]:
-    """Noise with knots so many voxels apart, standard deviation about 1 at the knots, at most 2."""
-    knots = [max(2, n // voxels + 1) for n in shape]
-    noise = torch.randn(1, 1, *knots, generator=rng).clamp(-2, 2)
-    return F.interpolate(noise, list(shape), mode="trilinear", align_corners=True)[0, 0]

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spinecho.core.chance import integer, log_uniform, uniform
+from spinecho.sim.blobs import away, smooth
 from spinecho.tasks.translate.parts.lesion import amplitude
 
 _MOST = 8
@@ -37,14 +38,14 @@ def planted(
     spots = white.nonzero()
     if not len(spots):
         return list(blocks)
-    bent = 1 + 0.5 * _smooth(white.shape, 6, rng)
+    bent = 1 + 0.5 * smooth(white.shape, 6, rng)
     depth = torch.full(white.shape, -1e3)
     for _ in range(round(log_uniform(rng, 1, _MOST))):
         radius = log_uniform(rng, *_RADII)
         sides = radius * torch.exp(0.3 * torch.randn(3, generator=rng))
-        away = _away(white.shape, spots[integer(rng, len(spots))], sides)
-        depth = torch.maximum(depth, radius * (1 - away * bent))
-    share = torch.sigmoid(depth / uniform(rng, *_SOFT)) * (1 + _UNEVEN * _smooth(white.shape, 4, rng))
+        far = away(white.shape, spots[integer(rng, len(spots))], sides)
+        depth = torch.maximum(depth, radius * (1 - far * bent))
+    share = torch.sigmoid(depth / uniform(rng, *_SOFT)) * (1 + _UNEVEN * smooth(white.shape, 4, rng))
     strength = uniform(rng, *_STRENGTH)
     off = torch.exp(_UNLIKE * torch.randn(len(blocks), generator=rng)).tolist()
     sizes = [strength * each * amplitude(name) for each, name in zip(off, contrasts, strict=True)]
@@ -55,16 +56,3 @@ def white_matter(t1: Float[Tensor, "z y x"]) -> Bool[Tensor, "z y x"]:
     """Where a T1 image, in units of its level, shows white matter."""
     near = F.avg_pool2d(t1[:, None], 5, 1, 2)[:, 0]
     return (t1 > _WHITE[0]) & (t1 < _WHITE[1]) & (near > _NEAR)
-
-
-def _away(shape: Sequence[int], at: Tensor, sides: Tensor) -> Float[Tensor, "z y x"]:
-    """Distance from a place in units of an ellipsoid's sides."""
-    z, y, x = ((torch.arange(n) - float(a)) / float(s) for n, a, s in zip(shape, at, sides, strict=True))
-    return (z.square()[:, None, None] + y.square()[:, None] + x.square()).sqrt()
-
-
-def _smooth(shape: Sequence[int], voxels: int, rng: torch.Generator) -> Float[Tensor, "z y x"]:
-    """Noise with knots so many voxels apart, at most 2."""
-    knots = [max(2, n // voxels + 1) for n in shape]
-    noise = torch.randn(1, 1, *knots, generator=rng).clamp(-2, 2)
-    return F.interpolate(noise, list(shape), mode="trilinear", align_corners=True)[0, 0]
