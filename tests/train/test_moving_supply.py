@@ -174,6 +174,10 @@ def test_what_does_not_fit_is_refused(tmp_path):
     paths, said = [folder(tmp_path / "pictures")], []
     with pytest.raises(DataError, match=r"loss and moving='patches' are both given"):
         gather(paths, Options(moving="patches", loss="ssdu"), context(said))
+    with pytest.raises(DataError, match="loss_share and moving='scans' are both given"):
+        gather(paths, Options(moving="scans", loss_share=0.3), context(said))
+    with pytest.raises(DataError, match="cannot train on radial scans"):
+        gather(paths, Options(loss="ssdu", acquire=("radial",)), context(said))
     with pytest.raises(DataError, match=r"'films'.*scans, patches"):
         gather(paths, Options(moving="films"), context(said))
     with pytest.raises(DataError, match="both given"):

@@ -30,6 +30,11 @@ class Ask:
     voxel_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     @property
+    def sources(self) -> tuple[str, ...]:
+        """The contrasts that are given, in the order of the channels."""
+        return tuple(self.source.split("+"))
+
+    @property
     def pair(self) -> str:
         """As `t1-t2`."""
         return f"{self.source}-{self.wanted}"

@@ -91,15 +91,15 @@ def translate(
     order, flips = towards_lps(image.geometry)
     values, along = turned(image.values, image.geometry, order, flips)
     x, y, z = along.voxel_mm
-    given = together({source, *others})
-    work = _Work(runner, method, Ask(given, to, (z, y, x)), passes, given.split("+").index(source))
+    ask = Ask(together({source, *others}), to, (z, y, x))
+    work = _Work(runner, method, ask, passes, ask.sources.index(source))
     flat = values.reshape(-1, *values.shape[-3:])
     also = {name: turned(one.values, one.geometry, order, flips)[0].reshape_as(flat) for name, one in others.items()}
     done: list[_Done] = []
     with torch.inference_mode():
         for volume in flat:
             volumes = {source: volume, **{name: one[0] for name, one in also.items()}}
-            seen = torch.stack([volumes[name] for name in given.split("+")])
+            seen = torch.stack([volumes[name] for name in ask.sources])
             done.append(work.done(seen, _share(tell, len(done), len(flat))))
 
     def whole(parts: list[Tensor]) -> Tensor:
@@ -108,7 +108,7 @@ def translate(
     names = [n for n in ("spread", "cycle") if all(n in one.maps for one in done)]
     maps = {name: whole([one.maps[name] for one in done]) for name in names}
     lines = dict.fromkeys(line for one in done for line in one.told)
-    header = _told(image.header, [*told, *notes, f"{to} translated from {given} by {method}", *lines], given, to)
+    header = _told(image.header, [*told, *notes, f"{to} translated from {ask.source} by {method}", *lines], ask)
     return replace(image, values=whole([one.values for one in done]), header=header, extras={**image.extras, **maps})
 
 
@@ -218,9 +218,10 @@ def _prepared(image: Image) -> tuple[Image, list[str]]:
     return replace(image, values=image.values.float()), told
 
 
-def _told(header: Header, lines: list[str], source: str, to: str) -> Header:
+def _told(header: Header, lines: list[str], ask: Ask) -> Header:
     """What the image is now: no scan with these timings."""
-    lines = [*lines, WARNING + GUESSED.format(to=to.upper(), source=source.upper().replace("+", " and "))]
+    source = " and ".join(name.upper() for name in ask.sources)
+    lines = [*lines, WARNING + GUESSED.format(to=ask.wanted.upper(), source=source)]
     return replace(header, te_ms=(), tr_ms=(), ti_ms=(), flip_deg=()).noted(*lines).flagged("synthetic")
 
 

@@ -144,8 +144,9 @@ def _moving(paths: Sequence[Path], options: Options, context: Context) -> Supply
 
     usual, asked = Options(), setting("moving", str(options.moving))
     given = {f.name for f in fields(Options) if getattr(options, f.name) != getattr(usual, f.name)}
-    losses = {n for n in given if n.startswith("loss")} | {"equivariance"} if options.moving == SCANS else set[str]()
-    for name in sorted(given - {"moving"} - losses):
+    if options.moving == SCANS and options.loss != SUPERVISED:
+        given -= {"loss", "loss_share", "loss_masks", "loss_plain", "equivariance"}
+    for name in sorted(given - {"moving"}):
         raise DataError(f"{setting(name)} and {asked} are both given", do="give one of them")
     if options.loss == SUPERVISED:
         return supply(paths, str(options.moving), context)

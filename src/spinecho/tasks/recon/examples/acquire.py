@@ -68,8 +68,8 @@ def chosen(given: Sequence[str], radial: float, method: Recon, name: str) -> Sha
     Raises
     ------
     DataError
-        If a name is unknown, shares do not add up to 1, or the method cannot take such scans (one for whole series is
-        asked only when it is known that there are images: raw series need no acquisition).
+        If a name is unknown, shares do not add up to 1, or the method cannot take such scans. Whether one for whole
+        series takes single frames matters only where there are images (`sources`): raw series need no acquisition.
     """
     if radial:
         if tuple(given) not in ((), ("cartesian",)):
@@ -79,8 +79,10 @@ def chosen(given: Sequence[str], radial: float, method: Recon, name: str) -> Sha
             raise DataError(f"{setting('radial')} is {radial:g}", do="give a share from 0 to 1")
         given = (f"radial:{radial!r}", f"cartesian:{1 - radial!r}")
     shares = _shares(given)
+    if method.whole_series and shares == CARTESIAN:
+        return shares
     for one, share in shares:
-        if share and not method.whole_series and (reason := acquisition(one).refusal(method)):
+        if share and (reason := acquisition(one).refusal(method)):
             option = setting("radial") if radial else setting("acquire", (one,))
             raise DataError(f"{name} cannot train on {one} scans: {reason}", do=f"leave out {option}")
     return shares

@@ -55,6 +55,11 @@ class Inputs:
     sigma: tuple[float, float, float]
     lesions: Tensor | None
 
+    @property
+    def given(self) -> dict[str, Image]:
+        """By their contrasts, the first first."""
+        return {self.pair[0].split("+")[0]: self.source, **self.beside}
+
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -83,12 +88,12 @@ def cases(options: Options, device: torch.device) -> Cases:
 
 def run(inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Outcome:
     """The head by a method that knows its contrast, and the head with lesions."""
-    first = inputs.pair[0].split("+")[0]
+    first = next(iter(inputs.given))
     asked = {"contrast": first, "to": inputs.pair[1]}
     image = translate(inputs.source, method, **asked, beside=inputs.beside, **settings)
     other = None
     if inputs.places:
-        sick = {first: inputs.source, **inputs.beside}
+        sick = inputs.given
         for name, one in sick.items():
             values = planted(one.values[0], inputs.places, amplitude(name), inputs.sigma)
             sick[name] = replace(one, values=values.clamp_min(0)[None])
@@ -100,11 +105,10 @@ def run(inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Outcome:
 def columns(inputs: Inputs, results: Mapping[str, Result]) -> list[Column]:
     """The middle slice of the input, the truth, and of each result with its error below."""
     middle = len(inputs.truth) // 2
-    given = {inputs.pair[0].split("+")[0]: inputs.source, **inputs.beside}
     truth = inputs.truth[middle].flip(0)
     top = upper_window(inputs.truth)
     made = list[Column]()
-    for name, image in given.items():
+    for name, image in inputs.given.items():
         shown = image.values[0].cpu()
         made.append(Column(name=name, image=grey(shown[middle].flip(0), upper_window(shown), "what is given")))
     made.append(Column(name=inputs.pair[1], image=grey(truth, top, "what was measured")))
