@@ -40,6 +40,7 @@ ARMS: dict[str, tuple[str, How]] = {
     "ssdu, weighted": ("ssdu", How()),
     "ssdu, weighted, 3 masks": ("ssdu", How(masks=3)),
     "equivariant": ("equivariant", How(equivariance=0.3)),
+    "dropout": ("dropout", How()),
 }
 """Name of the loss, and its settings."""
 SNR = 40.0

@@ -21,10 +21,11 @@ from spinecho.ops.fourier import fft, ifft
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.methods import cascade, hqs_net, transformer, varnet_kt
 from spinecho.tasks.recon.parts import division, losses
-from spinecho.tasks.recon.parts.losses import How, equivariant, ssdu
+from spinecho.tasks.recon.parts.losses import How, dropout, equivariant, ssdu
 from spinecho.tasks.recon.slices import settled
 
 RNG = torch.Generator
+WITHOUT_TRUTH = ("ssdu", "equivariant", "noise2inverse", "noise2noise", "dropout")
 METHODS = {
     "varnet": lambda: drawn.trained("varnet", 0.1),
     "modl": lambda: drawn.trained("modl", 0.1),
@@ -191,7 +192,7 @@ def test_no_loss_depends_on_the_scale(scale):
 
 
 @pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("loss", ["ssdu", "equivariant", "noise2inverse", "noise2noise"])
+@pytest.mark.parametrize("loss", list(WITHOUT_TRUTH))
 def test_each_method_learns_without_a_truth(name, loss):
     torch.manual_seed(0)
     method, rule = METHODS[name](), losses.rule(loss)
@@ -213,14 +214,15 @@ def test_each_method_learns_without_a_truth(name, loss):
     assert min(after) < before
 
 
-def test_a_batch_is_the_mean_of_its_scans():
+def test_a_batch_is_the_mean_of_its_scans(monkeypatch):
+    monkeypatch.setattr(dropout, "FEATURES", 0.0)  # else each pass drops others
     method = METHODS["modl"]()
-    for loss in ("ssdu", "equivariant", "noise2inverse", "noise2noise"):
+    for loss in WITHOUT_TRUTH:
         rule = losses.rule(loss)
         kspaces = [settled(replace(drawn.drawn(4, (40, 36), seed=seed), target=None)) for seed in (0, 1)]
         examples = [rule.drawn(k, rng(i), How(masks=2)) for i, k in enumerate(kspaces)]
         few = [e.left if isinstance(e, division.Divided) else e.divided.left for e in examples]
-        assert few[0].shape == few[1].shape == (2, 1, 1, 40, 1)
+        assert few[0].shape == few[1].shape == (2, 1, 1, 40, 36 if loss == "dropout" else 1)
         assert examples[0].bucket == examples[1].bucket
         with torch.no_grad():
             apart = torch.stack([rule.loss(method, e) for e in examples]).mean()
@@ -292,7 +294,7 @@ def test_what_cannot_be_divided_is_said():
     lines[26:38] = True
     lines[5] = True
     few = replace(few, mask=lines.reshape(1, 1, 64, 1), samples=few.samples * lines.reshape(1, 1, 64, 1))
-    for name in ("ssdu", "equivariant", "noise2inverse", "noise2noise"):
+    for name in WITHOUT_TRUTH:
         assert "1 lines outside its calibration block" in (losses.rule(name).refusal(few) or "")
 
 
@@ -304,7 +306,7 @@ def test_settings_that_mean_nothing_and_unknown_losses():
     ):
         with pytest.raises(DataError, match=told):
             How(**settings)
-    with pytest.raises(DataError, match="known are equivariant, noise2inverse, noise2noise, ssdu, supervised"):
+    with pytest.raises(DataError, match="known are dropout, equivariant, noise2inverse, noise2noise, ssdu, supervised"):
         losses.rule("nonsense")
     assert "17/075,411" in (losses.__doc__ or "") and "17/075,411" in (ssdu.__doc__ or "")
 

@@ -1,12 +1,14 @@
 """GAN: a generator trained against a critic; sharp and fast, but it may leave out kinds of heads unnoticed.
 
 One scalar trains both sides at once: in the critic's loss the generated pictures are detached, and in the generator's
-loss the critic's weights are held. L = softplus(-C(real)) + softplus(C(made)) + r1/2 |dC/dreal|^2
-+ softplus(-C(made)).
+loss the critic's weights are held. Each generated picture is judged beside a real one, d = C(real) - C(made):
+L = softplus(-d) + r1/2 (|dC/dreal|^2 + |dC/dmade|^2) + softplus(d).
 
 Source: Bermudez et al. 2018, Learning implicit brain MRI manifolds with deep learning, doi:10.1117/12.2293515 (a GAN on
-528 mid-axial T1 slices). How we differ: the logistic game with R1 penalty (Mescheder et al. 2018, arXiv:1801.04406),
-differentiable augmentation (`parts.augment`), the generator's weights averaged over the steps, no batch normalisation.
+528 mid-axial T1 slices). How we differ: the relativistic game (Jolicoeur-Martineau 2019, arXiv:1807.00734) with a
+penalty on the critic's slope on both sides (Mescheder et al. 2018, arXiv:1801.04406; Huang et al. 2024,
+arXiv:2501.05441: without either it runs away or makes one head), differentiable augmentation (`parts.augment`), the
+generator's weights averaged over the steps, no batch normalisation.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from spinecho.tasks.generate.parts.pictures import Pictures
 from spinecho.tasks.generate.parts.slices import check_size
 
 _R1_SHARE = 4
-"""The penalty is taken of one in so many real pictures"""
+"""The penalty is taken of one in so many pictures"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ class Config:
     most: int = 96
     """channels of the coarsest ones"""
     r1: float = 0.5
-    """weight of the penalty on the critic's slope at real pictures"""
+    """weight of the penalty on the critic's slope at real and at made pictures"""
 
     def __post_init__(self) -> None:
         check_size(self.size)
@@ -71,16 +73,16 @@ class Method(Generate):
         """Both sides' losses and the penalty."""
         real = 2 * example.values[:, None] - 1
         made = self.maker(torch.randn(len(real), *self.shape, device=real.device))
-        own = (
-            F.softplus(-self.critic(augmented(real))).mean() + F.softplus(self.critic(augmented(made.detach()))).mean()
-        )
+        own = self.critic(augmented(real)) - self.critic(augmented(made.detach()))
         held = {name: p.detach() for name, p in self.critic.named_parameters()}
-        word = F.softplus(-torch.func.functional_call(self.critic, held, (augmented(made),))).mean()
-        return own + self._penalty(real) + word
+        beside = torch.func.functional_call(self.critic, held, (augmented(real),))
+        word = beside - torch.func.functional_call(self.critic, held, (augmented(made),))
+        penalty = self._penalty(real) + self._penalty(made.detach())
+        return F.softplus(-own).mean() + F.softplus(word).mean() + penalty
 
-    def _penalty(self, real: Float[Tensor, "n 1 y x"]) -> Float[Tensor, ""]:
-        """r1/2 |dC/dx|^2 at real pictures, in full precision."""
-        seen = augmented(real[: max(2, len(real) // _R1_SHARE)]).requires_grad_(True)
+    def _penalty(self, seen: Float[Tensor, "n 1 y x"]) -> Float[Tensor, ""]:
+        """r1/2 |dC/dx|^2 at some pictures, in full precision."""
+        seen = augmented(seen[: max(2, len(seen) // _R1_SHARE)]).requires_grad_(True)
         with full_precision(seen):
             slope = torch.autograd.grad(self.critic(seen).sum(), seen, create_graph=True)[0]
         return self.config.r1 / 2 * slope.square().sum((1, 2, 3)).mean()

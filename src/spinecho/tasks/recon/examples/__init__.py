@@ -44,11 +44,11 @@ class Options:
     """arrays (.npy, .npz, .mat) hold raw samples with these axes, as "coil k1 k0", in place of slices of images"""
     loss: str = "supervised"
     """what is made small: supervised (the truth), or without a truth, for scans undersampled as measured: ssdu,
-    equivariant, noise2inverse, noise2noise (ssdu is named in US patent application 17/075,411)"""
+    equivariant, noise2inverse, noise2noise, dropout (ssdu is named in US patent application 17/075,411)"""
     loss_share: float = 0.4
-    """without a truth: share of a scan's outer lines that the network has to predict from the others"""
+    """without a truth: share of a scan's outer lines (dropout: points) that the network predicts from the others"""
     loss_masks: int = 1
-    """ssdu, equivariant, noise2noise: divisions of each scan in each step"""
+    """ssdu, equivariant, noise2noise, dropout: divisions of each scan in each step"""
     loss_plain: bool = False
     """without a truth: what is measured sparsely counts no more than the rest"""
     equivariance: float = 1.0

@@ -86,15 +86,21 @@ def without(kspace: KSpace, left: Bool[Tensor, "*batch 1 #k2 #k1 #k0"]) -> KSpac
     return replace(kspace, samples=torch.where(left, 0, kspace.samples), mask=kspace.mask & ~left)
 
 
-def divide(kspace: KSpace, share: float, n: int, rng: torch.Generator, *, weighted: bool = True) -> Divided:
+def divide(
+    kspace: KSpace, share: float, n: int, rng: torch.Generator, *, weighted: bool = True, points: bool = False
+) -> Divided:
     """A scan (one entry: a slice) divided n times, each time anew.
 
     Parameters
     ----------
     share
         Of the outer lines (or points), drawn evenly, that are left out each time; at least one is, and one stays.
+    points
+        Whether single points are left out where lines were measured, too.
     """
     outer = outer_of(kspace)
+    if points:
+        outer = outer.expand(*outer.shape[:-3], *kspace.encoding.matrix)
     places = outer.flatten().nonzero()[:, 0].cpu()
     count = min(max(1, round(share * len(places))), len(places) - 1)
     left = torch.zeros(n, outer.numel(), dtype=torch.bool)

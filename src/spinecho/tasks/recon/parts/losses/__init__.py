@@ -4,9 +4,9 @@ A file there is a loss. Its docstring says what it compares, and it offers what 
 but `supervised` want no truth: a scan's own samples take its place.
 
 SSDU and the zero-shot learning built on it (ZS-SSL; here the losses `ssdu` and `equivariant`, and the method
-`zero_shot`) are named in US patent application 17/075,411; `noise2inverse` and `noise2noise` divide lines in the same
-way. The code here is spinecho's own, which changes nothing about a patent: find out whether it concerns you before you
-use them in a product.
+`zero_shot`) are named in US patent application 17/075,411; `noise2inverse`, `noise2noise` and `dropout` divide samples
+in the same way. The code here is spinecho's own, which changes nothing about a patent: find out whether it concerns you
+before you use them in a product.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class How:
     Parameters
     ----------
     share
-        Of a scan's outer lines that the method does not see, over 0 and below 1.
+        Of a scan's outer lines (`dropout`: points) that the method does not see, over 0 and below 1.
     masks
         Divisions of each scan in each step.
     weighted
