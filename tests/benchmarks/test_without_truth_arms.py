@@ -29,9 +29,9 @@ def test_every_arm_is_a_loss_and_all_go_through_the_same_scans(monkeypatch):
     seen = {id(same(step, index)) for step in range(1, 4) for index in range(2)}
     assert seen == {id(scan) for scan in SCANS}
     weights = []
-    for arm, (loss, _) in bench.ARMS.items():
+    for name, (loss, _) in bench.ARMS.items():
         assert loss in losses.names()
-        method = bench.trained(arm, same, ARGS)
+        method = bench.arm(name, same, ARGS)
         weights.append(torch.cat([p.flatten() for p in method.parameters()]))
     assert all(torch.isfinite(w).all() for w in weights)
     assert not torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[2])

@@ -116,7 +116,7 @@ def sources(paths: Sequence[Path], ways: Ways, context: Context) -> tuple[Source
     DataError
         If nothing is left to train on, or a file is broken.
     """
-    train, held_out = (_mixed(paths, part, ways, context) for part in ("train", "validate"))
+    train, held_out = (mixed(paths, part, ways, context) for part in ("train", "validate"))
     if train is None:
         raise DataError(
             "there is nothing to train on", do=f"give {setting('data')} full raw scans, images or label maps"
@@ -141,7 +141,8 @@ def _check_still(ways: Ways, context: Context) -> None:
         raise DataError(told, do=f"give raw series, or images with {setting('moving', 'scans')}")
 
 
-def _mixed(paths: Sequence[Path], part: Part, ways: Ways, context: Context) -> Mixed | None:
+def mixed(paths: Sequence[Path], part: Part, ways: Ways, context: Context) -> Mixed | None:
+    """What is for a part of the work; None if nothing is."""
     made: list[tuple[Source, float]] = []
     volumes: list[Volume] = []
     maps: Tensor | None = None

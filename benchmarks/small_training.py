@@ -1,0 +1,101 @@
+"""Small trainings for benchmarks: simulated scans of the training subjects, `train.loop`, scores on other people."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from benchmarks.held_out import score
+from spinecho.core.kspace import KSpace
+from spinecho.methods.pretrained import open_learned
+from spinecho.sim.drawn.bucket import Ranges
+from spinecho.tasks.recon.base import Recon
+from spinecho.tasks.recon.examples.draw import Seeded
+from spinecho.tasks.recon.examples.sources import Ways, mixed
+from spinecho.tasks.recon.examples.without_truth import WithoutTruth
+from spinecho.tasks.recon.parts.losses import SUPERVISED, How, rule
+from spinecho.train.draw import Examples
+from spinecho.train.first import frozen
+from spinecho.train.loop import train
+from spinecho.train.run import Run
+from spinecho.train.settings import Settings
+from spinecho.train.supply import Context
+from spinecho.train.team import Team
+
+_WARM_UP, _MEASURED = 3, 8
+"""Steps made before the clock counts, and those it counts"""
+
+
+@dataclass(frozen=True)
+class Same:
+    """A few scans again and again, as a person's folder holds them; each keeps its mask and its noise."""
+
+    scans: Sequence[KSpace]
+    batch: int = 2
+
+    def __call__(self, step: int, index: int) -> KSpace:
+        return self.scans[(self.batch * step + index) % len(self.scans)]
+
+
+def scans_of(paths: Sequence[Path], ranges: Ranges, method: Recon) -> tuple[Seeded, Seeded]:
+    """Those that train, and those that are judged: of other people (`sim.splits`: train, test)."""
+    context = Context(
+        method=method,
+        task="recon",
+        name="varnet",
+        settings=Settings(),
+        device=torch.device("cpu"),
+        team=Team(),
+        on_broken="stop",
+        say=print,
+    )
+    train, test = (mixed(paths, part, Ways(ranges=ranges), context) for part in ("train", "test"))
+    assert train is not None and test is not None
+    return Seeded(train, 0), Seeded(test, 0, "test")
+
+
+def trained(
+    method: Recon, name: str, settings: Settings, draw: Examples, loss: str = SUPERVISED, how: How | None = None
+) -> Recon:
+    """The network after all steps, with its averaged weights; says where it is every 50 steps."""
+    example = draw if loss == SUPERVISED else WithoutTruth(draw, settings.seed, loss, how or How())
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(
+            method=frozen(method, settings.freeze),
+            task="recon",
+            name=name,
+            settings=settings,
+            out=Path(folder),
+            rule=None if loss == SUPERVISED else rule(loss).loss,
+        )
+        for step in train(run, example):
+            if step.step % 50 == 0:
+                print(f"{name}, {loss}: step {step.step}, loss {step.loss:.4g}, {step.seconds:.2f} s", flush=True)
+        best = open_learned("recon", run.weights)
+    assert isinstance(best, Recon)
+    return best
+
+
+def steps_within(cpu_s: float, method: Recon, name: str, settings: Settings, draw: Examples) -> int:
+    """How many steps fit into so many seconds of the processor, drawing of scans included; the method is spoilt."""
+    with tempfile.TemporaryDirectory() as folder:
+        few = replace(settings, steps=_WARM_UP + _MEASURED)
+        run = Run(method=method, task="recon", name=name, settings=few, out=Path(folder), rule=None)
+        clock, each = time.process_time(), list[float]()
+        for _ in train(run, draw):
+            now = time.process_time()
+            each.append(now - clock)
+            clock = now
+    return max(1, round(cpu_s / median(each[_WARM_UP:])))
+
+
+def scores(method: Recon, judged: Sequence[KSpace]) -> list[float]:
+    """psnr inside, dB, of each scan."""
+    with torch.inference_mode():
+        return [score(method(replace(k, target=None)).values, k.target) for k in judged if k.target is not None]
