@@ -16,6 +16,7 @@ from spinecho.core.kspace import KSpace
 from spinecho.methods.pretrained import open_learned
 from spinecho.sim.drawn.bucket import Ranges
 from spinecho.tasks.recon.base import Recon
+from spinecho.tasks.recon.examples.acquire import CARTESIAN, Shares
 from spinecho.tasks.recon.examples.draw import Seeded
 from spinecho.tasks.recon.examples.sources import Ways, mixed
 from spinecho.tasks.recon.examples.without_truth import WithoutTruth
@@ -43,8 +44,14 @@ class Same:
         return self.scans[(self.batch * step + index) % len(self.scans)]
 
 
-def scans_of(paths: Sequence[Path], ranges: Ranges, method: Recon) -> tuple[Seeded, Seeded]:
-    """Those that train, and those that are judged: of other people (`sim.splits`: train, test)."""
+def scans_of(paths: Sequence[Path], ranges: Ranges, method: Recon, shares: Shares = CARTESIAN) -> tuple[Seeded, Seeded]:
+    """Those that train, and those that are judged: of other people (`sim.splits`: train, test).
+
+    Parameters
+    ----------
+    shares
+        Of the acquisitions (`examples.acquire`).
+    """
     context = Context(
         method=method,
         task="recon",
@@ -55,7 +62,7 @@ def scans_of(paths: Sequence[Path], ranges: Ranges, method: Recon) -> tuple[Seed
         on_broken="stop",
         say=print,
     )
-    train, test = (mixed(paths, part, Ways(ranges=ranges), context) for part in ("train", "test"))
+    train, test = (mixed(paths, part, Ways(ranges=ranges, shares=shares), context) for part in ("train", "test"))
     assert train is not None and test is not None
     return Seeded(train, 0), Seeded(test, 0, "test")
 

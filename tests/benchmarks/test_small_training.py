@@ -12,7 +12,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks import families, few_scans, small_training
+from benchmarks import between_shots, families, few_scans, small_training
 from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.tasks.recon.examples.draw import ready
 from spinecho.tasks.recon.examples.simulated import Mixed
@@ -89,3 +89,9 @@ def test_scans_that_judge_are_of_other_people(monkeypatch):
         [Path()], families.ranges(Namespace(side=96, coils=4), 4, 8), varnet.Method(SMALL)
     )
     assert parts == ["train", "test"] and (train.part, test.part) == ("train", "test")
+
+
+def test_the_page_of_motion_tells_still_and_moving_scans():
+    rows = {"l1_wavelet": [[30.0, 32.0], [20.0, 22.0]], "varnet": [[31.0, 32.0], [23.0, 21.5]]}
+    assert "| `varnet` | 31.50 | 22.25 | +0.50 | +1.25 | -0.50 |" in between_shots.page(rows, "Told.")
+    assert {name for name, _ in between_shots.ARMS.values()} <= set(families.FAMILIES)

@@ -54,7 +54,7 @@ def test_shares(given, radial, shares):
 @pytest.mark.parametrize(
     ("given", "radial", "told"),
     [
-        (("spiral",), 0.0, "no acquisition 'spiral' -> known are cartesian, radial"),
+        (("spiral",), 0.0, "no acquisition 'spiral' -> known are cartesian, radial, short, shots"),
         (("radial:2",), 0.0, r"acquire=\('radial:2',\) -> give NAME or NAME:SHARE"),
         (("radial:much",), 0.0, r"acquire=\('radial:much',\) -> give NAME"),
         (("radial:0.4", "cartesian:0.4"), 0.0, "add up to 0.8"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
 from spinecho.core.encoding import Encoding
@@ -17,7 +17,7 @@ from spinecho.ops.fourier import centring, fft, ifft, plain_fft
 from spinecho.ops.sampling import centre_crop
 from spinecho.sim.drawn.bucket import Bucket, Ranges
 from spinecho.sim.drawn.coils import receivers
-from spinecho.sim.drawn.masks import most_steps, sample_pattern
+from spinecho.sim.drawn.masks import Pattern, most_steps, sample_pattern
 from spinecho.sim.drawn.objects import objects
 from spinecho.sim.drawn.power import largest, power
 from spinecho.sim.drawn.rows import Rows
@@ -110,23 +110,52 @@ def at_matrix(image: Complex[Tensor, "n fy fx"], shape: tuple[int, int], rows: R
     return ifft(k, _PLANE)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lattice:
+    """Where samples on a grid are taken.
+
+    Parameters
+    ----------
+    pattern
+        Of each example.
+    steps
+        Samples by which k-space is rolled so that its centre lies where the pattern wants it, (n, 2).
+    """
+
+    pattern: Pattern
+    steps: Int[Tensor, "n 2"]
+
+
 def sample(shot: Shot, ranges: Ranges) -> KSpace:
     """Samples on a grid, largest 1, with masks from the range; k = 0 lies where the calibration lines hold it."""
-    y, x = shot.bucket.shape
-    device = shot.image.device
-    rows = shot.rows.of("mask")
-    k = _transformed(shot)
-    white = shot.white((y, x))
+    k = transformed(shot)
+    white = shot.white(shot.bucket.shape)
+    at = lattice(shot, ranges, k)
+    return noisy(shot, ranges, rolled(k, at.steps), white, at.pattern.mask)
+
+
+def lattice(shot: Shot, ranges: Ranges, k: Complex[Tensor, "n coil y x"]) -> Lattice:
+    """Masks from the range, and where the centre of k-space comes to lie."""
     field = None
     if shot.bucket.points:
-        field = torch.stack([torch.rand(y, x, generator=g, device=device) for g in shot.generators])
-    pattern = sample_pattern(shot.bucket, ranges, rows, field)
-    k = _centred(k, pattern.near)
+        drawn = [torch.rand(shot.bucket.shape, generator=g, device=shot.image.device) for g in shot.generators]
+        field = torch.stack(drawn)
+    pattern = sample_pattern(shot.bucket, ranges, shot.rows.of("mask"), field)
+    return Lattice(pattern=pattern, steps=_steps(k, pattern.near))
+
+
+def noisy(
+    shot: Shot,
+    ranges: Ranges,
+    k: Complex[Tensor, "n coil y x"],
+    white: Complex[Tensor, "n coil y x"],
+    mask: Bool[Tensor, "n 1 1 y #x"],
+) -> KSpace:
+    """The scans with noise (`Shot.white`) on what the mask takes of k-space."""
     target = shot.target
     sigma = shot.sigma(target, ranges)
-    mask = pattern.mask[:, :, 0]
-    samples = (k + sigma[..., None, None] * white) * mask
-    return finished(shot, samples[:, :, None], target, sigma, mask=pattern.mask)
+    samples = (k + sigma[..., None, None] * white) * mask[:, :, 0]
+    return finished(shot, samples[:, :, None], target, sigma, mask=mask)
 
 
 def finished(
@@ -161,26 +190,28 @@ def finished(
     )
 
 
-def _transformed(shot: Shot) -> Complex[Tensor, "n coil y x"]:
+def transformed(shot: Shot) -> Complex[Tensor, "n coil y x"]:
     """k-space of the coil images; the centring phases go on one image and one grid, so that nothing is shifted."""
     (ay, by), (ax, bx) = (centring(n, shot.image) for n in shot.bucket.shape)
     k = plain_fft(shot.maps * (shot.image * (by[:, None] * bx).conj())[:, None], _PLANE)
     return k * (ay[:, None] * ax).conj()
 
 
-def _centred(k: Complex[Tensor, "n coil y x"], near: Tensor) -> Complex[Tensor, "n coil y x"]:
-    """Where a steep phase has moved the centre of k-space further than `near` from the middle, it is moved back.
-
-    Rolling k-space by whole samples is a ramp of phase over the images.
-    """
+def _steps(k: Complex[Tensor, "n coil y x"], near: Int[Tensor, "n 2"]) -> Int[Tensor, "n 2"]:
+    """How much further than `near` from the middle a steep phase has moved the centre of k-space."""
     y, x = k.shape[2:]
     inner = k[:, :, y // 2 - y // 4 : y // 2 + y // 4 + 1, x // 2 - x // 4 : x // 2 + x // 4 + 1]
     energy = power(inner).sum(1)
     at = energy.flatten(1).argmax(1)
     centre = torch.stack([at // energy.shape[2] - y // 4, at % energy.shape[2] - x // 4], 1)
-    steps = most_steps(centre, near)
+    return most_steps(centre, near)
+
+
+def rolled(k: Complex[Tensor, "n coil y x"], steps: Int[Tensor, "n 2"]) -> Complex[Tensor, "n coil y x"]:
+    """k-space moved back by whole samples, which is a ramp of phase over the images."""
     if not bool(steps.any()):
         return k
+    y, x = k.shape[2:]
     number = torch.arange(len(k), device=k.device)[:, None, None, None]
     coil = torch.arange(k.shape[1], device=k.device)[:, None, None]
     down = (torch.arange(y, device=k.device) + steps[:, :1]) % y
