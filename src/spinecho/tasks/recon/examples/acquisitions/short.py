@@ -1,4 +1,4 @@
-"""Scans at 60 to 90 % of the resolution of their truth, along the lines: edges ring, and the network fills in detail."""
+"""Scans at 60 to 90 % of the resolution of their truth along y: edges ring, and the network fills in detail."""
 
 from __future__ import annotations
 
