@@ -12,7 +12,7 @@ from phantom_heads import slices
 from torch.nn import functional as F
 
 from spinecho.tasks.generate.methods import diffusion2d, gan, latent
-from spinecho.tasks.generate.parts.augment import BLANK, augmented
+from spinecho.tasks.generate.parts.augment import BLANK, augmented, drawn
 from spinecho.tasks.generate.parts.diffusion import Diffusion
 from spinecho.tasks.generate.parts.pictures import Pictures
 from spinecho.tasks.generate.parts.slices import check_size, resized
@@ -28,12 +28,12 @@ def losses(method, example: Pictures, seed: int = 0) -> torch.Tensor:
     return method.loss(example)
 
 
-def test_a_critic_that_sees_nothing_says_one_half_three_times():
+def test_a_critic_that_sees_nothing_says_one_half_to_both_sides():
     method = game()
     with torch.no_grad():
         for p in method.critic.parameters():
             p.zero_()
-    assert float(losses(method, Pictures(slices(4, 32))).detach()) == pytest.approx(3 * math.log(2), rel=1e-5)
+    assert float(losses(method, Pictures(slices(4, 32))).detach()) == pytest.approx(2 * math.log(2), rel=1e-5)
 
 
 def test_the_penalty_grows_as_its_weight_and_with_the_square_of_the_critic():
@@ -63,6 +63,16 @@ def test_the_penalty_is_that_of_finite_differences():
     assert told == pytest.approx(float((slope * way).sum()), rel=1e-3)
 
 
+def test_the_penalty_is_of_both_sides():
+    """Of a critic that is a plain sum, |dC/dx|^2 is the number of pixels, wherever it is taken."""
+    method, example = game(r1=0.5), Pictures(slices(4, 32))
+    method.critic.forward = lambda x: x.sum((1, 2, 3))  # pyright: ignore[reportAttributeAccessIssue]
+    free = game(r1=0.0)
+    free.critic.forward = method.critic.forward
+    held = float((losses(method, example) - losses(free, example)).detach())
+    assert held == pytest.approx(2 * 0.25 * 32 * 32, rel=1e-3)
+
+
 def test_the_loss_is_drawn_from_the_state_that_training_sets():
     method, example = game(), Pictures(slices(4, 32))
     one, again, other = (float(losses(method, example, seed).detach()) for seed in (1, 1, 2))
@@ -85,17 +95,27 @@ def test_a_step_of_the_critic_raises_real_and_lowers_made():
 def test_nothing_drawn_leaves_pictures_inside_their_range():
     torch.manual_seed(0)
     x = (2 * slices(50, 32) - 1)[:, None]
-    seen = augmented(x)
+    seen = augmented(x, drawn(50, x.device))
     assert float(seen.min()) >= -2.5 and float(seen.max()) <= 2.5
     differences = (seen - x).abs().mean((1, 2, 3))
     assert float(differences.min()) > 0.01 and float(differences.max()) < 1.2
 
 
-def test_each_picture_is_changed_in_its_own_way():
+def test_pictures_are_changed_each_in_its_own_way_or_all_alike():
     torch.manual_seed(0)
     x = (2 * slices(1, 32) - 1)[:, None].expand(6, -1, -1, -1)
-    seen = augmented(x).flatten(1)
+    seen = augmented(x, drawn(6, x.device)).flatten(1)
     assert bool((torch.cdist(seen, seen) + torch.eye(6) > 0.1).all())
+    alike = augmented(x, drawn(1, x.device))
+    assert all(torch.equal(one, alike[0]) for one in alike) and not torch.equal(alike, x)
+
+
+def test_a_change_for_all_is_that_of_each():
+    torch.manual_seed(0)
+    x = (2 * slices(4, 32) - 1)[:, None]
+    change = drawn(1, x.device)
+    apart = torch.cat([augmented(one[None], change) for one in x])
+    torch.testing.assert_close(augmented(x, change), apart, rtol=0, atol=1e-6)
 
 
 @settings(max_examples=20, deadline=None)
@@ -104,7 +124,7 @@ def test_shifts_are_no_larger_than_an_eighth(seed):
     torch.manual_seed(seed)
     x = torch.full((1, 1, 32, 32), BLANK)
     x[:, :, 16, 16] = 20.0
-    seen = augmented(x)
+    seen = augmented(x, drawn(1, x.device))
     peak = seen.flatten().argmax()
     row, column = int(peak) // 32, int(peak) % 32
     if float(seen.max()) > 5:  # else the square lies on it

@@ -14,7 +14,7 @@ from spinecho.cli import main
 from spinecho.core.errors import DataError
 from spinecho.methods import registry
 from spinecho.tasks.generate.methods import diffusion2d, gan, latent
-from spinecho.tasks.generate.parts.augment import BLANK, augmented
+from spinecho.tasks.generate.parts.augment import BLANK, augmented, drawn
 from spinecho.tasks.generate.parts.diffusion import Diffusion
 from spinecho.tasks.generate.parts.pictures import Pictures
 
@@ -73,7 +73,7 @@ def test_the_right_network_has_the_least_loss():
 def test_augmented_pictures_differ_and_gradients_pass(seed):
     torch.manual_seed(seed)
     x = (2 * slices(6, 32) - 1)[:, None].requires_grad_(True)
-    seen = augmented(x)
+    seen = augmented(x, drawn(6, x.device))
     assert seen.shape == x.shape and not torch.allclose(seen, x)
     seen.sum().backward()
     assert x.grad is not None and bool(torch.isfinite(x.grad).all()) and bool(x.grad.any())
@@ -81,7 +81,7 @@ def test_augmented_pictures_differ_and_gradients_pass(seed):
 
 def test_a_blank_square_is_where_it_can_be():
     torch.manual_seed(0)
-    seen = augmented(torch.ones(200, 1, 32, 32))
+    seen = augmented(torch.ones(200, 1, 32, 32), drawn(200, torch.device("cpu")))
     blank = (seen[:, 0] == BLANK).float().mean((1, 2))
     assert 0.05 < float(blank.mean()) < 0.4 and float(blank.max()) < 0.45
 

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from spinecho.core.precision import full_precision
 from spinecho.nets.maker2d import Critic2d, Maker2d
 from spinecho.tasks.generate.base import Generate
-from spinecho.tasks.generate.parts.augment import augmented
+from spinecho.tasks.generate.parts.augment import augmented, drawn
 from spinecho.tasks.generate.parts.pictures import Pictures
 from spinecho.tasks.generate.parts.slices import check_size
 
@@ -73,16 +73,17 @@ class Method(Generate):
         """Both sides' losses and the penalty."""
         real = 2 * example.values[:, None] - 1
         made = self.maker(torch.randn(len(real), *self.shape, device=real.device))
-        own = self.critic(augmented(real)) - self.critic(augmented(made.detach()))
+        change = drawn(1, real.device)
+        real, made = augmented(real, change), augmented(made, change)
+        own = self.critic(real) - self.critic(made.detach())
         held = {name: p.detach() for name, p in self.critic.named_parameters()}
-        beside = torch.func.functional_call(self.critic, held, (augmented(real),))
-        word = beside - torch.func.functional_call(self.critic, held, (augmented(made),))
-        penalty = self._penalty(real) + self._penalty(made.detach())
-        return F.softplus(-own).mean() + F.softplus(word).mean() + penalty
+        beside, judged = (torch.func.functional_call(self.critic, held, (x,)) for x in (real, made))
+        penalty = self._penalty(real) + self._penalty(made)
+        return F.softplus(-own).mean() + F.softplus(beside - judged).mean() + penalty
 
     def _penalty(self, seen: Float[Tensor, "n 1 y x"]) -> Float[Tensor, ""]:
         """r1/2 |dC/dx|^2 at some pictures, in full precision."""
-        seen = augmented(seen[: max(2, len(seen) // _R1_SHARE)]).requires_grad_(True)
+        seen = seen[: max(2, len(seen) // _R1_SHARE)].detach().requires_grad_(True)
         with full_precision(seen):
             slope = torch.autograd.grad(self.critic(seen).sum(), seen, create_graph=True)[0]
         return self.config.r1 / 2 * slope.square().sum((1, 2, 3)).mean()

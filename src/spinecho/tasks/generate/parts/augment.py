@@ -15,15 +15,21 @@ BLANK = -1.0
 """Black"""
 
 
-def augmented(x: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n 1 y x"]:
-    """Shifted, with a square blanked, brighter or darker, of more or less contrast: drawn for each picture.
+def drawn(n: int, device: torch.device) -> Float[Tensor, "6 n 1 1 1"]:
+    """Changes for n pictures, or one for all (n = 1), from torch's own state, which the training sets for each step."""
+    return torch.rand(6, n, 1, 1, 1, device=device) * 2 - 1
 
-    What is drawn comes from torch's own state, which the training sets for each step.
+
+def augmented(x: Float[Tensor, "n 1 y x"], change: Float[Tensor, "6 #n 1 1 1"]) -> Float[Tensor, "n 1 y x"]:
+    """Shifted, with a square blanked, brighter or darker, of more or less contrast.
+
+    A critic that sees how much pictures differ is to see them all changed alike: what is drawn for each by itself hides
+    that a maker makes one and the same.
 
     Source: Zhao et al. 2020, arXiv:2006.10738 (differentiable augmentation: colour, translation, cutout).
     """
     n, size = len(x), x.shape[-1]
-    light, contrast, dy, dx, hy, hx = (torch.rand(6, n, 1, 1, 1, device=x.device) * 2 - 1).unbind()
+    light, contrast, dy, dx, hy, hx = change.unbind()
     mean = x.mean((1, 2, 3), keepdim=True)
     x = (x - mean) * (1 + _CONTRAST * contrast) + mean + _LIGHT * light
     most = round(_SHIFT * size)
