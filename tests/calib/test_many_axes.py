@@ -81,7 +81,7 @@ def test_maps_of_each_slice_and_contrast_are_those_of_it_alone(samples):
         torch.testing.assert_close(csm[s, 0, c], estimate_csm(mean), atol=1e-4, rtol=0)
 
 
-def test_blocks_of_frames_are_those_of_their_union_and_means_count_what_was_measured(samples):
+def test_blocks_of_frames_are_those_of_their_union_and_means_are_nearly_those_of_all_frames(samples):
     kspace = scan(samples, moving_lines())
     mean, boxes = calibration_blocks(kspace)
     assert mean.shape == (2, 1, 2, 4, *GRID) and boxes.shape == (2, 1, 2)
@@ -93,8 +93,11 @@ def test_blocks_of_frames_are_those_of_their_union_and_means_count_what_was_meas
         k1 = boxes[s, 0, 0][1]
         assert measured[s].any(0)[k1].all()
         for line in range(k1.start, k1.stop):
-            of = samples[s, measured[s, :, line], :, ..., line, :]
-            torch.testing.assert_close(mean[s, 0, ..., line, :], of.mean(0))
+            of, whole = samples[s, measured[s, :, line], :, ..., line, :].mean(0), samples[s, ..., line, :].mean(0)
+            got = mean[s, 0, ..., line, :]
+            assert float((got - whole).norm()) <= 1.01 * float((of - whole).norm()) + 1e-5 * float(whole.norm())
+            if measured[s, :, line].all():
+                torch.testing.assert_close(got, whole)
 
 
 def test_the_block_of_all_entries_is_what_their_own_have_in_common(samples):

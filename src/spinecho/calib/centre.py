@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
+from spinecho.calib.averaging import frame_mean
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 
@@ -116,9 +118,9 @@ def calibration_blocks(kspace: KSpace) -> tuple[Complex[Tensor, "*batch coil k2 
             where = "" if alike else _entry(kspace.axes, boxes.shape, place)
             raise DataError(f"{where}{_no_lines(kspace, reason)}", do=_NO_LINES)
     if kspace.calib is not None:
-        return _average_shared(kspace.calib, _lines_apart(kspace.calib), kspace.axes), boxes
+        return _average_shared(kspace.calib, _lines_apart(kspace.calib), kspace.axes)[0], boxes
     assert kspace.mask is not None
-    return _average_shared(kspace.samples, kspace.mask, kspace.axes), boxes
+    return _average_shared(kspace.samples, kspace.mask, kspace.axes)[0], boxes
 
 
 def calibration_size(kspace: KSpace) -> int:
@@ -175,22 +177,27 @@ def _blocks(kspace: KSpace) -> np.ndarray:
         assert kspace.mask is not None
         mask, size, centres = kspace.mask, kspace.samples.shape[-3:], _centres(kspace)
     n_axes = len(kspace.axes)
+    own = kspace.samples if kspace.calib is None else kspace.calib
     mask = mask.reshape(*[1] * (n_axes + 4 - mask.ndim), *mask.shape)
+    agrees = _average_shared(own, mask, kspace.axes)[1]
     if shared := [i for i, a in enumerate(kspace.axes) if a in _SHARED_AXES]:
         mask = mask.any(shared, keepdim=True)
-    own = mask if kspace.calib is not None else kspace.samples
     batch = [1 if i in shared else n for i, n in enumerate(own.shape[:n_axes])]
-    measured = mask.squeeze(-4).cpu().numpy()
-    places = np.broadcast_shapes(measured.shape[:n_axes], centres.shape[:-1])
-    measured = np.broadcast_to(measured, (*places, *measured.shape[n_axes:]))
+    measured, agreeing = (m.squeeze(-4).cpu().numpy() for m in (mask, agrees))
+    places = np.broadcast_shapes(measured.shape[:n_axes], agreeing.shape[:n_axes], centres.shape[:-1])
+    measured, agreeing = (np.broadcast_to(m, (*places, *m.shape[n_axes:])) for m in (measured, agreeing))
     centres = np.broadcast_to(centres, (*places, 3))
     boxes = np.empty(places, dtype=object)
-    known: dict[tuple[bytes, tuple[int, ...]], Box] = {}
+    known: dict[tuple[bytes, bytes, tuple[int, ...]], Box] = {}
     for place in np.ndindex(places):
         centre = (int(centres[place][0]), int(centres[place][1]), int(centres[place][2]))
-        key = measured[place].tobytes(), centre
+        key = measured[place].tobytes(), agreeing[place].tobytes(), centre
         if key not in known:
-            known[key] = _balanced(sampled_box(np.broadcast_to(measured[place], size), centre), centre)
+            tried = (
+                _balanced(sampled_box(np.broadcast_to(m[place], size), centre), centre) for m in (agreeing, measured)
+            )
+            first, second = tried
+            known[key] = second if _too_small(first, size) else first
         boxes[place] = known[key]
     return np.broadcast_to(boxes, batch)
 
@@ -270,10 +277,19 @@ def _centres(kspace: KSpace) -> np.ndarray:
     return own.reshape(*(-1 if i == at else 1 for i in range(len(kspace.axes))), 3)
 
 
-def _average_shared(samples: Tensor, mask: Tensor, axes: tuple[str, ...]) -> Tensor:
-    """Samples averaged over shared batch axes, each over the entries that measured it."""
+def _average_shared(samples: Tensor, mask: Tensor, axes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """Samples averaged over shared batch axes, each over the entries that measured it, and where these agree
+    (`averaging`); those axes then have length 1."""
     dims = [i for i, a in enumerate(axes) if a in _SHARED_AXES and samples.shape[i] > 1]
     if not dims:
-        return samples
-    count = mask.expand(*samples.shape[:-4], *mask.shape[-4:]).sum(dims, keepdim=True)
-    return samples.sum(dims, keepdim=True) / count.clamp_min(1)
+        return samples, mask
+    mask = mask.expand(*samples.shape[:-4], *mask.shape[-4:])
+    rest = [i for i in range(len(axes)) if i not in dims]
+    order = [*rest, *dims, *range(len(axes), samples.ndim)]
+    n, kept = math.prod(samples.shape[i] for i in dims), [samples.shape[i] for i in rest]
+    entries, masks = (v.permute(order).reshape(-1, n, *v.shape[-4:]) for v in (samples, mask))
+    means = [frame_mean(y, m) for y, m in zip(entries, masks, strict=True)]
+    mean, agrees = (torch.cat(each).reshape(*kept, *each[0].shape[1:]) for each in zip(*means, strict=True))
+    for i in dims:
+        mean, agrees = mean.unsqueeze(i), agrees.unsqueeze(i)
+    return mean, agrees

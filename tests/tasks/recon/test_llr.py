@@ -82,7 +82,8 @@ def test_a_moving_scene_gets_a_larger_threshold_than_the_noises():
     csm = estimate_csm(prepared)
     from_noise = module.solved(prepared, csm, least, automatic_threshold(prepared, least.block)).abs()
     scale = image.values.abs().mean() / from_noise.mean()
-    assert psnr(image, scan.target) > psnr(replace(image, values=scale * from_noise), scan.target) + 0.5
+    assert psnr(image, scan.target) > psnr(replace(image, values=scale * from_noise), scan.target) + 0.25
+    assert psnr(image, scan.target) > 36.2  # 35.3, and 0.9 over the other, with maps from lines that contradict
 
 
 def test_where_contrast_alone_changes_the_noise_decides():
