@@ -11,7 +11,7 @@ from spinecho.calib.noise import noise_sigma
 from spinecho.core.kspace import KSpace
 from spinecho.core.task import NUMBER, RANGE, YES_NO, some_of
 from spinecho.ops.coils import root_sum_of_squares
-from spinecho.ops.fourier import ifft
+from spinecho.ops.fourier import SPATIAL, plain_ifft
 from spinecho.tasks.recon.slices import no_slices, slice_matrix, splitting_axis
 
 OTHER = "other"
@@ -54,7 +54,7 @@ def outside(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
 
 def relative_noise(kspace: KSpace) -> float | None:
     """Standard deviation of the noise, relative to the largest pixel of the zero-filled root sum of squares."""
-    peak = float(root_sum_of_squares(ifft(kspace.samples)).max())
+    peak = float(root_sum_of_squares(plain_ifft(kspace.samples, SPATIAL)).max())  # wherever it lies
     return noise_sigma(kspace) / peak if peak > 0 else None
 
 

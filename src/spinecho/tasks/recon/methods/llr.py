@@ -83,10 +83,23 @@ class Method(Recon):
         return replace(image, header=image.header.noted(told))
 
 
-def solved(kspace: KSpace, csm: Tensor, config: Config, threshold: float | None, *, decay: float = _DECAY) -> Tensor:
+def solved(
+    kspace: KSpace,
+    csm: Tensor,
+    config: Config,
+    threshold: float | None,
+    *,
+    decay: float = _DECAY,
+    start: Tensor | None = None,
+) -> Tensor:
     """The series; the threshold is the config's own, relative to the largest singular value, where none is given.
 
-    `decay`: factor of the threshold from one iteration to the next, down to its last value.
+    Parameters
+    ----------
+    decay
+        Factor of the threshold from one iteration to the next, down to its last value.
+    start
+        A series that was solved with a higher threshold: the last value is then the first; None: A^H y.
     """
     axis = frame_axis(kspace)
     assert axis is not None and kspace.mask is not None
@@ -94,14 +107,15 @@ def solved(kspace: KSpace, csm: Tensor, config: Config, threshold: float | None,
     b = A.inner_adjoint(kspace.samples)
     largest = float(largest_singular_value(b.movedim(axis, -1), config.block))
     final = (config.weight or 0.0) * largest if threshold is None else threshold
-    thresholds = (max(final, largest * _START * decay**i) for i in count())
+    first = largest * _START if start is None else final
+    thresholds = (max(final, first * decay**i) for i in count())
     rng = torch.Generator().manual_seed(config.seed)
 
     def prox(x: Tensor) -> Tensor:
         shift = torch.randint(config.block, (3,), generator=rng).tolist()
         return shrink_blocks(x.movedim(axis, -1), next(thresholds), config.block, shift).movedim(-1, axis)
 
-    states = fista(lambda x: A.inner_normal(x) - b, prox, b)
+    states = fista(lambda x: A.inner_normal(x) - b, prox, b if start is None else A.enter(start))
     return A.leave(next(islice(states, config.n_iters, None)).x)
 
 

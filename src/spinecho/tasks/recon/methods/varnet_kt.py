@@ -39,6 +39,7 @@ from spinecho.nets.unet_kt import SeriesUNet
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.methods import llr
 from spinecho.tasks.recon.methods.hqs_net import acceleration, bright
+from spinecho.tasks.recon.parts.division import centred
 from spinecho.tasks.recon.parts.left_out import leave_out
 from spinecho.tasks.recon.parts.refinement import Support
 from spinecho.tasks.recon.parts.series import Series
@@ -51,10 +52,11 @@ _FLOOR, _BEST = 0.05, 1e-3
 """Errors below this share of the noise (denoising), or of the start's (reconstructing), count no more."""
 _MIDDLE = 0.3
 """Share in the loss of the images before the last, together"""
-_LIFTS, _TRIED = (1.0, 5.0), (1.0, 4.0)
+_LIFTS, _TRIED = (1.0, 5.0), (4.0, 1.0)
 """Threshold of the start over that of the noise: its range in training, and those that left-out lines choose among"""
-_DECAY, _TRIAL_ITERS, _TRIAL_DECAY = 0.75, 12, 0.6
-"""Of the start's threshold from one iteration to the next: few of them must suffice, and fewer for a trial"""
+_DECAY, _TRIAL_ITERS, _TRIAL_DECAY = 0.75, (12, 8), 0.6
+"""Of the start's threshold from one iteration to the next: few of them must suffice, and fewer for a trial, whose
+second start goes on from the first"""
 _TOLD = "varnet_kt, by lines left out"
 
 
@@ -110,6 +112,7 @@ class Method(Recon):
         told: list[str] = []
 
         def one(scan: KSpace) -> tuple[Tensor, Tensor]:
+            scan = centred(scan)  # which else is looked for again and again
             csm = estimate_csm(scan)
             lift, share = self.tried(scan, csm)
             solved = problem(scan, csm)
@@ -128,10 +131,12 @@ class Method(Recon):
         still = llr.frame_axis(kspace) is None
         folds = [] if still else leave_out(with_object_noise(kspace), 1, together=True)
         if not folds:
-            return _TRIED[0], 1.0
-        fold, settings = folds[0], llr.Config(n_iters=_TRIAL_ITERS)
-        usual = llr.automatic_threshold(kspace, settings.block)
-        starts = [llr.solved(fold.kspace, csm, settings, f * usual, decay=_TRIAL_DECAY) for f in _TRIED]
+            return min(_TRIED), 1.0
+        fold, starts = folds[0], list[Tensor]()
+        for lift, n_iters in zip(_TRIED, _TRIAL_ITERS, strict=True):
+            settings = llr.Config(n_iters=n_iters)
+            threshold, before = lift * llr.automatic_threshold(kspace, settings.block), starts[-1] if starts else None
+            starts.append(llr.solved(fold.kspace, csm, settings, threshold, decay=_TRIAL_DECAY, start=before))
         errors = [fold.errors(x, csm) for x in starts]
         sizes = [float(torch.view_as_real(e).square().sum()) for e in errors]
         best = sizes.index(min(sizes))
