@@ -14,6 +14,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.state import load_state, save_state
 from spinecho.methods import registry
 from spinecho.methods.pretrained import load_learned
+from spinecho.tasks.generate.methods import gan
 from spinecho.tasks.register.methods import voxelmorph
 
 sys.path.insert(0, str(Path(__file__).parent / "methods"))
@@ -99,3 +100,52 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     assert release_weights.main() == 0 and "now write tiny.md" in capsys.readouterr().out
     card.write_text("{")
     assert release_weights.main() == 2 and "error: " in capsys.readouterr().err
+
+
+def judged(folder: Path) -> tuple[Path, gan.Method]:
+    """Weights of a small GAN with its critic, as training writes them."""
+    torch.manual_seed(0)
+    method = gan.Method(gan.Config(size=64, noise=4, width=8, most=16))
+    metadata = {
+        "task": "generate",
+        "method": "gan",
+        "config": asdict(method.config),
+        "card": {},
+        "trained": {"steps": 1, "from": ["toys"]},
+    }
+    path = folder / "gan_trained.safetensors"
+    save_state(path, method.state_dict(), metadata)
+    return path, method
+
+
+def test_judges_are_not_released(tmp_path, monkeypatch):
+    (tmp_path / "weights" / "generate").mkdir(parents=True)
+    monkeypatch.setattr(registry, "WEIGHTS", tmp_path / "weights")
+    path, method = judged(tmp_path)
+    tensors = load_state(release_weights.release(path, {"summary": "toys"}, "gan"))[0]
+    assert {name.partition(".")[0] for name in tensors} == {"maker"}
+    noise = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    loaded = load_learned("generate", "gan")
+    assert isinstance(loaded, gan.Method)
+    method.load_state_dict({name: p.half().float() for name, p in method.state_dict().items()})
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.pictures(noise), method.pictures(noise), atol=1e-5, rtol=0)
+    whole, kept = load_learned("generate", path), load_state(path)[0]
+    assert all(torch.equal(p, kept[name]) for name, p in whole.state_dict().items()), "with all of it"
+
+
+def test_a_part_of_a_judge_is_no_file_without_one(tmp_path):
+    path, _ = judged(tmp_path)
+    tensors, metadata = load_state(path)
+    for lost in ("critic.leave.weight", "maker.enter.weight"):
+        save_state(tmp_path / "part.safetensors", {k: v for k, v in tensors.items() if k != lost}, metadata)
+        with pytest.raises(DataError, match=f"it misses weights: {lost}"):
+            load_learned("generate", tmp_path / "part.safetensors")
+
+
+@pytest.mark.parametrize("task", registry.tasks())
+def test_judges_are_modules_that_the_image_does_not_need(task):
+    for name in registry.names(task):
+        method = registry.load(task, name).Method
+        for judge in method.judges:
+            assert judge.isidentifier() and method.learned

@@ -33,7 +33,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.state import load_state, save_state
 from spinecho.methods import registry
 from spinecho.methods.card import check_card
-from spinecho.methods.pretrained import open_learned
+from spinecho.methods.pretrained import open_learned, without_judges
 
 LARGEST = 12 * 10**6
 """Bytes of a weights file in the package."""
@@ -83,7 +83,7 @@ AS_TRAINED = Changes()
 
 
 def release(trained: Path, card: dict[str, object], name: str, changes: Changes = AS_TRAINED) -> Path:
-    """Write the weights under a name, load them again as a user would, and return their path."""
+    """Write the weights under a name, without judges, load them again as a user would, and return their path."""
     tensors, metadata = load_state(trained)
     task = str(metadata.get("task", "recon"))
     check_card(card, registry.task_named(task).limits())
@@ -91,6 +91,7 @@ def release(trained: Path, card: dict[str, object], name: str, changes: Changes 
     if changes != AS_TRAINED:
         tensors = changes.made(tensors, task, metadata)
         told["trained"] = {**metadata["trained"], "released": asdict(changes)}
+    tensors = without_judges(registry.load(task, str(metadata["method"])).Method, tensors)
     with TemporaryDirectory() as folder:
         draft = Path(folder) / trained.name
         save_state(draft, tensors, told, half=True)

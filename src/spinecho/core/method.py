@@ -28,6 +28,9 @@ class Method(nn.Module, ABC):
     """(task, name) of other methods whose trained weights can be its first ones: `begun` then makes it from them."""
     leans_on: ClassVar[tuple[tuple[str, str], ...]] = ()
     """(task, name) of weights in the package, beside its own, that results may depend on; name * for all of a task."""
+    judges: ClassVar[tuple[str, ...]] = ()
+    """Modules that training alone uses (a critic): files of weights may lack them, and a training that begins from such
+    a file begins with an untrained judge."""
     card: Mapping[str, Any] = MappingProxyType({})
     """Limits and words of the weights' model card; empty without weights."""
     weights: str = ""

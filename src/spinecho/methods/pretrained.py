@@ -255,9 +255,19 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
+def without_judges(method: type[Method] | Method, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights that are used once training is over."""
+    return {name: tensor for name, tensor in tensors.items() if name.partition(".")[0] not in method.judges}
+
+
 def _fill(runner: Method, tensors: dict[str, Tensor], path: str | Path) -> None:
-    """Put the weights in; every name, shape and kind of number must be right, and every value finite."""
+    """Put the weights in; every name, shape and kind of number must be right, and every value finite.
+
+    Judges (`Method.judges`) of which the file knows nothing stay as they are.
+    """
     wanted = runner.state_dict()
+    if len(without_judges(runner, tensors)) == len(tensors):
+        wanted = without_judges(runner, wanted)
     do = "they belong to another version of the method: train them again, or use that version"
     for words, names in (("misses", wanted.keys() - tensors.keys()), ("has unknown", tensors.keys() - wanted.keys())):
         if names:
@@ -271,4 +281,4 @@ def _fill(runner: Method, tensors: dict[str, Tensor], path: str | Path) -> None:
             )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise DataError(f"{name} has values that are not numbers", do="train again; this run diverged", file=path)
-    runner.load_state_dict(tensors)
+    runner.load_state_dict(tensors, strict=False)  # names are checked above

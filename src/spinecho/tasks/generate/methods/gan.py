@@ -52,6 +52,7 @@ class Config:
 class Method(Generate):
     config: Config
     learned: ClassVar[bool] = True
+    judges: ClassVar[tuple[str, ...]] = ("critic",)
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

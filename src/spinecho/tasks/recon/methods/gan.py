@@ -81,6 +81,7 @@ class Config:
 class Method(Recon):
     config: Config
     learned: ClassVar[bool] = True
+    judges: ClassVar[tuple[str, ...]] = ("critic",)
     tunable: ClassVar[tuple[str, ...]] = ("cg_iters", "noise_floor")
     leans_on: ClassVar[tuple[tuple[str, str], ...]] = (("recon", "varnet"), ("recon", "hqs_net"))
     invents: ClassVar[str] = (

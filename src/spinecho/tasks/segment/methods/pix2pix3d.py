@@ -55,6 +55,7 @@ class Config:
 class Method(Segment):
     config: Config
     learned: ClassVar[bool] = True
+    judges: ClassVar[tuple[str, ...]] = ("critic",)
     tunable: ClassVar[tuple[str, ...]] = ("least_mm3",)
 
     def __init__(self, config: Config) -> None:

@@ -44,6 +44,7 @@ class Config:
 class Method(Superres):
     config: Config
     learned: ClassVar[bool] = True
+    judges: ClassVar[tuple[str, ...]] = ("critic",)
     invents: ClassVar[str] = (
         "it was trained to look sharp: its finest detail is likely, not measured, and no finding may rest on it"
     )

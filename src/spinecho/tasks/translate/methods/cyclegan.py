@@ -46,6 +46,7 @@ class Config:
 class Method(Translate):
     config: Config
     learned: ClassVar[bool] = True
+    judges: ClassVar[tuple[str, ...]] = ("critics",)
     repeats: ClassVar[bool] = True
     paired: ClassVar[bool] = False
     invents: ClassVar[str] = (

@@ -43,6 +43,7 @@ class Config:
 class Method(Translate):
     config: Config
     learned: ClassVar[bool] = True
+    judges: ClassVar[tuple[str, ...]] = ("critic",)
     repeats: ClassVar[bool] = True
     invents: ClassVar[str] = (
         "it was trained to look real: its detail is likely, not measured, and lesions may be added or left out"
