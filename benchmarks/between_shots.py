@@ -15,9 +15,8 @@ import torch
 
 from benchmarks.families import FAMILIES, SETTINGS
 from benchmarks.sections import circumstances, load_average, table
-from benchmarks.small_training import scans_of, scores, steps_within, trained
+from benchmarks.small_training import RESULTS, publish, scans_of, scores, steps_within, trained
 from spinecho.core.kspace import KSpace
-from spinecho.evaluate.markdown import write_section
 from spinecho.sim.drawn.bucket import Ranges
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.examples.acquire import CARTESIAN, Shares
@@ -45,7 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--side", type=int, default=96, help="pixels along an axis")
     parser.add_argument("--judged", type=int, default=24, help="scans of other heads, still and moving")
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
-    parser.add_argument("--out", default=str(ROOT / "docs" / "results.md"), help="`-`: print only")
+    parser.add_argument("--out", default=RESULTS, help="`-`: print only")
     return parser.parse_args()
 
 
@@ -97,9 +96,7 @@ def main() -> None:
     told = f"{args.minutes:g} minutes of the processor each, {args.side} x {args.side} pixels, 6 coils, R = 2 to 4, "
     told += f"2 to 8 shots, SNR 20 to 60; {args.judged} still and {args.judged} moving scans of other heads. "
     text = page(rows, told + circumstances("benchmarks.between_shots", 1, before))
-    print(f"## {TITLE}\n\n{text}")
-    if args.out != "-":
-        write_section(Path(args.out), TITLE, text)
+    publish(args.out, TITLE, text)
 
 
 if __name__ == "__main__":

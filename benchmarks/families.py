@@ -15,9 +15,8 @@ from statistics import fmean
 import torch
 
 from benchmarks.sections import circumstances, load_average, table
-from benchmarks.small_training import scans_of, scores, steps_within, trained
+from benchmarks.small_training import RESULTS, publish, scans_of, scores, steps_within, trained
 from spinecho.core.kspace import KSpace
-from spinecho.evaluate.markdown import write_section
 from spinecho.sim.drawn.bucket import Ranges
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.methods import cascade, hqs_net, l1_wavelet, transformer, unet, varnet, zero_filled
@@ -50,7 +49,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--coils", type=int, default=6)
     parser.add_argument("--judged", type=int, default=24, help="scans of other heads at each rate")
     parser.add_argument("--families", nargs="*", default=list(FAMILIES), choices=list(FAMILIES))
-    parser.add_argument("--out", default=str(ROOT / "docs" / "results.md"), help="`-`: print only")
+    parser.add_argument("--out", default=RESULTS, help="`-`: print only")
     return parser.parse_args()
 
 
@@ -107,9 +106,7 @@ def main() -> None:
     told = f"{args.minutes:g} minutes of the processor each, {args.side} x {args.side} pixels, {args.coils} coils, "
     told += f"random lines, SNR 20 to 60, rate {SETTINGS.rate:g}; {args.judged} scans of other heads at each R. "
     text = page(rows, sizes, told + circumstances("benchmarks.families", 1, before))
-    print(f"## {TITLE}\n\n{text}")
-    if args.out != "-":
-        write_section(Path(args.out), TITLE, text)
+    publish(args.out, TITLE, text)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,8 @@ from statistics import fmean
 import torch
 
 from benchmarks.sections import circumstances, load_average, table
-from benchmarks.small_training import Same, scans_of, scores, steps_within, trained
+from benchmarks.small_training import RESULTS, Same, publish, scans_of, scores, steps_within, trained
 from spinecho.core.kspace import KSpace
-from spinecho.evaluate.markdown import write_section
 from spinecho.sim.drawn.bucket import Ranges
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.examples.draw import Seeded
@@ -44,7 +43,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tuning", type=int, default=300, help="steps on the four scans")
     parser.add_argument("--side", type=int, default=96, help="pixels along an axis")
     parser.add_argument("--judged", type=int, default=24, help="scans of each part of the body")
-    parser.add_argument("--out", default=str(ROOT / "docs" / "results.md"), help="`-`: print only")
+    parser.add_argument("--out", default=RESULTS, help="`-`: print only")
     return parser.parse_args()
 
 
@@ -109,9 +108,7 @@ def main() -> None:
     )
     told += f"{args.judged} scans judge each. People may repeat among the chest slices, which name no one. "
     text = page(rows, told + circumstances("benchmarks.few_scans", 1, before))
-    print(f"## {TITLE}\n\n{text}")
-    if args.out != "-":
-        write_section(Path(args.out), TITLE, text)
+    publish(args.out, TITLE, text)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import torch
 
 from benchmarks.held_out import score
 from spinecho.core.kspace import KSpace
+from spinecho.evaluate.markdown import write_section
 from spinecho.methods.pretrained import open_learned
 from spinecho.sim.drawn.bucket import Ranges
 from spinecho.tasks.recon.base import Recon
@@ -29,6 +30,7 @@ from spinecho.train.settings import Settings
 from spinecho.train.supply import Context
 from spinecho.train.team import Team
 
+RESULTS = str(Path(__file__).parents[1] / "docs" / "results.md")
 _WARM_UP, _MEASURED = 3, 8
 """Steps made before the clock counts, and those it counts"""
 
@@ -100,6 +102,13 @@ def steps_within(cpu_s: float, method: Recon, name: str, settings: Settings, dra
             each.append(now - clock)
             clock = now
     return max(1, round(cpu_s / median(each[_WARM_UP:])))
+
+
+def publish(out: str, title: str, text: str) -> None:
+    """Print a section, and write it where `out` says (`-`: print only)."""
+    print(f"## {title}\n\n{text}")
+    if out != "-":
+        write_section(Path(out), title, text)
 
 
 def scores(method: Recon, judged: Sequence[KSpace]) -> list[float]:

@@ -15,8 +15,7 @@ from statistics import fmean
 import torch
 
 from benchmarks.sections import circumstances, load_average, table
-from benchmarks.small_training import Same, scans_of, scores, trained
-from spinecho.evaluate.markdown import write_section
+from benchmarks.small_training import RESULTS, Same, publish, scans_of, scores, trained
 from spinecho.sim.drawn.bucket import Ranges
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.examples.draw import Seeded
@@ -51,7 +50,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--judged", type=int, default=12, help="scans of other heads")
     parser.add_argument("--rate", type=float, default=1e-3, help="of learning")
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
-    parser.add_argument("--out", default=str(ROOT / "docs" / "results.md"), help="`-`: print only")
+    parser.add_argument("--out", default=RESULTS, help="`-`: print only")
     return parser.parse_args()
 
 
@@ -97,9 +96,7 @@ def main() -> None:
         rows[name] = scores(arm(name, same, args), judged)
         print(f"{name}: {fmean(rows[name]):.2f} dB", flush=True)
     text = page(args, rows, circumstances("benchmarks.without_truth", 1, before))
-    print(text)
-    if args.out != "-":
-        write_section(Path(args.out), TITLE, text)
+    publish(args.out, TITLE, text)
 
 
 if __name__ == "__main__":

@@ -95,3 +95,11 @@ def test_the_page_of_motion_tells_still_and_moving_scans():
     rows = {"l1_wavelet": [[30.0, 32.0], [20.0, 22.0]], "varnet": [[31.0, 32.0], [23.0, 21.5]]}
     assert "| `varnet` | 31.50 | 22.25 | +0.50 | +1.25 | -0.50 |" in between_shots.page(rows, "Told.")
     assert {name for name, _ in between_shots.ARMS.values()} <= set(families.FAMILIES)
+
+
+def test_a_section_is_printed_or_written(tmp_path, capsys):
+    page = tmp_path / "results.md"
+    small_training.publish("-", "A title", "A text.")
+    assert "## A title\n\nA text." in capsys.readouterr().out and not page.exists()
+    small_training.publish(str(page), "A title", "A text.")
+    assert "## A title\n\nA text." in page.read_text()
