@@ -42,7 +42,7 @@ class Config:
     """channels of the finest level, of the maker and of the critic"""
     most: int = 96
     """channels of the coarsest ones"""
-    r1: float = 0.5
+    r1: float = 1.0
     """weight of the penalty on the critic's slope at real and at made pictures"""
 
     def __post_init__(self) -> None:
