@@ -24,16 +24,26 @@ _AGREES = 0.2
 
 def frame_mean(
     samples: Complex[Tensor, "n coil k2 k1 k0"], mask: Bool[Tensor, "n 1 #k2 #k1 #k0"]
-) -> tuple[Complex[Tensor, "1 coil k2 k1 k0"], Bool[Tensor, "1 1 #k2 #k1 #k0"]]:
-    """The mean over the frames, of each place over those that measured it (0 where none did), and where it is that of
-    all frames, as far as one can tell."""
+) -> Complex[Tensor, "1 coil k2 k1 k0"]:
+    """The mean over the frames, of each place over those that measured it; 0 where none did."""
+    weight = frame_weights(samples, mask)[0]
+    mean = torch.zeros_like(samples[:1])
+    for one, of in zip(samples, weight, strict=True):  # a product of all would be as large as they are
+        mean += one * of
+    return mean
+
+
+def frame_weights(
+    samples: Complex[Tensor, "n coil k2 k1 k0"], mask: Bool[Tensor, "n 1 #k2 #k1 #k0"]
+) -> tuple[Float[Tensor, "n 1 #k2 #k1 #k0"], Bool[Tensor, "1 1 #k2 #k1 #k0"]]:
+    """How much each frame counts at each place, and where their mean is that of all frames, as far as one can tell."""
     everywhere, somewhere = mask.all(0, keepdim=True), mask.any(0, keepdim=True)
     if torch.equal(everywhere, somewhere) or not bool(everywhere.any()):
-        return samples.sum(0, keepdim=True) / mask.sum(0, keepdim=True).clamp_min(1), somewhere
-    D = (samples * everywhere).flatten(1)
+        return mask.to(samples.real.dtype) / mask.sum(0, keepdim=True).clamp_min(1), somewhere
+    D = samples[:, :, everywhere[0, 0].expand(samples.shape[2:])].flatten(1)
     weight, error = mean_weights((D @ D.mH).real, mask.flatten(1).T)
-    mean = (samples * weight.T.reshape(mask.shape).to(samples.real.dtype)).sum(0, keepdim=True)
-    return mean, somewhere & (error <= _AGREES).reshape(somewhere.shape)
+    agrees = somewhere & (error <= _AGREES).reshape(somewhere.shape)
+    return weight.T.reshape(mask.shape).to(samples.real.dtype), agrees
 
 
 def mean_weights(

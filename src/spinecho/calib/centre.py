@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Complex
 from torch import Tensor
 
-from spinecho.calib.averaging import frame_mean
+from spinecho.calib.averaging import frame_mean, frame_weights
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 
@@ -118,9 +118,9 @@ def calibration_blocks(kspace: KSpace) -> tuple[Complex[Tensor, "*batch coil k2 
             where = "" if alike else _entry(kspace.axes, boxes.shape, place)
             raise DataError(f"{where}{_no_lines(kspace, reason)}", do=_NO_LINES)
     if kspace.calib is not None:
-        return _average_shared(kspace.calib, _lines_apart(kspace.calib), kspace.axes)[0], boxes
+        return _average_shared(kspace.calib, _lines_apart(kspace.calib), kspace.axes), boxes
     assert kspace.mask is not None
-    return _average_shared(kspace.samples, kspace.mask, kspace.axes)[0], boxes
+    return _average_shared(kspace.samples, kspace.mask, kspace.axes), boxes
 
 
 def calibration_size(kspace: KSpace) -> int:
@@ -179,7 +179,7 @@ def _blocks(kspace: KSpace) -> np.ndarray:
     n_axes = len(kspace.axes)
     own = kspace.samples if kspace.calib is None else kspace.calib
     mask = mask.reshape(*[1] * (n_axes + 4 - mask.ndim), *mask.shape)
-    agrees = _average_shared(own, mask, kspace.axes)[1]
+    agrees = _agreeing(own, mask, kspace.axes)
     if shared := [i for i, a in enumerate(kspace.axes) if a in _SHARED_AXES]:
         mask = mask.any(shared, keepdim=True)
     batch = [1 if i in shared else n for i, n in enumerate(own.shape[:n_axes])]
@@ -277,19 +277,37 @@ def _centres(kspace: KSpace) -> np.ndarray:
     return own.reshape(*(-1 if i == at else 1 for i in range(len(kspace.axes))), 3)
 
 
-def _average_shared(samples: Tensor, mask: Tensor, axes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
-    """Samples averaged over shared batch axes, each over the entries that measured it, and where these agree
-    (`averaging`); those axes then have length 1."""
-    dims = [i for i, a in enumerate(axes) if a in _SHARED_AXES and samples.shape[i] > 1]
-    if not dims:
-        return samples, mask
+def _average_shared(samples: Tensor, mask: Tensor, axes: tuple[str, ...]) -> Tensor:
+    """Samples averaged over shared batch axes, each over the entries that measured it (`averaging`)."""
+    if not _shared(samples, axes):
+        return samples
+    return _over_shared(frame_mean, samples, mask, axes)
+
+
+def _shared(samples: Tensor, axes: tuple[str, ...]) -> list[int]:
+    """The batch axes that are averaged over."""
+    return [i for i, a in enumerate(axes) if a in _SHARED_AXES and samples.shape[i] > 1]
+
+
+def _agreeing(samples: Tensor, mask: Tensor, axes: tuple[str, ...]) -> Tensor:
+    """Where that average is one of all entries alike; the mask, where nothing is averaged."""
+    if not _shared(samples, axes):
+        return mask
+    return _over_shared(lambda y, m: frame_weights(y, m)[1], samples, mask, axes)
+
+
+def _over_shared(
+    work: Callable[[Tensor, Tensor], Tensor], samples: Tensor, mask: Tensor, axes: tuple[str, ...]
+) -> Tensor:
+    """What `work` makes of the frames (repetitions, averages) of each other entry and their masks; 1 along them."""
+    dims = _shared(samples, axes)
     mask = mask.expand(*samples.shape[:-4], *mask.shape[-4:])
     rest = [i for i in range(len(axes)) if i not in dims]
     order = [*rest, *dims, *range(len(axes), samples.ndim)]
     n, kept = math.prod(samples.shape[i] for i in dims), [samples.shape[i] for i in rest]
     entries, masks = (v.permute(order).reshape(-1, n, *v.shape[-4:]) for v in (samples, mask))
-    means = [frame_mean(y, m) for y, m in zip(entries, masks, strict=True)]
-    mean, agrees = (torch.cat(each).reshape(*kept, *each[0].shape[1:]) for each in zip(*means, strict=True))
+    made = torch.cat([work(y, m) for y, m in zip(entries, masks, strict=True)])
+    made = made.reshape(*kept, *made.shape[1:])
     for i in dims:
-        mean, agrees = mean.unsqueeze(i), agrees.unsqueeze(i)
-    return mean, agrees
+        made = made.unsqueeze(i)
+    return made
