@@ -39,7 +39,7 @@ def gathered(
     monkeypatch.setattr(sources, "_read", load)
     monkeypatch.setattr(heads.Gathering, "_head", head)
     if task == "recon":
-        sources._mixed(paths, wanted, sources.Ways(), toy.context(told.append, "skip"))
+        sources.mixed(paths, wanted, sources.Ways(), toy.context(told.append, "skip"))
     else:
         gathering = Gathering(2.0, None, toy.context(told.append, "skip"))
         for path in paths:

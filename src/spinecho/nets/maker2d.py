@@ -42,7 +42,7 @@ class Maker2d(nn.Module):
         for scale in self.scales:
             assert isinstance(scale, nn.Linear)
             nn.init.zeros_(scale.bias)
-            nn.init.normal_(scale.weight, std=0.5 * noise**-0.5)
+            nn.init.normal_(scale.weight, std=0.25 * noise**-0.5)
         self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def forward(self, noise: Float[Tensor, "n k"]) -> Float[Tensor, "n 1 y x"]:

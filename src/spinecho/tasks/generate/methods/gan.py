@@ -2,7 +2,7 @@
 
 One scalar trains both sides at once: in the critic's loss the generated pictures are detached, and in the generator's
 loss the critic's weights are held. Each generated picture is judged beside a real one, d = C(real) - C(made):
-L = softplus(-d) + r1/2 (|dC/dreal|^2 + |dC/dmade|^2) + softplus(d).
+L = softplus(-d) + r1/2 (|dC/dreal|^2 + |dC/dmade|^2) for the critic, softplus(d) for the generator.
 
 Source: Bermudez et al. 2018, Learning implicit brain MRI manifolds with deep learning, doi:10.1117/12.2293515 (a GAN on
 528 mid-axial T1 slices). How we differ: the relativistic game (Jolicoeur-Martineau 2019, arXiv:1807.00734) with a
@@ -71,7 +71,8 @@ class Method(Generate):
         return (self.maker(noise)[:, 0] + 1) / 2
 
     def loss(self, example: Pictures) -> Float[Tensor, ""]:
-        """Both sides' losses and the penalty."""
+        """Gradients of both sides' losses and of the penalty; the number is the critic's loss (log 2: the game is even),
+        for the sum of both sides' is least where neither has learned anything."""
         real = 2 * example.values[:, None] - 1
         made = self.maker(torch.randn(len(real), *self.shape, device=real.device))
         change = drawn(1, real.device)
@@ -80,7 +81,8 @@ class Method(Generate):
         held = {name: p.detach() for name, p in self.critic.named_parameters()}
         beside, judged = (torch.func.functional_call(self.critic, held, (x,)) for x in (real, made))
         penalty = self._penalty(real) + self._penalty(made)
-        return F.softplus(-own).mean() + F.softplus(beside - judged).mean() + penalty
+        word = F.softplus(beside - judged).mean()
+        return F.softplus(-own).mean() + penalty + word - word.detach()
 
     def _penalty(self, seen: Float[Tensor, "n 1 y x"]) -> Float[Tensor, ""]:
         """r1/2 |dC/dx|^2 at some pictures, in full precision."""
