@@ -142,7 +142,7 @@ def test_the_gradient_of_a_batch_is_that_of_one_after_another(task, name):
         for p in method.parameters():
             if p.ndim >= 4:
                 p.copy_(torch.randn(p.shape, generator=rng) / p[0].numel() ** 0.5)
-    alike(method, DRAWN[task](3))  # the fourth scan has maps found anew, at whose rim rounding is magnified
+    alike(method, DRAWN[task](3))  # of a fourth scan maps are found anew, with a rim that magnifies rounding
 
 
 @pytest.mark.parametrize("kind", ["equispaced", "points"])
