@@ -71,8 +71,8 @@ class Method(Generate):
         return (self.maker(noise)[:, 0] + 1) / 2
 
     def loss(self, example: Pictures) -> Float[Tensor, ""]:
-        """Gradients of both sides' losses and of the penalty. The number is the critic's loss (log 2: the game is even):
-        the sum of both sides' is least where neither has learned anything."""
+        """Gradients of both sides' losses and of the penalty. The number is the critic's loss (log 2: an even game),
+        since the sum of both sides' is least where neither has learned anything."""
         real = 2 * example.values[:, None] - 1
         made = self.maker(torch.randn(len(real), *self.shape, device=real.device))
         change = drawn(1, real.device)
