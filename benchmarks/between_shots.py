@@ -8,22 +8,16 @@ scans of other people judge. A section of docs/results.md.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from statistics import fmean
 
 import torch
 
-from benchmarks.families import FAMILIES, SETTINGS
+from benchmarks.families import FAMILIES
 from benchmarks.sections import circumstances, load_average, table
-from benchmarks.small_training import RESULTS, publish, scans_of, scores, steps_within, trained
-from spinecho.core.kspace import KSpace
-from spinecho.sim.drawn.bucket import Ranges
-from spinecho.tasks.recon.base import Recon
+from benchmarks.small_training import N_COILS, first, parser, publish, ranges, scans_of, scores, trained_for
 from spinecho.tasks.recon.examples.acquire import CARTESIAN, Shares
 from spinecho.tasks.recon.methods import l1_wavelet
-from spinecho.train.settings import Settings
 
-ROOT = Path(__file__).parents[1]
 TITLE = "Motion between shots, simulated"
 MOVING: Shares = (("shots", 1.0),)
 BOTH: Shares = (("cartesian", 0.5), ("shots", 0.5))
@@ -38,37 +32,9 @@ ARMS: dict[str, tuple[str, Shares]] = {
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.between_shots", description=__doc__)
-    parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="folder that holds data/")
-    parser.add_argument("--minutes", type=float, default=12.0, help="of the processor, for each network")
-    parser.add_argument("--side", type=int, default=96, help="pixels along an axis")
-    parser.add_argument("--judged", type=int, default=24, help="scans of other heads, still and moving")
-    parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
-    parser.add_argument("--out", default=RESULTS, help="`-`: print only")
-    return parser.parse_args()
-
-
-def ranges(args: argparse.Namespace) -> Ranges:
-    """Of all scans."""
-    side = (args.side, args.side)
-    return Ranges(matrix=side, coils=(6,), accel=(2.0, 4.0), snr=(20.0, 60.0), points=0.0, long=0.0)
-
-
-def learnt(arm: str, args: argparse.Namespace) -> Recon:
-    """A network after its time."""
-    name, shares = ARMS[arm]
-    torch.manual_seed(0)
-    method = FAMILIES[name]()
-    draw = scans_of([args.shared / "data" / "label_maps"], ranges(args), method, shares)[0]
-    steps = steps_within(60 * args.minutes, FAMILIES[name](), name, SETTINGS, draw)
-    return trained(method, name, Settings(**{**vars(SETTINGS), "steps": steps}), draw)
-
-
-def judged(args: argparse.Namespace) -> list[list[KSpace]]:
-    """Still scans, and moving ones, of people who do not train."""
-    classical, folder = l1_wavelet.Method(l1_wavelet.Config()), [args.shared / "data" / "label_maps"]
-    draws = [scans_of(folder, ranges(args), classical, shares)[1] for shares in (CARTESIAN, MOVING)]
-    return [[draw(step, 0) for step in range(1, args.judged + 1)] for draw in draws]
+    made = parser("between_shots", __doc__, "each network")
+    made.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
+    return made.parse_args()
 
 
 def page(rows: dict[str, list[list[float]]], told: str) -> str:
@@ -87,14 +53,18 @@ def main() -> None:
     """All networks, then the section."""
     args, before = arguments(), load_average()
     torch.set_num_threads(1)
-    scans = judged(args)
-    rows = {"l1_wavelet": [scores(l1_wavelet.Method(l1_wavelet.Config()), each) for each in scans]}
+    folder, scans = [args.shared / "data" / "label_maps"], ranges(args.side, 2.0, 4.0)
+    classical = l1_wavelet.Method(l1_wavelet.Config())
+    judges = [first(scans_of(folder, scans, classical, way)[1], args.judged) for way in (CARTESIAN, MOVING)]
+    rows = {"l1_wavelet": [scores(classical, each) for each in judges]}
     for arm in args.arms:
-        method = learnt(arm, args)
-        rows[arm] = [scores(method, each) for each in scans]
+        name, shares = ARMS[arm]
+        draw = scans_of(folder, scans, FAMILIES[name](), shares)[0]
+        method, _ = trained_for(args.minutes, FAMILIES[name], name, draw)
+        rows[arm] = [scores(method, each) for each in judges]
         print(f"{arm}: {[round(fmean(v), 2) for v in rows[arm]]} dB", flush=True)
-    told = f"{args.minutes:g} minutes of the processor each, {args.side} x {args.side} pixels, 6 coils, R = 2 to 4, "
-    told += f"2 to 8 shots, SNR 20 to 60; {args.judged} still and {args.judged} moving scans of other heads. "
+    told = f"{args.minutes:g} minutes of the processor each, {args.side} x {args.side} pixels, {N_COILS} coils, "
+    told += f"R = 2 to 4, 2 to 8 shots, SNR 20 to 60; {args.judged} still and as many moving scans of others. "
     text = page(rows, told + circumstances("benchmarks.between_shots", 1, before))
     publish(args.out, TITLE, text)
 

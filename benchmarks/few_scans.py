@@ -10,49 +10,49 @@ from __future__ import annotations
 import argparse
 import copy
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from statistics import fmean
 
 import torch
 
 from benchmarks.sections import circumstances, load_average, table
-from benchmarks.small_training import RESULTS, Same, publish, scans_of, scores, steps_within, trained
+from benchmarks.small_training import (
+    N_COILS,
+    SETTINGS,
+    Same,
+    first,
+    parser,
+    publish,
+    ranges,
+    scans_of,
+    scores,
+    trained,
+    trained_for,
+)
 from spinecho.core.kspace import KSpace
-from spinecho.sim.drawn.bucket import Ranges
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.examples.draw import Seeded
 from spinecho.tasks.recon.methods import l1_wavelet, varnet
-from spinecho.train.draw import Examples
-from spinecho.train.settings import Settings
 
-ROOT = Path(__file__).parents[1]
 TITLE = "Four scans of another part of the body, simulated"
 NETWORK = varnet.Config(n_cascades=4, channels=(16, 32, 48), blocks=(1, 1, 1), start_iters=10)
-SETTINGS = Settings(steps=1, batch=1, rate=5e-4, ema=0.99, validate_every=0, precision="bfloat16")
 N_SCANS = 4
-TUNING = Settings(steps=1, batch=1, rate=1e-4, ema=0.97, validate_every=0, precision="bfloat16")
+TUNING = replace(SETTINGS, rate=1e-4, ema=0.97)
 FROZEN = ("cascades.0", "cascades.1")
 """The first half of the network, in the row that keeps it"""
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.few_scans", description=__doc__)
-    parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="folder that holds data/")
-    parser.add_argument("--minutes", type=float, default=12.0, help="of the processor, for heads and for chests")
-    parser.add_argument("--tuning", type=int, default=300, help="steps on the four scans")
-    parser.add_argument("--side", type=int, default=96, help="pixels along an axis")
-    parser.add_argument("--judged", type=int, default=24, help="scans of each part of the body")
-    parser.add_argument("--out", default=RESULTS, help="`-`: print only")
-    return parser.parse_args()
+    made = parser("few_scans", __doc__, "heads and for chests")
+    made.add_argument("--tuning", type=int, default=300, help="steps on the four scans")
+    return made.parse_args()
 
 
 def scans(folder: str, args: argparse.Namespace) -> tuple[Seeded, list[KSpace]]:
     """Draws that train, and scans that judge."""
-    side = (args.side, args.side)
-    ranges = Ranges(matrix=side, coils=(6,), accel=(4.0, 6.0), snr=(20.0, 60.0), points=0.0, long=0.0)
-    draw, other = scans_of([args.shared / "data" / folder], ranges, varnet.Method(NETWORK))
-    return draw, [other(step, 0) for step in range(1, args.judged + 1)]
+    draw, other = scans_of([args.shared / "data" / folder], ranges(args.side, 4.0, 6.0), varnet.Method(NETWORK))
+    return draw, first(other, args.judged)
 
 
 def begun() -> varnet.Method:
@@ -61,15 +61,9 @@ def begun() -> varnet.Method:
     return varnet.Method(NETWORK)
 
 
-def learnt(draw: Examples, args: argparse.Namespace) -> Recon:
-    """After the time on many scans."""
-    steps = steps_within(60 * args.minutes, begun(), "varnet", SETTINGS, draw)
-    return trained(begun(), "varnet", Settings(**{**vars(SETTINGS), "steps": steps}), draw)
-
-
 def tuned(method: Recon, few: Same, args: argparse.Namespace, freeze: Sequence[str] = ()) -> Recon:
     """A copy trained further on a few scans."""
-    settings = Settings(**{**vars(TUNING), "steps": args.tuning, "freeze": tuple(freeze)})
+    settings = replace(TUNING, steps=args.tuning, freeze=tuple(freeze))
     return trained(copy.deepcopy(method).train(), "varnet", settings, few)
 
 
@@ -91,21 +85,20 @@ def main() -> None:
     args, before = arguments(), load_average()
     torch.set_num_threads(1)
     (chests, chests_judge), (heads, heads_judge) = scans("chest", args), scans("label_maps", args)
-    few = Same([chests(step, 0) for step in range(1, N_SCANS + 1)], batch=1)
+    few = Same(first(chests, N_SCANS), batch=1)
 
     def judge(method: Recon) -> list[list[float]]:
         return [scores(method, each) for each in (chests_judge, heads_judge)]
 
-    of_heads = learnt(heads, args)
+    of_heads = trained_for(args.minutes, begun, "varnet", heads)[0]
     rows = {"nothing (`l1_wavelet`)": judge(l1_wavelet.Method(l1_wavelet.Config())), "heads": judge(of_heads)}
-    rows["chests"] = judge(learnt(chests, args))
+    rows["chests"] = judge(trained_for(args.minutes, begun, "varnet", chests)[0])
     rows["heads, then 4 chest scans"] = judge(tuned(of_heads, few, args))
     rows["heads, then 4 chest scans, first half frozen"] = judge(tuned(of_heads, few, args, FROZEN))
     rows["4 chest scans alone"] = judge(tuned(begun(), few, args))
     told = f"{args.minutes:g} minutes of the processor on heads and on chests, {args.tuning} steps on four scans "
-    told += (
-        f"(rate {TUNING.rate:g}); {args.side} x {args.side} pixels, 6 coils, random lines, R = 4 to 6, SNR 20 to 60; "
-    )
+    told += f"(rate {TUNING.rate:g}); {args.side} x {args.side} pixels, {N_COILS} coils, random lines, R = 4 to 6, "
+    told += "SNR 20 to 60; "
     told += f"{args.judged} scans judge each. People may repeat among the chest slices, which name no one. "
     text = page(rows, told + circumstances("benchmarks.few_scans", 1, before))
     publish(args.out, TITLE, text)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -31,6 +32,8 @@ from spinecho.train.supply import Context
 from spinecho.train.team import Team
 
 RESULTS = str(Path(__file__).parents[1] / "docs" / "results.md")
+N_COILS, SNR = 6, (20.0, 60.0)
+SETTINGS = Settings(steps=1, batch=1, rate=5e-4, ema=0.99, validate_every=0, precision="bfloat16")
 _WARM_UP, _MEASURED = 3, 8
 """Steps made before the clock counts, and those it counts"""
 
@@ -89,6 +92,35 @@ def trained(
         best = open_learned("recon", run.weights)
     assert isinstance(best, Recon)
     return best
+
+
+def parser(name: str, told: str | None, minutes: str) -> argparse.ArgumentParser:
+    """The command line that these benchmarks share; `minutes`: of what the time on the processor is."""
+    made = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=told)
+    made.add_argument("--shared", type=Path, default=Path(__file__).parents[2] / "shared", help="folder with data/")
+    made.add_argument("--minutes", type=float, default=12.0, help=f"of the processor, for {minutes}")
+    made.add_argument("--side", type=int, default=96, help="pixels along an axis")
+    made.add_argument("--judged", type=int, default=24, help="scans of each kind that judge")
+    made.add_argument("--out", default=RESULTS, help="`-`: print only")
+    return made
+
+
+def ranges(side: int, low: float, high: float) -> Ranges:
+    """Of scans between two accelerations."""
+    return Ranges(matrix=(side, side), coils=(N_COILS,), accel=(low, high), snr=SNR, points=0.0, long=0.0)
+
+
+def first(draw: Seeded, n: int) -> list[KSpace]:
+    """Its first scans."""
+    return [draw(step, 0) for step in range(1, n + 1)]
+
+
+def trained_for(minutes: float, make: Callable[[], Recon], name: str, draw: Examples) -> tuple[Recon, int]:
+    """A network after so many minutes of the processor, from the same first weights each time; and its steps."""
+    torch.manual_seed(0)
+    steps = steps_within(60 * minutes, make(), name, SETTINGS, draw)
+    torch.manual_seed(0)
+    return trained(make(), name, replace(SETTINGS, steps=steps), draw), steps
 
 
 def steps_within(cpu_s: float, method: Recon, name: str, settings: Settings, draw: Examples) -> int:

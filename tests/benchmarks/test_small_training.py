@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +32,7 @@ def test_a_few_scans_come_again_in_turn():
 
 
 def test_steps_within_a_time_grow_with_it():
-    same, settings = small_training.Same(SCANS, 1), replace(families.SETTINGS, precision="float32")
+    same, settings = small_training.Same(SCANS, 1), replace(small_training.SETTINGS, precision="float32")
     few, many = (
         small_training.steps_within(seconds, varnet.Method(SMALL), "varnet", settings, same) for seconds in (1e-9, 600)
     )
@@ -85,9 +84,7 @@ def test_scans_that_judge_are_of_other_people(monkeypatch):
     parts = []
     nothing = Mixed((), ())
     monkeypatch.setattr(small_training, "mixed", lambda paths, part, ways, context: parts.append(part) or nothing)
-    train, test = small_training.scans_of(
-        [Path()], families.ranges(Namespace(side=96, coils=4), 4, 8), varnet.Method(SMALL)
-    )
+    train, test = small_training.scans_of([Path()], small_training.ranges(96, 4, 8), varnet.Method(SMALL))
     assert parts == ["train", "test"] and (train.part, test.part) == ("train", "test")
 
 

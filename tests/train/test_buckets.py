@@ -48,7 +48,7 @@ def scans(
 ) -> list[KSpace]:
     """Scans of one bucket; each object, noise level (known or not), mask and support is its own."""
     draws = Draws(coils=(n_coils,), masks=(kind,), accel=(2.2, 2.8), snr=(10, 80), odd=0.0)
-    rng = torch.Generator().manual_seed(7)
+    rng = torch.Generator().manual_seed(8)
     out: list[KSpace] = []
     for i in range(n):
         fine = toy.disc(fine_shape(shape)) * (1 if i % 2 else torch.linspace(0, 1, fine_shape(shape)[1]))
@@ -142,7 +142,7 @@ def test_the_gradient_of_a_batch_is_that_of_one_after_another(task, name):
         for p in method.parameters():
             if p.ndim >= 4:
                 p.copy_(torch.randn(p.shape, generator=rng) / p[0].numel() ** 0.5)
-    alike(method, DRAWN[task](3))  # of a fourth scan maps are found anew, with a rim that magnifies rounding
+    alike(method, DRAWN[task](4))
 
 
 @pytest.mark.parametrize("kind", ["equispaced", "points"])

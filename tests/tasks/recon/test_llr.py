@@ -73,7 +73,7 @@ def factor(image) -> float:
 
 def test_a_moving_scene_gets_a_larger_threshold_than_the_noises():
     """Its aliases are more than noise: left-out lines tell, and the image gains."""
-    scan = scene(moves=True, snr=400)
+    scan = scene(moves=True, snr=1000)
     image = recon(scan, "llr")
     assert factor(image) >= 2 and any("by lines left out" in line for line in image.header.history)
     assert scan.target is not None
@@ -82,8 +82,8 @@ def test_a_moving_scene_gets_a_larger_threshold_than_the_noises():
     csm = estimate_csm(prepared)
     from_noise = module.solved(prepared, csm, least, automatic_threshold(prepared, least.block)).abs()
     scale = image.values.abs().mean() / from_noise.mean()
-    assert psnr(image, scan.target) > psnr(replace(image, values=scale * from_noise), scan.target) + 0.25
-    assert psnr(image, scan.target) > 36.2  # 35.3, and 0.9 over the other, with maps from lines that contradict
+    assert psnr(image, scan.target) > psnr(replace(image, values=scale * from_noise), scan.target) + 0.5
+    assert psnr(image, scan.target) > 36.2  # 35.3 with maps from lines that contradict
 
 
 def test_where_contrast_alone_changes_the_noise_decides():
