@@ -197,6 +197,18 @@ def test_without_a_terminal_progress_is_a_line_every_half_minute(capsys):
     ]
 
 
+def test_the_time_left_of_what_goes_on_is_by_what_is_done_now(capsys):
+    """A training that goes on after step 5,000 had "1 minute left" of 75."""
+    from spinecho.cli.progress import lines
+
+    now = 100.0
+    tell = lines("training gan", lambda: now)
+    for seconds, done in ((1, 5001), (32, 5032)):
+        now = 100.0 + seconds
+        tell(done, 20_000)
+    assert capsys.readouterr().err.splitlines() == ["training gan: 5032 of 20000, about 4:09:28 left"]
+
+
 def test_the_time_the_command_took_is_told_on_a_terminal_only(capsys):
     from spinecho.cli.progress import progress
 
