@@ -42,16 +42,22 @@ def progress(what: str) -> Iterator[Bar]:
 
 
 def lines(what: str, clock: Callable[[], float] = time.monotonic) -> Bar:
-    """A line on standard error, at most one every half minute: how much is done, and the time left."""
+    """A line on standard error, at most one every half minute: how much is done, and the time left.
+
+    A count that begins above one goes on after an earlier run, whose work tells nothing of the time left.
+    """
     began = said = clock()
+    before: int | None = None
 
     def tell(done: int, total: int) -> None:
-        nonlocal said
+        nonlocal began, before, said
         now = clock()
+        if before is None:
+            before, began = (done, now) if done > 1 else (0, began)
         if now - said < _EVERY_S or not 0 < done < total:
             return
         said = now
-        left = timedelta(seconds=round((now - began) * (total - done) / done))
+        left = timedelta(seconds=round((now - began) * (total - done) / max(done - before, 1)))
         print(f"{what}: {done} of {total}, about {left} left", file=sys.stderr, flush=True)
 
     return tell
