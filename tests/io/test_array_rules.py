@@ -127,7 +127,10 @@ def test_voxels_without_a_size_are_refused(voxel: tuple[float, ...]) -> None:
         picture_geometry((1, 4, 4), transposed=False, voxel_mm=voxel)
 
 
-@pytest.mark.parametrize("option", [f.name for f in fields(ReadOptions) if f.name not in ("slices", "simulate_mask")])
+ANY_FORMAT = ("slices", "simulate_mask", "exact_trajectory")
+
+
+@pytest.mark.parametrize("option", [f.name for f in fields(ReadOptions) if f.name not in ANY_FORMAT])
 def test_every_option_that_would_do_nothing_is_named(option: str) -> None:
     values = {"axes": "k1 k0", "domain": "coil-images", "readout": "y", "key": "a", "oversampling": 2.0, "series": "3"}
     given_value = values.get(option, (1.0, 1.0, 1.0) if option == "voxel_mm" else Path("a"))
@@ -135,7 +138,7 @@ def test_every_option_that_would_do_nothing_is_named(option: str) -> None:
     with pytest.raises(DataError, match=f"^{option} does not apply to X files.*leave out {option}"):
         refuse_idle(options, "X")
     refuse_idle(options, "X", option)
-    refuse_idle(ReadOptions(slices=(0, 1), simulate_mask="random:4:0.1:0"), "X")
+    refuse_idle(ReadOptions(slices=(0, 1), simulate_mask="random:4:0.1:0", exact_trajectory=True), "X")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Check a scan, prewhiten and compress its coils, and scale it to unit maximum."""
+"""Check a scan, prewhiten and compress its coils, correct radial spokes, and scale it to unit maximum."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from spinecho.calib.compress import compress
+from spinecho.calib.delays import without_delays
 from spinecho.calib.noise import largest
 from spinecho.core.errors import DataError, setting
 from spinecho.core.kspace import KSpace
@@ -46,6 +47,7 @@ def prewhiten(kspace: KSpace) -> KSpace:
 def prepare(kspace: KSpace, max_coils: int = 12) -> tuple[KSpace, float]:
     """Checked, prewhitened, compressed where there are more than `max_coils` coils, and scaled to unit maximum.
 
+    Spokes of a radial scan whose gradients were late are put where they were measured (`calib.delays`).
     Twelve virtual coils cost less than 0.01 dB on simulated heads with 16 and 32 coils and save time in proportion.
 
     Returns
@@ -56,6 +58,7 @@ def prepare(kspace: KSpace, max_coils: int = 12) -> tuple[KSpace, float]:
     kspace = prewhiten(replace(kspace, samples=kspace.samples.to(torch.complex64)))
     if kspace.n_coils > max_coils:
         kspace, _ = compress(kspace, max_coils)
+    kspace = without_delays(kspace)
     scale = float(kspace.samples.abs().max())
     return rescale(kspace, 1 / scale), scale
 

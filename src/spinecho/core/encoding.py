@@ -24,6 +24,8 @@ class Encoding:
         Nominal factor along (k2, k1), for headers and reports; what was measured is in the mask.
     trajectory
         `cartesian`, or what shape the non-Cartesian path has.
+    is_exact
+        Samples lie exactly on the trajectory (it was measured, or delays of the gradients are corrected already).
     """
 
     matrix: tuple[int, int, int]
@@ -33,6 +35,7 @@ class Encoding:
     centre: tuple[int, int, int] | None = None
     acceleration: tuple[float, float] = (1.0, 1.0)
     trajectory: Literal["cartesian", "radial", "spiral", "other"] = "cartesian"
+    is_exact: bool = False
 
     @classmethod
     def cartesian(cls, matrix: tuple[int, int, int]) -> Encoding:

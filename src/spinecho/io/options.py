@@ -24,6 +24,8 @@ class ReadOptions:
     """array of measured samples, with the samples' order of axes, or k1 alone (else: where samples are not zero)"""
     traj: Path | None = None
     """array of trajectory points (cycles per field of view or pixel, radians per pixel) for non-Cartesian samples"""
+    exact_trajectory: bool = False
+    """samples lie exactly on the trajectory (it was measured): do not look for gradient delays of radial spokes"""
     key: str | None = None
     """name of the variable inside an .npz, .mat or .h5 with several"""
     oversampling: float = 1.0
@@ -51,7 +53,7 @@ def refuse_idle(options: ReadOptions, what: str, *taken: str) -> None:
     what
         The kind of file, for the message.
     taken
-        Options that its reader uses; `slices` and `simulate_mask` are always allowed.
+        Options that its reader uses; `slices`, `simulate_mask` and `exact_trajectory` are always allowed.
 
     Raises
     ------
@@ -59,7 +61,8 @@ def refuse_idle(options: ReadOptions, what: str, *taken: str) -> None:
         Names the first option that would do nothing.
     """
     for option in fields(options):
-        if option.name in ("slices", "simulate_mask", *taken) or getattr(options, option.name) == option.default:
+        always = ("slices", "simulate_mask", "exact_trajectory")
+        if option.name in (*always, *taken) or getattr(options, option.name) == option.default:
             continue
         name = setting(option.name)
         raise DataError(f"{name} does not apply to {what} files, which record that themselves", do=f"leave out {name}")

@@ -93,7 +93,18 @@ def read(path: str | Path, options: ReadOptions | None = None) -> KSpace | Image
     module = find_format(path)
     with one_error(path):
         _check(path, options, module)
-        return module.read(path, options)
+        return _with_facts(module.read(path, options), options)
+
+
+def _with_facts(item: KSpace | Image, options: ReadOptions) -> KSpace | Image:
+    """What the options say of any format's samples."""
+    if not options.exact_trajectory:
+        return item
+    if not isinstance(item, KSpace) or item.encoding.trajectory != "radial":
+        what = "an image" if isinstance(item, Image) else f"a {item.encoding.trajectory} scan"
+        problem = f"{setting('exact_trajectory')} is about radial spokes, and this is {what}"
+        raise DataError(problem, do=f"leave out {setting('exact_trajectory')}")
+    return replace(item, encoding=replace(item.encoding, is_exact=True))
 
 
 def read_parts(path: str | Path, options: ReadOptions | None = None) -> dict[str, KSpace] | dict[str, Image]:

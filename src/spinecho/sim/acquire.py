@@ -75,7 +75,7 @@ def acquire(
     encoding = Encoding(matrix=matrix, recon_matrix=matrix, fov_mm=(z_mm, y_mm, x_mm), recon_fov_mm=(z_mm, y_mm, x_mm))
     if traj is not None:
         samples = _along(traj, fine, matrix, encoding)
-        encoding = replace(encoding, trajectory="other")
+        encoding = replace(encoding, trajectory="other", is_exact=True)
     else:
         encoding = _encoded(encoding, oversampling, centre)
         samples = _on_grid(fine, matrix, encoding)
