@@ -148,7 +148,7 @@ def test_the_history_says_it_once():
 def test_frames_of_few_spokes_are_taken_together():
     """Frames of one series, each of which has 8 spokes: the same delays for all, also where all share a trajectory."""
     shift = (0.3, -0.2, 0.1)
-    frames = [late(shift, n_spokes=8, first=8 * i) for i in range(6)]
+    frames = [late(shift, n_spokes=8, first=8 * i) for i in range(20)]
     geometries, axes = frames[0].geometries, ("time",)
     series = KSpace(
         samples=torch.stack([f.samples for f in frames]),
@@ -161,7 +161,7 @@ def test_frames_of_few_spokes_are_taken_together():
     fixed = without_delays(series)
     assert fixed.samples.shape == series.samples.shape and fixed.traj is not None and series.traj is not None
     assert fixed.traj.shape == series.traj.shape
-    shared = replace(series, samples=frames[0].samples.expand(6, -1, -1, -1, -1), traj=frames[0].traj[None])
+    shared = replace(series, samples=frames[0].samples.expand(20, -1, -1, -1, -1), traj=frames[0].traj[None])
     assert is_near(estimate_delays(shared), shift, (0.0, 0.0)) and without_delays(shared).traj.shape[0] == 1
 
 

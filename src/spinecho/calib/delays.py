@@ -111,17 +111,22 @@ def estimate_delays(kspace: KSpace) -> Delays | None:
     """
     if kspace.traj is None or kspace.encoding.trajectory != "radial" or kspace.traj.shape[-3] < _FEWEST:
         return None
-    traj = kspace.traj.expand(*kspace.samples.shape[:-4], *kspace.traj.shape[-4:]).flatten(0, -4).double()
-    samples = kspace.samples.movedim(-4, -3).flatten(0, -4)
-    planes = torch.linspace(0, len(traj) - 1, min(len(traj), _PLANES), device=traj.device).round().long()
-    spokes = torch.linspace(0, traj.shape[1] - 1, min(traj.shape[1], _MOST), device=traj.device).round().long()
-    traj, samples = traj[planes][:, spokes], samples[planes][..., spokes, :].transpose(1, 2)
+    traj = kspace.traj.expand(*kspace.samples.shape[:-4], *kspace.traj.shape[-4:])
+    planes = np.unravel_index(_evenly(math.prod(traj.shape[:-3]), _PLANES), traj.shape[:-3])
+    spokes = _evenly(traj.shape[-3], _MOST)
+    traj = traj[planes][:, spokes].double()
+    samples = kspace.samples.movedim(-4, -3)[planes][:, :, spokes].transpose(1, 2)
     d = _directions(traj)
     near = _near(traj, d)
     if near is None:
         return None
     radius = (traj * d[..., None, :]).sum(-1)[..., near]
     return _Crossings(_curves(_compressed(samples[..., near]), radius), d[..., :2]).fitted()
+
+
+def _evenly(n: int, most: int) -> np.ndarray:
+    """Indices of `most` of n things, or of all."""
+    return np.linspace(0, n - 1, min(n, most)).round().astype(int)
 
 
 def _directions(traj: Float[Tensor, "*batch spoke sample 3"]) -> Float[Tensor, "*batch spoke 3"]:
