@@ -78,7 +78,7 @@ class Delays:
             f"spokes shifted by what their crossings tell (gradient delays): {x:+.2f} along x, {y:+.2f} along y, "
             f"{xy:+.2f} between them, in cycles per field of view; phases turned by up to "
             f"{math.degrees(math.hypot(*self.phase)):.0f} degrees; crossing spokes differed by "
-            f"{100 * math.sqrt(self.before):.0f} %, and by {100 * math.sqrt(self.after):.0f} % then"
+            f"{100 * math.sqrt(self.before):.0f} %, now by {100 * math.sqrt(self.after):.0f} %"
         )
 
 
