@@ -24,7 +24,7 @@ from spinecho.core.kspace import KSpace
 from spinecho.io import cfl_file
 from spinecho.io.formats import arrays
 from spinecho.io.options import ReadOptions
-from spinecho.io.read import read
+from spinecho.io.read import read, read_parts
 from spinecho.metrics.inside import psnr_inside
 from spinecho.ops.nufft import NUFFT
 from spinecho.sim.trajectory import radial, spiral
@@ -119,8 +119,9 @@ def test_what_has_no_crossing_spokes_is_left_alone():
     tilted = replace(tilted, traj=tilted.traj @ torch.tensor([[0.8, 0, 0.6], [0, 1.0, 0], [-0.6, 0, 0.8]]))
     parallel = late((0.5, 0, 0))
     parallel = replace(parallel, traj=parallel.traj[..., :1, :, :].expand_as(parallel.traj))
-    for kspace in (few, arms, half, other, exact, tilted, parallel):
-        assert without_delays(kspace) is kspace
+    for kspace in (few, arms, half, other, tilted, parallel):
+        assert estimate_delays(kspace) is None and without_delays(kspace) is kspace
+    assert estimate_delays(exact) is not None and without_delays(exact) is exact
 
 
 def test_put_right_it_is_as_good_as_without():
@@ -220,5 +221,7 @@ def test_a_trajectory_that_was_measured_is_believed(tmp_path: Path):
         scan = read(tmp_path / "s.npy", options)
         assert isinstance(scan, KSpace) and scan.encoding.is_exact == is_exact
         assert ("gradient delays" in str(prepare(scan)[0].header.history)) != is_exact
+        part = read_parts(tmp_path / "s.npy", options)[""]
+        assert isinstance(part, KSpace) and part.encoding.is_exact == is_exact
     with pytest.raises(DataError, match="is about radial spokes, and this is a cartesian scan"):
         read(tmp_path / "s.npy", ReadOptions(axes="coil k1 k0", exact_trajectory=True))
