@@ -32,8 +32,9 @@ _PLANES = 16
 """Planes (slices, frames, partitions) that are looked at, evenly, of more."""
 _COILS = 6
 """Virtual coils that the fit sees."""
-_STEEPEST = 0.5
-"""Least sine of the angle between two spokes whose crossing counts: of others it may lie anywhere along them."""
+_STEEPEST, _PAIRS = 0.5, 4000
+"""Least sine of the angle between two spokes whose crossing counts: of others it may lie anywhere along them. And how
+many pairs are looked at, evenly, of more."""
 _STARTS, _TRIED = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5), 4
 """Delays along each axis that the fit may start from, and from how many pairs of them it does: the best."""
 _STEP, _TURNS = 0.02, 20
@@ -42,8 +43,6 @@ _DIFFER, _BETTER = 1e-4, 0.8
 """Squared difference of crossing spokes below which nothing is wrong, and the share of it that may be left at most."""
 _SHIFT, _PHASE = 0.01, math.radians(1)
 """What is less than this (cycles per field of view, radians) is not worth a change."""
-
-Curves = Complex[Tensor, "plane spoke coil step"]
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,8 @@ def estimate_delays(kspace: KSpace) -> Delays | None:
     if near is None:
         return None
     radius = (traj * d[..., None, :]).sum(-1)[..., near]
-    return _Crossings(_curves(_compressed(samples[..., near]), radius), d[..., :2]).fitted()
+    curves = [_curves(*plane) for plane in zip(_compressed(samples[..., near]), radius, strict=True)]
+    return _Crossings(torch.stack(curves), d[..., :2]).fitted()
 
 
 def _evenly(n: int, most: int) -> np.ndarray:
@@ -157,7 +157,9 @@ def _compressed(samples: Complex[Tensor, "plane spoke coil sample"]) -> Complex[
     return vectors[:, -_COILS:].mH @ samples
 
 
-def _curves(samples: Complex[Tensor, "plane spoke coil sample"], radius: Float[Tensor, "plane spoke sample"]) -> Curves:
+def _curves(
+    samples: Complex[Tensor, "spoke coil sample"], radius: Float[Tensor, "spoke sample"]
+) -> Complex[Tensor, "spoke coil step"]:
     """Each spoke on one fine grid of radii from -_REACH to _REACH, by a sinc under a cosine's arch."""
     n = round(_REACH * _UP)
     grid = torch.arange(-n, n + 1, device=radius.device) / _UP
@@ -165,16 +167,18 @@ def _curves(samples: Complex[Tensor, "plane spoke coil sample"], radius: Float[T
     away = (grid[:, None] - radius[..., None, :]) / step
     arch = torch.where(away.abs() < _SIDE, torch.cos(math.pi / 2 * away / _SIDE).square(), 0)
     kernel = (torch.sinc(away) * arch).to(samples.dtype)
-    return torch.einsum("psmn,pscn->pscm", kernel, samples)
+    return torch.einsum("smn,scn->scm", kernel, samples)
 
 
 class _Crossings:
     """All pairs of spokes that cross steeply enough, and how far they differ there for given delays and phases."""
 
-    def __init__(self, curves: Curves, d: Float[Tensor, "plane spoke 2"]) -> None:
+    def __init__(self, curves: Complex[Tensor, "plane spoke coil step"], d: Float[Tensor, "plane spoke 2"]) -> None:
         first, second = torch.triu_indices(d.shape[1], d.shape[1], 1, device=d.device)
         sine = d[:, first, 0] * d[:, second, 1] - d[:, first, 1] * d[:, second, 0]
         plane, pair = torch.where(sine.abs() > _STEEPEST)
+        kept = _evenly(len(plane), _PAIRS)
+        plane, pair = plane[kept], pair[kept]
         self.curves = curves.transpose(-1, -2)
         self.plane, self.first, self.second = plane, first[pair], second[pair]
         self.d, self.e = d[plane, self.first], d[plane, self.second]

@@ -120,8 +120,8 @@ def read_parts(path: str | Path, options: ReadOptions | None = None) -> dict[str
     with one_error(path):
         _check(path, options, module)
         if hasattr(module, "read_parts"):
-            return module.read_parts(path, options)
-        return {"": module.read(path, options)}
+            return {name: _with_facts(item, options) for name, item in module.read_parts(path, options).items()}
+        return {"": _with_facts(module.read(path, options), options)}
 
 
 def _check(path: Path, options: ReadOptions, module: ModuleType) -> None:
