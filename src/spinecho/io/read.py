@@ -21,6 +21,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from spinecho.core.door import check_present
 from spinecho.core.errors import DataError, setting
@@ -32,6 +33,8 @@ from spinecho.io.cfl_file import full_name
 from spinecho.io.guard import one_error, vet
 from spinecho.io.limits import check_memory
 from spinecho.io.options import ReadOptions
+
+Item = TypeVar("Item", KSpace, Image)
 
 
 def format_names() -> list[str]:
@@ -96,7 +99,7 @@ def read(path: str | Path, options: ReadOptions | None = None) -> KSpace | Image
         return _with_facts(module.read(path, options), options)
 
 
-def _with_facts(item: KSpace | Image, options: ReadOptions) -> KSpace | Image:
+def _with_facts(item: Item, options: ReadOptions) -> Item:
     """What the options say of any format's samples."""
     if not options.exact_trajectory:
         return item
