@@ -27,7 +27,7 @@ from spinecho.tasks.superres.parts.degrade import Degradation
 from spinecho.tasks.superres.parts.lesson import Lesson, lesson_of
 from spinecho.tasks.translate.parts.lesson import Lesson as Contrasts
 from spinecho.train.buckets import Group, grouped, parts
-from spinecho.train.gradient import wrapped
+from spinecho.train.gradient import Recomputes, wrapped
 from spinecho.train.prefetch import batches
 from spinecho.train.settings import Settings
 from spinecho.train.team import Team
@@ -143,6 +143,31 @@ def test_the_gradient_of_a_batch_is_that_of_one_after_another(task, name):
             if p.ndim >= 4:
                 p.copy_(torch.randn(p.shape, generator=rng) / p[0].numel() ** 0.5)
     alike(method, DRAWN[task](4))
+
+
+def kept(method: torch.nn.Module, group: Group, **settings: bool) -> int:
+    """Numbers that the forward pass keeps for the backward pass."""
+    sizes: list[int] = []
+
+    def keep(x: torch.Tensor) -> torch.Tensor:
+        sizes.append(x.numel())
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        wrapped(method, Settings(batch=1, **settings), Team())(1, [group])
+    return sum(sizes)
+
+
+@pytest.mark.parametrize(("task", "name"), registry.learned())
+def test_activations_computed_again_are_not_kept(task, name):
+    torch.manual_seed(3)
+    module = load(task, name)
+    method = module.Method(module.Config(**LEARNED.get((task, name), {})))
+    if not any(isinstance(m, Recomputes) for m in method.modules()):
+        pytest.skip("it refuses --checkpointing")
+    (group,) = grouped(range(1), DRAWN[task](1))
+    whole = kept(method, group)
+    assert kept(method, group, checkpointing=True) < whole
 
 
 @pytest.mark.parametrize("kind", ["equispaced", "points"])
