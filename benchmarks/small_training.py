@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 import torch
 
 from benchmarks.held_out import score
 from spinecho.core.kspace import KSpace
+from spinecho.core.precision import multiplies_bfloat16
 from spinecho.evaluate.markdown import write_section
 from spinecho.methods.pretrained import open_learned
 from spinecho.sim.drawn.bucket import Ranges
@@ -33,7 +35,8 @@ from spinecho.train.team import Team
 
 RESULTS = str(Path(__file__).parents[1] / "docs" / "results.md")
 N_COILS, SNR = 6, (20.0, 60.0)
-SETTINGS = Settings(steps=1, batch=1, rate=5e-4, ema=0.99, validate_every=0, precision="bfloat16")
+PRECISION: Literal["float32", "bfloat16"] = "bfloat16" if multiplies_bfloat16() else "float32"
+SETTINGS = Settings(steps=1, batch=1, rate=5e-4, ema=0.99, validate_every=0, precision=PRECISION)
 _WARM_UP, _MEASURED = 3, 8
 """Steps made before the clock counts, and those it counts"""
 

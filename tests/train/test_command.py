@@ -13,7 +13,7 @@ import torch
 from spinecho.cli import main
 from spinecho.core.state import load_state
 from spinecho.core.state_header import read_metadata
-from spinecho.train import threads
+from spinecho.train import threads, work
 from spinecho.train.journal import read
 
 SMALL = ["--n-cascades", "1", "--channels", "4", "8", "--blocks", "1", "1", "--cg-iters", "2", "--start-iters", "0"]
@@ -53,6 +53,15 @@ def test_help_without_torch():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.splitlines()[-1] == "False"
     assert "--on-broken" in shown and "{None}" not in shown
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_half_precision_where_the_processor_is_slow_in_it(images, tmp_path, capsys, monkeypatch, fast):
+    monkeypatch.setattr(work, "multiplies_bfloat16", lambda: fast)
+    out = tmp_path / "run"
+    given = ["--data", images, "--out", out, "--steps", "1", "--precision", "bfloat16"]
+    assert spinecho("recon/varnet", *given, *QUICK, *SMALL) == 0
+    assert ("leave out --precision" in "".join(capsys.readouterr())) is not fast
 
 
 def test_help_shows_the_methods_settings(capsys):

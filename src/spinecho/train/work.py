@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from spinecho.core.errors import setting, typed
 from spinecho.core.job import Bar
 from spinecho.core.log import logger
+from spinecho.core.precision import multiplies_bfloat16
 from spinecho.train.budget import within
 from spinecho.train.first import first, frozen
 from spinecho.train.loop import train
@@ -26,6 +28,10 @@ from spinecho.train.threads import choose
 if TYPE_CHECKING:
     from spinecho.train.team import Team
 
+_SLOW = typed(
+    f"this processor has no units for bfloat16, in which a step takes several times as long: leave out "
+    f"{setting('precision')}"
+)
 Progress = Callable[[str], AbstractContextManager[Bar]]
 """What is done to a bar that shows it."""
 
@@ -48,6 +54,8 @@ def work(order: Order, team: Team, device: torch.device, say: Callable[[str], No
     threads = choose(order.threads, order.out / "checkpoints", order.settings.workers)
     torch.set_num_threads(threads)
     context = context_of(order, team, device, say)
+    if order.settings.precision == "bfloat16" and device.type == "cpu" and not multiplies_bfloat16():
+        say(_SLOW)
     package = examples_of(order.task)
     supply = package.gather(order.paths, order.options, context)
     order.out.mkdir(parents=True, exist_ok=True)
