@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from spinecho.nets.unet import UNet
 
@@ -62,6 +64,8 @@ class SeriesUNet(nn.Module):
 
     def __init__(self, n_in: int, n_out: int, channels: Sequence[int], blocks: Sequence[int], reach: int = 2) -> None:
         super().__init__()
+        self.checkpointing = False
+        """as in `UNet`"""
         self.still = UNet(n_in, n_out, channels, blocks, shuffle=1)
         self.down = nn.ModuleList(Mixer(c, reach) for c in channels)
         self.up = nn.ModuleList(Mixer(c, reach) for c in channels[:-1])
@@ -72,6 +76,11 @@ class SeriesUNet(nn.Module):
         return self.still.coarsest
 
     def forward(self, x: Float[Tensor, "n t c y x"]) -> Float[Tensor, "n t c2 y x"]:
+        if self.checkpointing and torch.is_grad_enabled():
+            return cast(Tensor, checkpoint(self._activated, x, use_reentrant=False))
+        return self._activated(x)
+
+    def _activated(self, x: Tensor) -> Tensor:
         n_frames, size, still = x.shape[1], x.shape[-2:], self.still
         missing = [-n % self.coarsest for n in size]
         x = (
