@@ -6,6 +6,7 @@ import pytest
 import torch
 from denoising import SMALL, denoiser_file, shaken, unrolled_file
 from drawn import drawn, drawn_spokes, nrmse, slices
+from tools import make_student
 
 from spinecho import recon
 from spinecho.calib.csm import estimate_csm
@@ -136,3 +137,27 @@ def test_steps_of_a_denoiser_that_is_told_everything():
     steps = [(named(n), torch.tensor(r), torch.tensor(1.0)) for n, r in (("a", 3.0), ("b", 2.0))]
     list(split(solved, x, steps, 1))
     assert [n for n, _ in calls] == ["a", "b"] and [r for _, r in calls] == pytest.approx([3.0, 2.0])
+
+
+def test_without_iterations_it_starts_from_sense(tmp_path):
+    kspace = drawn(3)
+    csm = estimate_csm(kspace)
+    solved = problem(kspace, csm)
+    method = first("recon", "hqs_net", hqs_net.Config(**{**FEW, "start_iters": 0}), denoiser_file(tmp_path), 0)
+    assert isinstance(method, hqs_net.Method)
+    assert torch.equal(method.start(kspace, csm, solved), solved.equations.start())
+
+
+def test_a_student_has_the_steps_named_and_starts_from_sense(tmp_path, monkeypatch):
+    teacher, out = open_learned("recon", unrolled_file(tmp_path)), tmp_path / "student.safetensors"
+    assert isinstance(teacher, hqs_net.Method)
+    monkeypatch.setattr("sys.argv", ["make_student", unrolled_file(tmp_path), str(out), "--keep", "0", "1", "1"])
+    make_student.main()
+    student = open_learned("recon", out)
+    assert isinstance(student, hqs_net.Method)
+    c = student.config
+    assert (c.n_steps, c.early, c.start_iters) == (3, 3, 0)
+    assert torch.equal(student.log_ratio, teacher.log_ratio[[0, 1, 1]])
+    assert all(
+        torch.equal(w, teacher.state_dict()[n]) for n, w in student.trained.state_dict(prefix="trained.").items()
+    )
