@@ -143,3 +143,11 @@ def test_what_maps_leave_out_is_a_share_of_energy():
     assert nothing == pytest.approx(1) and all_of_it < 0.03
     assert unexplained(block, half[None]) == pytest.approx(0.5, abs=0.05)
     assert unexplained(0 * block, maps[None]) == 0.0
+
+
+def test_frames_without_signal_have_finite_weights():
+    mask = torch.zeros(3, 1, 1, 8, 1, dtype=torch.bool)
+    mask[..., 3:5, :] = True
+    mask[0, ..., 0, :] = True
+    mean = frame_mean(torch.zeros(3, 2, 1, 8, 4, dtype=torch.complex64), mask)
+    assert torch.equal(mean, torch.zeros_like(mean))

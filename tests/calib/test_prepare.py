@@ -113,3 +113,11 @@ def test_compression_wants_one_sensible_number(many, wanted):
 def test_prepare_compresses_only_many_coils(many):
     assert prepare(many)[0].n_coils == 12
     assert prepare(many, max_coils=32)[0].n_coils == 20
+
+
+def test_a_covariance_in_double_precision_is_taken(rng):
+    whole = cartesian(torch.randn(4, 1, 20, 20, dtype=torch.complex64, generator=rng))
+    cov = covariance(4, rng)
+    double, usual = (prepare(replace(whole, noise_cov=c))[0] for c in (cov.to(torch.complex128), cov))
+    assert double.samples.dtype == double.noise_cov.dtype == torch.complex64
+    torch.testing.assert_close(double.samples, usual.samples, rtol=1e-4, atol=1e-5)

@@ -11,6 +11,7 @@ import pytest
 
 from spinecho.core.errors import DataError
 from spinecho.sim.splits import CHEST, PARTS, SETS, Task, goes_along, part, person, split
+from spinecho.train.cases import cases
 
 TASKS: tuple[Task, ...] = ("recon", "image", "maps")
 
@@ -220,3 +221,8 @@ def test_files_of_other_people_are_left_to_them(tmp_path, name):
 def test_a_copied_folder_answers_like_the_first(shared_data, tmp_path):
     shutil.copytree(shared_data / "lowfield_0p055T", tmp_path / "x")
     assert [part(p) for p in files(tmp_path / "x")] == ["train", "train", "validate", "test"]
+
+
+def test_coil_maps_of_an_array_are_found_where_scans_train(shared_data):
+    names = [case.path.name for case in cases(shared_data / "kspace_train", "train")]
+    assert "coil_maps_32.npz" in names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from dataclasses import replace
 
@@ -132,6 +133,7 @@ def test_both_ways_train_and_are_judged(tmp_path, way):
     run = Run(method=told.method, task="recon", name="varnet_kt", settings=told.settings, out=tmp_path, team=Team())
     steps = list(train(run, made.train, made.held_out))
     assert steps[-1].scores and made.told(steps[-1].scores)
+    assert made.aim is not None and math.isfinite(made.aim(steps[-1].scores))
     assert (tmp_path / "pictures" / "step_000002.png").is_file()
 
 

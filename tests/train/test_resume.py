@@ -20,6 +20,7 @@ from spinecho.core.state import load_state
 from spinecho.train import checkpoint, journal
 from spinecho.train.loop import train
 from spinecho.train.prefetch import batches
+from spinecho.train.run import journal as journal_of
 
 
 def losses(out: Path) -> list[tuple[int, float, float]]:
@@ -186,3 +187,12 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     other = toy.Method(toy.Config(channels=5))
     with pytest.raises(DataError, match="do not fit the method"):
         checkpoint.restore(found, other, checkpoint.Average(other), torch.optim.AdamW(run.method.parameters()))
+
+
+def test_what_was_validated_before_the_first_checkpoint_counts_once(tmp_path):
+    """Killed before it, a run begins again, and so does its journal."""
+    for _ in range(2):
+        lines = journal_of(toy.run(tmp_path), 0)
+        lines.write({"step": 0, "psnr": 1.0})
+        lines.close()
+    assert [line["step"] for line in journal.read(tmp_path / "metrics.jsonl")] == [0]

@@ -255,6 +255,15 @@ def test_what_is_not_predicted_by_its_closed_forms():
     assert scores["l1_wavelet_unpredicted"] == pytest.approx(unpredicted(wavelet, kspace, folds))
 
 
+def test_scans_of_which_nothing_can_be_left_out_judge_nothing():
+    usual, few = settled(scan("random:2.5:10:1")), settled(few_lines())
+    few = few if not leave_out(few) else replace(few, mask=few.mask & (torch.arange(56).view(1, 1, 56, 1) != 5))
+    assert not leave_out(few)
+    wavelet = l1_wavelet.Method(l1_wavelet.Config())
+    alone, both = (LeftOut(s, torch.device("cpu"), Team()).scores(wavelet) for s in ([usual], [usual, few]))
+    assert both == pytest.approx(alone)
+
+
 def test_no_validation_where_none_is_wanted(folder):
     assert supply(folder)[0].held_out is None
 

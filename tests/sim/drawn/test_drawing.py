@@ -13,6 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spinecho.calib.centre import missing_calibration
+from spinecho.core.encoding import Encoding
+from spinecho.core.geometry import Geometry
+from spinecho.core.kspace import KSpace
 from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import fft, ifft
 from spinecho.sim.drawn import scan as scan_module
@@ -184,3 +187,24 @@ def test_maps_as_if_estimated_err_as_espirit_does():
             errors.append(float((1 - inner.square()).mean().sqrt()))
     errors = torch.tensor(errors)
     assert 0.03 < float(errors.median()) < 0.06 and 0.06 < float(errors.quantile(0.9)) < 0.14
+
+
+@pytest.mark.parametrize("axes", [(), ("time",), ("slice",), ("time", "slice")])
+def test_each_scan_of_a_stack_keeps_its_noise(axes):
+    grid = (1, 6, 5)
+
+    def one(level: float) -> KSpace:
+        shape = [3 if axis == "time" else 1 for axis in axes]
+        return KSpace(
+            samples=torch.zeros(*shape, 2, *grid, dtype=torch.complex64),
+            mask=torch.ones(1, 1, 1, 1, dtype=torch.bool),
+            encoding=Encoding.cartesian(grid),
+            geometries=(Geometry.unknown(grid),),
+            axes=axes,
+            noise_cov=level * torch.eye(2, dtype=torch.complex64),
+        )
+
+    both = stack([one(1.0), one(4.0)])
+    assert both.noise_cov.ndim == len(both.axes) + 2
+    assert [float(both.part("example", i).noise_cov[..., 0, 0].real.max()) for i in range(2)] == [1.0, 4.0]
+    assert float(single(both, 1).noise_cov[..., 0, 0].real.max()) == 4.0

@@ -329,3 +329,27 @@ def test_stages_end_with_the_method_s_own_image():
             last = method.stages(kspace, image.extras["csm"])[-1]
         where = root_sum_of_squares(image.extras["csm"][0]) > 0
         torch.testing.assert_close(last * where, image.values * where, atol=1e-4, rtol=1e-3)
+
+
+def test_examples_whose_mask_has_no_batch_axis_join():
+    """Two series of one coil, divided by lines that all frames share."""
+    shape = (2, 1, 1, 8, 6)
+    left = torch.zeros(2, 1, 1, 1, 8, 1, dtype=torch.bool)
+
+    def one(line: int) -> division.Divided:
+        samples = torch.ones(shape, dtype=torch.complex64)
+        series = KSpace(
+            samples=samples,
+            mask=torch.ones(1, 1, 8, 1, dtype=torch.bool),
+            encoding=Encoding.cartesian((1, 8, 6)),
+            geometries=(Geometry.unknown((1, 8, 6)),),
+            axes=("time",),
+        )
+        own = left[:, 0].clone()
+        own[..., line, :] = True
+        return division.Divided(series, own, torch.ones(1, 1, 8, 1))
+
+    seen = division.Divided.joined([one(0), one(3)]).seen(0)
+    assert seen.samples.shape == (2, *shape) and seen.axes == ("example", "time")
+    gone = [(seen.samples[i, ..., 0] == 0).all((0, 1, 2)).nonzero().flatten().tolist() for i in range(2)]
+    assert gone == [[0], [3]]
