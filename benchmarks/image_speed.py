@@ -120,7 +120,7 @@ def page(rows: list[tuple[Work, Spent]], how: str) -> str:
         ]
         for w, s in rows
     ]
-    head = ["task", "method", "wall s", "CPU s", "at most, s", "memory, GB", f"kept, with {LIMIT_GB:g} GB"]
+    head = ["task", "method", "wall s", "CPU s", "target, s", "memory, GB", f"met, below {LIMIT_GB:g} GB"]
     return f"{how}\n\n{table(head, cells)}"
 
 

@@ -148,7 +148,7 @@ def main() -> None:
         psnr, seconds = fmean(p for p, _ in each), median(s for _, s in each)
         gain = [f"{psnr:.2f}", f"{fmean(gains):+.2f}", f"{min(gains):+.2f}", f"{1000 * seconds / N_FRAMES:.0f}"]
         cells.append([kind, str(rate), f"`{name}`", *gain])
-    head = ["scene", "R", "method", "psnr inside, dB", "over `llr`", "least", "ms a frame"]
+    head = ["scene", "R", "method", "psnr inside, dB", "over `llr`", "least of the scenes", "ms a frame"]
     told = f"{args.n} scenes of each kind, {N_FRAMES} frames of {MATRIX} x {MATRIX}, {N_COILS} coils, SNR 15, 30, 60; "
     told += "times are medians."
     text = f"{told} {circumstances('benchmarks.moving', args.threads, before)}\n\n{table(head, cells)}"

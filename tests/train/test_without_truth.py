@@ -222,6 +222,12 @@ def test_methods_and_options_that_do_not_go_together(tmp_path, folder):
             supply(folder, method, **options)
 
 
+def test_what_is_computed_again_would_drop_other_features(folder):
+    with pytest.raises(DataError, match="would drop other features") as refused:
+        supply(folder, None, {"checkpointing": True}, loss="dropout")
+    assert "--checkpointing" in refused.value.typed()
+
+
 def test_unlucky_draws_go_on_and_hopeless_ones_end():
     class Scans:
         def __init__(self, good: int) -> None:

@@ -55,7 +55,8 @@ def mean_weights(
     patterns, of = torch.unique(has, dim=0, return_inverse=True)
     patterns, eye = patterns.to(gram), torch.eye(len(gram)).to(gram)
     tiny = torch.finfo(gram.dtype).tiny
-    ridge = _RIDGE * gram.diagonal().mean().clamp_min(tiny)
+    mean = gram.diagonal().mean()
+    ridge = _RIDGE * torch.where(mean > 0, mean, 1)
     matrix = patterns[:, :, None] * (gram + ridge * eye) * patterns[:, None] + torch.diag_embed(1 - patterns) * ridge
     wanted = patterns * (gram.mean(1) + ridge / patterns.sum(1, keepdim=True).clamp_min(1))
     free, ones = torch.linalg.solve(matrix, torch.stack([wanted, patterns], -1)).unbind(-1)

@@ -42,6 +42,8 @@ def object_noise(kspace: KSpace) -> float:
     and the power of the two outermost tenths of what was measured is followed outwards by one more step: signal falls
     off with the distance from k = 0, noise does not. As in `noise_sigma` powers are medians, by coil.
     """
+    if kspace.object_noise is not None:
+        return float(kspace.object_noise.square().mean().sqrt())
     if kspace.noise_cov is not None or not kspace.is_cartesian:
         return noise_sigma(kspace)
     scan = at_object(kspace)
@@ -57,6 +59,8 @@ def object_noises(kspace: KSpace) -> Float[Tensor, "*#batch 1 1 1 1"]:
 
     Slices have their own: what a slice holds does not depend on how many others are at hand.
     """
+    if kspace.object_noise is not None:
+        return kspace.object_noise[..., None, None]
     if kspace.noise_cov is not None or not kspace.is_cartesian:
         return noise_sigmas(kspace)
     return each_example(kspace, object_noise, "slice" if "slice" in kspace.axes else "example")
@@ -64,11 +68,19 @@ def object_noises(kspace: KSpace) -> Float[Tensor, "*#batch 1 1 1 1"]:
 
 def with_object_noise(kspace: KSpace) -> KSpace:
     """The scan with `object_noise` written down as that of white noise, so that parts of it have that of the whole."""
-    if kspace.noise_cov is not None:
+    if kspace.noise_cov is not None and kspace.object_noise is None:
         return kspace
     eye = torch.eye(kspace.n_coils, dtype=kspace.samples.dtype, device=kspace.samples.device)
     levels = object_noises(kspace)[..., 0, 0]
-    return replace(kspace, noise_cov=eye * (levels.squeeze() if levels.numel() == 1 else levels) ** 2)
+    levels = levels.squeeze() if levels.numel() == 1 else levels
+    return replace(kspace, noise_cov=eye * levels**2, object_noise=None)
+
+
+def remembered(kspace: KSpace) -> KSpace:
+    """The scan with `object_noises` as a fact of its own, where its covariance is unknown: parts then have it, too."""
+    if kspace.noise_cov is not None or kspace.object_noise is not None or not kspace.is_cartesian:
+        return kspace
+    return replace(kspace, object_noise=object_noises(kspace)[..., 0, 0])
 
 
 def bright_readouts(kspace: KSpace) -> tuple[int, int] | None:
@@ -111,7 +123,8 @@ def at_object(kspace: KSpace) -> KSpace:
     centre = (k2, k1, min(length - 1, round(length // 2 + (k0 - n // 2) * length / n)))
     matrix = (*kspace.encoding.matrix[:2], length)
     encoding = replace(kspace.encoding, matrix=matrix, recon_matrix=matrix, centre=centre)
-    return replace(kspace, samples=samples, encoding=encoding, calib=None, target=None)
+    mask = None if kspace.mask is None else kspace.mask[..., :1]
+    return replace(kspace, samples=samples, mask=mask, encoding=encoding, calib=None, target=None)
 
 
 def _along_readout(kspace: KSpace) -> Tensor:

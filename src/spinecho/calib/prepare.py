@@ -37,7 +37,7 @@ def prewhiten(kspace: KSpace) -> KSpace:
     """Coils made uncorrelated with equal noise variance; nothing to do without a noise covariance."""
     if kspace.noise_cov is None:
         return kspace
-    W = whitening(kspace.noise_cov)
+    W = whitening(kspace.noise_cov).to(kspace.samples.dtype)
     calib = None if kspace.calib is None else mix_coils(kspace.calib, W)
     white = torch.eye(kspace.n_coils, dtype=W.dtype, device=W.device) * kspace.noise_cov.diagonal().real.mean()
     header = kspace.header.noted("coils prewhitened with the noise scan")
@@ -67,4 +67,5 @@ def rescale(kspace: KSpace, factor: float) -> KSpace:
     """All samples times a factor, with what depends on their scale."""
     calib = None if kspace.calib is None else kspace.calib * factor
     noise_cov = None if kspace.noise_cov is None else kspace.noise_cov * factor**2
-    return replace(kspace, samples=kspace.samples * factor, calib=calib, noise_cov=noise_cov)
+    own = None if kspace.object_noise is None else kspace.object_noise * abs(factor)
+    return replace(kspace, samples=kspace.samples * factor, calib=calib, noise_cov=noise_cov, object_noise=own)

@@ -52,6 +52,9 @@ class KSpace:
         (made from prewhitened coils, if there is a noise covariance).
     receivers
         Number of coils before compression, if `samples` holds fewer; 0: the same number.
+    object_noise
+        Standard deviation of the noise where the object is (`calib.object_noise`), (1, 1) or with batch axes before
+        them, where the scan was divided, so that parts have that of the whole; None: to be measured.
     """
 
     samples: Complex[Tensor, "*batch coil k2 k1 k0"]
@@ -65,6 +68,7 @@ class KSpace:
     header: Header = field(default_factory=Header)
     target: Tensor | None = None
     receivers: int = 0
+    object_noise: Float[Tensor, "*#batch 1 1"] | None = None
 
     def __post_init__(self) -> None:
         check_batch(tuple(self.samples.shape[:-4]), self.axes, len(self.geometries), "k-space")
@@ -109,7 +113,7 @@ class KSpace:
 
     def to(self, device: torch.device | str) -> KSpace:
         """A copy with all tensors on a device."""
-        fields = ("samples", "mask", "traj", "calib", "noise_cov", "target")
+        fields = ("samples", "mask", "traj", "calib", "noise_cov", "target", "object_noise")
         moved: dict[str, Any] = {f: t.to(device) for f in fields if (t := getattr(self, f)) is not None}
         return replace(self, **moved)
 
@@ -125,7 +129,7 @@ class KSpace:
         """These entries of a batch axis, in this order; a view if they are consecutive."""
         if axis not in self.axes:
             raise DataError(f"there is no axis {axis!r} among {self.axes}")
-        i, own = self.axes.index(axis), {"noise_cov": 2}
+        i, own = self.axes.index(axis), {"noise_cov": 2, "object_noise": 2}
 
         def cut(t: Tensor) -> Tensor:
             if isinstance(entries, range) and entries.step == 1:
@@ -133,7 +137,7 @@ class KSpace:
             return t.index_select(i, torch.as_tensor(list(entries), device=t.device))
 
         fields: dict[str, Any] = {"samples": cut(self.samples)}
-        for name in ("mask", "traj", "calib", "noise_cov", "target"):
+        for name in ("mask", "traj", "calib", "noise_cov", "target", "object_noise"):
             t: Tensor | None = getattr(self, name)
             if t is not None and t.ndim - own.get(name, 4) == len(self.axes) and t.shape[i] > 1:
                 fields[name] = cut(t)
@@ -144,7 +148,7 @@ class KSpace:
     @property
     def bucket(self) -> Hashable:
         """What scans must have in common to be `joined`."""
-        tensors = (self.samples, self.mask, self.traj, self.calib, self.noise_cov, self.target)
+        tensors = (self.samples, self.mask, self.traj, self.calib, self.noise_cov, self.target, self.object_noise)
         shapes = tuple(None if t is None else tuple(t.shape) for t in tensors)
         return shapes, self.axes, self.encoding, len(self.geometries)
 
@@ -161,7 +165,8 @@ class KSpace:
         if any(scan.bucket != first.bucket for scan in scans):
             raise DataError("scans of different shapes cannot be joined", do="join those of one bucket")
         fields: dict[str, Any] = {}
-        for name, own in (("samples", 4), ("mask", 4), ("traj", 4), ("calib", 4), ("noise_cov", 2), ("target", 4)):
+        four = ("samples", "mask", "traj", "calib", "target")
+        for name, own in (*((n, 4) for n in four), ("noise_cov", 2), ("object_noise", 2)):
             if getattr(first, name) is not None:
                 tensors = [getattr(scan, name) for scan in scans]
                 n_batch = len(first.axes) + own

@@ -117,9 +117,7 @@ CHEST: dict[Part, range] = {"train": range(1, 81), "validate": range(81, 91), "t
 _CHEST = re.compile(r"(?<![a-z0-9])slices_100(?![a-z0-9])[^/]*$")
 _PATTERNS = {name: re.compile(rf"(?<![a-z0-9]){rows.names}") for name, rows in SETS.items()}
 
-_COMPANIONS = re.compile(
-    r"labels/ixi\d{3}|patient(07|19)[/_.-]lesions(?![a-z0-9])|pat[3-6][/_.-]labels(?![a-z0-9])|coil_maps_32"
-)
+_COMPANIONS = re.compile(r"labels/ixi\d{3}|patient(07|19)[/_.-]lesions(?![a-z0-9])|pat[3-6][/_.-]labels(?![a-z0-9])")
 _NO_DATA = re.compile(r"(?:^|/)(?:licences/[^/]*\.txt|readme\.md|about\.txt)$")
 
 _OWN_FOLDERS = frozenset({"ixi_2mm", "ms_1mm", "anatomy_hd", "kspace_train", "lowfield_0p055t"})
@@ -169,7 +167,7 @@ def person(path: Path) -> str | None:
 
 
 def goes_along(path: Path) -> bool:
-    """Whether a file of the data set only goes with others (regions, lesions, coil maps) and is no object itself."""
+    """Whether a file of the data set only goes with others (regions, lesions) and is no object itself."""
     return any(_COMPANIONS.search(end) for end in _ends(path))
 
 

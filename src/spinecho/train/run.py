@@ -149,8 +149,8 @@ def write_weights(run: Run, state: TrainingState, step: int, path: Path) -> None
 
 
 def journal(run: Run, step: int) -> Journal:
-    """The run's metrics.jsonl up to a step; processes that do not lead write nowhere."""
-    return Journal(run.out / "metrics.jsonl" if run.team.leads else None, step)
+    """The run's metrics.jsonl up to a step, nothing of it before the first one; only the process that leads writes."""
+    return Journal(run.out / "metrics.jsonl" if run.team.leads else None, step or -1)
 
 
 def _check_same(run: Run, before: Mapping[str, Any]) -> None:

@@ -12,10 +12,6 @@ from spinecho.calib.csm import estimate_csm
 from spinecho.tasks.recon.methods import cascade, hqs_net
 from spinecho.tasks.recon.parts import division
 from spinecho.tasks.recon.parts.losses import How, dropout, ssdu
-from spinecho.train.buckets import Group
-from spinecho.train.gradient import wrapped
-from spinecho.train.settings import Settings
-from spinecho.train.team import Team
 
 
 def network() -> hqs_net.Method:
@@ -96,16 +92,3 @@ def test_with_nothing_dropped_it_is_ssdu_on_points(monkeypatch):
 def test_the_refusals_are_those_of_ssdu():
     assert dropout.refusal(scan()) is None
     assert "trajectory" in (dropout.refusal(drawn.drawn_spokes()) or "")
-
-
-def test_what_is_computed_again_drops_the_same_features():
-    """`--checkpointing` computes activations again in the backward pass, when the loss has long returned."""
-    example = dropout.drawn(scan("random"), rng(), How())
-    gradients = []
-    for again in (False, True):
-        method = METHODS["varnet"]()
-        settings = Settings(batch=1, checkpointing=again)
-        wrapped(method, settings, Team(), dropout.loss)(1, [Group((0,), example)])
-        gradients.append([p.grad.clone() for p in method.parameters()])
-    for usual, again in zip(*gradients, strict=True):
-        torch.testing.assert_close(usual, again)

@@ -12,7 +12,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 
 _EXAMPLE = "example"
-_PARTS = ("samples", "mask", "traj", "calib", "noise_cov", "target")
+_PARTS = ("samples", "mask", "traj", "calib", "noise_cov", "target", "object_noise")
 
 
 def stack(scans: Sequence[KSpace]) -> KSpace:
@@ -48,11 +48,10 @@ def _as_example(scan: KSpace) -> KSpace:
     def shaped(name: str, t: Tensor | None) -> Tensor | None:
         if t is None:
             return None
-        n_axes = len(scan.axes)
-        if name != "noise_cov":
-            t = t.reshape(*[1] * (n_axes + 4 - t.ndim + (name == "traj") * 0), *t.shape) if t.ndim < n_axes + 4 else t
-            for i in reversed(gone):
-                t = t.squeeze(i)
+        n_dims = len(scan.axes) + (2 if "noise" in name else 4)
+        t = t.reshape(*[1] * (n_dims - t.ndim), *t.shape)
+        for i in reversed(gone):
+            t = t.squeeze(i)
         return t[None]
 
     parts = {name: shaped(name, getattr(scan, name)) for name in _PARTS}

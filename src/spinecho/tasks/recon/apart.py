@@ -248,22 +248,9 @@ def _labelled(header: Header, where: str, steps: Sequence[str]) -> Header:
 
 def select(kspace: KSpace, axis: str, entries: Sequence[int]) -> KSpace:
     """Some entries of a batch axis."""
-    i, n_axes = kspace.axes.index(axis), len(kspace.axes)
-    if len(entries) == kspace.samples.shape[i]:
+    if len(entries) == kspace.samples.shape[kspace.axes.index(axis)]:
         return kspace
-    index = torch.tensor(list(entries), device=kspace.samples.device)
-
-    def cut(t: Tensor | None) -> Tensor | None:
-        if t is None or t.ndim < n_axes + 4 or t.shape[i] == 1:
-            return t
-        return t.index_select(i, index)
-
-    samples = kspace.samples.index_select(i, index)
-    several = axis == "slice" and len(kspace.geometries) > 1
-    geometries = tuple(kspace.geometries[e] for e in entries) if several else kspace.geometries
-    return replace(
-        kspace, samples=samples, mask=cut(kspace.mask), calib=cut(kspace.calib), target=None, geometries=geometries
-    )
+    return replace(kspace.take(axis, entries), target=None)
 
 
 def _joined(kspace: KSpace, axis: str, pieces: Sequence[tuple[_Group, Image]]) -> Image:

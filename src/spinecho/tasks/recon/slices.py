@@ -17,6 +17,7 @@ from torch import Tensor
 
 from spinecho.calib.centre import find_centre
 from spinecho.calib.noise import with_noise_level
+from spinecho.calib.object_noise import remembered
 from spinecho.calib.prepare import rescale
 from spinecho.core.encoding import Encoding
 from spinecho.core.errors import DataError, setting
@@ -113,7 +114,7 @@ def split(kspace: KSpace, axis: int) -> tuple[KSpace, float]:
     place, n = len(kspace.axes), kspace.samples.shape[axis]
     p1, p0 = _PLANE[axis]
     share = block(mask, axis, n, find_centre(kspace)[axis]) or 1.0
-    kspace = settled(kspace)
+    kspace = _settled(kspace)
     centre, matrix, recon = kspace.encoding.origin, kspace.encoding.matrix, kspace.encoding.recon_matrix
     encoding = Encoding(
         matrix=(1, matrix[p1], matrix[p0]),
@@ -137,7 +138,7 @@ def split(kspace: KSpace, axis: int) -> tuple[KSpace, float]:
         encoding=encoding,
         geometries=geometries,
         calib=calib,
-        noise_cov=None if kspace.noise_cov is None else kspace.noise_cov * share,
+        noise_cov=_of_planes(kspace.noise_cov, share),
         axes=(*kspace.axes, PARTITION),
         header=kspace.header,
         receivers=kspace.receivers,
@@ -164,8 +165,19 @@ def _at(mask: Tensor, axis: int) -> Tensor:
     return mask.movedim(axis, -1).flatten(0, -2).any(0).reshape(shape)
 
 
+def _of_planes(noise_cov: Tensor | None, share: float) -> Tensor | None:
+    """With the axis of the planes last among its batch axes, if it has any."""
+    if noise_cov is None:
+        return None
+    return share * (noise_cov.unsqueeze(-3) if noise_cov.ndim > 2 else noise_cov)
+
+
 def settled(kspace: KSpace) -> KSpace:
-    """The scan with its noise level and centre written down, so that a part of it has those of the whole."""
+    """The scan with its noise levels and centre written down, so that a part of it has those of the whole."""
+    return _settled(remembered(kspace))
+
+
+def _settled(kspace: KSpace) -> KSpace:
     return replace(with_noise_level(kspace), encoding=replace(kspace.encoding, centre=find_centre(kspace)))
 
 

@@ -99,6 +99,9 @@ def _without_truth(options: Options, shares: Shares, context: Context) -> How:
     if options.teacher is not None:
         told = f"{setting('teacher')} and {asked} are both given"
         raise DataError(told, do="give one of them: a teacher's image is part of a truth")
+    if options.loss == "dropout" and context.settings.checkpointing:
+        told = f"{asked} would drop other features when {setting('checkpointing')} computes them again"
+        raise DataError(told, do=f"leave out {setting('checkpointing')}, or take another loss")
     return How(
         share=options.loss_share,
         masks=options.loss_masks,
@@ -172,12 +175,10 @@ def _taught(draw: Seeded, options: Options) -> Seeded | Taught:
     if not 0 <= options.teacher_share <= 1:
         raise DataError(f"{setting('teacher_share')} is {options.teacher_share:g}", do="give a share from 0 to 1")
     from spinecho.methods.pretrained import load_learned
-    from spinecho.tasks.recon.base import Recon
     from spinecho.tasks.recon.examples.distill import Taught
 
-    teacher = load_learned("recon", options.teacher)
-    assert isinstance(teacher, Recon)
-    return Taught(draw, teacher, options.teacher_share)
+    load_learned("recon", options.teacher)  # weights that are not there are told before the first step
+    return Taught(draw, options.teacher, options.teacher_share)
 
 
 def _facts(options: Options, shares: Shares) -> dict[str, Any]:

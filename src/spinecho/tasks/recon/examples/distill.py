@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from spinecho.core.kspace import KSpace
+from spinecho.methods.pretrained import load_learned
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.examples.draw import Seeded
 
@@ -25,13 +26,13 @@ class Taught:
     draw
         Where the scans come from.
     teacher
-        A trained method; its noise floor is not part of its image here.
+        Name or file of weights of `recon`; the noise floor is not part of its image here.
     share
         Of the teacher in the target, 0 to 1.
     """
 
     draw: Seeded
-    teacher: Recon
+    teacher: str
     share: float = 0.5
 
     @property
@@ -49,6 +50,8 @@ class Taught:
 
     def _taught(self, kspace: KSpace) -> KSpace:
         assert kspace.target is not None
+        teacher = load_learned("recon", self.teacher, {}, kspace.device)
+        assert isinstance(teacher, Recon)
         with torch.no_grad():
-            shown = self.teacher(kspace).values.abs()
+            shown = teacher(kspace).values.abs()
         return replace(kspace, target=torch.lerp(kspace.target.abs(), shown.to(kspace.target.dtype), self.share))

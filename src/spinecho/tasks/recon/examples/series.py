@@ -52,10 +52,11 @@ def supply(paths: Sequence[Path], way: str, context: Context) -> Supply:
             held_out=_noisy(small, context),
             told=told,
             facts=facts,
+            aim=aim,
         )
     source, judged = scenes(paths, context)
     held = validation.held_out(judged, context.settings, context.device, context.team)
-    return Supply(train=Seeded(source, seed), held_out=held, told=validation.told, facts=facts)
+    return Supply(train=Seeded(source, seed), held_out=held, told=validation.told, facts=facts, aim=validation.aim)
 
 
 def scenes(paths: Sequence[Path], context: Context) -> tuple[MovingScans, MovingScans]:
@@ -120,6 +121,11 @@ class Noisy:
         panels = {"with noise": noisy, "denoised": ours, "truth": clean, "|error| x 5": 5 * (ours - clean).abs()}
         with replacing(path) as temporary:
             temporary.write_bytes(side_by_side(panels))
+
+
+def aim(scores: Mapping[str, float]) -> float:
+    """What early stopping makes large."""
+    return scores["gain"]
 
 
 def told(scores: Mapping[str, float]) -> str:

@@ -98,9 +98,10 @@ class LeftOut:
 
     def _mean(self, method: Recon) -> float:
         scans = [scan.to(self.device) for scan in self.scans]
-        shares = [unpredicted(method, s, leave_out(s, together=bool(s.axes))) for s in scans]
+        folds = [leave_out(s, together=bool(s.axes)) for s in scans]
+        shares = [unpredicted(method, s, each) for s, each in zip(scans, folds, strict=True) if each]
         shares = self.team.gather(shares)
-        return sum(shares) / len(shares)
+        return sum(shares) / max(1, len(shares))
 
 
 def unpredicted(method: Recon, kspace: KSpace, folds: Sequence[Fold]) -> float:

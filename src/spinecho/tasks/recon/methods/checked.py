@@ -1,4 +1,4 @@
-"""Several reconstructions, checked on samples they have not seen, and averaged with the best weights; the default.
+"""Several reconstructions, checked on samples they have not seen, and averaged with the best weights.
 
 Source: Stone 1974, doi:10.1111/j.2517-6161.1974.tb00994.x (cross-validation); Breiman 1996, doi:10.1007/BF00117832
 (weights from it). Some of the outer lines are left out, each candidate reconstructs without them and predicts them:

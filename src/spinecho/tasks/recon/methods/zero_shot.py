@@ -306,5 +306,5 @@ def _opened(start: str, device: torch.device) -> Network:
 
 def _own(kspace: KSpace) -> KSpace:
     """With tensors that gradients may run through, though the scan came from inference."""
-    names = ("samples", "mask", "calib", "noise_cov")
+    names = ("samples", "mask", "calib", "noise_cov", "object_noise")
     return replace(kspace, target=None, **{n: None if (t := getattr(kspace, n)) is None else t.clone() for n in names})

@@ -71,8 +71,15 @@ class Divided:
     def joined(cls, examples: Sequence[Any]) -> Divided:
         """Of one bucket, along a first batch axis `example`."""
         kspace = KSpace.joined([e.kspace for e in examples])
-        left = torch.stack([e.left for e in examples], 1)
-        return cls(kspace, left, torch.stack([e.weight for e in examples]), examples[0].weighted)
+        n_dims = examples[0].kspace.samples.ndim
+        n_left = [_padded(e.left[i], n_dims) for e in examples for i in range(len(e.left))]
+        left = torch.stack(n_left).unflatten(0, (len(examples), -1)).movedim(0, 1)
+        weight = torch.stack([_padded(e.weight, n_dims) for e in examples])
+        return cls(kspace, left, weight, examples[0].weighted)
+
+
+def _padded(t: Tensor, n_dims: int) -> Tensor:
+    return t.reshape(*[1] * (n_dims - t.ndim), *t.shape)
 
 
 def centred(kspace: KSpace) -> KSpace:

@@ -1,4 +1,4 @@
-"""greedy: affine, then greedy diffeomorphic registration, fast; the best label overlap of the classical programs here.
+"""greedy: affine, then greedy diffeomorphic registration: fast.
 
 Source: https://greedy.readthedocs.io (Yushkevich). Not ours: the program itself, from picsl_greedy; the report has the
 exact call. Its results differ a little from run to run, on one thread too.

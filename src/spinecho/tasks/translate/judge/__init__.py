@@ -26,7 +26,7 @@ MEASURES = (
     Measure(name="spread_tells", title="spread tells", digits=2, better=1),
     Measure(name="sensitivity", title="lesions seen", digits=2, better=1),
     Measure(name="false_alarms", title="seen where none", digits=2, better=-1),
-    Measure(name="auc", title="lesions' area", digits=2, better=1),
+    Measure(name="auc", title="lesions' ROC area", digits=2, better=1),
     Measure(name="invented", title="lesions invented", digits=0, better=-1),
     Measure(name="lesion_dice", title="lesion Dice / real", digits=2, better=1),
     Measure(name="lesion_false_ml", title="false lesions", unit="ml", digits=1, better=-1),
