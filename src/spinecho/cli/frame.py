@@ -66,8 +66,9 @@ def with_method(kind: type, task: str, method: str, weights: str, given: dict[st
     module = registry.load(task, offer.method)
     file = (weights or offer.weights) if offer.learned else None
     if file:
-        from spinecho.methods.pretrained import trained_config
+        from spinecho.methods.pretrained import check_owner, trained_config
 
+        check_owner(task, offer.method, file)
         return with_settings(kind, module.Config, trained_config(task, file), module.Method.tunable)
     own = {f.name for f in fields(kind)}
     shown = [f.name for f in fields(module.Config) if f.name not in own]

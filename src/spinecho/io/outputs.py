@@ -38,6 +38,12 @@ def stem_of(path: Path) -> str:
     return path.name[: len(path.name) - len(ending)] if ending else path.name
 
 
+def halves(path: Path) -> list[Path]:
+    """The file, and the other one where two make one image or scan: .cfl or .img with its .hdr."""
+    others = {".cfl": [".hdr"], ".img": [".hdr"], ".hdr": [".cfl", ".img"]}.get(path.suffix.lower(), [])
+    return [path, *(path.with_suffix(suffix) for suffix in others)]
+
+
 def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
     """Refuse outputs that cannot be written, are inputs, or would overwrite each other.
 
@@ -47,9 +53,12 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
         Names the first such output.
     """
     seen: set[Path] = set()
+    read = [file for path in inputs for file in halves(path) if file.exists()]
     for path in outputs:
-        if any(path.exists() and other.exists() and path.samefile(other) for other in inputs):
+        if any(file.exists() and file.samefile(other) for file in halves(path) for other in read):
             raise DataError("it is an input", do="choose another name for the output", file=path)
+        if not path.suffix and any(i.is_dir() and i.resolve() in path.resolve().parents for i in inputs):
+            raise DataError("it lies in the input folder", do="write into another folder", file=path)
         if path.is_dir() and any(path.resolve() in other.resolve().parents for other in inputs):
             raise DataError("an input lies in this folder", do="write into another folder", file=path)
         target = check_place(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import lru_cache
@@ -53,10 +54,15 @@ def built(task: str, method: str, settings: Mapping[str, Any], device: torch.dev
     if not offer.learned:
         return module.Method(module.Config(**settings))
     file = settings.get("weights") or offer.trained()
-    if (trained := method_of(task, file)) != offer.method:
-        do = f"use the method {trained}, or other weights"
-        raise DataError(f"they are weights of the method {trained}, {offer.method} was asked for", do=do, file=file)
+    check_owner(task, offer.method, file)
     return load_learned(task, file, {k: v for k, v in settings.items() if k != "weights"}, device)
+
+
+def check_owner(task: str, method: str, file: str | Path) -> None:
+    """Refuse weights of another method (DataError)."""
+    if (trained := method_of(task, file)) != method:
+        do = f"use the method {trained}, or other weights"
+        raise DataError(f"they are weights of the method {trained}, {method} was asked for", do=do, file=file)
 
 
 def refusal(task: str, method: str, *inputs: Any) -> str | None:
@@ -72,6 +78,11 @@ def _check_choices(method: str, config: type, settings: Mapping[str, Any]) -> No
     for name, hint in get_type_hints(config).items():
         if hint in (int, float) and isinstance(settings.get(name), str):
             raise DataError(f"the {name} of {method} is {settings[name]!r}", do="give a number")
+        default, number = getattr(config, name, None), settings.get(name)
+        if isinstance(number, (int, float)) and not isinstance(number, bool):
+            least = min(0, default) if isinstance(default, (int, float)) and name != "seed" else -math.inf
+            if not number >= least:
+                raise DataError(f"the {name} of {method} is {number:g}", do=f"give a number of {least:g} or more")
         if hint is bool and isinstance(settings.get(name), str):
             raise DataError(f"the {name} of {method} is {settings[name]!r}", do="give True or False")
         if name in settings and get_origin(hint) is Literal and settings[name] not in get_args(hint):

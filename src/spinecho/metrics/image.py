@@ -110,5 +110,6 @@ def _pair(target: Volume, prediction: Volume) -> tuple[Tensor, Tensor]:
             do="crop both to the same grid",
         )
     if not target.any():
-        raise DataError("the target is zero everywhere, so no relative error exists")
+        do = "give a truth that is not empty, and covers the same place as the image"
+        raise DataError("the target is zero everywhere, so no relative error exists", do=do)
     return target.double(), prediction.double()

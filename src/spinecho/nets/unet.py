@@ -53,7 +53,8 @@ class UNet(nn.Module):
         self, n_in: int, n_out: int, channels: Sequence[int], blocks: Sequence[int], *, shuffle: int = 2
     ) -> None:
         super().__init__()
-        assert len(channels) == len(blocks) > 0
+        if not len(channels) == len(blocks) > 0 or min(channels) < 1 or min(blocks) < 0:
+            raise ValueError(f"no network has channels {tuple(channels)} and blocks {tuple(blocks)}")
         self.shuffle = shuffle
         self.checkpointing = False
         """compute activations again in the backward pass instead of keeping them"""

@@ -38,7 +38,11 @@ def first(task: str, name: str, config: Any, init: str | None, seed: int) -> Met
     asked = {f.name: getattr(config, f.name) for f in fields(module.Config)}
     if init is None:
         torch.manual_seed(seed)
-        return module.Method(module.Config(**asked))
+        try:
+            return module.Method(module.Config(**asked))
+        except ValueError as error:
+            do = f"give as many {setting('channels')} as {setting('blocks')}, 1 or more of each level"
+            raise DataError(f"{task}/{name} cannot be built: {error}", do=do) from None
     if (origin := _origin(init)) != (task, name) and origin in module.Method.begins_from:
         torch.manual_seed(seed)
         return module.Method.begun(module.Config(**asked), open_learned(origin[0], init))

@@ -44,6 +44,9 @@ def flat_axes(voxel_mm: Sequence[float], shape: Sequence[int]) -> tuple[int, ...
 
     axes = tuple(axis for axis in range(3) if suits(axis))
     if not axes:
+        if max(voxel_mm) < 1.25 * min(voxel_mm):
+            told = f"it has {' x '.join(map(str, shape))} voxels (z, y, x), which is too small"
+            raise DataError(told, do=f"give images of {_LEAST_PIXELS} x {_LEAST_PIXELS} pixels or more")
         told = " x ".join(f"{v:.3g}" for v in voxel_mm)
         do = f"give images of {_LEAST_PIXELS} x {_LEAST_PIXELS} pixels or more"
         raise DataError(f"no slice of it has square pixels ({told} mm, z y x)", do=do)

@@ -38,7 +38,7 @@ def run(arguments: Sequence[str]) -> int:
     source, target = full_name(args.source), full_name(args.target)
     if target.exists() and source.exists() and target.samefile(source):
         raise DataError("it is the input itself", do="choose another name for the output", file=args.target)
-    check_outputs([args.target], named_files(args.read, args.write))
+    check_outputs([args.target], [source, *named_files(args.read, args.write)])
     from spinecho.core.image import Image
     from spinecho.core.kspace import KSpace
     from spinecho.io.catalogue import check_suffix, labelled

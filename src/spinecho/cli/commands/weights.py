@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from spinecho.cli.console import Terminal
 from spinecho.cli.parse import parse
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.option import OUTPUT, POSITIONAL
 
 
@@ -46,6 +46,8 @@ def run(arguments: Sequence[str]) -> int:
 
     check_place(args.output)
     task, _, name = args.method.partition("/")
+    if not name:
+        raise DataError(f"{setting('method')} is {args.method!r}", do="give TASK/NAME, such as recon/cascade")
     kind = registry.load(task, registry.offer(task, name).method).Method
     arrays = read_ordered(args.source)
     made = kind.imported(arrays, flip_kernels=args.flip_kernels)

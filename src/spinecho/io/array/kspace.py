@@ -138,6 +138,10 @@ def along_trajectory(
         samples, points = samples.mean(dim), points.squeeze(dim)
         axes = tuple(a for a in axes if a != "average")
     scaled, matrix, unit = array_traj.in_cycles_per_fov(points)
+    seen = torch.view_as_real(samples).any(-1).any(-1).any(-3)
+    if n_blank := int((~seen).sum()):
+        told = f"{n_blank} of {seen.numel()} readouts are zero and count as measured: leave them out of both arrays"
+        header = header.warned(told)
     nz, ny, nx = matrix
     recon = (nz, cropped_size(ny, oversampling), cropped_size(nx, oversampling))
     kind = "radial" if array_traj.is_radial(points) else "other"

@@ -24,7 +24,10 @@ def read_ordered(path: Path) -> list[np.ndarray]:
     """
     check_present(path)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it is one array")
             arrays = {name: np.asarray(archive[name]) for name in archive.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"it cannot be read as .npz ({error})", do="give an .npz of arrays", file=path) from None

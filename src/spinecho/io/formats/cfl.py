@@ -32,6 +32,7 @@ from spinecho.ops.fourier import fft
 SUFFIXES = (".cfl", ".hdr")
 WRITES = ("image", "kspace")
 COMPLEX = True
+_ARRAYS = (".npy", ".npz", ".mat", ".h5", ".nii", ".gz")
 _SLICE = cfl_file.DIMS.index("slice")
 
 
@@ -120,6 +121,9 @@ def _points(path: Path, axes: tuple[str, ...], start: int, stop: int) -> np.ndar
 
 def _mask(path: Path, order: tuple[str, ...], shape: tuple[int, ...], start: int, stop: int) -> Tensor:
     """A pattern file's non-zeros, (*batch, 1, k2, k1, k0), lengths 1 where it repeats."""
+    if path.suffix.lower() in _ARRAYS:
+        do = "give it as cfl, too: `spinecho convert` writes it"
+        raise DataError("the mask of a cfl file is a cfl file", do=do, file=path)
     array = cfl_file.mapped(path)
     if array.shape[_SLICE] > 1:
         array = array[(slice(None),) * _SLICE + (slice(start, stop),)]

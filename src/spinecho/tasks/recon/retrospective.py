@@ -64,16 +64,17 @@ def masked(kspace: KSpace, mask: Bool[Tensor, "*#batch 1 #k2 #k1 #k0"], told: st
     )
 
 
-def check_full(mask: Bool[Tensor, "*batch 1 k2 k1 k0"], matrix: tuple[int, int, int]) -> None:
-    """Refuse a mask that is not one contiguous block of (k2, k1) lines (DataError)."""
+def check_full(mask: Bool[Tensor, "*batch 1 k2 k1 k0"], matrix: tuple[int, int, int], do: str = "") -> None:
+    """Refuse a mask that is not one contiguous block of (k2, k1) lines (DataError); `do` says what else may be done."""
     lines = mask.expand(*mask.shape[:-3], *matrix).any(-1).flatten(0, -3).any(0)
     k2, k1 = (torch.nonzero(lines.any(dim)).flatten() for dim in (1, 0))
     block = lines[int(k2[0]) : int(k2[-1]) + 1, int(k1[0]) : int(k1[-1]) + 1] if len(k2) else lines
     if not block.all():
         share = 100 * float(block.float().mean())
+        who = "training with a truth" if do else setting("simulate_mask")
         raise DataError(
-            f"{setting('simulate_mask')} needs a full scan, this one has {share:.0f} % of its lines",
-            do=f"leave {setting('simulate_mask')} out: the scan is undersampled already",
+            f"{who} needs a full scan, this one has {share:.0f} % of its lines",
+            do=do or f"leave {setting('simulate_mask')} out: the scan is undersampled already",
         )
 
 

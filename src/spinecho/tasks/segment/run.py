@@ -92,6 +92,8 @@ def segment(
         raise DataError(
             f"the image has shape {volume.geometry.shape} (z, y, x)", do="give a volume: a head is known by its depth"
         )
+    if bool((volume.values == volume.values.flatten()[0]).all()):
+        raise DataError("the image has the same value everywhere", do="check that the file is the one that you mean")
     if runner.finds != "regions":
         if only != "regions":
             raise DataError(f"{method} finds {runner.finds}, no {only}", do=f"leave out {setting('only', only)}")
@@ -157,6 +159,8 @@ def _finds(volume: Image, runner: Segment, method: str, beside: Mapping[str, Ima
     warnings = [f"outside the card of {runner.weights}: {way}" for way in outside(runner.card, volume.geometry)]
     if absent := [name for name in runner.contrasts[1:] if name not in others]:
         warnings.append(f"{method} was not given {', '.join(absent)}")
+    if unused := [name for name in beside if name not in runner.contrasts]:
+        notes.append(f"{', '.join(unused)} was not used: {method} looks at {', '.join(runner.contrasts)}")
     words = ", ".join([f"{runner.finds} by {method}", *dict.fromkeys(notes)])
     return replace(volume, values=labels, header=volume.header.anew(words).warned(*warnings), extras={_SHARE: share})
 

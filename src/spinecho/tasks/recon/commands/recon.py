@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from spinecho.core.door import check_present
-from spinecho.core.errors import DataError, DoubtfulResult
+from spinecho.core.errors import DataError, DoubtfulResult, setting
 from spinecho.core.job import Job
 from spinecho.core.option import INLINE, OUTPUTS, POSITIONAL
 from spinecho.io.catalogue import check_suffix
 from spinecho.io.guard import WORKER
 from spinecho.io.limits import human, peak_memory
 from spinecho.io.options import ReadOptions, WriteOptions, named_files
-from spinecho.io.outputs import check_outputs
+from spinecho.io.outputs import check_name, check_outputs
 
 if TYPE_CHECKING:
     from spinecho.core.image import Image
@@ -99,11 +99,16 @@ def check(args: Arguments, job: Job) -> None:
     check_present(scan)
     for path in args.output:
         check_suffix(path, "image")
+    if args.report is not None:
+        check_name(args.report, "report", ".html", ".htm")
+    if args.write.affine is not None and args.read.voxel_mm is not None:
+        told = f"{setting('affine')} and {setting('voxel_mm')} both give voxel sizes"
+        raise DataError(told, do=f"leave out {setting('voxel_mm')}")
     outputs = [*args.output, *([args.report] if args.report else [])]
     for path in outputs:
         if path.exists() and full_name(path).samefile(scan):
             raise DataError("it is the input itself", do="choose another name for the output", file=path)
-    check_outputs(outputs, named_files(args.read, args.write))
+    check_outputs(outputs, [scan, *named_files(args.read, args.write)])
     WORKER.start()  # it starts while torch is imported
 
 
@@ -177,6 +182,9 @@ def finish(
     from spinecho.io.write import write
     from spinecho.tasks.recon.judge.case import Result, score_image
 
+    if args.write.keep_complex and not image.values.is_complex():
+        told = f"{job.method} makes a magnitude: --keep-complex keeps nothing"
+        image = replace(image, header=image.header.warned(told))
     for step in image.header.history:
         job.console.say(f"  {step}")
     for warning in image.header.warnings:

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from spinecho.calib.prepare import prepare
+from spinecho.calib.prepare import check, prepare
 from spinecho.core.chance import integer
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.kspace import KSpace
 from spinecho.io.array import own
 from spinecho.io.options import ReadOptions
@@ -68,8 +68,9 @@ class RawFile:
         if scan.mask is None:
             raise DataError("its samples lie along a trajectory", do="give Cartesian scans", file=self.path)
         try:
+            check(scan)
             if self.full:
-                check_full(scan.mask, scan.encoding.matrix)
+                check_full(scan.mask, scan.encoding.matrix, f"train without a truth: {setting('loss', 'ssdu')}")
         except DataError as error:
             raise error.within(self.path) from error
         return scan

@@ -10,6 +10,7 @@ from hashlib import sha256
 import torch
 from torch import Tensor
 
+from spinecho.calib.prepare import check
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
 from spinecho.evaluate.judge import Kind
@@ -96,6 +97,7 @@ def load_truth(source: Source, index: int) -> Truth:
         As the reader; if the samples lie along a trajectory, or are not complete and carry no truth.
     """
     kspace = source.load(index)
+    check(kspace)
     if kspace.mask is None:
         raise DataError("its samples lie along a trajectory; a full Cartesian scan is needed", do="leave it out")
     kind: Kind = source.kind or ("simulated" if "simulated" in kspace.header.flags else "real")
