@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks import without_truth as bench
 from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.tasks.recon.examples.draw import ready
-from spinecho.tasks.recon.methods import l1_wavelet, varnet
+from spinecho.tasks.recon.methods import hqs_net, l1_wavelet
 from spinecho.tasks.recon.parts import losses
 
 SCANS = [
@@ -24,7 +24,7 @@ ARGS = Namespace(steps=1, scans=3, side=40, accel=2.5, coils=4, judged=2, rate=1
 
 
 def test_every_arm_is_a_loss_and_all_go_through_the_same_scans(monkeypatch):
-    monkeypatch.setattr(bench, "NETWORK", varnet.Config(n_cascades=1, channels=(4, 6), blocks=(1, 1), start_iters=0))
+    monkeypatch.setattr(bench, "NETWORK", hqs_net.Config(n_steps=1, early=1, cg_iters=2, start_iters=0))
     same = bench.Same(SCANS)
     seen = {id(same(step, index)) for step in range(1, 4) for index in range(2)}
     assert seen == {id(scan) for scan in SCANS}

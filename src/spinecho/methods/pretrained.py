@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import lru_cache
@@ -78,11 +77,9 @@ def _check_choices(method: str, config: type, settings: Mapping[str, Any]) -> No
     for name, hint in get_type_hints(config).items():
         if hint in (int, float) and isinstance(settings.get(name), str):
             raise DataError(f"the {name} of {method} is {settings[name]!r}", do="give a number")
-        default, number = getattr(config, name, None), settings.get(name)
-        if isinstance(number, (int, float)) and not isinstance(number, bool):
-            least = min(0, default) if isinstance(default, (int, float)) and name != "seed" else -math.inf
-            if not number >= least:
-                raise DataError(f"the {name} of {method} is {number:g}", do=f"give a number of {least:g} or more")
+        number, counts = settings.get(name), name.startswith("n_") or name.endswith("_iters")
+        if counts and isinstance(number, int) and number < 0:
+            raise DataError(f"the {name} of {method} is {number}", do="give 0 or more")
         if hint is bool and isinstance(settings.get(name), str):
             raise DataError(f"the {name} of {method} is {settings[name]!r}", do="give True or False")
         if name in settings and get_origin(hint) is Literal and settings[name] not in get_args(hint):

@@ -40,6 +40,8 @@ def first(task: str, name: str, config: Any, init: str | None, seed: int) -> Met
         torch.manual_seed(seed)
         try:
             return module.Method(module.Config(**asked))
+        except DataError:
+            raise
         except ValueError as error:
             do = f"give as many {setting('channels')} as {setting('blocks')}, 1 or more of each level"
             raise DataError(f"{task}/{name} cannot be built: {error}", do=do) from None

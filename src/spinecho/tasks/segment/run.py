@@ -92,8 +92,6 @@ def segment(
         raise DataError(
             f"the image has shape {volume.geometry.shape} (z, y, x)", do="give a volume: a head is known by its depth"
         )
-    if bool((volume.values == volume.values.flatten()[0]).all()):
-        raise DataError("the image has the same value everywhere", do="check that the file is the one that you mean")
     if runner.finds != "regions":
         if only != "regions":
             raise DataError(f"{method} finds {runner.finds}, no {only}", do=f"leave out {setting('only', only)}")
@@ -121,6 +119,8 @@ def _regions(volume: Image, runner: Segment, method: str, only: Only, sides: boo
     if only == "brain":
         labels = torch.isin(labels, torch.tensor(BRAIN, dtype=labels.dtype)).to(torch.int16)
     warnings = [f"outside the card of {runner.weights}: {way}" for way in outside(runner.card, volume.geometry)]
+    if any(_is_blank(v) for v in flat):
+        warnings.append("the image has the same value everywhere: nothing is labelled there")
     if not volume.geometry.oriented:
         warnings.append("the image does not say how the patient lay: it is taken as stored, x to the left")
     header = volume.header.anew(", ".join(words)).warned(*warnings)
@@ -193,8 +193,15 @@ def _amounts(labels: Tensor, runner: Segment, volume: Image) -> str:
     return ", ".join([f"{n} pieces", *(f"{name} {value:.3g} ml" for name, value in ml.items())])
 
 
+def _is_blank(values: Tensor) -> bool:
+    return bool((values == values.flatten()[0]).all())
+
+
 def _one(volume: Image, runner: Segment, method: str, sides: bool, greys: bool) -> tuple[Tensor, Tensor, float, bool]:
     """Labels and their probabilities (1, z, y, x), how alike the sides are (nan: there are none), greys or not."""
+    if _is_blank(volume.values):
+        nothing = torch.zeros_like(volume.values)
+        return nothing.to(torch.int16), nothing, float("nan"), False
     head = seen(volume, runner.spacing_mm)
     if reason := runner.refusal(head.values):
         raise DataError(f"{method} cannot take this image: {reason}", do="see `spinecho list` for other methods")

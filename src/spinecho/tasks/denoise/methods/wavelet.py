@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
+from spinecho.core.errors import DataError, setting
 from spinecho.ops.wavelet import Wavelet
 from spinecho.solve.prox import shrink
 from spinecho.tasks.denoise.base import Denoise
@@ -39,6 +40,11 @@ class Config:
     """how often the resolution is halved"""
     dimensions: Literal["2d", "3d"] = "2d"
     """slice by slice, or volumes as a whole"""
+
+    def __post_init__(self) -> None:
+        for name, least in (("strength", 0), ("shifts", 1), ("levels", 1)):
+            if not getattr(self, name) >= least:
+                raise DataError(f"{setting(name)} is {getattr(self, name):g}", do=f"give {least} or more")
 
 
 class Method(Denoise):

@@ -99,8 +99,6 @@ def check(args: Arguments, job: Job) -> None:
     check_present(scan)
     for path in args.output:
         check_suffix(path, "image")
-    if args.report is not None:
-        check_name(args.report, "report", ".html", ".htm")
     if args.write.affine is not None and args.read.voxel_mm is not None:
         told = f"{setting('affine')} and {setting('voxel_mm')} both give voxel sizes"
         raise DataError(told, do=f"leave out {setting('voxel_mm')}")
@@ -108,6 +106,8 @@ def check(args: Arguments, job: Job) -> None:
     for path in outputs:
         if path.exists() and full_name(path).samefile(scan):
             raise DataError("it is the input itself", do="choose another name for the output", file=path)
+    if args.report is not None:
+        check_name(args.report, "report", ".html", ".htm")
     check_outputs(outputs, [scan, *named_files(args.read, args.write)])
     WORKER.start()  # it starts while torch is imported
 
