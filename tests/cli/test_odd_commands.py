@@ -162,3 +162,15 @@ def test_blank_spokes_are_told(tmp_path, capsys):
     given = [tmp_path / "s.npy", *AXES, "--traj", tmp_path / "t.npy", "--method", "gridding", "-o", tmp_path / "x.npy"]
     assert main([str(a) for a in ["recon", *given]]) == 0
     assert "10 of 20 readouts are zero" in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("value", [0, np.nan])
+def test_a_slice_without_signal_leaves_the_others(tmp_path, capsys, kspace, value):
+    slices = np.stack([np.load(kspace)] * 3)
+    slices[1] = value
+    np.save(tmp_path / "s.npy", slices)
+    given = ["--data", tmp_path / "s.npy", "--axes", "slice coil k1 k0", "--methods", "zero_filled", "--accel", "2"]
+    assert main([str(a) for a in ["evaluate", *given, "--out", tmp_path / "t.csv"]]) == 0
+    table = (tmp_path / "t.csv").read_text()
+    assert "slice 0" in table and "slice 2" in table and "slice 1" not in table
+    assert "s.npy" in "".join(capsys.readouterr())
