@@ -14,19 +14,17 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
-import numpy as np
 import torch
 
 import spinecho
+from benchmarks.moving import measured
 from benchmarks.sections import circumstances, load_average, table
 from benchmarks.small_training import RESULTS, publish
 from benchmarks.training_step import scans
 from spinecho.calib.noise import with_noise_level
-from spinecho.core.geometry import Geometry
 from spinecho.core.kspace import KSpace
 from spinecho.methods.registry import learned, load
 from spinecho.sim.moving import beating, sample_beat
-from spinecho.sim.scan import Scan, measure
 from spinecho.tasks.recon.examples.draw import ready
 from spinecho.train.buckets import grouped
 from spinecho.train.gradient import wrapped
@@ -63,20 +61,7 @@ def series(side: int, n_coils: int, n_frames: int) -> KSpace:
     rng = torch.Generator().manual_seed(0)
     y, x = torch.meshgrid(*(torch.linspace(-1, 1, 2 * side) for _ in range(2)), indexing="ij")
     picture = ((y.square() + x.square()).sqrt() < 0.8) * (0.5 + 0.3 * torch.cos(9 * x) * torch.cos(7 * y))
-    frames = beating(picture, sample_beat(rng), n_frames)
-    scan = Scan(
-        matrix=(1, side, side),
-        fov_mm=(8, 320, 320),
-        n_coils=n_coils,
-        sampling="kt-random:8:6:0",
-        n_frames=n_frames,
-        snr=30.0,
-        seed=0,
-        contrast="t2",
-    )
-    n = frames.shape[-1]
-    grid = Geometry.from_frame((0, 0, 0), np.eye(3), (320 / n, 320 / n, 8), (1, n, n))
-    return measure(frames, grid, scan, rng, note="moving scene").kspace
+    return measured(beating(picture, sample_beat(rng), n_frames), 8, 30.0, 0, rng, side, n_coils)
 
 
 def done(work: Work) -> None:
@@ -93,16 +78,16 @@ def done(work: Work) -> None:
     wrapped(method, Settings(batch=1, checkpointing=work.again), Team())(1, list(grouped(range(1), [example])))
 
 
-def measured(work: Work) -> tuple[float, float]:
+def spent(work: Work) -> tuple[float, float]:
     """Seconds and the largest memory in GB, in a fresh process."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_run, args=(theirs, work))
     process.start()
     theirs.close()
-    spent: tuple[float, float] = ours.recv()
+    told: tuple[float, float] = ours.recv()
     process.join()
-    return spent
+    return told
 
 
 def _run(pipe: Connection, work: Work) -> None:
@@ -128,7 +113,7 @@ def main() -> None:
         works += [Work(SERIES, True, args.side, args.coils, args.frames, True), Work(SERIES, False, *AT_WORK)]
     rows = []
     for work in works:
-        seconds, peak = measured(work)
+        seconds, peak = spent(work)
         what = "one training step" + ", --checkpointing" * work.again if work.trains else "reconstruction"
         size = f"{work.side} x {work.side}, {work.coils} coils" + f", {work.frames} frames" * (work.frames > 1)
         rows.append([f"`{work.method}`", what, size, f"{seconds:.0f}", f"{peak:.1f}", f"{work.limit_gb:g}"])

@@ -81,14 +81,16 @@ def boluses(n: int) -> Iterator[tuple[str, int, KSpace]]:
             yield "bolus", rate, measured(frames, rate, SNRS[i % len(SNRS)], i, rng)
 
 
-def measured(frames: Tensor, rate: int, snr: float, seed: int, rng: torch.Generator) -> KSpace:
+def measured(
+    frames: Tensor, rate: int, snr: float, seed: int, rng: torch.Generator, side: int = MATRIX, n_coils: int = N_COILS
+) -> KSpace:
     """The series, random lines of its own in each frame."""
     scan = Scan(
-        matrix=(1, MATRIX, MATRIX),
+        matrix=(1, side, side),
         fov_mm=(8, 320, 320),
-        n_coils=N_COILS,
+        n_coils=n_coils,
         sampling=f"kt-random:{rate}:6:{seed}",
-        n_frames=N_FRAMES,
+        n_frames=len(frames),
         snr=snr,
         seed=seed,
         contrast="t2",

@@ -3,9 +3,8 @@
     python -m benchmarks.without_truth [--shared ../shared] [--steps 1200] [--accel 6] [--arms ...]
 
 Undersampled scans of the training label maps, each seen twice; psnr inside the head of scans of others. The network is
-`hqs_net`, begun from the denoiser in the package: after 1,200 steps from random weights one had not passed `l1_wavelet`
-with the truth (22.01 of 22.54 dB; without it 21.3 to 21.6). Every arm goes through `train.loop`. A section of
-docs/results.md.
+`hqs_net`, begun from the denoiser in the package: so many steps from random weights do not pass `l1_wavelet` even with
+the truth. Every arm goes through `train.loop`. A section of docs/results.md.
 """
 
 from __future__ import annotations

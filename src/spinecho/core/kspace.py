@@ -16,6 +16,9 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.core.image import Image, check_batch
 
+TENSORS = {"samples": 4, "mask": 4, "traj": 4, "calib": 4, "noise_cov": 2, "target": 4, "object_noise": 2}
+"""A scan's tensors, and how many of the last axes of each are no batch axes."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class KSpace:
@@ -113,8 +116,7 @@ class KSpace:
 
     def to(self, device: torch.device | str) -> KSpace:
         """A copy with all tensors on a device."""
-        fields = ("samples", "mask", "traj", "calib", "noise_cov", "target", "object_noise")
-        moved: dict[str, Any] = {f: t.to(device) for f in fields if (t := getattr(self, f)) is not None}
+        moved: dict[str, Any] = {f: t.to(device) for f in TENSORS if (t := getattr(self, f)) is not None}
         return replace(self, **moved)
 
     def part(self, axis: str, index: int) -> KSpace:
@@ -129,7 +131,7 @@ class KSpace:
         """These entries of a batch axis, in this order; a view if they are consecutive."""
         if axis not in self.axes:
             raise DataError(f"there is no axis {axis!r} among {self.axes}")
-        i, own = self.axes.index(axis), {"noise_cov": 2, "object_noise": 2}
+        i = self.axes.index(axis)
 
         def cut(t: Tensor) -> Tensor:
             if isinstance(entries, range) and entries.step == 1:
@@ -137,9 +139,9 @@ class KSpace:
             return t.index_select(i, torch.as_tensor(list(entries), device=t.device))
 
         fields: dict[str, Any] = {"samples": cut(self.samples)}
-        for name in ("mask", "traj", "calib", "noise_cov", "target", "object_noise"):
+        for name, own in TENSORS.items():
             t: Tensor | None = getattr(self, name)
-            if t is not None and t.ndim - own.get(name, 4) == len(self.axes) and t.shape[i] > 1:
+            if t is not None and t.ndim - own == len(self.axes) and t.shape[i] > 1:
                 fields[name] = cut(t)
         if axis == "slice":
             fields["geometries"] = tuple(self.geometries[k] for k in entries)
@@ -148,8 +150,7 @@ class KSpace:
     @property
     def bucket(self) -> Hashable:
         """What scans must have in common to be `joined`."""
-        tensors = (self.samples, self.mask, self.traj, self.calib, self.noise_cov, self.target, self.object_noise)
-        shapes = tuple(None if t is None else tuple(t.shape) for t in tensors)
+        shapes = tuple(None if (t := getattr(self, name)) is None else tuple(t.shape) for name in TENSORS)
         return shapes, self.axes, self.encoding, len(self.geometries)
 
     @classmethod
@@ -165,10 +166,13 @@ class KSpace:
         if any(scan.bucket != first.bucket for scan in scans):
             raise DataError("scans of different shapes cannot be joined", do="join those of one bucket")
         fields: dict[str, Any] = {}
-        four = ("samples", "mask", "traj", "calib", "target")
-        for name, own in (*((n, 4) for n in four), ("noise_cov", 2), ("object_noise", 2)):
+        for name, own in TENSORS.items():
             if getattr(first, name) is not None:
-                tensors = [getattr(scan, name) for scan in scans]
-                n_batch = len(first.axes) + own
-                fields[name] = torch.stack([t.reshape(*[1] * (n_batch - t.ndim), *t.shape) for t in tensors])
+                n_dims = len(first.axes) + own
+                fields[name] = torch.stack([padded(getattr(scan, name), n_dims) for scan in scans])
         return replace(first, axes=("example", *first.axes), receivers=max(s.receivers for s in scans), **fields)
+
+
+def padded(t: Tensor, n_dims: int) -> Tensor:
+    """With axes of length 1 in front, until there are so many."""
+    return t.reshape(*[1] * (n_dims - t.ndim), *t.shape)

@@ -54,7 +54,8 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         if not len(channels) == len(blocks) > 0 or min(channels) < 1 or min(blocks) < 0:
-            raise ValueError(f"no network has channels {tuple(channels)} and blocks {tuple(blocks)}")
+            told = f"channels {tuple(channels)} and blocks {tuple(blocks)}"
+            raise ValueError(f"{told} are not one of each, 1 channel and 0 blocks or more, for every level")
         self.shuffle = shuffle
         self.checkpointing = False
         """compute activations again in the backward pass instead of keeping them"""

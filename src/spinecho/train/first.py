@@ -43,7 +43,7 @@ def first(task: str, name: str, config: Any, init: str | None, seed: int) -> Met
         except DataError:
             raise
         except ValueError as error:
-            do = f"give as many {setting('channels')} as {setting('blocks')}, 1 or more of each level"
+            do = f"change its settings: `spinecho train {task}/{name} --help` lists them"
             raise DataError(f"{task}/{name} cannot be built: {error}", do=do) from None
     if (origin := _origin(init)) != (task, name) and origin in module.Method.begins_from:
         torch.manual_seed(seed)

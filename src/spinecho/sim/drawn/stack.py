@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from spinecho.core.errors import DataError
-from spinecho.core.kspace import KSpace
+from spinecho.core.kspace import TENSORS, KSpace, padded
 
 _EXAMPLE = "example"
-_PARTS = ("samples", "mask", "traj", "calib", "noise_cov", "target", "object_noise")
 
 
 def stack(scans: Sequence[KSpace]) -> KSpace:
@@ -30,12 +29,12 @@ def stack(scans: Sequence[KSpace]) -> KSpace:
     if len(shapes) > 1:
         told = " and ".join(sorted(f"{shape} {axes}" for shape, axes, _ in shapes)[:2])
         raise DataError(f"scans of different shapes, {told}, make no batch", do="draw them one by one")
-    return replace(alike[0], **{name: _joined(name, [getattr(scan, name) for scan in alike]) for name in _PARTS})
+    return replace(alike[0], **{name: _joined(name, [getattr(scan, name) for scan in alike]) for name in TENSORS})
 
 
 def single(scans: KSpace, index: int = 0) -> KSpace:
     """One scan of a batch, without the axis."""
-    parts = {name: None if (t := getattr(scans, name)) is None else t[index if len(t) > 1 else 0] for name in _PARTS}
+    parts = {name: None if (t := getattr(scans, name)) is None else t[index if len(t) > 1 else 0] for name in TENSORS}
     return replace(scans, **parts, axes=tuple(axis for axis in scans.axes if axis != _EXAMPLE))
 
 
@@ -48,13 +47,12 @@ def _as_example(scan: KSpace) -> KSpace:
     def shaped(name: str, t: Tensor | None) -> Tensor | None:
         if t is None:
             return None
-        n_dims = len(scan.axes) + (2 if "noise" in name else 4)
-        t = t.reshape(*[1] * (n_dims - t.ndim), *t.shape)
+        t = padded(t, len(scan.axes) + TENSORS[name])
         for i in reversed(gone):
             t = t.squeeze(i)
         return t[None]
 
-    parts = {name: shaped(name, getattr(scan, name)) for name in _PARTS}
+    parts = {name: shaped(name, getattr(scan, name)) for name in TENSORS}
     kept = tuple(axis for i, axis in enumerate(scan.axes) if i not in gone)
     return replace(scan, **parts, axes=(_EXAMPLE, *kept), geometries=scan.geometries[:1])
 

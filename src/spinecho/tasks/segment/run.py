@@ -160,7 +160,7 @@ def _finds(volume: Image, runner: Segment, method: str, beside: Mapping[str, Ima
     if absent := [name for name in runner.contrasts[1:] if name not in others]:
         warnings.append(f"{method} was not given {', '.join(absent)}")
     if unused := [name for name in beside if name not in runner.contrasts]:
-        notes.append(f"{', '.join(unused)} was not used: {method} looks at {', '.join(runner.contrasts)}")
+        notes.append(f"not used: {', '.join(unused)} ({method} looks at {', '.join(runner.contrasts)})")
     words = ", ".join([f"{runner.finds} by {method}", *dict.fromkeys(notes)])
     return replace(volume, values=labels, header=volume.header.anew(words).warned(*warnings), extras={_SHARE: share})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -101,7 +102,7 @@ class LeftOut:
         folds = [leave_out(s, together=bool(s.axes)) for s in scans]
         shares = [unpredicted(method, s, each) for s, each in zip(scans, folds, strict=True) if each]
         shares = self.team.gather(shares)
-        return sum(shares) / max(1, len(shares))
+        return sum(shares) / len(shares) if shares else math.nan
 
 
 def unpredicted(method: Recon, kspace: KSpace, folds: Sequence[Fold]) -> float:

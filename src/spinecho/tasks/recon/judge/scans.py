@@ -19,7 +19,7 @@ from spinecho.evaluate.words import number
 from spinecho.sim.mask_spec import MaskSpec
 from spinecho.tasks.recon.judge.options import Options, Simulation
 from spinecho.tasks.recon.judge.sources import SimOptions, sources
-from spinecho.tasks.recon.judge.truth import OWN_MASK, Source, Truth, load_truth
+from spinecho.tasks.recon.judge.truth import OWN_MASK, BadSlice, Source, Truth, load_truth
 
 _DRAWS = ("sim/mask.py", "sim/mask_spec.py", "sim/poisson.py", "tasks/recon/retrospective.py")
 """What makes the mask of a case from its name."""
@@ -77,6 +77,10 @@ def cases_of(scans: Sequence[Source], specs: Sequence[MaskSpec], device: torch.d
             for index in range(source.n_slices):
                 try:
                     truth = read(source, index)
+                except BadSlice as error:
+                    why = error.within(f"{source.name}, slice {index}")
+                    yield LeftOut(n=len(specs), scan=source.name, why=str(why))
+                    continue
                 except DataError as error:
                     n = (source.n_slices - index) * len(specs)
                     yield LeftOut(n=n, scan=source.name, why=str(error.within(source.name)))

@@ -88,16 +88,24 @@ class Truth:
         )
 
 
+class BadSlice(DataError):
+    """A fault of one slice: others of its file may be well."""
+
+
 def load_truth(source: Source, index: int) -> Truth:
     """Read a slice and find its truth.
 
     Raises
     ------
     DataError
-        As the reader; if the samples lie along a trajectory, or are not complete and carry no truth.
+        As the reader; `BadSlice` if its samples cannot be used; if they lie along a trajectory, or are not complete and
+        carry no truth.
     """
     kspace = source.load(index)
-    check(kspace)
+    try:
+        check(kspace)
+    except DataError as error:
+        raise BadSlice(error.found, do=error.do) from None
     if kspace.mask is None:
         raise DataError("its samples lie along a trajectory; a full Cartesian scan is needed", do="leave it out")
     kind: Kind = source.kind or ("simulated" if "simulated" in kspace.header.flags else "real")

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from spinecho.calib.centre import find_centre
-from spinecho.core.kspace import KSpace
+from spinecho.core.kspace import KSpace, padded
 from spinecho.ops.windows import gaussian
 from spinecho.tasks.recon.parts.left_out import lines_of
 
@@ -72,14 +72,9 @@ class Divided:
         """Of one bucket, along a first batch axis `example`."""
         kspace = KSpace.joined([e.kspace for e in examples])
         n_dims = examples[0].kspace.samples.ndim
-        n_left = [_padded(e.left[i], n_dims) for e in examples for i in range(len(e.left))]
-        left = torch.stack(n_left).unflatten(0, (len(examples), -1)).movedim(0, 1)
-        weight = torch.stack([_padded(e.weight, n_dims) for e in examples])
+        left = torch.stack([torch.stack([padded(part, n_dims) for part in e.left]) for e in examples], 1)
+        weight = torch.stack([padded(e.weight, n_dims) for e in examples])
         return cls(kspace, left, weight, examples[0].weighted)
-
-
-def _padded(t: Tensor, n_dims: int) -> Tensor:
-    return t.reshape(*[1] * (n_dims - t.ndim), *t.shape)
 
 
 def centred(kspace: KSpace) -> KSpace:
