@@ -1,4 +1,4 @@
-"""Shapes checked at run time, one thread, the folder with the real data, and how many tests it would have fed."""
+"""Shapes checked at run time, one thread and one seed, the folder with the real data, and how many tests it would have fed."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> None:
+def _alike() -> None:
     # tensors this small cost several times as much in two, and far more beside other load; a command may set others
     torch.set_num_threads(1)
+    torch.manual_seed(0)  # what a test draws must not hang on the tests before it
 
 
 @pytest.fixture(scope="session")

@@ -61,10 +61,13 @@ def test_a_chain_is_simpleitks_composite(folder):
     np.testing.assert_allclose(read("out.nii.gz").values[0], theirs, atol=2e-3)
     whole = sitk.Resample(moving, fixed, sitk.ReadTransform("whole.h5"), sitk.sitkLinear, 0.0)
     np.testing.assert_allclose(sitk.GetArrayFromImage(whole), theirs, atol=2e-3)
-    points = torch.rand(20, 3, dtype=torch.float64) * 20
-    torch.testing.assert_close(
-        read_transform("whole_inverse.h5")(read_transform("whole.h5")(points)), points, atol=0.2, rtol=0
-    )
+    points = torch.rand(2000, 3, dtype=torch.float64) * 20
+    back = read_transform("whole_inverse.h5")
+    ours = (read_transform("t.h5") @ SHIFT).inverse()
+    torch.testing.assert_close(back(points), ours(points), atol=1e-4, rtol=0)
+    # both ways are linear between voxels of 4.3 mm: at a few points of a sharp bend they miss each other by more
+    missed = (back(read_transform("whole.h5")(points)) - points).abs().amax(1)
+    assert float(missed.quantile(0.98)) < 0.2 and float(missed.median()) < 0.01
 
 
 def test_there_and_back(folder):
