@@ -1,4 +1,4 @@
-"""Shapes checked at run time, one thread and one seed, the folder with the real data, and how many tests it would have fed."""
+"""Shapes checked at run time, one thread, one seed, the folder with the real data, and how many tests it would feed."""
 
 from __future__ import annotations
 

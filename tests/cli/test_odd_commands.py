@@ -174,3 +174,11 @@ def test_a_slice_without_signal_leaves_the_others(tmp_path, capsys, kspace, valu
     table = (tmp_path / "t.csv").read_text()
     assert "slice 0" in table and "slice 2" in table and "slice 1" not in table
     assert "s.npy" in "".join(capsys.readouterr())
+
+
+def test_complex_coil_images_are_advised_only_where_the_option_is_taken(tmp_path, capsys):
+    np.save(tmp_path / "i.npy", np.ones((24, 20), np.float32))
+    nib.save(nib.Nifti1Image(np.ones((24, 20, 4), np.complex64), np.eye(4)), tmp_path / "i.nii.gz")
+    for name, advised in (("i.npy", True), ("i.nii.gz", False)):
+        assert main(["recon", str(tmp_path / name), "-o", str(tmp_path / "o.nii.gz")]) == 2
+        assert ("--domain coil-images" in capsys.readouterr().err) == advised

@@ -69,17 +69,25 @@ def refuse_idle(options: ReadOptions, what: str, *taken: str) -> None:
 
 
 def refuse_along_trajectory(options: ReadOptions) -> None:
-    """Refuse what only samples on a grid have: a readout axis of the picture, coil images, a mask.
+    """Refuse what only samples on a grid have: a readout axis of the picture, coil images, a mask (DataError)."""
+    why = "along a trajectory: samples lie where the trajectory says"
+    _refuse(options, ("readout", "domain", "mask"), why, ", or the trajectory")
 
-    Raises
-    ------
-    DataError
-        Names the option.
-    """
-    for name in ("readout", "domain", "mask"):
+
+def refuse_of_images(options: ReadOptions) -> None:
+    """Refuse what only samples have: a readout, a mask, a trajectory, oversampling (DataError)."""
+    _refuse(options, ("readout", "mask", "traj", "oversampling"), "to images: they are not samples")
+
+
+def refuse_of_named(options: ReadOptions) -> None:
+    """Refuse a readout axis of the picture for samples, the names of whose axes say it (DataError)."""
+    _refuse(options, ("readout",), "to samples: their axis k0 is the readout")
+
+
+def _refuse(options: ReadOptions, names: tuple[str, ...], why: str, otherwise: str = "") -> None:
+    for name in names:
         if getattr(options, name) != getattr(ReadOptions(), name):
-            problem = f"{setting(name)} does not apply along a trajectory: samples lie where the trajectory says"
-            raise DataError(problem, do=f"leave out {setting(name)}, or the trajectory")
+            raise DataError(f"{setting(name)} does not apply {why}", do=f"leave out {setting(name)}{otherwise}")
 
 
 @dataclass(frozen=True, kw_only=True)

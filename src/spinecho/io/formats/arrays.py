@@ -29,7 +29,7 @@ from spinecho.io.axes import IMAGE, arranged, batch_axes, rows_are_readout
 from spinecho.io.hdf5 import MAGIC
 from spinecho.io.mrd.groups import is_mrd
 from spinecho.io.numbers import held, kept_type
-from spinecho.io.options import ReadOptions, refuse_along_trajectory, refuse_idle
+from spinecho.io.options import ReadOptions, refuse_along_trajectory, refuse_idle, refuse_of_images, refuse_of_named
 
 SUFFIXES = (".npy", ".npz", ".mat", ".h5")
 WRITES = ("image", "kspace")
@@ -76,6 +76,11 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
         return array_own.read(path, options.slices)
     variable, traj = _chosen(path, options)
     names = _names(variable, traj, options, path)
+    is_image = bool(set(names) & set(IMAGE)) and options.domain == "kspace"
+    if is_image:
+        refuse_of_images(options)
+    elif options.domain == "kspace":
+        refuse_of_named(options)
     picture = array_kspace.Picture(
         transposed=rows_are_readout(names, options.readout),
         n_slices=None,
@@ -87,7 +92,7 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
         picture = replace(picture, n_slices=array.shape[names.index("slice")])
     header = Header(source=str(path), file_format="array", flags=("orientation=unknown",))
     header = header.noted(f"read {variable} as {' '.join(names)}" + ("" if options.axes else " (guessed)"))
-    if set(names) & set(IMAGE) and options.domain == "kspace":
+    if is_image:
         return _image(array, names, picture, header)
     array = array_samples.to_complex(array, names)
     samples, names, axes = array_kspace.in_order(array, names, options.domain, options.readout)

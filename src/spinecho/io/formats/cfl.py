@@ -26,7 +26,7 @@ from spinecho.io import cfl_file
 from spinecho.io.array import kspace as array_kspace
 from spinecho.io.axes import BATCH, IMAGE, KSPACE
 from spinecho.io.numbers import as_type
-from spinecho.io.options import ReadOptions, WriteOptions, refuse_along_trajectory, refuse_idle
+from spinecho.io.options import ReadOptions, WriteOptions, refuse_along_trajectory, refuse_idle, refuse_of_images
 from spinecho.ops.fourier import fft
 
 SUFFIXES = (".cfl", ".hdr")
@@ -57,7 +57,10 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
         If the two files disagree, or a dimension is in use that has no place here.
     """
     refuse_idle(options, "cfl", "axes", "domain", "readout", "mask", "traj", "oversampling", "voxel_mm")
-    if options.traj is not None:
+    is_image = _is_image(options)
+    if is_image:
+        refuse_of_images(options)
+    elif options.traj is not None:
         refuse_along_trajectory(options)
     array = cfl_file.mapped(path)
     n_slices = array.shape[_SLICE]
@@ -74,7 +77,7 @@ def read(path: Path, options: ReadOptions) -> KSpace | Image:
     )
     header = Header(source=str(path), file_format="cfl", flags=("orientation=unknown",))
     header = header.noted(f"read cfl with dimensions {' '.join(map(str, array.shape))}")
-    if _is_image(options):
+    if is_image:
         return _image(array, axes, picture, header)
     order = (*axes, "coil", *KSPACE)
     if options.readout == "y":

@@ -75,8 +75,9 @@ def load(path: Path, options: ReadOptions, device: torch.device) -> KSpace:
     """
     scan = read(path, options)
     if isinstance(scan, Image):
-        coil_images = f"for complex coil images give {setting('domain', 'coil-images')}"
-        do = f"convert it with: spinecho convert '{path}' OUT (it is reconstructed already); {coil_images}"
+        do = f"convert it with: spinecho convert '{path}' OUT (it is reconstructed already)"
+        if scan.header.file_format in ("array", "cfl"):  # others say themselves what they hold
+            do += f"; for complex coil images give {setting('domain', 'coil-images')}"
         raise DataError("it holds an image, not k-space", do=do, file=path)
     scan = scan.to(device)
     return scan if options.simulate_mask is None else undersample(scan, options.simulate_mask)
