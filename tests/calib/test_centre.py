@@ -47,11 +47,11 @@ def test_lines_of_a_regular_mask(full):
 def test_a_strong_sample_between_lines_left_out_is_not_the_centre(full):
     """As where the object's phase is steep and spreads its energy."""
     steep = full.clone()
-    steep[..., 60, 55] = 2 * full.abs().max()
+    steep[..., 68, 55] = 2 * full.abs().max()
     scan = cartesian(steep, lines(96, 4, 24))
-    assert bool(scan.mask[..., 60, :].all()) and find_centre(scan) == (0, 48, 40)
+    assert bool(scan.mask[..., 68, :].all()) and find_centre(scan) == (0, 48, 40)
     assert calibration_region(scan).shape[-2] >= 24
-    assert find_centre(cartesian(steep)) == (0, 60, 55), "where all was measured, nothing tells them apart"
+    assert find_centre(cartesian(steep)) == (0, 68, 55), "where all was measured, nothing tells them apart"
 
 
 def test_without_a_block_the_peak_counts(full):

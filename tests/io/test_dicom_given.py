@@ -114,8 +114,9 @@ def test_patient_and_study_survive_another_format(tmp_path, through):
     write(image, tmp_path / through)
     back = read(tmp_path / through, ReadOptions())
     if through.endswith(".nii.gz"):  # names nobody: patients do not travel in it
-        assert not set(back.header.patient) & {"name", "birth_date", "accession"}
+        assert not set(back.header.patient) & {"name", "birth_date", "accession_number"}
         return
     write(back, tmp_path / "out_dicom")
     ds = pydicom.dcmread(tmp_path / "out_dicom" / "IM_00001.dcm")
+    assert float(ds.StudyTime) == float(given.pop("StudyTime"))
     assert {word: str(ds.get(word)) for word in given} == given

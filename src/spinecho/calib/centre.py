@@ -41,8 +41,9 @@ def find_centre(kspace: KSpace) -> tuple[int, int, int]:
     """Index (k2, k1, k0) of k = 0: where the file says, else the Cartesian sample with the most energy.
 
     Real files are off by one or more. Each batch entry has its peak, over the coils, in the inner half of the grid
-    along each axis (no echo is further off; with partial Fourier the full grid counts); of equals, as all samples of a
-    point are, the nearest to the middle. The median of the entries is taken, those that stand out of their noise more
+    along each axis (no echo is further off; with partial Fourier the full grid counts), and within blocks without a gap
+    where there are any, as calibration lines are: an object of steep phase spreads its energy, and any line may hold
+    the largest sample. Of equals, as all samples of a point are, it is the nearest to the middle. The median of the entries is taken, those that stand out of their noise more
     counting more, so that an empty slice, or one that lost its centre, does not decide for the others.
     """
     if kspace.encoding.centre is not None:
@@ -52,7 +53,7 @@ def find_centre(kspace: KSpace) -> tuple[int, int, int]:
     inner = [n // 2 - n // 4 for n in entries.shape[-3:]]
     box = tuple(slice(start, n // 2 + n // 4 + 1) for start, n in zip(inner, entries.shape[-3:], strict=True))
     energy = torch.stack([torch.view_as_real(y[(slice(None), *box)]).square().sum((0, -1)) for y in entries])
-    energy = energy.cpu().numpy()
+    energy = (energy * _dense(kspace, box)).cpu().numpy()
     peak, mean = energy.max((1, 2, 3)), energy.mean((1, 2, 3))
     with np.errstate(invalid="ignore"):  # samples that are no numbers are refused elsewhere
         height = np.log(np.divide(peak, mean, out=np.ones_like(peak), where=mean > 0))
@@ -60,6 +61,22 @@ def find_centre(kspace: KSpace) -> tuple[int, int, int]:
     places = np.stack([_peak(e) for e in energy])
     k2, k1, k0 = (_weighted_median(places[:, axis], weight) + inner[axis] for axis in range(3))
     return k2, k1, k0
+
+
+def _dense(kspace: KSpace, box: Box) -> Tensor:
+    """Which samples of the box lie in a block of 4 along each axis that was measured whole, by any of the entries.
+
+    All, where there is no such block.
+    """
+    if kspace.mask is None:
+        return torch.ones((), device=kspace.device)
+    grid = kspace.samples.shape[-3:]
+    seen = kspace.mask.reshape(-1, *kspace.mask.shape[-3:]).any(0).expand(grid)[box].float()[None]
+    width = [min(_SMALLEST, n) for n in seen.shape[1:]]
+    whole = -torch.nn.functional.max_pool3d(-seen, width, stride=1)
+    around = [side for w in reversed(width) for side in (w - 1, w - 1)]
+    dense = torch.nn.functional.max_pool3d(torch.nn.functional.pad(whole, around), width, stride=1)[0]
+    return dense if bool(dense.any()) else torch.ones_like(dense)
 
 
 def _peak(energy: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ def patient_and_study(header: Header) -> dict[str, Any]:
         "StudyDate": digits(known.get("study_date", "")),
         "StudyTime": clock(known.get("study_time", "")),
         "StudyID": short(known.get("study_id", ""), 16),
-        "AccessionNumber": short(known.get("accession", ""), 16),
+        "AccessionNumber": short(known.get("accession_number", ""), 16),
         "PatientSex": sex if sex in ("M", "F", "O") else "",
         "PatientPosition": _code(known.get("position", "")),
         "PatientWeight": _weight(known.get("weight_kg", "")),
@@ -78,24 +78,24 @@ def image_text(header: Header, done: str = "") -> dict[str, Any]:
 
 
 def sequence(header: Header) -> dict[str, Any]:
-    """MR Image Module (PS3.3 C.8.3.1): timings of one contrast; RM (research mode) where the sequence is unknown."""
+    """MR Image Module (PS3.3 C.8.3.1): timings that all frames share; RM (research mode) where the sequence is unknown."""
     kinds = [word for word in header.sequence.replace("\\", " ").upper().split() if word in _SEQUENCES]
     if header.ti_ms and "IR" not in kinds:
         kinds.append("IR")
-    first = lambda values: decimal(values[0]) if values and values[0] else ""  # noqa: E731
+    only = lambda values: decimal(values[0]) if len(values) == 1 and values[0] else ""  # noqa: E731
     facts = {
         "ScanningSequence": kinds or ["RM"],
         "SequenceVariant": "NONE",
         "ScanOptions": "",
         "MRAcquisitionType": "",
-        "RepetitionTime": first(header.tr_ms),
-        "EchoTime": first(header.te_ms),
+        "RepetitionTime": only(header.tr_ms),
+        "EchoTime": only(header.te_ms),
         "EchoTrainLength": "",
     }
     if "IR" in kinds:
-        facts["InversionTime"] = first(header.ti_ms)
-    if header.flip_deg:
-        facts["FlipAngle"] = first(header.flip_deg)
+        facts["InversionTime"] = only(header.ti_ms)
+    if flip := only(header.flip_deg):
+        facts["FlipAngle"] = flip
     if header.field_t:
         facts["MagneticFieldStrength"] = decimal(header.field_t)
     return facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import uuid
 from collections.abc import Mapping, Set
@@ -24,7 +25,7 @@ PATIENT = {
     "study_time": "StudyTime",
     "study_id": "StudyID",
     "study_description": "StudyDescription",
-    "accession": "AccessionNumber",
+    "accession_number": "AccessionNumber",
     "referring": "ReferringPhysicianName",
     "frame_of_reference_uid": "FrameOfReferenceUID",
     "body_part": "BodyPartExamined",
@@ -87,12 +88,15 @@ def digits(text: str) -> str:
 def clock(text: str) -> str:
     """ "10:04:59.5" as DICOM writes times: "100459.5"; "" if it is no time."""
     compact = re.sub(r"[:\s]", "", text)
-    return compact if re.fullmatch(r"([01]\d|2[0-3])[0-5]\d[0-5]\d(\.\d{1,6})?", compact) else ""
+    return compact if re.fullmatch(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?", compact) else ""
 
 
 def uid(text: str) -> str:
-    """The UID if it is one, else ""."""
-    return text if re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+", text) and len(text) <= 64 else ""
+    """The UID if it is one, else "".
+
+    Parts may begin with 0, against PS3.5 9.1: files have such, and a new UID would tear them from their study.
+    """
+    return text if re.fullmatch(r"\d+(\.\d+)+", text) and len(text) <= 64 else ""
 
 
 def decimal(value: float) -> str:
@@ -110,9 +114,10 @@ def new_uid() -> str:
 def _number(value: Any) -> float:
     values = [value] if isinstance(value, (int, float, str)) else list(value or ())
     try:
-        return float(values[0])
+        number = float(values[0])
     except (ValueError, IndexError):
         return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 def _text(value: Any) -> str:

@@ -19,14 +19,13 @@ from spinecho.io.limits import HARMLESS, check_expansion
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 # MR Image, Enhanced MR Image and Legacy Converted Enhanced MR Image Storage (PS3.4 B.5)
 _IMAGES = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")
-_MOST_FILES_TRIED = 200
 
 
 def is_dicom(path: Path, head: bytes) -> bool:
     """Whether a file begins as DICOM does, or a folder holds such a file."""
     if path.is_file():
         return has_mark(head)
-    return any(has_mark(_head(f)) for f, _ in zip(_files(path), range(_MOST_FILES_TRIED), strict=False))
+    return any(has_mark(_head(f)) for f in _files(path))
 
 
 def series_headers(path: Path, series: str | None = None, do: str = "") -> list[Any]:

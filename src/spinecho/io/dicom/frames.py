@@ -33,7 +33,6 @@ _GROUPS = {
     "FrameAcquisitionDateTime": "FrameContentSequence",
     "ComplexImageComponent": "MRImageFrameTypeSequence",
     "FrameType": "MRImageFrameTypeSequence",
-    "DiffusionBValue": "MRDiffusionSequence",
     "RepetitionTime": "MRTimingAndRelatedParametersSequence",
     "FlipAngle": "MRTimingAndRelatedParametersSequence",
     "InversionTimes": "MRModifierSequence",
@@ -157,7 +156,7 @@ def _frame(ds: Any, groups: tuple[Any, ...], index: int) -> Frame:
         pixel_size_from=pixel_size_from,
         between_mm=between,
         location=None if location is None else float(location[0]),
-        echo=(round(float(get("EffectiveEchoTime") or get("EchoTime", 0)), 3), float(_first(get("EchoNumbers", 0)))),
+        echo=(_echo_ms(get("EffectiveEchoTime") or get("EchoTime", 0)), float(_first(get("EchoNumbers", 0)))),
         when=when(get, index),
         kind=kind_of(ds, words, str(get("ComplexImageComponent", ""))),
         words=words,
@@ -183,6 +182,11 @@ def _mosaic(ds: Any) -> list[Frame]:
     corner = whole.position + whole.axes @ (np.array([(nx - columns) * dx, (ny - rows) * dy]) / 2)
     tile = replace(whole, mosaic=side, shape=(rows, columns))
     return [replace(tile, index=i, position=corner + i * dz * across) for i in range(n)]
+
+
+def _echo_ms(value: Any) -> float:
+    ms = float(value)
+    return round(ms, 3) if math.isfinite(ms) else 0.0
 
 
 def _numbers(value: Any, n: int) -> npt.NDArray[np.float64] | None:

@@ -16,6 +16,8 @@ from spinecho.io.dicom.frames import Frame
 from spinecho.io.dicom.spacing import Voxel, thickness
 
 _SAME_PLACE_MM = 0.01
+_SIDEWAYS_MM = 0.5
+"""By which frames at one depth may differ in their plane, as scanners that follow the head move them."""
 _UNEVEN_MM = 0.5
 """Steps between slices may differ by so much."""
 _UNEVEN = 0.02
@@ -65,6 +67,17 @@ def by_place(frames: Sequence[Frame]) -> list[list[Frame]]:
     order = np.argsort(along, kind="stable")
     cuts = np.flatnonzero(np.diff(along[order]) > _SAME_PLACE_MM) + 1
     return [[frames[i] for i in part] for part in np.split(order, cuts)]
+
+
+def check_above_each_other(places: Sequence[Sequence[Frame]]) -> None:
+    """Refuse frames at one depth that lie beside each other: stations of a spine, or a field of view that was moved."""
+    for first, *others in places:
+        for f in others:
+            away = float(np.linalg.norm(np.asarray(f.position) - np.asarray(first.position)))
+            if away > _SIDEWAYS_MM:
+                one, other = told_apart([first.file, f.file])
+                problem = f"{one} and {other} lie at one depth, shifted against each other by {away:.1f} mm in their plane"
+                raise DataError(problem, do="put each station, or part of the scan, into its own folder")
 
 
 def grid(slices: Sequence[Frame], oriented: bool, voxel_mm: Voxel | None) -> tuple[Geometry, list[str]]:

@@ -15,7 +15,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.io.dicom.files import quiet
 from spinecho.io.dicom.frames import Frame, frames_of
 from spinecho.io.dicom.kinds import by_kind
-from spinecho.io.dicom.places import by_place, check_alike, grid, located
+from spinecho.io.dicom.places import by_place, check_above_each_other, check_alike, grid, located
 from spinecho.io.dicom.repeats import contrasts, without_unfinished_slice
 from spinecho.io.dicom.spacing import Voxel, with_pixel_sizes
 from spinecho.io.dicom.unpack import stored_numbers
@@ -51,7 +51,7 @@ def arranged(frames: list[Frame], voxel_mm: Voxel | None = None) -> Series:
     """Frames of one kind as a series of volumes.
 
     Slices are ordered along the normal (x cross y), so that the grid is right-handed. Frames at the same place are
-    distinguished by echo (contrasts), then by temporal position, trigger time, acquisition number, time and instance
+    distinguished by echo (contrasts), then by temporal position, acquisition number, trigger time, time and instance
     number (time). A last volume that is not whole is left out, and its files are named.
 
     Parameters
@@ -62,12 +62,14 @@ def arranged(frames: list[Frame], voxel_mm: Voxel | None = None) -> Series:
     Raises
     ------
     DataError
-        If the frames differ in size or orientation, a slice is missing, or some places have more frames than others.
+        If the frames differ in size or orientation, lie beside each other, a slice is missing, or some places have more
+        frames than others.
     """
     frames, of_pixels = with_pixel_sizes(frames, voxel_mm)
     frames, oriented, of_places = located(frames)
     check_alike(frames)
     places = by_place(frames)
+    check_above_each_other(places)
     places, of_slices = without_unfinished_slice(places)
     frames_ctz, of_times = contrasts(places)
     geometry, of_grid = grid([place[0] for place in places], oriented, voxel_mm)

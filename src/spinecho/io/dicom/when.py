@@ -7,18 +7,24 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-_BEFORE = ("TemporalPositionIndex", "TemporalPositionIdentifier", "DiffusionBValue", "TriggerTime")
-_AFTER = ("FrameAcquisitionNumber", "AcquisitionNumber")
-OF_VOLUMES = (0, 1, 3, 4, 5, 6)
+_KEYS = (
+    *("TemporalPositionIndex", "TemporalPositionIdentifier"),
+    *("FrameAcquisitionNumber", "AcquisitionNumber"),
+    "TriggerTime",  # phases of a heart share an acquisition number; that of others jitters from beat to beat
+)
+OF_VOLUMES = (0, 1, 4, 2, 3, 5)
 """Places in `when` of the keys that all slices of a volume may share."""
-MEASURED = slice(6, None)
+MEASURED = slice(5, None)
 """Place of the keys that order frames of all places: acquisition time, instance number, frame."""
 
 
 def when(get: Callable[..., Any], index: int) -> tuple[float, ...]:
-    """Temporal position, b-value, trigger time, acquisition number and time, instance number, frame; 0 if absent."""
-    first, second = (tuple(float(get(k) or 0) for k in keys) for keys in (_BEFORE, _AFTER))
-    return (*first, *second, _seconds(get), float(get("InstanceNumber") or 0), float(index))
+    """Temporal position, acquisition number, trigger time, time, instance number, frame; 0 if absent.
+
+    b-values do not count: volumes keep the order in which they were measured, that of the table of gradients.
+    """
+    first = (float(get(k) or 0) for k in _KEYS)
+    return (*first, _seconds(get), float(get("InstanceNumber") or 0), float(index))
 
 
 def _seconds(get: Callable[..., Any]) -> float:

@@ -87,9 +87,10 @@ def _series(volumes: list[Volume], done: str) -> Any:
     for word in ("Series", "Content", "InstanceCreation"):
         setattr(ds, f"{word}Date", now.strftime("%Y%m%d"))
         setattr(ds, f"{word}Time", now.strftime("%H%M%S"))
-    for facts in (patient_and_study(header), equipment(header, now, done), image_text(header, done)):
-        for keyword, value in facts.items():
-            setattr(ds, keyword, value)
+    with quiet():
+        for facts in (patient_and_study(header), equipment(header, now, done), image_text(header, done)):
+            for keyword, value in facts.items():
+                setattr(ds, keyword, value)
     geometry = volumes[0].geometry
     ds.ImagesInAcquisition = geometry.shape[0]
     return ds

@@ -57,7 +57,7 @@ def read_images(group: h5py.Group, header: ScanHeader, path: Path) -> Image:
         header.facts, source=str(path), file_format="MRD images", slice_thickness_mm=space.thickness_mm
     ).noted(*mends)
     if own is not None:
-        facts = facts.flagged(*own.header.flags).noted(*own.header.history)
+        facts = own.added_to(facts)
     kind = _TYPES.get(int(heads["image_type"][0]), "magnitude")
     if kind not in ("magnitude", "complex"):
         facts = facts.noted(f"the series holds the {kind} of the image")

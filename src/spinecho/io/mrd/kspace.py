@@ -50,7 +50,7 @@ def read_kspace(group: h5py.Group, header: ScanHeader, path: Path, options: Read
     grid = find_grid(scan.imaging, scan.space, centre) if cartesian else path_grid(scan.imaging, scan.space)
     facts = replace(header.facts, source=str(path), file_format="MRD", slice_thickness_mm=scan.space.thickness_mm)
     if own is not None:
-        facts = facts.flagged(*own.header.flags).noted(*own.header.history)
+        facts = own.added_to(facts)
     facts = facts.noted(*scan.notes, *grid.notes)
     if conjugate:
         facts = facts.noted("Siemens raw samples conjugated, so that the image lies along the recorded directions")

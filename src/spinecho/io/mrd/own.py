@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import h5py
@@ -22,6 +22,7 @@ from spinecho.io.header_json import header_from_json, header_to_json
 from spinecho.io.mrd.xml import Matrix, ScanHeader
 
 OWN = "spinecho"
+FRAME = "frame_of_reference_uid"
 CHECKSUM, LINE_CHECKSUMS = "spinecho_sha256", "spinecho_line_sha256"
 TARGET = "spinecho_target"
 
@@ -33,7 +34,7 @@ class OwnFacts:
     Parameters
     ----------
     header
-        Flags and history.
+        Flags, history, and what the standard's header holds only beside the patient's position.
     axes
         Names of the batch axes, in their order.
     centre
@@ -51,7 +52,15 @@ class OwnFacts:
         """One line of text for a user parameter."""
         affines = [np.asarray(a).tolist() for a in self.affines]
         facts = {"axes": self.axes, "centre": self.centre, "affines": affines}
+        facts["frame"] = self.header.patient.get(FRAME, "")
         return json.dumps({**facts, "header": header_to_json(self.header)})
+
+
+    def added_to(self, facts: Header) -> Header:
+        """The facts of the standard's header, with those that it lacks."""
+        facts = facts.flagged(*self.header.flags).noted(*self.header.history)
+        patient = {**self.header.patient, **facts.patient}
+        return replace(facts, protocol=facts.protocol or self.header.protocol, patient=patient)
 
 
 def own_facts(header: ScanHeader) -> OwnFacts | None:
@@ -62,13 +71,17 @@ def own_facts(header: ScanHeader) -> OwnFacts | None:
         facts = json.loads(header.user[OWN])
         z, y, x = facts["centre"] or (0, 0, 0)
         return OwnFacts(
-            header=header_from_json(facts["header"]) or Header(),
+            header=replace(header_from_json(facts["header"]) or Header(), patient=_frame(facts)),
             axes=tuple(str(a) for a in facts["axes"]),
             centre=(int(z), int(y), int(x)) if facts["centre"] else None,
             affines=tuple(np.array(a, np.float64) for a in facts["affines"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"the header's parameter {OWN!r} is broken: {error}", do="copy the file again") from error
+
+
+def _frame(facts: dict[str, Any]) -> dict[str, str]:
+    return {FRAME: str(frame)} if (frame := facts.get("frame")) else {}
 
 
 def unoriented(own: OwnFacts | None, shape: Matrix, slices: tuple[int, int] | None) -> tuple[Geometry, ...]:

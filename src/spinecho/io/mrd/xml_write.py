@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from spinecho.core.encoding import Encoding
 from spinecho.core.geometry import Geometry
@@ -107,21 +108,20 @@ def _add_facts(document, header: Header, n_coils: int) -> None:
     patient = dict(header.patient)
     position = patient.get("position", "")
     weight = _finite(patient.get("weight_kg"))
-    accession = patient.get("accession_number", "")
     document.subjectInformation = xsd.subjectInformationType(
         patientName=patient.get("name"),
         patientID=patient.get("id"),
-        patientBirthdate=_parsed(XmlDate.from_string, patient.get("birth_date")),
+        patientBirthdate=_parsed(XmlDate.from_string, _dashed(patient.get("birth_date", ""))),
         patientGender=sex if (sex := patient.get("sex")) in ("M", "F", "O") else None,
         patientWeight_kg=weight,
     )
     document.studyInformation = xsd.studyInformationType(
         studyInstanceUID=patient.get("study_uid"),
         studyID=patient.get("study_id"),
-        studyDate=_parsed(XmlDate.from_string, patient.get("study_date")),
-        studyTime=_parsed(XmlTime.from_string, patient.get("study_time")),
+        studyDate=_parsed(XmlDate.from_string, _dashed(patient.get("study_date", ""))),
+        studyTime=_parsed(XmlTime.from_string, _with_colons(patient.get("study_time", ""))),
         studyDescription=patient.get("study_description"),
-        accessionNumber=int(accession) if accession.isdecimal() else None,
+        accessionNumber=_whole(patient.get("accession_number", "")),
         bodyPartExamined=patient.get("body_part"),
     )
     document.acquisitionSystemInformation = xsd.acquisitionSystemInformationType(
@@ -146,6 +146,22 @@ def _add_facts(document, header: Header, n_coils: int) -> None:
         flipAngle_deg=list(header.flip_deg),
         sequence_type=header.sequence or None,
     )
+
+
+def _whole(text: str) -> int | None:
+    """A number of digits alone, none of which would be lost."""
+    return int(text) if text.isdecimal() and str(int(text)) == text else None
+
+
+def _dashed(text: str) -> str:
+    """DICOM's 19700131 as XML has it, 1970-01-31; others as they are."""
+    return re.sub(r"^(\d{4})(\d\d)(\d\d)$", r"\1-\2-\3", text)
+
+
+def _with_colons(text: str) -> str:
+    """DICOM's 1004 and 100459.5 as XML has them, 10:04:00 and 10:04:59.5; others as they are."""
+    clock = re.fullmatch(r"(\d\d)(\d\d)?(\d\d(?:\.\d+)?)?", text)
+    return ":".join(part or "00" for part in clock.groups()) if clock else text
 
 
 def _parsed(parse, text: str | None):
