@@ -151,4 +151,4 @@ def test_frames_are_ordered_by_the_time_between_them_over_midnight_too(start, la
 @pytest.mark.parametrize("odd", ["", "noon", "20200230101010", "2020"])
 def test_what_is_no_time_is_none(odd):
     assert when({"AcquisitionDateTime": odd}.get, 3)[MEASURED] == (0.0, 0.0, 3.0)
-    np.testing.assert_array_equal(when({}.get, 0), np.zeros(9))
+    np.testing.assert_array_equal(when({}.get, 0), np.zeros(8))

@@ -37,7 +37,9 @@ def test_text_never_breaks_a_file(text):
 def test_dates_times_and_identifiers():
     assert (digits("1970-01-31"), digits("19700131"), digits("70")) == ("19700131", "19700131", "")
     assert (clock("10:04:59"), clock("100459.25"), clock("26:00:00")) == ("100459", "100459.25", "")
-    assert uid("1.2.840.10008") == "1.2.840.10008" and uid("1.02.3") == uid("a.b") == ""
+    assert uid("1.2.840.10008") == "1.2.840.10008" and uid("a.b") == uid("1..2") == uid("7") == ""
+    assert uid("1.02.3") == "1.02.3", "files have such, and a new one would tear them from their study"
+    assert (clock("10:04"), clock("10"), clock("1060")) == ("1004", "10", "")
     assert re.fullmatch(r"2\.25\.\d{1,39}", new_uid()) and new_uid() != new_uid()
 
 
