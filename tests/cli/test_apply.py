@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import registering
 import SimpleITK as sitk
@@ -13,6 +15,7 @@ import torch
 
 from spinecho.cli import main
 from spinecho.core.geometry import Geometry
+from spinecho.core.header import Header
 from spinecho.core.image import Image
 from spinecho.core.transform import Affine
 from spinecho.io.read import read
@@ -190,3 +193,30 @@ def test_a_label_map_given_as_an_image_is_warned_of(folder, capsys):
     run("t.h5", "seg.nii.gz", "--labels", "--inverse", "--onto", "moving.nii.gz", "-o", "out.nii.gz")
     run("t.h5", "moving.nii.gz", "--onto", "fixed.nii.gz", "-o", "out.nii.gz")
     assert "label map" not in capsys.readouterr().err
+
+
+def test_what_is_carried_to_dicom_lies_in_the_world_of_the_grid(folder):
+    """Frame of reference and slices are those of the grid, patient and study those of the image."""
+    for name, frame in (("fixed", "1.2.3.1"), ("moving", "1.2.3.2")):
+        facts = {"frame_of_reference_uid": frame, "study_uid": f"{frame}.9", "id": name}
+        image = registering.blob(FIXED if name == "fixed" else MOVING)
+        header = replace(image.header, patient=facts, slice_thickness_mm=8.0, protocol=name)
+        write(replace(image, header=header), f"{name}_dicom")
+    run("shift.tfm", "moving_dicom", "--onto", "fixed_dicom", "-o", "moved_dicom")
+    run("shift.tfm", "moving_dicom", "--onto", "moving.nii.gz", "-o", "unknown_dicom")
+    ds, unknown = (pydicom.dcmread(folder / f"{name}_dicom" / "IM_00001.dcm") for name in ("moved", "unknown"))
+    assert (ds.FrameOfReferenceUID, ds.StudyInstanceUID, ds.PatientID) == ("1.2.3.1", "1.2.3.2.9", "moving")
+    assert ds.SliceThickness == pytest.approx(2.5) and "transform applied" in ds.SeriesDescription
+    assert unknown.FrameOfReferenceUID not in ("1.2.3.1", "1.2.3.2")
+
+
+def test_labels_are_taken_from_the_series_that_is_named(folder):
+    for name in ("t1", "seg"):
+        labels = registering.blob(MOVING)
+        labels = replace(labels, values=(labels.values > 20).to(torch.int16), header=Header(protocol=name))
+        write(labels, f"{name}_dicom")
+        for file in (folder / f"{name}_dicom").iterdir():
+            (folder / "two").mkdir(exist_ok=True)
+            shutil.copy(file, folder / "two" / f"{name}{file.name}")
+    run("shift.tfm", "two", "--labels", "--series", "seg", "--onto", "fixed.nii.gz", "-o", "seg.nii.gz")
+    assert set(read("seg.nii.gz").values.unique().tolist()) == {0, 1}

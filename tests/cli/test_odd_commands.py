@@ -182,3 +182,32 @@ def test_complex_coil_images_are_advised_only_where_the_option_is_taken(tmp_path
     for name, advised in (("i.npy", True), ("i.nii.gz", False)):
         assert main(["recon", str(tmp_path / name), "-o", str(tmp_path / "o.nii.gz")]) == 2
         assert ("--domain coil-images" in capsys.readouterr().err) == advised
+
+
+def series(folder: Path, n: int = 3, **facts) -> Path:
+    """A DICOM series that spinecho wrote, its patient lying as usual."""
+    image(folder.with_suffix(".nii.gz"), np.random.default_rng(n).random((12, 10, n)))
+    assert main(["convert", str(folder.with_suffix(".nii.gz")), str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", ["quiet_dicom", "quiet.v2_dicom", "quiet.dcm"])
+def test_dicom_is_never_written_into_the_series_it_is_made_of(name, tmp_path, capsys):
+    source = series(tmp_path / "a_dicom")
+    assert main(["denoise", str(source), "--method", "wavelet", "-o", str(source / name)]) == 2
+    assert "it lies in the input folder" in capsys.readouterr().err
+
+
+def test_the_series_that_lends_its_patient_is_left_alone(tmp_path, capsys):
+    like = series(tmp_path / "a_dicom")
+    for target in (like, like / "new_dicom"):
+        assert main(["convert", str(tmp_path / "a_dicom.nii.gz"), str(target), "--like", str(like)]) == 2
+        assert "input" in capsys.readouterr().err
+
+
+def test_one_file_for_many_slices_is_refused_before_the_work(tmp_path, capsys):
+    image(tmp_path / "i.nii.gz")
+    outputs = ["-o", str(tmp_path / "o.dcm"), "-o", str(tmp_path / "o.nii.gz")]
+    assert main(["denoise", str(tmp_path / "i.nii.gz"), *outputs]) == 2
+    told = capsys.readouterr()
+    assert "16 slices and frames, a .dcm file holds one" in told.err and "noise" not in told.out

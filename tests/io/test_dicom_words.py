@@ -27,6 +27,11 @@ def test_decimal_strings_are_short_and_right(value):
     assert decimal(-0.0) == "0.0"
 
 
+@pytest.mark.parametrize("value", [9.999999999999998, -9.999999999999998, 99.99999999999999, 1.9999999999999996])
+def test_rounding_up_makes_no_longer_decimal_string(value):
+    assert len(decimal(value)) <= 16 and float(decimal(value)) == pytest.approx(value, rel=1e-8)
+
+
 @given(st.text())
 def test_text_never_breaks_a_file(text):
     assert len(short(text, 64)) <= 64 and not re.search(r"[\x00-\x1f\\]", short(text))

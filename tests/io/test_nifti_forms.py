@@ -131,3 +131,21 @@ def test_convert_tells_both(tmp_path, capsys):
     assert main(["convert", str(tmp_path / "a.nii"), str(tmp_path / "b.nii")]) == 0
     assert "warning: NIfTI: sform (code 4) and qform (code 1) disagree by 20 mm" in capsys.readouterr().err
     assert torch.equal(read(tmp_path / "a.nii").values, read(tmp_path / "b.nii").values)
+
+
+@pytest.mark.parametrize("handedness", [0.0, -0.0, 1.0])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_qform_without_handedness_is_right_handed(tmp_path, handedness, sign):
+    """NIfTI-1, nifti1.h, method 2: where pixdim[0] is 0, it means 1."""
+    affine = np.array([[2.0, 0, 0, -9], [0, 3, 0, 4], [0, 0, 4, 7], [0, 0, 0, 1]])
+    made = nibabel.Nifti1Image(np.arange(60, dtype=np.float32).reshape(3, 4, 5), affine)
+    made.set_sform(None, 0)
+    made.set_qform(affine, 1)
+    nibabel.save(made, tmp_path / "q.nii")
+    raw = bytearray((tmp_path / "q.nii").read_bytes())
+    sizes = np.frombuffer(raw, "<f4", 4, 76)
+    sizes[:] = [handedness, *(sign * sizes[1:])]
+    (tmp_path / "q.nii").write_bytes(raw)
+    image = read(tmp_path / "q.nii")
+    np.testing.assert_allclose(image.geometry.affine, np.diag([-1, -1, 1, 1]) @ affine, atol=1e-5)
+    assert not image.header.warnings

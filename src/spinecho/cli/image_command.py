@@ -6,6 +6,7 @@ under `commands/` is run by that instead.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
@@ -113,7 +114,8 @@ def run(task: ModuleType, args: Any, job: Job) -> None:
     image = read_image(args.image, args.series)
     job.console.say(f"read {one_line(image)}")
     for path in args.output:
-        check_image_output(path, image.geometry.oriented, args.write)
+        n = math.prod(image.values.shape[:-4]) * image.geometry.shape[0]
+        check_image_output(path, image.geometry.oriented, args.write, n)
     truth = None if args.truth is None else read_image(args.truth)
     labels = [read_labels(path) for path in args.labels]
     _check_labels(image, args.labels, labels)

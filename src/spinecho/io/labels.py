@@ -17,8 +17,8 @@ _ALIKE = 0.5
 """Share of neighbours of one value over which whole numbers are labels (label maps: over 0.7, images: under 0.15)"""
 
 
-def read_labels(path: Path) -> Image:
-    """A label map.
+def read_labels(path: Path, series: str | None = None) -> Image:
+    """A label map; `series`: which one of a DICOM folder.
 
     Raises
     ------
@@ -27,7 +27,7 @@ def read_labels(path: Path) -> Image:
     """
     from spinecho.io.read import read_image
 
-    image = read_image(path)
+    image = read_image(path, series)
     values = image.values
     if not (values.is_complex() or values.is_floating_point()):
         return image

@@ -42,7 +42,7 @@ class ReadOptions:
 
 def named_files(read: ReadOptions, write: WriteOptions) -> list[Path]:
     """The files that the options name, none of which may be written over."""
-    return [path for path in (read.mask, read.traj, write.affine) if path is not None]
+    return [path for path in (read.mask, read.traj, write.affine, write.like) if path is not None]
 
 
 def refuse_idle(options: ReadOptions, what: str, *taken: str) -> None:

@@ -57,7 +57,7 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
     for path in outputs:
         if any(file.exists() and file.samefile(other) for file in halves(path) for other in read):
             raise DataError("it is an input", do="choose another name for the output", file=path)
-        if not path.suffix and any(i.is_dir() and i.resolve() in path.resolve().parents for i in inputs):
+        if _is_dicom(path) and any(i.is_dir() and i.resolve() in path.resolve().parents for i in inputs):
             raise DataError("it lies in the input folder", do="write into another folder", file=path)
         if path.is_dir() and any(path.resolve() in other.resolve().parents for other in inputs):
             raise DataError("an input lies in this folder", do="write into another folder", file=path)
@@ -65,6 +65,11 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
         if target in seen:
             raise DataError("two outputs have this name", do="give each its own name", file=path)
         seen.add(target)
+
+
+def _is_dicom(path: Path) -> bool:
+    """Whether what is written there would be read with a folder of images around it; so is any name without a format."""
+    return path.name.lower().endswith((".dcm", "dicom")) or not path.suffix
 
 
 def check_name(path: Path, what: str, *suffixes: str) -> None:

@@ -11,7 +11,8 @@ A module under `formats/` is a format. It offers
 - `write(item, path, options)`, where it can be written, with `WRITES` naming what: ("image",), ("kspace",) or both;
   it may return the paths it wrote;
 - `COMPLEX = True` (image formats), where an image may have complex values;
-- `check_output(path, oriented, options)` (image formats), to refuse an output before the image is made.
+- `check_output(path, oriented, options)` and `check_number(path, n)` (image formats), to refuse an output before the
+  image is made.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def holds_complex(path: str | Path) -> bool:
     return bool(getattr(_writer(Path(path), "image"), "COMPLEX", False))
 
 
-def check_image_output(path: str | Path, oriented: bool, options: WriteOptions) -> None:
+def check_image_output(path: str | Path, oriented: bool, options: WriteOptions, n: int = 1) -> None:
     """Refuse an output before a long reconstruction rather than after it.
 
     Parameters
@@ -57,11 +57,13 @@ def check_image_output(path: str | Path, oriented: bool, options: WriteOptions) 
         Whether the scan says how the patient lay (`Geometry.oriented`).
     options
         As `write` will get them.
+    n
+        Slices and frames that the image will have, or fewer where that is not known.
 
     Raises
     ------
     DataError
-        If the format needs an orientation that is not given, `--like` or `--affine` cannot be used, or a folder holds
+        If the file holds one slice and there are more, the format needs an orientation that is not given, `--like` or `--affine` cannot be used, or a folder holds
         files that are not spinecho's.
     """
     path = Path(path)
@@ -69,6 +71,8 @@ def check_image_output(path: str | Path, oriented: bool, options: WriteOptions) 
     try:
         if hasattr(module, "check_output"):
             module.check_output(path, oriented, options)
+        if hasattr(module, "check_number"):
+            module.check_number(path, n)
     except DataError as error:
         raise error.within(path) from error
 

@@ -62,7 +62,8 @@ def run(arguments: Sequence[str]) -> int:
         print(f"read {one_line(part)}")
         tell_history(part.header, Terminal())
         is_image = isinstance(part, Image)
-        options = replace(args.write, input_axes=args.read.axes, keep_complex=args.write.keep_complex or is_image)
+        keep = args.write.keep_complex or is_image
+        options = replace(args.write, input_axes=args.read.axes, keep_complex=keep, done="conversion")
         print(written(write(part, targets[name], options)))
         if is_image and part.values.is_complex() and not holds_complex(targets[name]):
             print("complex values: their magnitude was written")

@@ -31,6 +31,8 @@ PATIENT = {
     "body_part": "BodyPartExamined",
 }
 """Keys of `Header.patient` and the DICOM attributes they stand for."""
+_DECIMAL = 16
+"""Characters of a decimal string at most (PS3.5 6.2)"""
 KEPT_FLAGS = ("simulated", "retrospectively undersampled")
 
 
@@ -103,7 +105,8 @@ def decimal(value: float) -> str:
     """A number as a DICOM decimal string of at most 16 characters."""
     from pydicom.valuerep import format_number_as_ds
 
-    return format_number_as_ds(float(value) + 0.0)  # + 0.0 makes -0.0 a plain zero
+    text = format_number_as_ds(float(value) + 0.0)  # + 0.0 makes -0.0 a plain zero
+    return text if len(text) <= _DECIMAL else f"{value:.9g}"  # pydicom makes 17 of 9.999999999999998
 
 
 def new_uid() -> str:

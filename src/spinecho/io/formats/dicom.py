@@ -120,6 +120,13 @@ def check_output(path: Path, oriented: bool, options: WriteOptions) -> None:
         check_replaceable(path, is_ours)
 
 
+def check_number(path: Path, n: int) -> None:
+    """A folder where there are several slices and frames."""
+    if n > 1 and path.name.lower().endswith(".dcm") and not path.is_dir():
+        problem = f"the image has {n} slices and frames, a .dcm file holds one"
+        raise DataError(problem, do=f"write a folder: -o {path.with_suffix('').name}_dicom")
+
+
 def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:
     """A folder with one file for each contrast, frame and slice (IM_00001.dcm ...); a single slice may be NAME.dcm.
 
@@ -133,10 +140,7 @@ def write(image: Image, path: Path, options: WriteOptions) -> list[Path]:
     parts = volumes(image, exact=True)
     images = datasets(parts, options.done)
     if path.name.lower().endswith(".dcm") and not path.is_dir():
-        n = len(parts) * len(parts[0].values) * parts[0].geometry.shape[0]
-        if n > 1:
-            problem = f"the image has {n} slices and frames, a .dcm file holds one"
-            raise DataError(problem, do=f"write a folder: -o {path.with_suffix('').name}_dicom")
+        check_number(path, len(parts) * len(parts[0].values) * parts[0].geometry.shape[0])
         with replacing(path) as temporary:
             save(next(images), temporary)
         return [path]

@@ -90,6 +90,9 @@ def _header(stream: BufferedReader | GzipFile) -> tuple[Any, int]:
     kind = nibabel.Nifti2Header if 540 in sizes else nibabel.Nifti1Header
     n = kind.sizeof_hdr
     header = kind.from_fileobj(BytesIO(first + exactly(stream, n - 4)), check=False)
+    sizes_mm = header["pixdim"]  # NIfTI-1: the handedness is 1 where it says 0; sizes have no sign
+    sizes_mm[0] = -1 if sizes_mm[0] < 0 else 1
+    sizes_mm[1:4] = np.abs(sizes_mm[1:4])
     return header, n
 
 

@@ -10,21 +10,32 @@ from spinecho.core.errors import setting
 from spinecho.io.labels import as_integers
 
 if TYPE_CHECKING:
-    from spinecho.core.geometry import Geometry
     from spinecho.core.image import Image
     from spinecho.core.job import Console
     from spinecho.core.transform import Transform
 
+_FRAME = "frame_of_reference_uid"
 World = Literal["fixed", "moving"]
 
 
-def carried(image: Image, transform: Transform, onto: Geometry, step: str, labels: bool = False) -> Image:
-    """The image (every frame of it) on a grid, interpolated once; linear, or nearest and integers for labels."""
+def carried(image: Image, transform: Transform, grid: Image, step: str, labels: bool = False) -> Image:
+    """The image (every frame of it) on the grid of another, interpolated once; linear, or nearest for labels (integers).
+
+    Patient and study stay those of the image; the frame of reference is that of the grid, in whose world it lies now.
+    """
     from spinecho.io.volume import UNKNOWN_ORIENTATION
 
+    onto = grid.geometry
     moved = transform.warp(image, onto, "nearest" if labels else "linear")
     flags = tuple(f for f in image.header.flags if f != UNKNOWN_ORIENTATION)
-    header = replace(moved.header, flags=flags if onto.oriented else (*flags, UNKNOWN_ORIENTATION)).noted(step)
+    patient = {key: text for key, text in image.header.patient.items() if key != _FRAME}
+    patient |= {key: text for key, text in grid.header.patient.items() if key == _FRAME}
+    header = replace(
+        moved.header,
+        flags=flags if onto.oriented else (*flags, UNKNOWN_ORIENTATION),
+        patient=patient,
+        slice_thickness_mm=image.header.slice_thickness_mm if image.geometries[0].matches(onto) else 0.0,
+    ).noted(step)
     return replace(moved, values=as_integers(moved.values) if labels else moved.values, header=header)
 
 

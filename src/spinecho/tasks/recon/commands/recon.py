@@ -221,5 +221,6 @@ def begin_with(args: Arguments, job: Job, scan: KSpace, n_slices: int | None = N
 
     job.console.say(f"read {one_line(scan, n_slices)}")
     oriented = all(g.oriented for g in scan.geometries)
+    frames = n_slices or (scan.samples.shape[scan.axes.index("slice")] if "slice" in scan.axes else 1)
     for path in args.output:
-        check_image_output(path, oriented, args.write)
+        check_image_output(path, oriented, args.write, frames * scan.encoding.recon_matrix[0])

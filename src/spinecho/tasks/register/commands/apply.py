@@ -120,7 +120,7 @@ def check(args: Arguments, job: Job) -> None:
             problem = "a NIfTI field needs a grid, that of --onto, and its inverse that of the image that is carried"
             raise DataError(problem, do="write .h5, or give that image and -o, too", file=args.transform)
         outputs.append(inverse_path(args.transform))
-    check_outputs(outputs, [*args.files, *([args.onto] if args.onto else [])])
+    check_outputs(outputs, [*args.files, *(path for path in (args.onto, args.like) if path is not None)])
 
 
 def run(args: Arguments, job: Job) -> None:
@@ -158,11 +158,11 @@ def _images(args: Arguments, job: Job, whole: Transform) -> None:
 
     grid = read_image(args.onto, args.onto_series or args.series)
     tell_history(grid.header, job.console, f"{args.onto.name}: ")
-    onto, options = grid.geometry, WriteOptions(like=args.like, keep_complex=args.keep_complex)
+    onto, options = grid.geometry, WriteOptions(like=args.like, keep_complex=args.keep_complex, done="transform applied")
     names = " after ".join(path.name for path in args.chain) + (", inverted" if args.inverse else "")
     if args.subject is not None and args.output is not None and not args.is_points:
-        check_image_output(args.output, onto.oriented, options)
-        image = read_labels(args.subject) if args.labels else read_image(args.subject, args.series)
+        check_image_output(args.output, onto.oriented, options, onto.shape[0])
+        image = read_labels(args.subject, args.series) if args.labels else read_image(args.subject, args.series)
         [image] = chosen([image], [args.subject], args.volume)
         job.console.say(f"read {one_line(image)}")
         tell_history(image.header, job.console)
@@ -170,7 +170,7 @@ def _images(args: Arguments, job: Job, whole: Transform) -> None:
         if not args.labels and are_labels(image.values):
             job.console.warn(f"{args.subject.name} looks like a label map, and its labels get mixed: give --labels")
         step = f"carried onto {args.onto.name} by {names}, {'nearest voxel' if args.labels else 'linear interpolation'}"
-        moved = carried(image, whole, onto, step, args.labels)
+        moved = carried(image, whole, grid, step, args.labels)
         job.console.say(written(write(moved, args.output, on_grid(options, args.onto, moved))))
     if args.jacobian is not None:
         header = grid.header.anew(f"Jacobian determinant of {names}")

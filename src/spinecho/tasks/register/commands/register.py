@@ -120,6 +120,7 @@ def check(args: Arguments, job: Job) -> None:
     if not outputs and args.transform is None:
         raise DataError("there is no output", do="say where the result goes: -o moved.nii.gz --transform t.h5")
     inputs = [args.fixed, args.moving, *([args.mask] if args.mask else []), *args.labels, *args.points]
+    inputs += [] if args.like is None else [args.like]
     check_inputs(inputs)
     check_series([args.fixed, args.moving], args.series, args.moving_series)
     same = full_name(args.fixed).samefile(full_name(args.moving))
@@ -184,15 +185,15 @@ def finish(
     if args.transform is not None:
         job.console.say(written(write_both(transform, args.transform, fixed.geometry, moving.geometry)))
     step = f"registered onto {args.fixed.name} by {registration.method}"
-    options = WriteOptions(like=args.like, keep_complex=args.keep_complex)
+    options = WriteOptions(like=args.like, keep_complex=args.keep_complex, done="registration")
     if args.output:
         tell_values(moving, args.keep_complex, job.console)
-        moved = carried(moving, transform, fixed.geometry, step)
+        moved = carried(moving, transform, fixed, step)
         for path in args.output:
             job.console.say(written(write(moved, path, on_grid(options, args.fixed, moved))))
     label_paths, point_paths = beside_output(args)
     for image, path in zip(labels, label_paths, strict=True):
-        moved = carried(image, transform, fixed.geometry, step, labels=True)
+        moved = carried(image, transform, fixed, step, labels=True)
         job.console.say(written(write(moved, path, on_grid(options, args.fixed, moved))))
     for source, path in zip(args.points, point_paths, strict=True):
         job.console.say(move_points(source, args.points_ras, args.points_in, transform, path))
@@ -259,7 +260,7 @@ def _check_images(args: Arguments, fixed: Image) -> None:
     from spinecho.io.write import check_image_output
 
     for path in (*args.output, *([args.uncertainty] if args.uncertainty else [])):
-        check_image_output(path, fixed.geometry.oriented, WriteOptions(like=args.like))
+        check_image_output(path, fixed.geometry.oriented, WriteOptions(like=args.like), fixed.geometry.shape[0])
 
 
 def _tell(registration: Registration, job: Job) -> None:
