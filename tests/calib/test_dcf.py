@@ -98,3 +98,25 @@ def test_weights_of_a_scan_follow_its_trajectory():
         assert w.shape == (1, *kspace.traj.shape[:3])
         if expected:
             torch.testing.assert_close(w, expected(kspace.traj))
+
+
+@pytest.mark.parametrize("before", [32, 8, 0])
+def test_spokes_of_any_reach_stand_for_all_of_the_disc(before):
+    """Half spokes and partial echoes: the weights sum to the disc's area, and a flat k-space is weighed flat."""
+    n_spokes, n = 96, 32
+    angles = torch.arange(n_spokes) * math.pi * (3 - math.sqrt(5))
+    r = torch.arange(-before, n).float()
+    traj = torch.stack([r * angles.cos()[:, None], r * angles.sin()[:, None], torch.zeros(n_spokes, len(r))], -1)[None]
+    w = radial_weights(traj)
+    assert float(w.sum()) == pytest.approx(math.pi * (n - 0.5) ** 2, rel=0.04)
+    ring = (traj.norm(dim=-1) - 20).abs() < 0.1
+    assert float(w[ring[None]].sum()) == pytest.approx(2 * math.pi * 20, rel=1e-3)
+
+
+def test_weights_of_whole_spokes_are_the_ramp():
+    traj = torch.zeros(1, 8, 64, 3)
+    angles = torch.arange(8) * math.pi / 8
+    r = torch.arange(64) - 32.0
+    traj[0, ..., 0], traj[0, ..., 1] = r * angles.cos()[:, None], r * angles.sin()[:, None]
+    expected = (math.pi * r.abs() / 8).clamp_min(math.pi / 4 / 8).expand(8, 64)
+    torch.testing.assert_close(radial_weights(traj)[0, 0], expected, rtol=1e-4, atol=1e-5)

@@ -27,10 +27,11 @@ def density_weights(kspace: KSpace) -> Weights:
 
 
 def radial_weights(traj: Points) -> Weights:
-    """w = pi |k| dk / P for P spokes through the centre, their samples dk apart; at k = 0 its share of a small disc.
+    """w = 2 pi |k| dk / n for n sides of spokes that reach |k|, samples dk apart; at k = 0 its share of a small disc.
 
-    The area of a ring of width dk, pi ((|k| + dk/2)^2 - (|k| - dk/2)^2), over its 2 P samples (spokes evenly or by the
-    golden angle).
+    The area of a ring of width dk, pi ((|k| + dk/2)^2 - (|k| - dk/2)^2), over the samples on it (spokes evenly or by
+    the golden angle): 2 P of P spokes through the centre, P of spokes that begin there, and between the two where
+    echoes are asymmetric.
 
     Parameters
     ----------
@@ -41,7 +42,20 @@ def radial_weights(traj: Points) -> Weights:
     step = torch.linalg.vector_norm(traj.diff(dim=-2), dim=-1).mean(-1, keepdim=True)
     radius = torch.linalg.vector_norm(traj, dim=-1)
     centre = math.pi * (step / 2).square() / n_spokes
-    return torch.maximum(math.pi * radius * step / n_spokes, centre).unsqueeze(-4)
+    ring = 2 * math.pi * radius * step / _sides(traj, radius, step)
+    return torch.maximum(ring, centre).unsqueeze(-4)
+
+
+def _sides(traj: Points, radius: Tensor, step: Tensor) -> Tensor:
+    """How many sides of spokes reach each sample's distance from the centre, (*batch, 1, spoke, sample)."""
+    along = torch.nn.functional.normalize(traj[..., -1, :] - traj[..., 0, :], dim=-1)
+    signed = (traj * along[..., None, :]).sum(-1)
+    reach = torch.stack([signed.amax(-1), -signed.amin(-1)], -1).flatten(-2)
+    wide = step.amax((-2, -1)).unsqueeze(-1)
+    reach = torch.where(reach > 2 * wide, reach + wide, reach)  # even sampling ends a step earlier on one side
+    order = reach.sort(-1).values.contiguous()
+    below = torch.searchsorted(order, (radius - 0.01 * wide[..., None]).flatten(-2).contiguous())
+    return (order.shape[-1] - below).clamp_min(1).reshape(radius.shape)
 
 
 def pipe_menon(traj: Points, shape: tuple[int, int, int], n_iters: int = 20) -> Weights:

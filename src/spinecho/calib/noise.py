@@ -131,13 +131,18 @@ def _quietest_readouts(kspace: KSpace) -> float:
 
 
 def outermost(kspace: KSpace, share: float = _OUTER) -> Bool[Tensor, "k2 k1 k0"]:
-    """True on the `share` of the measured positions that lies farthest from k = 0, as seen from half the matrix."""
+    """True on the `share` of the measured positions that lies farthest from k = 0, as seen from half the matrix.
+
+    Nowhere, where nothing was measured.
+    """
     radius = _radius(kspace)
     if kspace.mask is not None:
         grid = kspace.samples.shape[-3:]
         measured = kspace.mask.any(-4).flatten(0, -4).any(0) if kspace.mask.ndim > 4 else kspace.mask.any(-4)
         radius = torch.where(measured.expand(grid), radius, -1.0)
     seen = radius[radius >= 0]
+    if not seen.numel():
+        return torch.zeros_like(radius, dtype=torch.bool)
     keep = max(1, round(share * seen.numel()))
     threshold = seen.kthvalue(seen.numel() - keep + 1).values
     return radius >= threshold

@@ -60,7 +60,7 @@ class HybridSamples(nn.Module):
         y = y.flatten(-3, n_dims - 4) if n_dims else y.unsqueeze(-4)
         picked = y.index_select(-n_full - 1, self.index)
         positions = [d for d in range(-n_full, 0) if picked.shape[d] > 1]
-        rows = (ifft(picked, positions) if positions else picked).movedim(-n_full - 1, -1)
+        rows = (ifft(picked, positions) if positions and picked.numel() else picked).movedim(-n_full - 1, -1)
         return self._masked(rows * self.phase)
 
     def pick(self, hybrid: Tensor) -> Tensor:

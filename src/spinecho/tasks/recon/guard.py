@@ -111,7 +111,8 @@ def compared(image: Image, kspace: KSpace) -> tuple[Image, Verdict]:
     relative, rms = _overall(sums)
     step = f"residual on the measured samples: {100 * relative:.2f} % of their norm"
     step += f", {rms / sigma:.2f} x the noise" if sigma > 0 else "; they hold no measurable noise"
-    fine = np.ones_like(unexplained) if unexplained.all() else ~unexplained
+    held = whole > 0  # of empty entries there is nothing to explain
+    fine = ~unexplained & held if (~unexplained & held).any() else held
     relative, rms = _overall(sums[:, fine])
     far = not (rms <= FAR_ABOVE_NOISE * sigma or relative <= FAR_ABOVE_NOTHING)
     contradiction = f"{CONTRADICTION}{step}" if far else ""

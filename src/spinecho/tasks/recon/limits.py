@@ -92,7 +92,8 @@ def _sampled(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
     assert kspace.mask is not None
     breaches: list[str] = []
     share = kspace.mask.expand(*kspace.mask.shape[:-3], *kspace.encoding.matrix).float().mean((-3, -2, -1))
-    for factor in sorted({float(1 / share.min().clamp_min(1e-6)), float(1 / share.max())}):
+    share = share[share > 0]  # an entry of which nothing was measured says nothing of the others
+    for factor in sorted({float(1 / share.min()), float(1 / share.max())}) if share.numel() else []:
         if "acceleration" in card and not _within(card["acceleration"], round(factor, 2)):
             breaches.append(f"{factor:.1f}-fold undersampled {_told(card['acceleration'])}")
             break

@@ -150,7 +150,7 @@ def split(kspace: KSpace, axis: int) -> tuple[KSpace, float]:
 def block(mask: Tensor, axis: int, n: int, centre: int) -> float | None:
     """The share of an axis that was sampled, at every position of the others alike and without a gap around k = 0."""
     along = mask.movedim(axis, -1).flatten(0, -2).any(0).expand(n)
-    if bool((mask != (mask.any(axis, keepdim=True) & _at(mask, axis))).any()):
+    if not bool(along.any()) or bool((mask != (mask.any(axis, keepdim=True) & _at(mask, axis))).any()):
         return None
     first, last = (int(i) for i in along.nonzero()[[0, -1], 0])
     if not first <= centre <= last or not bool(along[first : last + 1].all()):

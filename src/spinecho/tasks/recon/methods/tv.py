@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
+import torch
 from jaxtyping import Complex
 from torch import Tensor
 
@@ -61,7 +62,7 @@ def reconstruct(
         weight = _FACTOR * laplace_weight(kspace, typical, A)
     else:
         weight = config.weight * b.abs().amax(IMAGE, keepdim=True)
-    rho = weight / typical
+    rho = torch.where(typical > torch.finfo(typical.dtype).tiny, weight / typical, 1)  # an empty frame has no scale
 
     def minimise(v: Tensor, x: Tensor) -> Tensor:
         return solve(lambda x: A.inner_normal(x) + rho * D.normal(x), b + rho * D.adjoint(v), _INNER, x0=x, dims=IMAGE)

@@ -27,6 +27,8 @@ def refusal(kspace: KSpace) -> str | None:
     if len({id(p) for p in sampled}) > 1:
         return "its frames or slices are sampled differently"
     pattern = sampled[0]
+    if not pattern.measured.any():
+        return "nothing of it was measured"
     if not pattern.is_box:
         return "samples are missing between measured ones (l1_wavelet takes any mask)"
     if not pattern.one_sided:
