@@ -43,8 +43,9 @@ def find_centre(kspace: KSpace) -> tuple[int, int, int]:
     Real files are off by one or more. Each batch entry has its peak, over the coils, in the inner half of the grid
     along each axis (no echo is further off; with partial Fourier the full grid counts), and within blocks without a gap
     where there are any, as calibration lines are: an object of steep phase spreads its energy, and any line may hold
-    the largest sample. Of equals, as all samples of a point are, it is the nearest to the middle. The median of the entries is taken, those that stand out of their noise more
-    counting more, so that an empty slice, or one that lost its centre, does not decide for the others.
+    the largest sample. Of equals, as all samples of a point are, it is the nearest to the middle. The median of the
+    entries is taken, those that stand out of their noise more counting more, so that an empty slice, or one that lost
+    its centre, does not decide for the others.
     """
     if kspace.encoding.centre is not None:
         return kspace.encoding.centre
@@ -63,7 +64,7 @@ def find_centre(kspace: KSpace) -> tuple[int, int, int]:
     return k2, k1, k0
 
 
-def _dense(kspace: KSpace, box: Box) -> Tensor:
+def _dense(kspace: KSpace, box: tuple[slice, ...]) -> Tensor:
     """Which samples of the box lie in a block of 4 along each axis that was measured whole, by any of the entries.
 
     All, where there is no such block.

@@ -68,7 +68,7 @@ def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:
 
 
 def _is_dicom(path: Path) -> bool:
-    """Whether what is written there would be read with a folder of images around it; so is any name without a format."""
+    """Whether what goes there would be read with the images around it: DICOM, and a name without a format."""
     return path.name.lower().endswith((".dcm", "dicom")) or not path.suffix
 
 

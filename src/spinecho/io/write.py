@@ -63,8 +63,8 @@ def check_image_output(path: str | Path, oriented: bool, options: WriteOptions, 
     Raises
     ------
     DataError
-        If the file holds one slice and there are more, the format needs an orientation that is not given, `--like` or `--affine` cannot be used, or a folder holds
-        files that are not spinecho's.
+        If the file holds one slice and there are more, the format needs an orientation that is not given, `--like` or
+        `--affine` cannot be used, or a folder holds files that are not spinecho's.
     """
     path = Path(path)
     module = _writer(path, "image")

@@ -29,7 +29,7 @@ from spinecho.tasks.recon.judge import demo
 from spinecho.tasks.recon.judge.protocol import figures, fitted, floor_of, truth_of
 from spinecho.tasks.recon.judge.scans import cases_of
 from spinecho.tasks.recon.judge.sources import SimOptions, case_list, sources
-from spinecho.tasks.recon.judge.truth import OWN_MASK, load_truth
+from spinecho.tasks.recon.judge.truth import OWN_MASK, Source, load_truth
 
 SAMPLE = Path(demo.__file__).parents[3] / "samples" / "cartesian_r4.mrd.h5"
 SPECS = (MaskSpec("random", 2, 8, 0), MaskSpec("random", 2, 8, 1))
@@ -272,3 +272,38 @@ def test_no_method_is_judged_with_a_floor_of_its_own(measured, tmp_path):
 def test_settings_are_taken_as_in_every_task(measured, tmp_path):
     one, many = rows_of(evaluation_of([measured], ("cg_sense:n_iters=1", "cg_sense"), SPECS[:1]), tmp_path / "r.html")
     assert one.method == "cg_sense:n_iters=1" and one.figure("psnr") < many.figure("psnr")
+
+
+def scans_in(folder, n: int, n_slices: int = 1):
+    """Files of one name in n folders, of other people each."""
+    for i in range(n):
+        parts = [
+            simulate_phantom(Scan(matrix=(1, 32, 32), n_coils=2, sampling="full", fineness=1, seed=10 * i + z)).kspace
+            for z in range(n_slices)
+        ]
+        (folder / f"site{i}").mkdir()
+        samples = torch.stack([k.samples[:, 0] for k in parts])
+        np.save(folder / f"site{i}" / "scan.npy", samples.numpy())
+    return [str(folder / f"site{i}") for i in range(n)]
+
+
+def test_files_of_one_name_in_two_folders_are_two_scans(tmp_path):
+    options = ReadOptions(axes="slice coil k1 k0")
+    found = sources(scans_in(tmp_path, 2), options, SimOptions())
+    assert [s.name for s in found] == ["site0/scan.npy", "site1/scan.npy"]
+    assert [s.name for s in sources([str(tmp_path / "site0")], options, SimOptions())] == ["scan.npy"]
+
+
+def test_slices_of_one_file_are_one_scan(tmp_path):
+    [folder] = scans_in(tmp_path, 1, n_slices=3)
+    [source] = sources([folder], ReadOptions(axes="slice coil k1 k0"), SimOptions())
+    made = list(cases_of([source], SPECS[:1], torch.device("cpu")).each)
+    assert [c.scan for c in made] == ["scan.npy"] * 3 and len({c.name for c in made}) == 3
+
+
+def test_another_noise_level_is_another_case(tmp_path):
+    scan = simulate_phantom(Scan(matrix=(1, 32, 32), n_coils=2, sampling="full", fineness=1)).kspace
+    assert scan.noise_cov is not None
+    louder = replace(scan, noise_cov=16 * scan.noise_cov)
+    digests = {load_truth(Source(name="x", n_slices=1, load=lambda _, k=k: k), 0).digest for k in (scan, louder)}
+    assert len(digests) == 2

@@ -25,7 +25,9 @@ def series(n_coils: int, sampling: str, axis: str, *, masked: bool) -> KSpace:
     return KSpace(samples=samples, mask=mask, encoding=one.encoding, geometries=geometries, axes=(axis,))
 
 
-@pytest.mark.parametrize("method", ["auto", "zero_filled", "cg_sense", "l1_wavelet", "tv", "varnet_fast", "llr", "checked"])
+@pytest.mark.parametrize(
+    "method", ["auto", "zero_filled", "cg_sense", "l1_wavelet", "tv", "varnet_fast", "llr", "checked"]
+)
 @pytest.mark.parametrize("axis", ["slice", "time"])
 @pytest.mark.parametrize("n_coils", [1, 4])
 @pytest.mark.parametrize("masked", [True, False])

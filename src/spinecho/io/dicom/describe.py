@@ -78,7 +78,7 @@ def image_text(header: Header, done: str = "") -> dict[str, Any]:
 
 
 def sequence(header: Header) -> dict[str, Any]:
-    """MR Image Module (PS3.3 C.8.3.1): timings that all frames share; RM (research mode) where the sequence is unknown."""
+    """MR Image Module (PS3.3 C.8.3.1): timings that all frames share; RM (research mode): unknown sequence."""
     kinds = [word for word in header.sequence.replace("\\", " ").upper().split() if word in _SEQUENCES]
     if header.ti_ms and "IR" not in kinds:
         kinds.append("IR")

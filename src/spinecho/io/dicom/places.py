@@ -76,7 +76,8 @@ def check_above_each_other(places: Sequence[Sequence[Frame]]) -> None:
             away = float(np.linalg.norm(np.asarray(f.position) - np.asarray(first.position)))
             if away > _SIDEWAYS_MM:
                 one, other = told_apart([first.file, f.file])
-                problem = f"{one} and {other} lie at one depth, shifted against each other by {away:.1f} mm in their plane"
+                shift = f"shifted against each other by {away:.1f} mm in their plane"
+                problem = f"{one} and {other} lie at one depth, {shift}"
                 raise DataError(problem, do="put each station, or part of the scan, into its own folder")
 
 

@@ -55,7 +55,6 @@ class OwnFacts:
         facts["frame"] = self.header.patient.get(FRAME, "")
         return json.dumps({**facts, "header": header_to_json(self.header)})
 
-
     def added_to(self, facts: Header) -> Header:
         """The facts of the standard's header, with those that it lacks."""
         facts = facts.flagged(*self.header.flags).noted(*self.header.history)

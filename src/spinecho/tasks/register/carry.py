@@ -19,7 +19,7 @@ World = Literal["fixed", "moving"]
 
 
 def carried(image: Image, transform: Transform, grid: Image, step: str, labels: bool = False) -> Image:
-    """The image (every frame of it) on the grid of another, interpolated once; linear, or nearest for labels (integers).
+    """The image (every frame of it) on the grid of another, interpolated once: linear, labels (integers) nearest.
 
     Patient and study stay those of the image; the frame of reference is that of the grid, in whose world it lies now.
     """

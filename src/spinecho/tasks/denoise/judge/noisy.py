@@ -15,6 +15,7 @@ from torch import Tensor
 from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
+from spinecho.core.names import told_apart
 from spinecho.evaluate.judge import Case, Cases, LeftOut, Outcome
 from spinecho.evaluate.pictures import Column, grey, upper_window
 from spinecho.io.read import read_image
@@ -156,26 +157,26 @@ def _each(
     files: list[tuple[Path, Callable[[Path], Sized]]], options: Options, device: torch.device
 ) -> Iterator[Case | LeftOut]:
     per_file = len(options.levels) * len(options.seeds)
-    for file, load in files:
+    for (file, load), called in zip(files, told_apart([file for file, _ in files]), strict=True):
         try:
             (volume, voxel_mm) = load(file)
             values, kept = _cut(volume, options.slices)
         except DataError as error:
-            yield LeftOut(n=per_file, scan=file.name, why=str(error.within(file)))
+            yield LeftOut(n=per_file, scan=called, why=str(error.within(file)))
             continue
-        digest = sha256(values.numpy().tobytes()).hexdigest()[:16]
+        digest = sha256(values.numpy().tobytes() + repr(voxel_mm).encode()).hexdigest()[:16]
         kind = f"chi of {options.channels}" if options.noise == "chi" else options.noise
         for level in options.levels:
             for seed in options.seeds:
                 given = _Given(values, kept, level, seed, options.noise, options.channels, voxel_mm)
                 yield Case(
-                    name=f"{file.name}, noise {level:g}, seed {seed}",
+                    name=f"{called}, noise {level:g}, seed {seed}",
                     digest=f"{digest}:{kind}:{level:g}:{seed}:{kept.start}:{kept.stop}",
-                    scan=file.name,
+                    scan=called,
                     group=f"{kind} noise {level:g}",
                     kind="simulated",
                     load=lambda given=given: given.inputs(device),
-                    about=f"{file.name}: {kept.stop - kept.start} slices",
+                    about=f"{called}: {kept.stop - kept.start} slices",
                 )
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
+from spinecho.core.names import told_apart
 from spinecho.evaluate.judge import Case, LeftOut
 from spinecho.io.read import read
 from spinecho.metrics.inside import inside
@@ -29,22 +30,22 @@ _EDGE = 6
 
 def cases(files: Sequence[Path], device: torch.device) -> Iterator[Case | LeftOut]:
     """Of each scan the complex image, and its magnitude."""
-    for file in files:
+    for file, called in zip(files, told_apart(files), strict=True):
         try:
             values = _image(file)
         except DataError as error:
-            yield LeftOut(n=2, scan=file.name, why=str(error.within(file)))
+            yield LeftOut(n=2, scan=called, why=str(error.within(file)))
             continue
         digest = sha256(values.numpy().tobytes()).hexdigest()[:16]
         for kind, one in (("complex", values), ("magnitude", values.abs())):
             yield Case(
-                name=f"{file.name}, {kind}",
+                name=f"{called}, {kind}",
                 digest=f"{digest}:{kind}",
-                scan=file.name,
+                scan=called,
                 group=f"noise of the scanner, {kind} images",
                 kind="real",
                 load=lambda one=one: _inputs(one, device),
-                about=f"{file.name}: {values.shape[-3]} slices",
+                about=f"{called}: {values.shape[-3]} slices",
             )
 
 

@@ -31,8 +31,9 @@ JUDGED = (
     "has a noise floor. Whole: nmse, psnr, ssim by fastMRI's definitions, range = the truth's maximum, ssim with a 7x7 "
     "uniform window; hfen: 15x15 Laplacian of Gaussian, sigma 1.5; scaled by least squares over all pixels, and on "
     "real scans every method's image has the noise power of all coils, sqrt(|x|^2 + n sigma^2), as the truth has it. "
-    "Lines are drawn along the phase encode, the centre counts in R. SNR: mean of the truth inside the object over the "
-    "noise of one complex pixel. Oracles choose by psnr inside. Seconds are for each slice, coil maps included; for an "
+    "Lines are drawn along the phase encode, the centre counts in R (equispaced: R is the step, the centre comes on "
+    "top). SNR: mean of the truth inside the object over the noise of one complex pixel. Oracles choose by psnr "
+    "inside. Seconds are for each slice, coil maps included; for an "
     "oracle they are those of its whole search"
 )
 WORDS = "oracle (bart's best), oracle_ours, oracle_l1_wavelet"

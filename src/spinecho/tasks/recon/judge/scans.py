@@ -97,12 +97,12 @@ def cases_of(scans: Sequence[Source], specs: Sequence[MaskSpec], device: torch.d
 
         way = (spec.kind, spec.accel, spec.centre, spec.seed) if truth.is_full else truth.own_spec()
         kind, accel, centre, seed = way
-        scan = f"{source.name}{f', slice {index}' if source.n_slices > 1 else ''}"
+        place = f"{source.name}{f', slice {index}' if source.n_slices > 1 else ''}"
         group = _told(kind, accel, centre)
         return Case(
-            name=f"{scan}: {group}{'' if kind == OWN_MASK else f', mask {seed}'}",
+            name=f"{place}: {group}{'' if kind == OWN_MASK else f', mask {seed}'}",
             digest=f"{truth.digest}:{truth.kind}:{kind}:{accel:g}:{centre:g}:{seed}:{versions.of_code(*_DRAWS)}",
-            scan=scan,
+            scan=source.name,  # slices of one file are one scan, as they are one person
             group=group,
             kind=truth.kind,
             load=load,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -71,6 +72,7 @@ def sources(named: Sequence[str], options: ReadOptions, sim: SimOptions = SimOpt
     """
     scans: list[Source] = []
     files: dict[int, Path] = {}
+    in_folders: dict[int, Path] = {}
     for item in named:
         name, _, number = item.partition(":")
         path = Path(item)
@@ -81,12 +83,15 @@ def sources(named: Sequence[str], options: ReadOptions, sim: SimOptions = SimOpt
         elif path.suffix == ".json":
             scans += case_list(path)
         elif path.is_dir():
-            scans += _folder(path, options)
+            for source, file in _folder(path, options):
+                in_folders[len(scans)] = file
+                scans.append(source)
         else:
             files[len(scans)] = path
             scans.append(from_file(path, options))
     for i, name in zip(files, told_apart(list(files.values())), strict=True):
         scans[i] = replace(scans[i], name=name)
+    _tell_apart(scans, in_folders)
     if not scans:
         raise DataError(f"there is no raw data in {' '.join(named)}", do="give files, or folders that hold some")
     return tuple(scans)
@@ -110,7 +115,15 @@ def from_file(path: Path, options: ReadOptions, **described: Any) -> Source:
     return Source(name=path.name, n_slices=last - first, load=load, **described)
 
 
-def _folder(folder: Path, options: ReadOptions) -> Iterator[Source]:
+def _tell_apart(scans: list[Source], in_folders: dict[int, Path]) -> None:
+    """Scans of folders are called by their place in them; where that is one name for two, by more folders in front."""
+    often = Counter(scan.name for scan in scans)
+    alike = [i for i in in_folders if often[scans[i].name] > 1]
+    for i, name in zip(alike, told_apart([in_folders[i] for i in alike]), strict=True):
+        scans[i] = replace(scans[i], name=name)
+
+
+def _folder(folder: Path, options: ReadOptions) -> Iterator[tuple[Source, Path]]:
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
         if path.suffix == ".hdr" and path.with_suffix(".cfl").exists():
             continue
@@ -119,7 +132,7 @@ def _folder(folder: Path, options: ReadOptions) -> Iterator[Source]:
             source = from_file(path, options)
         except DataError:
             continue
-        yield replace(source, name=str(path.relative_to(folder)))
+        yield replace(source, name=str(path.relative_to(folder))), path
 
 
 def case_list(path: Path) -> list[Source]:

@@ -145,8 +145,10 @@ def _is_full(kspace: KSpace) -> bool:
 
 
 def _digest(kspace: KSpace, truth: Tensor) -> str:
-    """Of the samples and the truth, so that another scan under the same name is another case."""
-    digest = sha256()
-    for t in (torch.view_as_real(kspace.samples.resolve_conj()), truth):
-        digest.update(t.contiguous().cpu().numpy().tobytes())
+    """Of all that a method sees and of the truth, so that another scan under the same name is another case."""
+    digest = sha256(repr((kspace.encoding.matrix, kspace.encoding.centre)).encode())
+    for t in (kspace.samples, kspace.mask, kspace.noise_cov, kspace.calib, truth):
+        if t is not None:
+            t = torch.view_as_real(t.resolve_conj()) if t.is_complex() else t
+            digest.update(t.contiguous().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

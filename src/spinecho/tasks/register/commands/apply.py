@@ -158,7 +158,10 @@ def _images(args: Arguments, job: Job, whole: Transform) -> None:
 
     grid = read_image(args.onto, args.onto_series or args.series)
     tell_history(grid.header, job.console, f"{args.onto.name}: ")
-    onto, options = grid.geometry, WriteOptions(like=args.like, keep_complex=args.keep_complex, done="transform applied")
+    onto, options = (
+        grid.geometry,
+        WriteOptions(like=args.like, keep_complex=args.keep_complex, done="transform applied"),
+    )
     names = " after ".join(path.name for path in args.chain) + (", inverted" if args.inverse else "")
     if args.subject is not None and args.output is not None and not args.is_points:
         check_image_output(args.output, onto.oriented, options, onto.shape[0])

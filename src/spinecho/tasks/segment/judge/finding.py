@@ -74,7 +74,8 @@ def _each(files: Sequence[Path], device: torch.device) -> Iterator[Case]:
         if (truth := file_beside(file, TRUTHS)) is None:
             raise DataError("it has no truth", do=f"put {' or '.join(TRUTHS)}.nii.gz beside it", file=file)
         finds = _FINDS[stem(truth)]
-        digest = sha256(file.read_bytes() + truth.read_bytes()).hexdigest()[:16]
+        seen = [file, truth, *(f for c in CONTRASTS[1:] if (f := file_beside(file, (c,))) is not None)]
+        digest = sha256(b"".join(f.read_bytes() for f in seen)).hexdigest()[:16]
         name = file.parent.name if stem(file) == file.name.partition(".")[0].lower() else file.name
         yield Case(
             name=name,

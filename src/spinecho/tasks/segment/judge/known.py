@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
+from spinecho.core.names import told_apart
 from spinecho.evaluate.judge import Case, Cases, LeftOut
 from spinecho.io.read import read_image
 from spinecho.sim.anatomy import of_sequence, sample_contrast
@@ -75,13 +76,14 @@ def _files(path: Path) -> list[Path]:
 
 
 def _each(maps: list[Path], images: list[Path], options: Options, device: torch.device) -> Iterator[Case | LeftOut]:
+    named = dict(zip([*maps, *images], told_apart([*maps, *images]), strict=True))
     for file in maps:
         for contrast in options.contrasts:
             for mm in options.thickness:
                 yield Case(
-                    name=f"{file.name}, {contrast}, {mm:g} mm",
+                    name=f"{named[file]}, {contrast}, {mm:g} mm",
                     digest=f"{sha256(file.read_bytes()).hexdigest()[:16]}:{contrast}:{mm:g}",
-                    scan=file.name,
+                    scan=named[file],
                     group=f"rendered heads, slices of {mm:g} mm",
                     kind="simulated",
                     facts={"contrast": contrast},
@@ -91,13 +93,13 @@ def _each(maps: list[Path], images: list[Path], options: Options, device: torch.
         assert options.labels is not None
         truth = options.labels / file.name
         if not truth.is_file():
-            yield LeftOut(n=1, scan=file.name, why=f"it has no labels {truth}")
+            yield LeftOut(n=1, scan=named[file], why=f"it has no labels {truth}")
             continue
         digest = sha256(file.read_bytes() + truth.read_bytes()).hexdigest()[:16]
         yield Case(
-            name=file.name,
+            name=named[file],
             digest=f"{digest}:{options.atlas}",
-            scan=file.name,
+            scan=named[file],
             group=f"heads with labels of {options.atlas}",
             kind="real",
             load=lambda file=file, truth=truth: _real(file, truth, options.atlas, device),

@@ -15,6 +15,7 @@ from torch import Tensor
 from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
+from spinecho.core.names import told_apart
 from spinecho.evaluate.judge import Case, Cases, LeftOut, Outcome
 from spinecho.evaluate.pictures import Column, grey, upper_window
 from spinecho.io.read import read_image
@@ -144,19 +145,20 @@ def _files(path: Path) -> list[Path]:
 
 
 def _each(files: list[Path], options: Options, each: int, device: torch.device) -> Iterator[Case | LeftOut]:
-    for file in files:
+    for file, called in zip(files, told_apart(files), strict=True):
         try:
             image = _volume(file, options.slices)
         except DataError as error:
-            yield LeftOut(n=each, scan=file.name, why=str(error.within(file)))
+            yield LeftOut(n=each, scan=called, why=str(error.within(file)))
             continue
-        digest = sha256(image.values.numpy().tobytes()).hexdigest()[:16]
-        about = f"{file.name}: {image.values.shape[-3]} slices"
+        seen = image.values.numpy().tobytes() + repr(image.geometry.voxel_mm).encode()
+        digest = sha256(seen).hexdigest()[:16]
+        about = f"{called}: {image.values.shape[-3]} slices"
         for loss in losses(options, image.geometry):
             yield Case(
-                name=f"{file.name}, {options.axes} {loss.name}",
+                name=f"{called}, {options.axes} {loss.name}",
                 digest=f"{digest}:{options.axes}:{loss.name}:{loss.degradation}:{options.dots}",
-                scan=file.name,
+                scan=called,
                 group=f"{loss.degradation}, {options.axes} {loss.name}",
                 kind="simulated",
                 load=lambda image=image, loss=loss: _inputs(image, loss, options.dots, device),

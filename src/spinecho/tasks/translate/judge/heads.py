@@ -153,10 +153,11 @@ def _each(
             yield LeftOut(n=1, scan=head, why=str(error.within(files[a.split("+")[0]])))
             continue
         seen = (inputs.source.values, *(one.values for one in inputs.beside.values()), inputs.truth)
+        seen += () if inputs.lesions is None else (inputs.lesions,)
         content = b"".join(t.contiguous().cpu().numpy().tobytes() for t in seen)
         yield Case(
             name=f"{head}, {b} of {a.replace('+', ' and ')}",
-            digest=f"{sha256(content).hexdigest()[:16]}:{options.lesions}:{inputs.lesions is not None}",
+            digest=f"{sha256(content).hexdigest()[:16]}:{options.lesions}:{inputs.source.geometry.voxel_mm}",
             scan=head,
             group=f"{b} of {a.replace('+', ' and ')}",
             kind="real",
