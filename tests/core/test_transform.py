@@ -230,3 +230,17 @@ def test_refusals():
         Displacement(torch.zeros(3, 2, 2, 2), FIXED)
     with pytest.raises(DataError, match="its grid"):
         Displacement(torch.zeros(3, *FIXED.shape), FIXED, torch.zeros(3, 2, 2, 2))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_jacobian_of_one_slice_is_that_of_the_volume(axis):
+    grid = Geometry((5, 6, 7), np.diag([1.0, 1.5, 2.0, 1.0]))
+    start = [0, 0, 0]
+    start[axis] = 2
+    shape = tuple(1 if a == axis else n for a, n in enumerate(grid.shape))
+    affine = grid.affine.copy()
+    affine[:3, 3] = grid.to_world(start[::-1])
+    for way in (Affine(np.diag([1.1, 0.9, 1.2, 1.0])), Rigid(np.diag([-1.0, -1, 1, 1]))):
+        of_slice = way.jacobian(Geometry(shape, affine))
+        assert tuple(of_slice.shape) == shape
+        torch.testing.assert_close(of_slice, way.jacobian(grid).narrow(axis, 2, 1), atol=1e-5, rtol=0)

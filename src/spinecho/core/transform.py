@@ -98,8 +98,11 @@ class Transform(ABC):
     def jacobian(self, onto: Geometry) -> Float[Tensor, "z y x"]:
         """Determinant of the map's derivative at every voxel, by central differences (one-sided at the edges).
 
-        Over 1: the fixed voxel becomes larger in the moving image.
+        Over 1: the fixed voxel becomes larger in the moving image. A grid one voxel thick gets neighbours for it.
         """
+        if thin := [axis for axis, n in enumerate(onto.shape) if n == 1]:
+            middle = tuple(slice(1, 2) if axis in thin else slice(None) for axis in range(3))
+            return self.jacobian(_thickened(onto, thin))[middle]
         displacement, inverse = self.displacement(onto), _tensor(inverted_affine(onto.affine[:3, :3]))
         determinant = torch.empty(onto.shape)
         for start, stop in _slabs(onto):
@@ -253,6 +256,14 @@ def left_after(linear: Affine | Rigid, whole: Transform, onto: Geometry) -> Disp
     It is so at the voxels of the grid; outside, where the field is zero, points move by the matrix alone.
     """
     return Displacement((linear.inverse() @ whole).displacement(onto), onto)
+
+
+def _thickened(grid: Geometry, axes: list[int]) -> Geometry:
+    """A grid with one more voxel on either side along axes (0: z, 1: y, 2: x)."""
+    z, y, x = (n + 2 * (a in axes) for a, n in enumerate(grid.shape))
+    affine = grid.affine.copy()
+    affine[:3, 3] = grid.to_world([-float(a in axes) for a in (2, 1, 0)])
+    return Geometry((z, y, x), affine, grid.oriented)
 
 
 def _parts(transform: Transform) -> tuple[Transform, ...]:

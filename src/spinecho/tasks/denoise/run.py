@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
@@ -16,6 +17,7 @@ from spinecho.core.header import TOOK
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
 from spinecho.core.log import logged
+from spinecho.core.signed import raised
 from spinecho.methods.pretrained import built
 from spinecho.tasks.denoise.base import Denoise
 from spinecho.tasks.denoise.limits import outside
@@ -79,6 +81,8 @@ def denoise(
     """
     runner = built("denoise", method, settings, image.values.device)
     assert isinstance(runner, Denoise)
+    if (strength := getattr(runner.config, "strength", 1.0)) < 0:
+        raise DataError(f"{setting('strength')} is {strength:g}", do="give 0 or more")
     if tell is not None and runner.tells:
         runner.tell = tell
     _check(image, sigma, noise)
@@ -123,7 +127,7 @@ class _Done:
 
 def _check(image: Image, sigma: float | None, noise: str) -> None:
     values = image.values
-    if sigma is not None and not sigma >= 0:
+    if sigma is not None and not 0 <= sigma < math.inf:
         raise DataError(f"sigma is {sigma}", do="give 0 or more, or leave it out")
     if noise not in get_args(Given):
         raise DataError(f"noise is {noise!r}", do=f"give one of {', '.join(get_args(Given))}")
@@ -160,10 +164,7 @@ def _one(volume: Tensor, runner: Denoise, method: str, noise: Noise, is_given: b
         return _Done(volume, () if peak == 0 or is_given else ("no noise was found: the image is left as it is",))
     if not is_given and (share := float(noise.sigma) / _brightness(volume)) < _NONE:
         return _Done(volume, (f"its noise is {100 * share:.2g} % of its brightness: left as it is",))
-    scaled, plain = even(volume / peak, noise.scaled(1 / peak))
-    return replace(
-        worked := _worked(scaled, runner, method, plain, ways), values=_back(worked.values, volume, noise) * peak
-    )
+    return _scaled(volume, runner, method, noise, ways)
 
 
 def _series(flat: Tensor, runner: Denoise, method: str, noises: Sequence[Noise], ways: Sequence[_Way]) -> list[_Done]:
@@ -173,9 +174,17 @@ def _series(flat: Tensor, runner: Denoise, method: str, noises: Sequence[Noise],
     if peak == 0 or not sigma > 0:
         return [_Done(flat)]
     noise = replace(noises[0], sigma=sigma)
-    scaled, plain = even(flat / peak, noise.scaled(1 / peak))
+    return [_scaled(flat, runner, method, noise, ways)]
+
+
+def _scaled(volumes: Tensor, runner: Denoise, method: str, noise: Noise, ways: Sequence[_Way]) -> _Done:
+    """Volumes (n, z, y, x) at unit peak, none of it below 0 but by noise: networks know no other images."""
+    lifted, by = raised(volumes)
+    peak = float(lifted.abs().max())
+    scaled, plain = even(lifted / peak, noise.scaled(1 / peak))
     worked = _worked(scaled, runner, method, plain, ways)
-    return [replace(worked, values=_back(worked.values, flat, noise) * peak)]
+    told = (*worked.told, f"raised by {by:.4g} meanwhile: whole regions lie below 0") if by else worked.told
+    return replace(worked, values=_back(worked.values * peak, volumes, noise, by), told=told)
 
 
 def _worked(values: Tensor, runner: Denoise, method: str, noise: Noise, ways: Sequence[_Way]) -> _Done:
@@ -198,9 +207,9 @@ def _worked(values: Tensor, runner: Denoise, method: str, noise: Noise, ways: Se
     return _Done(clean, told, breaches)
 
 
-def _back(clean: Tensor, volume: Tensor, noise: Noise) -> Tensor:
-    """With the noise's map again, and zero where the image was masked."""
-    clean = clean if noise.relative is None else clean * noise.relative
+def _back(clean: Tensor, volume: Tensor, noise: Noise, by: float) -> Tensor:
+    """With the noise's map again, as deep as it lay, and zero where the image was masked."""
+    clean = (clean if noise.relative is None else clean * noise.relative) - by
     return torch.where(masked(volume), torch.zeros((), dtype=clean.dtype, device=clean.device), clean)
 
 

@@ -162,6 +162,7 @@ def region_changes(volume_change: Change, labels: Image) -> list[RegionChange]:
         If no label lies in the baseline image.
     """
     onto = volume_change.geometry
+    check_one_volume(labels)
     placed = Rigid(np.eye(4)).warp(labels.volume(), onto, mode="nearest").values.reshape(onto.shape).round().long()
     names, counts = torch.unique(placed, return_counts=True)
     kept = [(int(i), int(n)) for i, n in zip(names, counts, strict=True) if i != 0 and n >= _SMALLEST]
@@ -169,6 +170,12 @@ def region_changes(volume_change: Change, labels: Image) -> list[RegionChange]:
         raise DataError(f"no label has {_SMALLEST} voxels in the baseline image", do="give labels in its world")
     voxel = float(np.prod(onto.voxel_mm))
     return [_region(volume_change, placed == label, label, n * voxel) for label, n in kept]
+
+
+def check_one_volume(labels: Image) -> None:
+    """Refuse a label map of several volumes (DataError)."""
+    if labels.values.numel() != np.prod(labels.geometries[0].shape) * len(labels.geometries):
+        raise DataError("the labels hold several volumes", do="give one volume of labels")
 
 
 def _region(volume_change: Change, inside: Tensor, label: int, before_mm3: float) -> RegionChange:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any, Literal, get_args
 
 import torch
@@ -13,6 +14,7 @@ from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.core.log import logged
 from spinecho.core.one_grid import same_grid
+from spinecho.core.signed import is_signed
 from spinecho.methods.pretrained import built
 from spinecho.tasks.segment.base import Segment
 from spinecho.tasks.segment.limits import outside
@@ -128,10 +130,11 @@ def _regions(volume: Image, runner: Segment, method: str, only: Only, sides: boo
 
 
 def _taken(image: Image, what: str, signed: bool = True) -> Image:
-    """As a volume of finite values, one channel; real ones keep their sign where it counts (ringing about a mask)."""
+    """As a volume of finite values, one channel; where signs count for nothing, ringing about a mask loses them."""
     volume = image.volume()
     several_channels = volume.values.shape[-4] > 1 or volume.values.is_complex()
-    volume = volume.magnitude() if several_channels or not signed else volume
+    folds = several_channels or not (signed or is_signed(volume.values))
+    volume = volume.magnitude() if folds else volume
     volume = replace(volume, values=volume.values.float())
     if not bool(torch.isfinite(volume.values).all()):
         raise DataError(f"{what} holds NaN or infinite values", do="mend or mask them first")
@@ -145,6 +148,8 @@ def _finds(volume: Image, runner: Segment, method: str, beside: Mapping[str, Ima
     others = {name: _taken(one, setting(name)) for name, one in beside.items() if name in runner.contrasts}
     mask = None if brain is None else brain.volume()
     same_grid(volume, {**others, **({} if mask is None else {"brain": mask})})
+    if mask is not None and mask.values.numel() != prod(mask.geometry.shape):
+        raise DataError(f"{setting('brain')} holds several volumes", do="give the mask as one")
     flat = volume.values.reshape(-1, 1, *volume.values.shape[-3:])
     if (len(flat) > 1 and others) or any(o.values.numel() != flat[0].numel() for o in others.values()):
         raise DataError("a series goes with no other contrasts", do="give its volumes one by one")

@@ -16,6 +16,7 @@ from spinecho.core.header import WARNING, Header
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
 from spinecho.core.log import logged
+from spinecho.core.signed import raised
 from spinecho.io.limits import check_memory
 from spinecho.methods.pretrained import built
 from spinecho.tasks.superres.base import Made, Superres, Target
@@ -128,7 +129,8 @@ def _averaged(image: Image, wanted: tuple[int, int, int]) -> tuple[Image, list[s
 
 def _one(volume: Tensor, runner: Superres, method: str, target: Target, agree: bool) -> tuple[Tensor, list[str]]:
     """A volume (1, z, y, x) on the new grid, in its own units, and what is reported about it."""
-    scaled, peak = _unit(volume)
+    lifted, by = raised(volume)
+    scaled, peak = _unit(lifted)
     if peak == 0:
         return volume.new_zeros(1, *target.shape), []
     if reason := runner.refusal(scaled, target):
@@ -137,16 +139,17 @@ def _one(volume: Tensor, runner: Superres, method: str, target: Target, agree: b
     made = along_the_patient(scaled, runner, target)
     invents = runner.invents if made.invents is None else made.invents
     told = [*made.told, *(WARNING + way for way in ways), WARNING + invents if invents else "no detail was invented"]
+    told += [f"raised by {by:.4g} meanwhile: whole regions lie below 0"] if by else []
     if not runner.keeps_contrast:
         return made.values * peak, [*told, "its contrast is another one, so that nothing makes it agree with the input"]
     if not agree or not target.finer:
-        return made.values * peak, told
+        return made.values * peak - by, told
     values = agreed(made.values, scaled, target.degradations)
     left = disagreement(values, scaled, target.degradations)
     if left <= TOLERANCE:
-        return values * peak, [*told, "degraded again it is the input"]
+        return values * peak - by, [*told, "degraded again it is the input"]
     doubt = f"the result, degraded again, differs from the input by {left:.2g} of its maximum"
-    return values * peak, [*told, WARNING + doubt]
+    return values * peak - by, [*told, WARNING + doubt]
 
 
 def along_the_patient(scaled: Tensor, runner: Superres, target: Target) -> Made:

@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spinecho.core.bounds import at_least, over_0
 from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
+from spinecho.core.signed import is_signed
 from spinecho.tasks.correct.base import Correct
 from spinecho.tasks.correct.parts.extras import needed
 
@@ -36,6 +38,10 @@ class Config:
     tolerance: float = 1e-4
     """change of the field at which a level ends"""
 
+    def __post_init__(self) -> None:
+        over_0(self, "resolution_mm")
+        at_least(self, levels=1, iterations=1, tolerance=0)
+
 
 class Method(Correct):
     config: Config
@@ -43,7 +49,11 @@ class Method(Correct):
     @classmethod
     def refusal(cls, image: Image) -> str | None:
         long = [n for n in image.geometry.shape if n > 1]
-        return None if len(long) > 1 else "it is one row of voxels, and a field needs a plane at least"
+        if len(long) < 2:
+            return "it is one row of voxels, and a field needs a plane at least"
+        if is_signed(image.values):
+            return "whole regions of it lie below 0, and a field multiplies: an offset must be added back first"
+        return None
 
     def forward(self, image: Image) -> Image:
         sitk = needed("SimpleITK", "SimpleITK", "n4")

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spinecho.core.bounds import at_least
 from spinecho.core.image import Image
 from spinecho.tasks.correct.base import Correct
 from spinecho.tasks.correct.parts.extras import needed
@@ -31,6 +32,9 @@ class Config:
     """axis of the grid across the slices; auto: the one with the thickest voxels, or z if all are equal"""
     neighbours: int = 3
     """pixels to each side in which oscillations are measured"""
+
+    def __post_init__(self) -> None:
+        at_least(self, neighbours=1)
 
 
 class Method(Correct):

@@ -51,6 +51,8 @@ class Method(Denoise):
         nlmeans, c = needed("dipy.denoise.nlmeans").nlmeans, self.config
         radii = {"patch_radius": c.patch_radius, "block_radius": c.block_radius, "method": "classic"}
         threads = torch.get_num_threads()
+        if not c.strength * sigma > 0:
+            return values
         least = 2 * (c.patch_radius + c.block_radius) + 1
         pad = [(short := max(0, least - n), short) for n in values.shape[1:]]
         cut = tuple(slice(a, a + n) for (a, _), n in zip(pad, values.shape[1:], strict=True))

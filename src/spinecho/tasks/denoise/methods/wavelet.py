@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from spinecho.core.errors import DataError, setting
+from spinecho.core.bounds import at_least
 from spinecho.ops.wavelet import Wavelet
 from spinecho.solve.prox import shrink
 from spinecho.tasks.denoise.base import Denoise
@@ -42,9 +42,7 @@ class Config:
     """slice by slice, or volumes as a whole"""
 
     def __post_init__(self) -> None:
-        for name, least in (("strength", 0), ("shifts", 1), ("levels", 1)):
-            if not getattr(self, name) >= least:
-                raise DataError(f"{setting(name)} is {getattr(self, name):g}", do=f"give {least} or more")
+        at_least(self, strength=0, shifts=1, levels=1)
 
 
 class Method(Denoise):

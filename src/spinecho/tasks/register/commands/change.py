@@ -61,12 +61,14 @@ def run(args: Arguments, job: Job) -> None:
     from spinecho.io.one_volume import chosen
     from spinecho.io.read import read_image
     from spinecho.io.write import check_image_output, write
-    from spinecho.tasks.register.change import change, region_changes
+    from spinecho.tasks.register.change import change, check_one_volume, region_changes
 
     visits = [args.baseline, args.followup]
     images = [read_image(args.baseline, args.series), read_image(args.followup, args.followup_series or args.series)]
     baseline, followup = chosen(images, visits, args.volume)
     labels = None if args.labels is None else read_labels(args.labels)
+    if labels is not None:
+        check_one_volume(labels)
     for path in args.output:
         check_image_output(path, baseline.geometry.oriented, WriteOptions())
     generator = torch.Generator().manual_seed(args.seed)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
+from spinecho.core.signed import unsigned
 from spinecho.core.transform import Affine, Composite, Rigid, Transform, identity
 from spinecho.metrics.folding import regularity
 from spinecho.metrics.similarity import foreground10, ncc_foreground, nmi_foreground64
@@ -59,6 +60,6 @@ def thinned(geometry: Geometry) -> Geometry:
 
 
 def values_on(way: Transform, image: Image, onto: Geometry) -> Float[Tensor, "z y x"]:
-    """The (first) volume of an image on a grid as magnitudes, NaN and infinity as 0."""
-    values = way.warp(image, onto).magnitude().values.float()
+    """The (first) volume of an image on a grid, none of it below 0; NaN, infinity and what lies outside are 0."""
+    values = way.warp(unsigned(image), onto).values.float()
     return values.reshape(-1, *onto.shape)[0].nan_to_num(0.0, 0.0, 0.0)

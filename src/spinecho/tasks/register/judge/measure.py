@@ -9,6 +9,7 @@ from torch import Tensor
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
+from spinecho.core.signed import unsigned
 from spinecho.core.transform import Transform, identity
 from spinecho.io.read import read_image
 from spinecho.metrics.folding import in_grid_voxels, regularity_of
@@ -86,7 +87,7 @@ def _errors(displacement: Tensor, pair: JudgedPair, onto: Geometry) -> dict[str,
 
 
 def _values(volume: Image) -> Tensor:
-    return volume.magnitude().values.float().reshape(volume.geometry.shape)
+    return unsigned(volume).values.float().reshape(volume.geometry.shape)
 
 
 def _labels(volume: Image) -> Tensor:

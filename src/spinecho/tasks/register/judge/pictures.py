@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spinecho.core.image import Image
+from spinecho.core.signed import unsigned
 from spinecho.core.transform import Affine, Transform, identity
 from spinecho.evaluate.overlay import canvas_for, checkerboard, contour_levels, edges_of, lined, printed
 from spinecho.evaluate.pictures import Column, Picture, coloured, grey, upper_window
@@ -130,5 +131,5 @@ def _screen_axes(plane: Plane) -> list[npt.NDArray[np.float64]]:
 
 
 def _volume(image: Image) -> Tensor:
-    values = image.magnitude().values.float().nan_to_num(0.0, 0.0, 0.0)
+    values = unsigned(image).values.float().nan_to_num(0.0, 0.0, 0.0)
     return values.reshape(-1, *values.shape[-3:])[0]

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spinecho.core.bounds import at_least, over_0
 from spinecho.tasks.segment.base import Finds, Segment
 from spinecho.tasks.segment.parts.peak import STEEP, heights
 from spinecho.tasks.segment.parts.pieces import with_seeds
@@ -33,6 +34,10 @@ class Config:
     """standard deviation of the smoothing"""
     grid_mm: float = 1.0
     """spacing of the grid that it works on"""
+
+    def __post_init__(self) -> None:
+        over_0(self, "grid_mm")
+        at_least(self, seed=0, edge=0, least_mm3=0, smooth_mm=0)
 
 
 class Method(Segment):

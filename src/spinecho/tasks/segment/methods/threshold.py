@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spinecho.core.bounds import at_least, over_0
 from spinecho.ops.windows import gaussian
 from spinecho.tasks.segment.base import Finds, Segment
 from spinecho.tasks.segment.parts.findings import LABELS, SHARES, Finding
@@ -48,6 +49,10 @@ class Config:
     """standard deviation of the smoothing; 0: as chosen on training patients (0.7; tumour 1.5)"""
     grid_mm: float = 1.0
     """spacing of the grid that it works on"""
+
+    def __post_init__(self) -> None:
+        over_0(self, "grid_mm")
+        at_least(self, level=0, smooth_mm=0)
 
 
 class Method(Segment):

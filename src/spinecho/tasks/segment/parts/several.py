@@ -12,6 +12,7 @@ from torch import Tensor
 from spinecho.core.geometry import Geometry
 from spinecho.core.grids import isotropic, towards_lps, turned
 from spinecho.core.image import Image
+from spinecho.core.signed import is_signed
 from spinecho.tasks.segment.parts.peak import in_peaks, in_spreads, peak
 from spinecho.tasks.segment.parts.seen import Seen
 from spinecho.train.label_maps import head_box
@@ -73,10 +74,10 @@ def several(
 def stripped(values: Float[Tensor, "z y x"], geometry: Geometry) -> Bool[Tensor, "z y x"] | None:
     """The brain of an image that shows nothing else: a fifth of it is exactly 0, the rest no larger than a brain.
 
-    None of any other image.
+    None of any other image. Values below 0 belong to it in standardised images; others have them by ringing about it.
     """
     x, y, z = geometry.voxel_mm
-    inside = values > 0
+    inside = values != 0 if is_signed(values) else values > 0
     n = int(inside.sum())
     if float((values == 0).float().mean()) < _EMPTY or not n or n * x * y * z > _LARGEST_MM3:
         return None
