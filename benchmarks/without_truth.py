@@ -4,12 +4,16 @@
 
 Undersampled scans of the training label maps, each seen twice; psnr inside the head of scans of others. The network is
 `hqs_net`, begun from the denoiser in the package: so many steps from random weights do not pass `l1_wavelet` even with
-the truth. Every arm goes through `train.loop`. A section of docs/results.md.
+the truth. Every arm goes through `train.loop`; a run that was stopped goes on with the arms that it lacks. A section of
+docs/results.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from statistics import fmean
 
@@ -17,6 +21,7 @@ import torch
 
 from benchmarks.sections import circumstances, load_average, table
 from benchmarks.small_training import RESULTS, Same, publish, scans_of, scores, trained
+from spinecho.core.kspace import KSpace
 from spinecho.methods.pretrained import weights_file
 from spinecho.sim.drawn.bucket import Ranges
 from spinecho.tasks.recon.base import Recon
@@ -53,6 +58,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--judged", type=int, default=12, help="scans of other heads")
     parser.add_argument("--rate", type=float, default=3e-4, help="of learning")
     parser.add_argument("--arms", nargs="*", default=list(ARMS), choices=list(ARMS))
+    parser.add_argument("--kept", type=Path, default=ROOT / "runs/benchmarks/without_truth.jsonl", help="finished arms")
     parser.add_argument("--out", default=RESULTS, help="`-`: print only")
     return parser.parse_args()
 
@@ -91,18 +97,46 @@ def page(args: argparse.Namespace, rows: dict[str, list[float]], how: str) -> st
     return "\n\n".join([told, table(["trained by", "psnr inside, dB", "gain, dB"], lines), how])
 
 
+class Kept:
+    """Scores of finished rows in a file, one JSON line each; those of other settings do not count."""
+
+    def __init__(self, file: Path, args: argparse.Namespace) -> None:
+        self.file, self.asked = (
+            file,
+            [args.steps, args.accel, args.side, args.coils, args.scans, args.judged, args.rate],
+        )
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        held = [json.loads(line) for line in lines]
+        self.rows: dict[str, list[float]] = {h["row"]: h["psnr"] for h in held if h["asked"] == self.asked}
+
+    def row(self, name: str, make: Callable[[], Recon], judged: Sequence[KSpace]) -> list[float]:
+        """Scores of a row, made now or by an earlier run."""
+        if name not in self.rows:
+            self.rows[name] = scores(make(), judged)
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with self.file.open("a", encoding="utf-8") as out:
+                out.write(json.dumps({"row": name, "asked": self.asked, "psnr": self.rows[name]}) + "\n")
+        print(f"{name}: {fmean(self.rows[name]):.2f} dB", flush=True)
+        return self.rows[name]
+
+
 def main() -> None:
     """All arms, then the section."""
     args, before = arguments(), load_average()
     torch.set_num_threads(1)
     draw, other = scans(args)
-    same = Same([draw(step, 0) for step in range(1, args.scans + 1)])
     judged = [other(step, 0) for step in range(1, args.judged + 1)]
-    rows = {"network before training": scores(begun().eval(), judged)}
-    rows["l1_wavelet (no training)"] = scores(l1_wavelet.Method(l1_wavelet.Config()), judged)
+    kept = Kept(args.kept, args)
+    rows = {"network before training": kept.row("network before training", lambda: begun().eval(), judged)}
+    classical = lambda: l1_wavelet.Method(l1_wavelet.Config())  # noqa: E731
+    rows["l1_wavelet (no training)"] = kept.row("l1_wavelet (no training)", classical, judged)
+
+    @cache
+    def acquired() -> Same:
+        return Same([draw(step, 0) for step in range(1, args.scans + 1)])
+
     for name in args.arms:
-        rows[name] = scores(arm(name, same, args), judged)
-        print(f"{name}: {fmean(rows[name]):.2f} dB", flush=True)
+        rows[name] = kept.row(name, lambda name=name: arm(name, acquired(), args), judged)
     text = page(args, rows, circumstances("benchmarks.without_truth", 1, before))
     publish(args.out, TITLE, text)
 

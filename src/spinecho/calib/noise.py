@@ -32,13 +32,14 @@ def noise_sigma(kspace: KSpace) -> float:
 
     Mean over coils (root mean square), in the units of `kspace.samples`; the same number holds for a pixel of a coil
     image, since the Fourier transform is unitary. With a noise covariance it is read from there. Otherwise it is the
-    smaller of two estimates, since signal makes both too large, never too small (a filter applied before export does):
+    smaller of two estimates, since signal makes both too large (a filter applied before export makes them too small):
 
     - the tenth of the measured samples that lies farthest from k = 0, where |n|^2 is exponentially distributed with
       median sigma^2 ln 2; the median passes over the few samples where an edge still shines through, and exact zeros
       (lines that were filled up, not measured) are left out;
     - the quietest readout positions after a Fourier transform along the readout: air beside the object, where there is
-      some (twentieth part of the positions) and whole lines were measured.
+      some (twentieth part of the positions) and whole lines were measured. Where most of the positions are air it is
+      the least of many means, and up to a tenth too small (one coil, few lines).
 
     Returns
     -------

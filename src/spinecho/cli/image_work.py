@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
 from spinecho.io.doubts import looked_at
@@ -32,10 +33,16 @@ def worked(
     DataError
         If it is no image that can be worked on, or as the task.
     """
+    before = image.header.warnings
     image = looked_at(image.volume(), file)
     order = (0, 1, 2) if getattr(task, "ANY_PLANE", False) else thin_first(image)
     told = {"tell": tell} if "tell" in signature(task.run).parameters else {}
-    made = task.run(permuted(image, order), inputs, method, settings, **told)
+    try:
+        made = task.run(permuted(image, order), inputs, method, settings, **told)
+    except DataError as error:
+        if doubts := [doubt for doubt in image.header.warnings if doubt not in before]:
+            raise error.but(found="; ".join([*doubts, error.marked[0]])) from error
+        raise
     return permuted(made, _back(order))
 
 

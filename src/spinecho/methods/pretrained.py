@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import lru_cache
@@ -81,8 +80,6 @@ def _check_choices(method: str, config: type, settings: Mapping[str, Any]) -> No
         number, counts = settings.get(name), name.startswith("n_") or name.endswith("_iters")
         if counts and isinstance(number, int) and number < 0:
             raise DataError(f"the {name} of {method} is {number}", do="give 0 or more")
-        if isinstance(number, float) and not math.isfinite(number):
-            raise DataError(f"the {name} of {method} is {number}", do="give a finite number")
         if hint is bool and isinstance(settings.get(name), str):
             raise DataError(f"the {name} of {method} is {settings[name]!r}", do="give True or False")
         if name in settings and get_origin(hint) is Literal and settings[name] not in get_args(hint):

@@ -81,7 +81,7 @@ def denoise(
     """
     runner = built("denoise", method, settings, image.values.device)
     assert isinstance(runner, Denoise)
-    if (strength := getattr(runner.config, "strength", 1.0)) < 0:
+    if not 0 <= (strength := getattr(runner.config, "strength", 1.0)) < math.inf:
         raise DataError(f"{setting('strength')} is {strength:g}", do="give 0 or more")
     if tell is not None and runner.tells:
         runner.tell = tell

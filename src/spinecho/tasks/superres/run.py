@@ -129,7 +129,8 @@ def _averaged(image: Image, wanted: tuple[int, int, int]) -> tuple[Image, list[s
 
 def _one(volume: Tensor, runner: Superres, method: str, target: Target, agree: bool) -> tuple[Tensor, list[str]]:
     """A volume (1, z, y, x) on the new grid, in its own units, and what is reported about it."""
-    lifted, by = raised(volume)
+    trained = runner.learned or runner.leans_on
+    lifted, by = raised(volume) if trained else (volume, 0.0)  # others do the same at any offset
     scaled, peak = _unit(lifted)
     if peak == 0:
         return volume.new_zeros(1, *target.shape), []

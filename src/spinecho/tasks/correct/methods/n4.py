@@ -1,8 +1,9 @@
 """Uneven brightness of a receive coil, estimated as a smooth field and divided out.
 
 Source: Tustison et al. 2010, doi:10.1109/TMI.2010.2046908 (N4). Runs SimpleITK's filter on a coarser grid. How we
-differ from its defaults: the field's geometric mean over the mask is 1, so that the overall brightness is kept;
-complex values are divided by the field of their magnitude; single slices get a field in their plane.
+differ from its defaults: the field is carried to the image's grid by position; its geometric mean over the mask is 1,
+so that the overall brightness is kept; complex values are divided by the field of their magnitude; single slices get a
+field in their plane.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Method(Correct):
         whole = _as_itk(sitk, magnitude, image.geometry.voxel_mm)
         mask = _mask(sitk, whole, image.extras.get("mask"), image.geometry.voxel_mm)
         factors = self._factors(image)
-        small, seen = sitk.BinShrink(whole, factors), sitk.BinShrink(sitk.Cast(mask, sitk.sitkFloat32), factors)
+        small, seen = (_shrunk(sitk, one, factors) for one in (whole, sitk.Cast(mask, sitk.sitkFloat32)))
         seen = sitk.And(seen > 0.5, small > 0)
         if (n := int(sitk.GetArrayViewFromImage(seen).sum())) < _LEAST_MASK:
             problem = f"the object has {n} voxels of {self.config.resolution_mm:g} mm, a field needs {_LEAST_MASK}"
@@ -88,10 +89,23 @@ class Method(Correct):
         n4.SetNumberOfThreads(torch.get_num_threads())
         try:
             n4.Execute(small, sitk.Cast(seen, sitk.sitkUInt8))
-            return n4.GetLogBiasFieldAsImage(whole)
+            # the spline's domain is stretched over any grid that is given: that of the fit, then carried by position
+            log = n4.GetLogBiasFieldAsImage(small)
+            resample = sitk.ResampleImageFilter()
+            resample.SetReferenceImage(whole)
+            resample.SetUseNearestNeighborExtrapolator(True)
+            return resample.Execute(log)
         except RuntimeError as error:
             told = str(error).strip().rpartition("\n")[2]
             raise DataError(f"N4 failed: {told}", do=f"give a {setting('mask')} of the object") from error
+
+
+def _shrunk(sitk: Any, image: Any, factors: list[int]) -> Any:
+    """Means over blocks; a rest at the ends is mirrored on both sides, so that no voxel is left out on either."""
+    rests = [-n % factor for n, factor in zip(image.GetSize(), factors, strict=True)]
+    low = [rest // 2 for rest in rests]
+    padded = sitk.MirrorPad(image, low, [rest - below for rest, below in zip(rests, low, strict=True)])
+    return sitk.BinShrink(padded, factors)
 
 
 def _as_itk(sitk: Any, values: Any, voxel_mm: tuple[float, float, float]) -> Any:
