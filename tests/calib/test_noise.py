@@ -15,6 +15,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.kspace import KSpace
 from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import fft
+from spinecho.sim.scan import Scan, simulate_phantom
 
 
 def scan(samples: torch.Tensor, mask: torch.Tensor | None = None) -> KSpace:
@@ -109,3 +110,12 @@ def test_coils_compressed_away_still_count_in_the_noise():
     prepared, scale = prepare(full, max_coils=4)
     assert prepared.n_coils == 4
     assert rss_noise(prepared) * scale == pytest.approx(4.0, rel=0.15)
+
+
+@pytest.mark.parametrize(("n_coils", "least"), [(1, 0.89), (8, 0.96)])
+def test_in_air_the_least_of_many_means_is_a_little_too_small(n_coils, least):
+    """By at most so much: all automatic weights are tuned to it as it is."""
+    for sampling in ("full", "random:8:0.04:0"):
+        known = simulate_phantom(Scan(matrix=(1, 128, 128), n_coils=n_coils, sampling=sampling, snr=15.0)).kspace
+        share = noise_sigma(replace(known, noise_cov=None)) / noise_sigma(known)
+        assert least < share < 1.01

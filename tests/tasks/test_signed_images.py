@@ -12,7 +12,7 @@ import spinecho
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
-from spinecho.core.signed import is_signed, raised, raised_within, unsigned
+from spinecho.core.signed import below_0, is_signed, raised, raised_within, unsigned
 from spinecho.core.transform import Rigid, identity
 from spinecho.tasks.register.judge.figures import values_on
 
@@ -73,6 +73,34 @@ def test_ringing_about_edges_is_not_signed():
     cut[..., 18:54, 16:48] = spectrum[..., 18:54, 16:48]
     ringing = torch.fft.ifft2(torch.fft.ifftshift(cut, (-2, -1))).real
     assert float(ringing.min()) < -1 and not is_signed(ringing)
+
+
+REAL = [
+    "ixi_2mm/t1/IXI013",
+    "ixi_2mm/t1/IXI033",
+    "ms_1mm/patient07/flair",
+    "ms_1mm/patient19/t1",
+    "anatomy_hd/chris_PD",
+]
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_heads_are_told_apart_with_room_to_spare(name, shared_data):
+    """The numbers beside the bounds in core/signed.py."""
+    values = spinecho.read(shared_data / f"{name}.nii.gz").volume().values.float()
+    middle = values.shape[-3] // 2
+    values = values[..., max(0, middle - 20) : middle + 20, :, :].contiguous()
+    inside = values > 0.05 * values.max()
+    within = torch.where(inside, (values - values[inside].mean()) / values[inside].std(), 0.0)
+    assert below_0(within)[0] > 0.3 and below_0(within)[1] > 0.7 and is_signed(within)
+    for signed in (standardised(values), values - 0.5 * float(values.max())):
+        assert below_0(signed)[0] > 0.3 and below_0(signed)[1] > 0.8 and is_signed(signed)
+    noisy = values + noise(values, 0.08 * float(values.max()))
+    finer = torch.nn.functional.interpolate(noisy[..., :12, :, :], scale_factor=2, mode="bilinear")
+    for plain in (noisy, finer):
+        assert below_0(plain)[0] > 0.08 and below_0(plain)[1] < 0.55 and not is_signed(plain)
+    kept = torch.where(inside, noisy, 0.0)
+    assert below_0(kept)[0] < 0.05 and not is_signed(kept) and not is_signed(values)
 
 
 def test_what_is_masked_stays_so():

@@ -11,12 +11,16 @@ from spinecho.core.image import Image
 
 _DEEP = 0.02
 """Of the brightness: what lies further below 0 counts"""
-_LEAST = 0.02
-"""Share of the voxels that must, or it is ringing about edges (under 1 %)"""
-_APART = 3
-"""Voxels between two that are compared: there even interpolated noise is as often above 0 as below"""
 _ALIKE = 0.65
-"""Share of the deep voxels whose neighbours lie below 0, too (noise about 0: 0.5; standardised images: over 0.8)"""
+"""Share of the deep voxels whose neighbours lie below 0, too (noise about 0: 0.5)"""
+_LEAST, _APART = 0.02, 3
+"""Share of the voxels that must lie so deep, or it is ringing about edges (under 1 %); which neighbours are looked at:
+three voxels apart even interpolated noise is as often above 0 as below, and air that was lowered is below everywhere"""
+_LEAST_WITHIN, _APART_WITHIN = 0.2, 1
+"""The same of masked images: where their mean was taken off, a third of what was kept lies below 0, in patches of a few
+voxels"""
+_MASKED = 0.05
+"""Share of exact zeros from which an image counts as masked"""
 _MOST = 4_000_000
 """Voxels that are looked at for the brightness"""
 
@@ -25,21 +29,32 @@ def is_signed(values: Tensor) -> bool:
     """Whether values (..., z, y, x) lie below 0 in whole regions, not by noise about 0 or by ringing alone."""
     if values.is_complex() or not bool((values < 0).any()):
         return False
+    share, alike = below_0(values)
+    return share >= (_LEAST_WITHIN if is_masked(values) else _LEAST) and alike > _ALIKE
+
+
+def is_masked(values: Tensor) -> bool:
+    """Whether a good part of the values is exactly 0."""
+    return float((values == 0).float().mean()) > _MASKED
+
+
+def below_0(values: Tensor) -> tuple[float, float]:
+    """Share of the voxels (..., z, y, x; of those that are not 0) that lie deep below 0, and of their neighbours in a
+    slice that lie below."""
+    apart = _APART_WITHIN if is_masked(values) else _APART
     size = values.flatten()[:: max(1, values.numel() // _MOST)].abs().float()
     bright = float(size.kthvalue(max(1, round(0.995 * len(size)))).values)
     deep, below, known = values < -_DEEP * bright, values < 0, values != 0
-    if float(deep.float().mean()) < _LEAST:
-        return False
     alike = pairs = 0
     for dim in (-1, -2):
-        n = values.shape[dim] - _APART
+        n = values.shape[dim] - apart
         if n < 1:
             continue
-        for one, other in ((0, _APART), (_APART, 0)):
+        for one, other in ((0, apart), (apart, 0)):
             first = deep.narrow(dim, one, n) & known.narrow(dim, other, n)
             pairs += int(first.sum())
             alike += int((first & below.narrow(dim, other, n)).sum())
-    return alike > _ALIKE * pairs
+    return float(deep.sum()) / max(int(known.sum()), 1), alike / max(pairs, 1)
 
 
 def raised(values: Tensor) -> tuple[Tensor, float]:

@@ -18,7 +18,7 @@ from spinecho.core.image import Image
 from spinecho.core.job import Bar
 from spinecho.core.log import logged
 from spinecho.core.one_grid import same_grid
-from spinecho.core.signed import raised_within
+from spinecho.core.signed import is_masked, raised_within
 from spinecho.io.limits import check_memory
 from spinecho.methods.pretrained import built
 from spinecho.tasks.translate.base import Ask, Translate
@@ -31,8 +31,6 @@ from spinecho.tasks.translate.parts.passes import spread
 GUESSED = "its {to} contrast is guessed from {source}, never measured: nothing may be diagnosed from it"
 _MARGIN = 16
 """Voxels of air about the head that a method sees"""
-_MASKED = 0.05
-"""Share of exact zeros from which an image counts as masked"""
 _COPIES = 8
 """Of a volume that are in memory at once, at most"""
 
@@ -220,7 +218,7 @@ def _prepared(image: Image) -> tuple[Image, list[str]]:
     check_memory(4 * _COPIES * image.values.numel(), "the image in another contrast")
     values, by = raised_within(image.values)
     told += [f"raised by {by:.4g} where it is not 0: whole regions lay below"] if by else []
-    if by and float((image.values == 0).float().mean()) > _MASKED:
+    if by and is_masked(image.values):
         told += [
             f"{WARNING}it was masked and then standardised: how bright air is nobody knows, and contrast may be wrong"
         ]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from spinecho.core.bounds import at_least, over_0
 from spinecho.core.errors import DataError, setting
+from spinecho.core.grids import stored, towards_lps, turned
 from spinecho.core.image import Image
 from spinecho.core.signed import is_signed
 from spinecho.tasks.correct.base import Correct
@@ -57,6 +58,15 @@ class Method(Correct):
         return None
 
     def forward(self, image: Image) -> Image:
+        order, flips = towards_lps(image.geometry)  # the coarser grid begins at a corner: storage must not choose which
+        values, geometry = turned(image.values, image.geometry, order, flips)
+        extras = {name: turned(image.extras[name], image.geometry, order, flips)[0] for name in image.extras}
+        along, step = self._field(replace(image, values=values, geometries=(geometry,), extras=extras))
+        field = stored(along, order, flips).to(image.device)
+        return replace(image, values=image.values / field, extras={"field": field}, header=image.header.noted(step))
+
+    def _field(self, image: Image) -> tuple[Tensor, str]:
+        """The field (1, z, y, x), and what is said of it."""
         sitk = needed("SimpleITK", "SimpleITK", "n4")
         magnitude = image.values[0].abs().float().cpu().numpy()
         whole = _as_itk(sitk, magnitude, image.geometry.voxel_mm)
@@ -73,8 +83,7 @@ class Method(Correct):
         low, high = np.percentile(field[inside], (1, 99))
         by = "the mask given" if "mask" in image.extras else "Otsu's threshold"
         step = f"bias field of N4 ({sitk.Version.VersionString()}) divided out: {low:.2f} to {high:.2f} inside {by}"
-        there = torch.from_numpy(field)[None].to(image.device)
-        return replace(image, values=image.values / there, extras={"field": there}, header=image.header.noted(step))
+        return torch.from_numpy(field)[None], step
 
     def _factors(self, image: Image) -> list[int]:
         """By how much each axis longer than one voxel (x, y, z) is coarser on the grid of the estimate."""

@@ -98,7 +98,7 @@ def pixel_noise(full: KSpace, truth: Tensor) -> float:
     With a noise scan from its covariance, times the measured part of the grid. Otherwise the smaller of two estimates,
     each of which signal makes too large: that of the outermost samples, and that of the air, where the truth's power is
     C sigma^2 (the 5 % of 7x7 blocks with the least power; blocks that were set to zero are left out). The least of many
-    blocks is up to a tenth too small with one coil, and the ceiling then up to 0.9 dB too high.
+    blocks is too small where coils are few, and the ceiling then too high.
     """
     outer = noise_sigma(full)
     if full.noise_cov is not None:
