@@ -140,7 +140,10 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.robustness", description=__doc__)
     parser.add_argument(
-        "--methods", nargs="*", default=["varnet", "l1_wavelet"], help="NAME or 'NAME(FIELD=VALUE, ...)'"
+        "--methods",
+        nargs="*",
+        default=["l1_wavelet", "varnet", "hqs_net", "checked"],
+        help="NAME or 'NAME(FIELD=VALUE, ...)'",
     )
     parser.add_argument("--n", type=int, default=200, help="cases")
     parser.add_argument("--card-snr", type=float, default=SNR_OF_CARD, help="of the noisiest scans in training")

@@ -10,7 +10,7 @@ from spinecho.core.errors import DataError
 from spinecho.methods.pretrained import weights_used
 from spinecho.tasks.recon.run import build
 
-LEARNED = ("varnet", "varnet_fast", "unet", "modl")
+LEARNED = ("hqs_net", "checked", "varnet", "varnet_fast", "unet", "modl")
 
 
 def parse_method(spec: str) -> tuple[str, dict[str, object]]:

@@ -62,18 +62,20 @@ def test_a_side_that_fails_is_told_and_not_asked_again():
     found = in_turns({"a": Fake([1, 1, 1], log, "a"), "b": Fake([-1], log, "b")}, Path("x"), 2)
     assert found["b"] == {"error": "broken"} and log == ["a", "b", "a", "a"]
     assert medians([{"wall_s": 1.0}, {"error": "late"}]) == {"error": "late"}
-    assert "b failed: broken" in verdict(found, 10) and len(rows(found)) == 1
+    assert "b failed: broken" in verdict(found) and len(rows(found)) == 1
 
 
 def test_ratios_are_the_peers_time_over_ours():
     ours = {"wall_s": 0.1, "fastest_s": 0.05, "cpu_s": 0.2, "weights": 2e6, "maps_s": 0.01}
-    found = {PEER: {"wall_s": 1.5, "fastest_s": 1.0, "cpu_s": 3.0, "weights": 3e7}, "varnet": ours, "varnet_fast": ours}
+    peer = {"wall_s": 1.5, "fastest_s": 1.0, "cpu_s": 3.0, "weights": 3e7}
+    found = {PEER: peer, "hqs_net": ours, "varnet_fast": ours, "checked": ours | {"wall_s": 7.5}}
     lines = rows(found)
     assert all(len(line) == len(COLUMNS) for line in lines)
     assert lines[0][:8] == [PEER, "30.00 M", "1.500", "-", "1.000", "-", "3.000", "-"]
-    assert lines[1][:9] == ["varnet", "2.00 M", "0.100", "15.0", "0.050", "20.0", "0.200", "15.0", "0.010"]
-    text = verdict(found, 10)
-    assert "10 times less wall time; it takes 15.0 times less (20.0 by the fastest" in text
+    assert lines[1][:9] == ["hqs_net", "2.00 M", "0.100", "15.0", "0.050", "20.0", "0.200", "15.0", "0.010"]
+    text = verdict(found)
+    assert "`hqs_net`: 6 times less wall time than the peer's; it takes 15.0 times less (20.0 by the fastest" in text
+    assert "`checked`: under 8 s; it takes 7.5 s" in text
     assert "`varnet_fast`: under 0.1 s or 0.2 CPU s; it takes 0.100 s" in text
 
 

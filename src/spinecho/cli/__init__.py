@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 import traceback
@@ -14,6 +13,7 @@ from types import ModuleType
 
 from spinecho.cli.spinning import spin_little
 from spinecho.core.errors import DataError
+from spinecho.core.source import summary
 from spinecho.core.version import __version__
 
 _FOLDER = Path(__file__).parent / "commands"
@@ -143,11 +143,6 @@ def _module(file: Path) -> str:
     return ".".join(("spinecho", *file.relative_to(_FOLDER.parents[1]).with_suffix("").parts))
 
 
-def _summary(file: Path) -> str:
-    """First line of a command's docstring, read without importing it."""
-    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
-
-
 def _overview() -> str:
     commands = _commands()
     width = max(map(len, commands))
@@ -157,7 +152,7 @@ def _overview() -> str:
             "",
             "From the scanner's raw samples to magnetic resonance images.",
             "",
-            *(f"  {name:<{width}}  {_summary(file)}" for name, file in commands.items()),
+            *(f"  {name:<{width}}  {summary(file)}" for name, file in commands.items()),
             "",
             "  spinecho recon scan.h5 -o brain.nii.gz    reconstruct a scan",
             "  spinecho COMMAND --help                   options of a command",

@@ -6,12 +6,13 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import field, fields, is_dataclass, make_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import tyro
 
 from spinecho.core.errors import DataError
 from spinecho.core.option import HIDDEN, INLINE, Option
+from spinecho.core.source import field_docs
 
 T = TypeVar("T")
 _OPTION = re.compile(r"--?[A-Za-z]")
@@ -80,6 +81,7 @@ def legible(kind: type[T]) -> type[T]:
     """
     changed: list[Any] = []
     hints = get_type_hints(kind, include_extras=True)
+    docs = field_docs(kind)  # the parser would find them, too, but parses each file once a class
     for f in fields(kind):  # type: ignore[arg-type]
         hint = hints[f.name]
         bare, *told = get_args(hint) if get_origin(hint) is Annotated else (hint,)
@@ -90,9 +92,14 @@ def legible(kind: type[T]) -> type[T]:
             default = field(default_factory=bare)
         elif f.default is None:
             value = next(a for a in get_args(bare) if a is not type(None))
+            bare = Union[(None, *get_args(bare))]  # the parser is quicker with these
             marks.append(tyro.conf.arg(metavar=_placeholder(value), help_behavior_hint=""))
+        elif f.default == () and not any(mark is tyro.conf.UseAppendAction for mark in marks):
+            marks.append(tyro.conf.arg(help_behavior_hint=""))  # not "(default: )"
         elif f.default is True:  # shown as --no-NAME
             marks.append(tyro.conf.arg(help_behavior_hint="(default: yes; this turns it off)"))
+        if f.name in docs:
+            marks.append(tyro.conf.arg(help=docs[f.name]))
         changed.append((f.name, Annotated[(bare, *marks)] if marks else bare, default))
     return make_dataclass(kind.__name__, changed, bases=(kind,), frozen=True, kw_only=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from spinecho.core.errors import DataError
@@ -58,6 +59,7 @@ def labelled(path: Path, label: str) -> Path:
     return path.with_name(f"{stem.rstrip('_')}_{label}{between}{ending}".lstrip("_"))
 
 
+@cache
 def _described(path: Path) -> Format:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     constants = {
