@@ -1,7 +1,8 @@
-"""Shapes checked at run time, one thread, one seed, the folder with the real data, and how many tests it would feed."""
+"""Shapes checked at run time, one thread, one seed, which tests are slow, and the folder with the real data."""
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import typecheck
@@ -15,11 +16,24 @@ from hypothesis import settings  # noqa: E402
 settings.register_profile("house", deadline=None)  # how busy a machine is says nothing of an equation
 settings.load_profile("house")
 
+SLOW = {line for line in (Path(__file__).parent / "slow.txt").read_text().splitlines() if not line.startswith("#")}
+"""Tests that carry the marker `slow` because of what they take here, not of what they are."""
 _DEFAULT_SHARED = Path(__file__).parents[2] / "shared"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shared", type=Path, default=_DEFAULT_SHARED, help="folder that holds data/ with the real scans")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # torch's objects and ten thousand tests stay until the end: no collection need walk over them
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
