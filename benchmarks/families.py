@@ -22,8 +22,8 @@ TITLE = "Families of networks, equal training time, simulated"
 FAMILIES: dict[str, Callable[[], Recon]] = {
     "unet": lambda: unet.Method(unet.Config()),
     "cascade": lambda: cascade.Method(cascade.Config()),
-    "varnet": lambda: varnet.Method(varnet.Config()),
-    "hqs_net": lambda: hqs_net.Method(hqs_net.Config()),
+    "varnet": lambda: varnet.Method(varnet.Config(start_iters=60)),
+    "hqs_net": lambda: hqs_net.Method(hqs_net.Config(start_iters=60)),
     "transformer": lambda: transformer.Method(transformer.Config()),
 }
 """As they are by default."""

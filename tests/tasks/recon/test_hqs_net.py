@@ -145,7 +145,7 @@ def test_without_iterations_it_starts_from_sense(tmp_path):
     solved = problem(kspace, csm)
     method = first("recon", "hqs_net", hqs_net.Config(**{**FEW, "start_iters": 0}), denoiser_file(tmp_path), 0)
     assert isinstance(method, hqs_net.Method)
-    assert torch.equal(method.start(kspace, csm, solved), solved.equations.start())
+    assert torch.equal(method.start(kspace, csm, solved, 0), solved.equations.start())
 
 
 def test_a_student_has_the_steps_named_and_starts_from_sense(tmp_path, monkeypatch):

@@ -44,6 +44,8 @@ _MIDDLE = 0.3
 """Share in the loss of the last early step's image; that of the last step's is 1."""
 _FAST = 10.0
 """The few numbers a, c and l are kept divided by this, so that an optimiser moves them so much faster than weights."""
+_IN_TRAINING = 60
+"""Iterations of the start where the Config names none: as many for each example, whatever others are in the batch."""
 _BEST = 1e-3
 """Errors below this share of the start's count no more."""
 
@@ -62,8 +64,9 @@ class Config:
     """steps whose network is trained; the others have the denoiser that training began from"""
     cg_iters: int = 5
     """conjugate-gradient iterations of each data consistency"""
-    start_iters: int = 60
-    """iterations of l1_wavelet to start from (of nufft_cg along a trajectory: a third); 0: of CG-SENSE, faster"""
+    start_iters: int | None = None
+    """iterations of l1_wavelet to start from (of nufft_cg along a trajectory: a third); None: as many as that takes by
+    itself; 0: of CG-SENSE, faster"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.early <= self.n_steps:
@@ -115,16 +118,16 @@ class Method(Recon):
         """Image and coil maps of a scan of slices."""
         csm = estimate_csm(kspace)
         solved = problem(kspace, csm)
-        *_, x = self.steps(solved, self.start(kspace, csm, solved), acceleration(kspace))
+        *_, x = self.steps(solved, self.start(kspace, csm, solved, self.config.start_iters), acceleration(kspace))
         return x, csm
 
     def start(
-        self, kspace: KSpace, csm: Tensor, solved: Problem, *, cut: bool = True
+        self, kspace: KSpace, csm: Tensor, solved: Problem, n_iters: int | None, *, cut: bool = True
     ) -> Complex[Tensor, "*batch 1 z y x"]:
-        """Where the first step begins."""
-        if not self.config.start_iters:
+        """Where the first step begins (`n_iters`: as `start_iters` of the Config)."""
+        if n_iters == 0:
             return solved.equations.start()
-        return pnp.start(kspace, csm, solved, self.config.start_iters, cut=cut)
+        return pnp.start(kspace, csm, solved, n_iters, cut=cut)
 
     def steps(self, solved: Problem, x: Tensor, accel: Float[Tensor, "*#batch 1 1 1 1"]) -> Iterator[Tensor]:
         """The image after each step, from any start."""
@@ -164,7 +167,8 @@ class Method(Recon):
         """What training solves, and where it starts: no part of it depends on other scans of the batch."""
         with full_precision(kspace.samples), torch.no_grad():
             solved = problem(kspace, csm, cut=False)
-            return solved, self.start(kspace, csm, solved, cut=False)
+            n_iters = _IN_TRAINING if self.config.start_iters is None else self.config.start_iters
+            return solved, self.start(kspace, csm, solved, n_iters, cut=False)
 
 
 def acceleration(kspace: KSpace) -> Float[Tensor, "*#batch 1 1 1 1"]:

@@ -45,6 +45,8 @@ from spinecho.tasks.recon.parts.refinement import (
 
 _STARTS = (0.0, 0.625, 1.0, 1.5)
 """Iterations of the start in training, relative to those of the Config."""
+_IN_TRAINING = 60
+"""What they are relative to where the Config names none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +59,8 @@ class Config:
     """residual blocks of each level"""
     cg_iters: int = 5
     """conjugate-gradient iterations of each data consistency"""
-    start_iters: int = 60
-    """iterations of l1_wavelet to start from; 0: of CG-SENSE, which is faster and less good"""
+    start_iters: int | None = None
+    """iterations of l1_wavelet to start from; None: as many as that takes by itself; 0: of CG-SENSE, quicker, worse"""
     start_coils: int = 128
     """with more coils than this, start from CG-SENSE"""
     noise_floor: bool = True
@@ -130,11 +132,11 @@ class Method(Recon):
         seen = torch.stack([torch.ones_like(noise), accel.log(), noise.log()], -1)
         return torch.sigmoid((seen * self.mix).sum(-1))
 
-    def start(self, kspace: KSpace, csm: Tensor, equations: Normal, n_iters: int, *, cut: bool = True) -> Tensor:
+    def start(self, kspace: KSpace, csm: Tensor, equations: Normal, n_iters: int | None, *, cut: bool = True) -> Tensor:
         """x_0, without gradients: of l1_wavelet, or for 0 iterations of CG-SENSE."""
-        if n_iters:
-            return l1_wavelet.reconstruct(kspace, csm, l1_wavelet.Config(n_iters=n_iters), cut=cut)
-        return equations.start()
+        if n_iters == 0:
+            return equations.start()
+        return l1_wavelet.reconstruct(kspace, csm, l1_wavelet.Config(n_iters=n_iters), cut=cut)
 
     def loss(self, kspace: KSpace) -> Tensor:
         """Distance of the last image, and a little of those before it, from the target."""
@@ -167,7 +169,8 @@ class Method(Recon):
         if kspace.n_coils > self.config.start_coils:
             return [0] * n
         peaks = told.reshape(n, -1).amax(-1).float().view(torch.int32).tolist()
-        return [round(self.config.start_iters * _STARTS[bits % len(_STARTS)]) for bits in peaks]
+        most = _IN_TRAINING if self.config.start_iters is None else self.config.start_iters
+        return [round(most * _STARTS[bits % len(_STARTS)]) for bits in peaks]
 
     def _drawn_start(self, kspace: KSpace, csm: Tensor, equations: Normal) -> Tensor:
         drawn = self.drawn_iters(kspace)
