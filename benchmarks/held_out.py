@@ -26,6 +26,7 @@ from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import fft, ifft
 from spinecho.tasks.recon.methods import checked, l1_wavelet, pnp
 from spinecho.tasks.recon.methods._candidates import Candidates, tools
+from spinecho.tasks.recon.methods._maps import maps
 from spinecho.tasks.recon.slices import settled
 
 ROOT = Path(__file__).parents[1]
@@ -120,7 +121,7 @@ def outcome(name: str, accel: int, kspace: KSpace, args: argparse.Namespace) -> 
     """All candidates of a scan, what their held-out errors say, and the truth."""
     prepared = settled(prepare(kspace)[0])
     chosen = tools(prepared, args.network, args.hqs_net, args.denoiser, pnp.Config(n_steps=10, first=4.0))
-    csm, truth = checked.maps(prepared, mend=True), kspace.target
+    csm, truth = maps(prepared, mend=True), kspace.target
     assert truth is not None
     made = Candidates(prepared, csm, chosen)
     psnr = {n: score(made[n], truth) for n in chosen.names}

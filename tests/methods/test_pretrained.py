@@ -127,6 +127,17 @@ def test_weights_for_a_method_that_has_none(weights, scan):
         recon(scan, "tiny", weights="absent")
 
 
+def test_older_weights_have_the_default_of_what_may_be_changed_at_use(weights, monkeypatch):
+    path = save_tiny(weights / "tiny.safetensors")
+    metadata = load_state(path)[1]
+    change(path, config={k: v for k, v in metadata["config"].items() if k != "strength"})
+    module = registry.load("recon", "tiny")
+    assert "strength" in module.Method.tunable and trained_config("recon", path).strength == module.Config().strength
+    monkeypatch.setattr(module.Method, "tunable", ())
+    with pytest.raises(DataError, match="missing are strength"):
+        trained_config("recon", path)
+
+
 @pytest.mark.parametrize(
     ("metadata", "told"),
     [
@@ -134,7 +145,7 @@ def test_weights_for_a_method_that_has_none(weights, scan):
         ({"method": "cg_sense"}, "weights of the method 'cg_sense', which is not a learned method"),
         ({"method": 3}, "weights of the method '3', which is not a learned method"),
         ({"more": 1}, "its metadata hold card, config, method, more, trained; weights hold"),
-        ({"config": {"channels": [6]}}, "its settings do not fit tiny: missing are strength"),
+        ({"config": {"strength": 1.0}}, "its settings do not fit tiny: missing are channels"),
         ({"config": {"channels": [6], "strength": 1.0, "depth": 2}}, "do not fit tiny: unknown are depth"),
         ({"config": {"channels": [], "strength": 1.0}}, "no network can be built from its settings"),
         ({"config": {"channels": ["a"], "strength": 1.0}}, "no network can be built from its settings"),

@@ -236,12 +236,15 @@ def _checked(task: str, metadata: Mapping[str, Any], path: str | Path) -> Mappin
 
 
 def _config(task: str, metadata: Mapping[str, Any], path: str | Path) -> Any:
-    """The Config in the metadata: every field, and no other; JSON's lists become tuples."""
+    """The Config in the metadata: every field that shapes the network, and no unknown one; lists become tuples.
+
+    What may be changed at use (`tunable`) may be missing in older weights, and has its default.
+    """
     name, stored = _checked(task, metadata, path)["method"], metadata["config"]
-    kind = registry.load(task, name).Config
-    known = {f.name for f in fields(kind)}
-    if set(stored) != known:
-        unknown, absent = sorted(set(stored) - known), sorted(known - set(stored))
+    module = registry.load(task, name)
+    kind, known = module.Config, {f.name for f in fields(module.Config)}
+    unknown, absent = sorted(set(stored) - known), sorted(known - set(stored) - set(module.Method.tunable))
+    if unknown or absent:
         told = [
             f"{what} are {', '.join(names)}" for what, names in (("unknown", unknown), ("missing", absent)) if names
         ]

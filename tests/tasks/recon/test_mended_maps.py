@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+from denoising import unrolled_file
 from drawn import drawn, nrmse
 from test_fitted_maps import SIZE, disc, kspace_of, lines, off, smooth
 
+from spinecho import recon
 from spinecho.calib.csm import estimate_csm
 from spinecho.calib.object_noise import with_object_noise
 from spinecho.ops.fourier import fft
-from spinecho.tasks.recon.methods import checked, l1_wavelet
-from spinecho.tasks.recon.methods._maps import mended
+from spinecho.tasks.recon.methods import checked, hqs_net, l1_wavelet, pnp
+from spinecho.tasks.recon.methods._maps import maps, mended
 from spinecho.tasks.recon.parts.fitted_maps import covered, unit_norm
 
 
@@ -72,13 +74,20 @@ def test_empty_slices_are_no_objects(rng):
     assert bool(maps.isfinite().all()) and float((covered(maps) & ~covered(known)).float().mean()) < 0.05
 
 
-def test_checked_takes_them_unless_told_not_to():
+def test_they_are_taken_where_that_is_wanted_and_possible():
     kspace = drawn(5)
     csm = estimate_csm(kspace)
-    assert torch.equal(checked.maps(kspace, mend=False), csm)
-    assert torch.equal(checked.maps(kspace, mend=True), mended(kspace, csm)) and not torch.equal(
-        mended(kspace, csm), csm
-    )
+    assert checked.Config().mend_maps and not pnp.Config().mend_maps and not hqs_net.Config().mend_maps
+    assert torch.equal(maps(kspace, mend=False), csm)
+    assert torch.equal(maps(kspace, mend=True), mended(kspace, csm)) and not torch.equal(mended(kspace, csm), csm)
+    assert torch.equal(maps(drawn(1), mend=True), estimate_csm(drawn(1))), "one coil has nothing to differ from"
+
+
+@pytest.mark.parametrize("method", ["pnp", "hqs_net"])
+def test_single_methods_take_them_on_demand(tmp_path, method):
+    given = {"denoiser": "wavelet", "n_steps": 2} if method == "pnp" else {"weights": unrolled_file(tmp_path)}
+    plain, better = (recon(drawn(5), method, mend_maps=m, **given).values for m in (False, True))
+    assert not torch.equal(plain, better)
 
 
 @pytest.mark.parametrize("n_iters", [1, 10])

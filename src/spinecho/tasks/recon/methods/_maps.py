@@ -1,4 +1,4 @@
-"""Coil maps and a sparse image in turns: the maps that the candidates of `checked` share on a grid."""
+"""Coil maps and a sparse image in turns: maps on a grid that the candidates of `checked` share, and others may have."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Complex
 from torch import Tensor
 
+from spinecho.calib.csm import estimate_csm
 from spinecho.calib.object_noise import object_noises
 from spinecho.core.kspace import KSpace
 from spinecho.metrics.inside import inside
@@ -18,6 +19,17 @@ _ROUNDS, _AGAIN = 2, 20
 and twice the iterations before, changed `pnp` by 0.05 dB at most; one alone gained up to 0.3 dB less."""
 _NOISE = 3.0
 """Pixels below so many standard deviations of the noise show no object."""
+
+
+def maps(kspace: KSpace, mend: bool) -> Complex[Tensor, "*#batch 1 coil z y x"]:
+    """Coil maps of the calibration lines, mended where that is wanted and possible."""
+    csm = estimate_csm(kspace)
+    return mended(kspace, csm) if mend and mendable(kspace) else csm
+
+
+def mendable(kspace: KSpace) -> bool:
+    """Only on a grid, and where coils differ."""
+    return kspace.is_cartesian and kspace.n_coils > 1
 
 
 def mended(kspace: KSpace, csm: Complex[Tensor, "*batch 1 coil z y x"]) -> Complex[Tensor, "*batch 1 coil z y x"]:

@@ -27,7 +27,6 @@ import torch
 from torch import Tensor
 
 from spinecho.calib.centre import missing_calibration
-from spinecho.calib.csm import estimate_csm
 from spinecho.calib.noise import noise_sigma
 from spinecho.calib.object_noise import with_object_noise
 from spinecho.core.errors import DataError, setting
@@ -37,7 +36,7 @@ from spinecho.solve.simplex import simplex_weights
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.methods import pnp
 from spinecho.tasks.recon.methods._candidates import Candidates, Tools, tools
-from spinecho.tasks.recon.methods._maps import mended
+from spinecho.tasks.recon.methods._maps import maps, mendable
 from spinecho.tasks.recon.parts.left_out import leave_out
 from spinecho.tasks.recon.slices import by_slices, no_slices, settled
 
@@ -105,19 +104,9 @@ class Method(Recon):
         apart = kspace.is_cartesian and no_slices(kspace) is None
         x, csm, weights, sizes = by_slices(whole, one) if apart else one(whole)
         image = kspace.image(x, csm=csm)
-        done = [_MENDED] if c.mend_maps and _mendable(kspace) else []
+        done = [_MENDED] if c.mend_maps and mendable(kspace) else []
         header = image.header.noted(*chosen.notes, *done, _told(chosen, weights, sizes)).warned(*_doubts(sizes))
         return replace(image, header=header)
-
-
-def maps(kspace: KSpace, mend: bool) -> Tensor:
-    """Coil maps (*batch, 1, coil, z, y, x) that all candidates share."""
-    csm = estimate_csm(kspace)
-    return mended(kspace, csm) if mend and _mendable(kspace) else csm
-
-
-def _mendable(kspace: KSpace) -> bool:
-    return kspace.is_cartesian and kspace.n_coils > 1
 
 
 def best_mean(

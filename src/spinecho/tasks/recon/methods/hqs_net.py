@@ -36,6 +36,7 @@ from spinecho.methods import registry
 from spinecho.methods.sizes import sizes_taken
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.methods import pnp
+from spinecho.tasks.recon.methods._maps import maps
 from spinecho.tasks.recon.parts.splitting import Denoiser, Problem, problem, split
 from spinecho.tasks.recon.slices import by_slices, no_slices
 
@@ -67,6 +68,8 @@ class Config:
     start_iters: int | None = None
     """iterations of l1_wavelet to start from (of nufft_cg along a trajectory: a third); None: as many as that takes by
     itself; 0: of CG-SENSE, faster"""
+    mend_maps: bool = False
+    """on a grid: coil maps are made to cover the object and to explain all samples, as in `checked` (twice the time)"""
 
     def __post_init__(self) -> None:
         if not 0 <= self.early <= self.n_steps:
@@ -76,7 +79,7 @@ class Config:
 class Method(Recon):
     config: Config
     learned: ClassVar[bool] = True
-    tunable: ClassVar[tuple[str, ...]] = ("cg_iters", "start_iters")
+    tunable: ClassVar[tuple[str, ...]] = ("cg_iters", "start_iters", "mend_maps")
     begins_from: ClassVar[tuple[tuple[str, str], ...]] = (("denoise", "unet"),)
 
     def __init__(self, config: Config) -> None:
@@ -116,7 +119,7 @@ class Method(Recon):
 
     def slices(self, kspace: KSpace) -> tuple[Tensor, Tensor]:
         """Image and coil maps of a scan of slices."""
-        csm = estimate_csm(kspace)
+        csm = maps(kspace, self.config.mend_maps)
         solved = problem(kspace, csm)
         *_, x = self.steps(solved, self.start(kspace, csm, solved, self.config.start_iters), acceleration(kspace))
         return x, csm

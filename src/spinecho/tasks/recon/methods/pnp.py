@@ -22,12 +22,12 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from spinecho.calib.centre import missing_calibration
-from spinecho.calib.csm import estimate_csm
 from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.methods import l1_wavelet, nufft_cg
+from spinecho.tasks.recon.methods._maps import maps
 from spinecho.tasks.recon.parts.denoisers import by_level, method_named, usual
 from spinecho.tasks.recon.parts.splitting import Denoiser, Problem, problem, split
 from spinecho.tasks.recon.slices import by_slices, no_slices
@@ -50,6 +50,8 @@ class Config:
     start_iters: int | None = None
     """iterations of l1_wavelet to start from (of nufft_cg along a trajectory a third of them); None: as many as that
     method takes by itself (20)"""
+    mend_maps: bool = False
+    """on a grid: coil maps are made to cover the object and to explain all samples, as `checked` does"""
 
     def __post_init__(self) -> None:
         counts = {"n_steps": self.n_steps, "cg_iters": self.cg_iters, "start_iters": self.start_iters}
@@ -73,7 +75,7 @@ class Method(Recon):
         denoiser = by_level(method_named(name, kspace.device))
 
         def one(scan: KSpace) -> tuple[Tensor, Tensor]:
-            csm = estimate_csm(scan)
+            csm = maps(scan, self.config.mend_maps)
             return reconstruct(scan, csm, self.config, denoiser), csm
 
         apart = kspace.is_cartesian and no_slices(kspace) is None
