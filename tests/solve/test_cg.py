@@ -68,3 +68,19 @@ def test_gradient_passes_through_the_iterations(rng):
     A = positive(4, rng)
     b = torch.randn(4, dtype=torch.complex128, generator=rng, requires_grad=True)
     assert torch.autograd.gradcheck(lambda b: solve(lambda x: A @ x, b, 3), (b,), fast_mode=True)
+
+
+def test_the_tolerance_holds_for_each_part_that_is_not_taken_together():
+    """A dim system beside a bright one: both fall to the tolerance, not their sum."""
+    rng = torch.Generator().manual_seed(0)
+    root = torch.randn(2, 40, 40, dtype=torch.float64, generator=rng)
+    root[0] = torch.eye(40)  # solved at once
+    A = root @ root.mT + 1e-3 * torch.eye(40, dtype=torch.float64)
+    b = torch.randn(2, 40, 1, dtype=torch.float64, generator=rng) * torch.tensor([1e4, 1.0]).reshape(2, 1, 1)
+
+    def left(**more) -> torch.Tensor:
+        return (b - A @ solve(lambda x: A @ x, b, 400, tolerance=1e-3, dims=(-2, -1), **more)).norm(dim=(1, 2))
+
+    size = b.norm(dim=(1, 2))
+    assert left()[1] > 1e-1 * size[1], "its residual does not count beside the other's"
+    assert bool((left(together=(-2, -1)) <= 1.01e-3 * size).all())

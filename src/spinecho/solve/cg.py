@@ -62,15 +62,20 @@ def solve(
     tolerance: float = 0.0,
     x0: Tensor | None = None,
     dims: Sequence[int] | None = None,
+    together: Sequence[int] | None = None,
 ) -> Tensor:
-    """Run `cg` until |b - A x| <= tolerance |b| over all systems together, n_iters at most, and return x."""
-    norm2 = _norm2(b, range(b.ndim)).sum() if tolerance > 0 else None
+    """Run `cg` until |b - A x| <= tolerance |b|, n_iters at most, and return x.
+
+    The norms are taken over the axes `together` (None: all), and all that lies along the others must have come so far.
+    """
+    axes = tuple(range(b.ndim)) if together is None else tuple(together)
+    norm2 = _norm2(b, axes) if tolerance > 0 else None
     states = cg(A, b, x0=x0, dims=dims)
     state = next(states)
     for state in states:
         if state.n_iters >= n_iters:
             break
-        if norm2 is not None and bool(state.residual2.sum() <= tolerance**2 * norm2):
+        if norm2 is not None and bool((state.residual2.sum(axes, keepdim=True) <= tolerance**2 * norm2).all()):
             break
     return state.x
 

@@ -13,7 +13,7 @@ from spinecho.calib.csm import estimate_csm
 from spinecho.core.kspace import KSpace
 from spinecho.methods import registry
 from spinecho.methods.pretrained import trained_config
-from spinecho.tasks.recon.methods import hqs_net, l1_wavelet, varnet
+from spinecho.tasks.recon.methods import cg_sense, hqs_net, l1_wavelet, varnet
 from spinecho.tasks.recon.parts.refinement import Support
 from spinecho.tasks.recon.parts.splitting import problem
 
@@ -67,3 +67,35 @@ def test_in_training_they_do_not_hang_on_the_scan(monkeypatch):
     assert counts == [60, 60], "as many whatever else is in the batch"
     learner = varnet.Method(varnet.Config(**SIZES))
     assert {n for seed in range(9) for n in learner.drawn_iters(drawn(2, seed=seed))} <= {0, 38, 60, 90}
+
+
+@pytest.mark.parametrize("method", ["l1_wavelet", "hqs_net", "cg_sense"])
+def test_a_slice_is_not_poorer_for_those_beside_it(method):
+    """A slice of few lines beside slices of many: iterations are those that it needs, and so is its residual."""
+    scans = [replace(drawn(3, shape=(96, 48), seed=s), target=None, noise_cov=None) for s in range(3)]
+    kept = (torch.arange(96)[:, None] % 3 == 0) | ((torch.arange(96)[:, None] - 48).abs() < 6)
+    few = replace(scans[2], samples=scans[2].samples * kept, mask=scans[2].mask & kept)
+    masks = [torch.ones_like(k.mask) for k in scans[:2]] + [few.mask]
+    with torch.no_grad():
+        alone = image(method, few)
+        together = image(
+            method,
+            replace(
+                few,
+                samples=torch.stack([100 * k.samples for k in scans[:2]] + [few.samples]),
+                mask=torch.stack(masks),
+                axes=("slice",),
+                geometries=(few.geometries[0],) * 3,
+            ),
+        )[2]
+    assert float((together - alone).norm() / alone.norm()) < 0.05
+
+
+def image(method: str, kspace: KSpace) -> torch.Tensor:
+    csm = estimate_csm(kspace)
+    if method == "cg_sense":
+        return cg_sense.reconstruct(kspace, csm, cg_sense.Config())
+    if method == "l1_wavelet":
+        return l1_wavelet.reconstruct(kspace, csm, l1_wavelet.Config(weight=0.003))
+    network = hqs_net.Method(hqs_net.Config(n_steps=1, early=1, **SMALL))
+    return network.start(kspace, csm, problem(kspace, csm), None)

@@ -14,6 +14,7 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from spinecho.calib.csm import MapKind, estimate_csm
+from spinecho.core.bounds import at_least
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.ops.psf import CartesianSense
@@ -28,11 +29,14 @@ class Config:
     l2: float = 0.01
     """weight of |x|^2, relative to A of unit norm"""
     tolerance: float = 2e-4
-    """stops when |A^H (A x - y) + l2 x| has fallen to this part of |A^H y|"""
+    """stops when |A^H (A x - y) + l2 x| has fallen to this part of |A^H y|, in each slice and frame"""
     maps: int = 1
     """sets of coil maps: 2 where the object is larger than the field of view"""
     csm: MapKind = "espirit"
     """how coil maps are found: by ESPIRiT, or by Walsh's adaptive combination"""
+
+    def __post_init__(self) -> None:
+        at_least(self, l2=0, tolerance=0)
 
 
 def reconstruct(
@@ -43,7 +47,8 @@ def reconstruct(
     A = CartesianSense(kspace.mask, csm)
     normal = lambda x: A.inner_normal(x).add_(x, alpha=config.l2)  # noqa: E731
     b = A.inner_adjoint(kspace.samples)
-    return A.leave(solve(normal, b, config.n_iters, tolerance=config.tolerance, dims=(-4, *A.inner_dims)))
+    dims, image = (-4, *A.inner_dims), (-4, -3, -2, -1)
+    return A.leave(solve(normal, b, config.n_iters, tolerance=config.tolerance, dims=dims, together=image))
 
 
 class Method(Recon):

@@ -27,11 +27,12 @@ from torch import Tensor
 
 from spinecho.calib.csm import MapKind, estimate_csm
 from spinecho.calib.object_noise import object_noises
+from spinecho.core.bounds import at_least
+from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.ops.filter_bank import FILTERS
 from spinecho.ops.psf import CartesianSense
-from spinecho.ops.sampling import acceleration
 from spinecho.ops.wavelet import Wavelet
 from spinecho.solve.cg import solve
 from spinecho.solve.fista import momenta
@@ -81,6 +82,11 @@ class Config:
     """sets of coil maps: 2 where the object is larger than the field of view"""
     csm: MapKind = "espirit"
     """how coil maps are found: by ESPIRiT, or by Walsh's adaptive combination"""
+
+    def __post_init__(self) -> None:
+        at_least(self, weight=0)
+        if not -math.inf < self.power <= 1:
+            raise DataError(f"{setting('power')} is {self.power:g}", do="give 1 (l1) or less")
 
 
 def reconstruct(
@@ -202,10 +208,13 @@ def _schedule(n_iters: int, length: int) -> tuple[list[float], list[float]]:
 
 
 def iterations(kspace: KSpace) -> int:
-    """How many a scan needs: the less was measured, the longer gaps take to fill."""
+    """How many a scan needs: the less was measured, the longer gaps take to fill. Of slices or frames that were sampled
+    each in its way, the one with the fewest samples decides, an empty one aside."""
     assert kspace.mask is not None
     fewest, most = _ITERATIONS
-    return min(max(round(_PER_FOLD * acceleration(kspace.mask)), fewest), most)
+    shares = kspace.mask.float().mean(IMAGE)
+    fold = 1 / float(shares[shares > 0].min()) if bool((shares > 0).any()) else 1.0
+    return min(max(round(_PER_FOLD * fold), fewest), most)
 
 
 def start(A: CartesianSense, b: Tensor, l2: float = 0.01, n_iters: int = 8) -> Tensor:
