@@ -20,6 +20,8 @@ from spinecho.io.volume import UNKNOWN_ORIENTATION, Volume, volumes
 Array = npt.NDArray[Any]
 _BATCH = ("time", "contrast", "repetition", "average")
 _PLACES = (*_BATCH, "channel", *IMAGE)
+ORIENTATION, UNKNOWN = "spinecho_orientation", "unknown"
+"""A word beside the image, for packages whose images always have a world."""
 _USUAL = {2: "y x", 3: "z y x", 4: "time z y x"}
 
 
@@ -45,11 +47,13 @@ def from_numpy(
     DataError
         If the axes do not fit the array, or an image cannot hold its type of numbers.
     """
-    values = np.asarray(array)
+    values = plain(array)
     if values.dtype.kind not in "biufc" or not values.size:
         raise DataError(f"the array has shape {values.shape} and type {values.dtype}", do="give numbers, at least one")
     if voxel_mm is not None and affine is not None:
         raise DataError(f"{setting('voxel_mm')} and {setting('affine')} are both given", do="give one of them")
+    if axes is not None and not isinstance(axes, str):
+        raise DataError(f"{setting('axes')} is {axes!r}", do='write their names in one string, such as "z y x"')
     names = (axes or _USUAL.get(values.ndim, "")).split()
     unknown = [n for n in names if n not in _PLACES]
     if unknown or len(names) != values.ndim or len(set(names)) < len(names) or not {"y", "x"} <= set(names):
@@ -61,15 +65,50 @@ def from_numpy(
         values = values if name in ordered else np.expand_dims(values, at)
     shape = (values.shape[-3], values.shape[-2], values.shape[-1])
     known = None if affine is None else Geometry(shape, np.asarray(affine, dtype=np.float64))
-    return assembled(values, known or Geometry.unknown(shape, (1.0, 1.0, 1.0) if voxel_mm is None else voxel_mm), names)
+    return assembled(values, known or Geometry.unknown(shape, checked_voxel_mm(voxel_mm) or (1.0, 1.0, 1.0)), names)
+
+
+def plain(array: Any) -> Array:
+    """As NumPy's array: tensors of any kind and place, and no entries that are masked.
+
+    Raises
+    ------
+    DataError
+        If entries are masked: an image has a value everywhere.
+    """
+    if isinstance(array, torch.Tensor):
+        array = array.detach().resolve_conj().resolve_neg().cpu()
+        array = (array.float() if array.dtype == torch.bfloat16 else array).numpy()
+    if np.ma.is_masked(array):
+        raise DataError("entries of the array are masked", do="say what stands there: array.filled(0)")
+    return np.asarray(array)
+
+
+def checked_voxel_mm(voxel_mm: Any) -> tuple[float, float, float] | None:
+    """Three sizes over 0, or None where none are given.
+
+    Raises
+    ------
+    DataError
+        If they are anything else.
+    """
+    if voxel_mm is None:
+        return None
+    try:
+        x, y, z = (float(v) for v in voxel_mm)
+    except (TypeError, ValueError):
+        x = y = z = 0.0
+    if not all(0 < v < np.inf for v in (x, y, z)):
+        raise DataError(f"{setting('voxel_mm')} is {voxel_mm!r}", do="give three sizes over 0, along (x, y, z), in mm")
+    return x, y, z
 
 
 def to_numpy(image: Image) -> Array:
-    """The values as an array (*batch, channel, z, y, x), slices as z; a single channel has no axis.
+    """The values as an array of its own (*batch, channel, z, y, x), slices as z; a single channel has no axis.
 
     A picture of an array without orientation lies as that array lay (`Image.as_stored`).
     """
-    values = image.as_stored().volume().values.detach().cpu().numpy()
+    values = np.array(image.as_stored().volume().values.detach().cpu().numpy())
     return values[..., 0, :, :, :] if values.shape[-4] == 1 else values
 
 

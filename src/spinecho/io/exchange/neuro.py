@@ -11,7 +11,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.core.image import Image
-from spinecho.io.exchange.arrays import assembled, one_volume, package
+from spinecho.io.exchange.arrays import ORIENTATION, UNKNOWN, assembled, one_volume, package, plain
 from spinecho.io.nifti.forms import geometry_of
 from spinecho.io.nifti.kept import repetition_ms
 from spinecho.io.nifti.write import made
@@ -36,7 +36,7 @@ def from_nibabel(image: Any) -> Image:
     header, told = getattr(image, "header", None), tuple[str, ...]()
     shape = (values.shape[2], values.shape[3], values.shape[4])
     if hasattr(header, "get_sform"):
-        geometry, told = geometry_of(header, shape)
+        geometry, told = geometry_of(_up_to_date(image), shape)
     elif image.affine is None:
         geometry = Geometry.unknown(shape)
     else:
@@ -44,6 +44,13 @@ def from_nibabel(image: Any) -> Image:
     tr_ms = repetition_ms(header) if hasattr(header, "get_sform") else 0.0
     facts = Header(tr_ms=(tr_ms,) if tr_ms else ()).noted("from nibabel", *told)
     return assembled(values if values.shape[0] > 1 else values[0], geometry, ["time"] * (values.shape[0] > 1), facts)
+
+
+def _up_to_date(image: Any) -> Any:
+    """The header, with the affine where that was changed since, as nibabel itself would write it."""
+    if image.affine is None or np.allclose(image.affine, image.header.get_best_affine(), atol=1e-5):
+        return image.header
+    return type(image)(image.dataobj, image.affine, image.header.copy()).header
 
 
 def to_nibabel(image: Image) -> Any:
@@ -54,16 +61,23 @@ def to_nibabel(image: Image) -> Any:
     DataError
         If it has several contrasts, or its slices make no volume.
     """
-    return made(one_volume(image))
+    made_here = made(one_volume(image))
+    if made_here.header.get_slope_inter()[0] is None:
+        return made_here
+    return type(made_here).from_bytes(made_here.to_bytes())  # nibabel scales what it reads, not arrays in memory
 
 
 def from_torchio(image: Any) -> Image:
     """An image from torchio's `ScalarImage` or `LabelMap`: `data` (channel, x, y, z) and `affine`, which is RAS."""
-    values = torch.as_tensor(image.data).detach().cpu().numpy()
+    if not hasattr(image, "data") or not hasattr(image, "affine"):
+        raise DataError(f"a {type(image).__name__} has no data and affine", do="give a torchio image, not a batch")
+    values = plain(image.data)
     if values.ndim != 4:
         raise DataError(f"the image has shape {values.shape}", do="give one image (channel, x, y, z)")
     values = values.transpose(0, 3, 2, 1)
     geometry = Geometry(values.shape[1:], _FLIP @ np.asarray(image.affine, dtype=np.float64))
+    if isinstance(image, dict) and image.get(ORIENTATION) == UNKNOWN:
+        geometry = Geometry.unknown(geometry.shape, geometry.voxel_mm)
     return assembled(values, geometry, [], Header().noted("from torchio"))
 
 
@@ -84,4 +98,5 @@ def to_torchio(image: Image) -> Any:
         )
     values = values.reshape(-1, *values.shape[2:]).transpose(0, 3, 2, 1)
     kind = torchio.LabelMap if values.dtype.kind in "iu" else torchio.ScalarImage
-    return kind(tensor=torch.from_numpy(np.array(values, order="C")), affine=_FLIP @ volume.geometry.affine)
+    told = {} if volume.geometry.oriented else {ORIENTATION: UNKNOWN}
+    return kind(tensor=torch.from_numpy(np.array(values, order="C")), affine=_FLIP @ volume.geometry.affine, **told)

@@ -15,6 +15,7 @@ from spinecho.io.array import kspace as array_kspace
 from spinecho.io.array import samples as array_samples
 from spinecho.io.array import traj as array_traj
 from spinecho.io.axes import IMAGE, rows_are_readout
+from spinecho.io.exchange.arrays import checked_voxel_mm, plain
 from spinecho.io.options import ReadOptions, refuse_along_trajectory
 
 
@@ -58,7 +59,12 @@ def from_samples(
     DataError
         If names, mask or trajectory do not fit the array, or the values are not complex numbers.
     """
-    array = np.asarray(samples)
+    for name, value, known in (("domain", domain, ("kspace", "coil-images")), ("readout", readout, ("x", "y"))):
+        if value not in known:
+            raise DataError(f"{setting(name)} is {value!r}", do=f"give {' or '.join(known)}")
+    if not isinstance(axes, str):
+        raise DataError(f"{setting('axes')} is {axes!r}", do='write their names in one string, such as "coil k1 k0"')
+    array, voxel_mm = plain(samples), checked_voxel_mm(voxel_mm)
     names = array_samples.axes_named(axes, array.shape, np.iscomplexobj(array), domain)
     if domain == "kspace" and set(names) & set(IMAGE):
         problem = f"{setting('axes', axes)} names axes of an image, and {setting('domain')} is kspace"
@@ -75,7 +81,7 @@ def from_samples(
     header = Header(file_format="array", flags=("orientation=unknown",)).noted(f"from an array of {' '.join(names)}")
     ordered, names, batch = array_kspace.in_order(values, names, domain, readout)
     if traj is not None:
-        points = array_traj.laid_out(np.asarray(traj), names, values.shape)
+        points = array_traj.laid_out(plain(traj), names, values.shape)
         return array_kspace.along_trajectory(ordered, batch, picture, header, points, oversampling)
-    measured = None if mask is None else array_kspace.mask_tensor(np.asarray(mask), names, values.shape)
+    measured = None if mask is None else array_kspace.mask_tensor(plain(mask), names, values.shape)
     return array_kspace.cartesian(ordered, batch, picture, header, measured, oversampling)
