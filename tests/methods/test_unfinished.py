@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,17 @@ def test_a_file_is_marked_by_size_time_and_beginning(tmp_path):
     folder = file_marks(tmp_path)  # of a DICOM series
     assert folder["head_sha256"] == hashlib.sha256(b"").hexdigest()
     assert json.loads(json.dumps(before)) == before
+
+
+def test_a_folder_is_known_by_the_files_in_it(tmp_path):
+    (tmp_path / "series").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "series" / name).write_bytes(bytes(2000))
+    before = file_marks(tmp_path / "series")
+    content = (tmp_path / "series" / "a").stat()
+    (tmp_path / "series" / "a").write_bytes(bytes(1999) + b"x")
+    os.utime(tmp_path / "series" / "a", ns=(content.st_atime_ns, content.st_mtime_ns + 1))
+    changed = file_marks(tmp_path / "series")
+    assert changed != before
+    (tmp_path / "series" / "a").rename(tmp_path / "series" / "c")
+    assert file_marks(tmp_path / "series") != changed

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import nibabel
 import numpy as np
 import pytest
@@ -155,3 +158,22 @@ def test_bad_folders_are_one_error(tmp_path):
     save(tmp_path / "a.png", picture(0))
     with pytest.raises(DataError, match="a folder of images is needed"):
         read_folder(tmp_path / "a.png")
+
+
+def test_a_desktops_own_files_change_no_series(tmp_path):
+    nibabel.save(volume(), tmp_path / "v.nii")
+    series = tmp_path / "in" / "series_dicom"
+    series.parent.mkdir()
+    write(read_image(tmp_path / "v.nii"), series)
+    before = read_folder(series.parent)[0][0].sha256
+    (series / ".hidden").mkdir()
+    for name in (".DS_Store", ".hidden/f"):
+        (series / name).write_bytes(b"x")
+    assert read_folder(series.parent)[0][0].sha256 == before
+
+
+def test_names_of_old_systems_are_told_in_letters_that_can_be_written(tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xfcber.png"))
+    save(path, picture(0))
+    (source,), _ = read_folder(tmp_path)
+    assert source.name == "\\xfcber.png" and source.name.encode("utf-8")

@@ -68,3 +68,8 @@ def test_names_are_safe_and_name_themselves(text):
         return
     assert not re.search(r"[\s/\\.:\x00-\x1f]", name) and 0 < len(name) <= LONGEST_NAME
     assert len(f"reader-{name}.json".encode()) < 255 and reader_named(name) == name
+
+
+def test_marks_tell_names_apart():
+    assert len({reader_named(n) for n in ("मीना", "मोना", "मना")}) == 3
+    assert reader_named("x\u0323") != reader_named("x") and reader_named("é") == reader_named("e\u0301")

@@ -87,10 +87,19 @@ def write_state(folder: Path, state: Mapping[str, Any]) -> None:
 
 
 def file_marks(path: Path) -> dict[str, Any]:
-    """What distinguishes a file from others and from its earlier self."""
-    status = path.stat()
-    head = b""
+    """What distinguishes a file, or a folder with the files in it, from others and from its earlier self."""
+    status, head, inside = path.stat(), b"", {}
     if path.is_file():
         with path.open("rb") as file:
             head = file.read(_HEAD)
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "head_sha256": hashlib.sha256(head).hexdigest()}
+    else:
+        files = sorted(p for p in path.rglob("*") if p.is_file() and not is_hidden(p, path))
+        told = [(str(p.relative_to(path)), (s := p.stat()).st_size, s.st_mtime_ns) for p in files]
+        inside = {"inside_sha256": hashlib.sha256(repr(told).encode()).hexdigest()}
+    marks = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "head_sha256": hashlib.sha256(head).hexdigest()}
+    return marks | inside
+
+
+def is_hidden(file: Path, folder: Path) -> bool:
+    """Whether a name on the way from the folder to the file begins with a point, as those of a desktop's own files."""
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)

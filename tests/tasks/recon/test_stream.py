@@ -17,6 +17,7 @@ import torch
 from spinecho.cli import main
 from spinecho.core.device import choose
 from spinecho.core.errors import DataError
+from spinecho.io.cfl_file import save
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import read
 from spinecho.methods import registry
@@ -246,3 +247,26 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path, monkeypatch, capsys):
 def test_one_step_for_few_slices():
     assert not SlicePlan(0, 8, 8, 0).is_streamed
     assert SlicePlan(0, 9, 8, 0).is_streamed
+
+
+def pair(base, factor=1.0):
+    """BART's two files of a scan of ten slices."""
+    values = np.load(scan(base.with_suffix(".npy"), 10)) * factor  # slice, coil, k1, k0
+    save(base, np.ascontiguousarray(values.transpose(3, 2, 1, 0)).reshape(32, 24, 1, 3, *[1] * 9, 10))
+    return base
+
+
+@pytest.mark.parametrize("ending", ["", ".cfl", ".hdr"])
+def test_a_pair_by_any_of_its_names_is_one_scan(tmp_path, ending):
+    pair(tmp_path / "scan")
+    named = tmp_path / f"scan{ending}"
+    how, _ = run(named, tmp_path / "p", ReadOptions())
+    torch.testing.assert_close(
+        collect(tmp_path / "p", how)[0].values, recon(read(tmp_path / "scan.cfl"), "zero_filled").values
+    )
+    run(named, tmp_path / "half", ReadOptions(), stop_after=4)
+    header = (tmp_path / "scan.hdr").stat()
+    pair(tmp_path / "scan", 3.0)
+    os.utime(tmp_path / "scan.hdr", ns=(header.st_atime_ns, header.st_mtime_ns))
+    with pytest.raises(DataError, match="another files"):
+        run(named, tmp_path / "half", ReadOptions())

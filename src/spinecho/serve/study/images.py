@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from spinecho.io.guard import one_error
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import find_format, read, read_image
 from spinecho.io.volume import volumes
+from spinecho.methods.unfinished import is_hidden
 
 KINDS = "PNG, NIfTI, DICOM (files, or a folder for each series) or .npy (one image, or a stack: image, row, column)"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -133,7 +135,7 @@ def _source(
     if bool((values == values.flatten()[0]).all()):
         raise DataError("the image has the same value everywhere", do="take it out of the folder")
     return Source(
-        name=name,
+        name=os.fsencode(name).decode("utf-8", "backslashreplace"),  # old systems' names are no UTF-8
         sha256=sha256,
         values=square_pixels(values.float(), pixel_mm),
         matrix=(values.shape[0], values.shape[1]),
@@ -204,8 +206,8 @@ def _stack(path: Path) -> Tensor:
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 of a file; of a folder, over those of its files in the order of their names."""
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    """SHA-256 of a file; of a folder, over those of its files in the order of their names, hidden ones aside."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file() and not is_hidden(p, path))
     digests: list[str] = []
     for file in files:
         with file.open("rb") as stream:

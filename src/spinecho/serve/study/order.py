@@ -11,7 +11,7 @@ LONGEST_NAME = 40
 
 
 def reader_named(text: str) -> str:
-    """A name as it stands in file names and addresses: small letters, digits and single hyphens.
+    """A name as it stands in file names and addresses: small letters with their marks, digits and single hyphens.
 
     Raises
     ------
@@ -19,7 +19,8 @@ def reader_named(text: str) -> str:
         If nothing is left of it.
     """
     folded = unicodedata.normalize("NFKC", text[: 4 * LONGEST_NAME]).casefold()
-    words = "".join(c if c.isalnum() else " " for c in folded).split()
+    folded = unicodedata.normalize("NFKC", folded)
+    words = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in folded).split()
     name = "-".join(words)[:LONGEST_NAME].strip("-")
     if not name:
         raise DataError("this is not a name", do="give one with letters or digits")

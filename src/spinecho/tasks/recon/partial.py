@@ -16,6 +16,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.header import TOOK, WARNING, Header
 from spinecho.core.image import Image
 from spinecho.core.version import __version__
+from spinecho.io import cfl_file
 from spinecho.io.atomic import replacing
 from spinecho.io.options import ReadOptions
 from spinecho.methods import unfinished
@@ -35,8 +36,15 @@ def fingerprint(
         "options": {name: str(value) for name, value in sorted(asdict(options).items())},
         "device": device,
         "weights": [identity("recon", file) for file in weights_used("recon", method, settings)],
-        "files": [file_marks(p) for p in files],
+        "files": [file_marks(p) for named in files for p in _parts(named)],
     }
+
+
+def _parts(path: Path) -> list[Path]:
+    """All files of one: of a BART pair, however it is named, both."""
+    if cfl_file.full_name(path).suffix not in (".cfl", ".hdr"):
+        return [path]
+    return [p for p in cfl_file.both(path) if p.exists()]
 
 
 @dataclass(frozen=True)
