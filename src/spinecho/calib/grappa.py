@@ -11,7 +11,7 @@ from jaxtyping import Bool, Complex
 from torch import Tensor
 
 from spinecho.calib.pattern import Pattern
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.kspace import KSpace
 from spinecho.ops.lattice import Lattice
 
@@ -113,7 +113,12 @@ def fit_kernel(
     """
     shape, n0 = (samples.shape[1], samples.shape[2]), samples.shape[3]
     points = calibration_points(stencil, measured)[: max(1, _EQUATIONS // n0)]
-    if len(points) == 0 or n0 < len(stencil.taps):
+    if n0 < len(stencil.taps):
+        raise DataError(
+            f"the calibration lines have {n0} samples along the readout, and the kernel {len(stencil.taps)}",
+            do=f"give a {setting('kernel')} whose third number is smaller, or use cg_sense or l1_wavelet",
+        )
+    if len(points) == 0:
         span = [max(o[a] for o in stencil.sources) - min(o[a] for o in stencil.sources) + 1 for a in (0, 1)]
         raise DataError(
             f"the calibration lines do not hold a kernel that spans {span[0]} x {span[1]} phase encodes",

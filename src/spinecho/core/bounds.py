@@ -8,10 +8,10 @@ from spinecho.core.errors import DataError, setting
 
 
 def at_least(config: object, **least: float) -> None:
-    """Refuse settings of a Config below these bounds, and those that are not finite (DataError)."""
+    """Refuse settings of a Config below these bounds, and those that are not finite (DataError); None may be."""
     for name, bound in least.items():
         value = getattr(config, name)
-        if not (math.isfinite(value) and value >= bound):
+        if value is not None and not (math.isfinite(value) and value >= bound):
             raise DataError(f"{setting(name)} is {value:g}", do=f"give {bound:g} or more")
 
 

@@ -10,6 +10,9 @@ import torch
 from spinecho import KSpace, recon
 from spinecho.calib.pattern import patterns
 from spinecho.calib.prepare import prepare
+from spinecho.core.encoding import Encoding
+from spinecho.core.geometry import Geometry
+from spinecho.ops.fourier import fft
 from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.tasks.recon.methods.homodyne import Method as Homodyne
 from spinecho.tasks.recon.methods.pocs import Config as PocsConfig
@@ -94,3 +97,23 @@ def test_says_what_it_cannot_take(full, method):
     assert "are needed" in (method.refusal(prepare(end_missing(full, -2, 0.52))[0]) or "")
     radial = simulate_phantom(Scan(matrix=(1, 32, 32), sampling="radial:20", n_coils=2)).kspace
     assert "trajectory" in (method.refusal(radial) or "")
+
+
+@pytest.mark.parametrize("n", [63, 64])
+@pytest.mark.parametrize("high", [False, True])
+def test_homodyne_weighs_the_outermost_line_once(n, high):
+    x = torch.zeros(1, 1, n, 48)
+    x[..., 16:45, 12:36], x[..., 20:31, 18:24] = 1.0, 2.0
+    mask = torch.zeros(n, dtype=torch.bool)
+    mask[n - 44 :] = True
+    mask = (mask if high else mask.flip(0)).reshape(1, 1, n, 1)
+    shape = (1, n, 48)
+    kspace = KSpace(
+        samples=fft(x.to(torch.complex64)) * mask,
+        mask=mask,
+        encoding=Encoding.cartesian(shape),
+        geometries=(Geometry.unknown(shape),),
+    )
+    missing = high is (n == 64) and high  # of an even number only the low end has the line that is its own partner
+    error = float((recon(kspace, "homodyne").values.abs().flatten() - x.flatten()).norm() / x.norm())
+    assert error < (0.03 if missing else 1e-4)

@@ -18,6 +18,8 @@ from torch import Tensor
 from spinecho.calib.csm import estimate_csm
 from spinecho.calib.grappa import Stencil, calibration_points, calibration_samples, fit_kernel
 from spinecho.calib.pattern import Pattern, patterns
+from spinecho.core.bounds import at_least
+from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.ops.coils import Coils, root_sum_of_squares
@@ -38,6 +40,12 @@ class Config:
     """rss: root sum of squares (magnitude); csm: weighted by coil maps (keeps the phase)"""
     gfactor: bool = True
     """also give the map of the noise amplification, `image.extras["gfactor"]`"""
+
+    def __post_init__(self) -> None:
+        at_least(self, l2=0)
+        if len(self.kernel) != 3 or min(self.kernel) < 1:
+            told = " x ".join(map(str, self.kernel))
+            raise DataError(f"{setting('kernel')} is {told}", do="give three numbers of 1 or more, along (k2, k1, k0)")
 
 
 class Method(Recon):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from spinecho.calib.pattern import patterns
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
@@ -42,6 +44,7 @@ class Method(Recon):
         k = half.place(pattern, axis, images)
         # w(k) + w(-k) = 2: the real part of an image is the Hermitian half of its spectrum
         ramp = (1 + k / (pattern.half_width(axis + 3) + 1)).clamp(0, 2)
+        ramp = torch.where(k.abs() == images.shape[axis] / 2, 1, ramp)  # the outermost of an even number is its own -k
         real = (ifft(fft(images, (axis,)) * ramp, (axis,)) * phase.conj()).real
         if csm is None:
             return kspace.image(root_sum_of_squares(real))

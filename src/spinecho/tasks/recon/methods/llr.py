@@ -25,6 +25,7 @@ from torch import Tensor
 
 from spinecho.calib.csm import MapKind, estimate_csm
 from spinecho.calib.noise import noise_sigma
+from spinecho.core.bounds import at_least
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.ops.psf import CartesianSense
@@ -57,6 +58,9 @@ class Config:
     """of the random shifts of the blocks"""
     csm: MapKind = "espirit"
     """how coil maps are found: by ESPIRiT, or by Walsh's adaptive combination"""
+
+    def __post_init__(self) -> None:
+        at_least(self, weight=0, block=1)
 
 
 class Method(Recon):

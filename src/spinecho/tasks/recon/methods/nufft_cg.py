@@ -16,6 +16,7 @@ from torch import Tensor
 from spinecho.calib.csm import MapKind, estimate_csm
 from spinecho.calib.dcf import density_weights
 from spinecho.calib.noise import noise_sigma
+from spinecho.core.bounds import at_least
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.ops.coils import Coils
@@ -41,6 +42,9 @@ class Config:
     """weight of |x|^2, relative to A^H W A, which is about 1; None: from the noise"""
     csm: MapKind = "espirit"
     """how coil maps are found: by ESPIRiT, or by Walsh's adaptive combination"""
+
+    def __post_init__(self) -> None:
+        at_least(self, l2=0)
 
 
 class Method(Recon):

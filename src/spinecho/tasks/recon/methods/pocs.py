@@ -2,7 +2,8 @@
 
 Source: Haacke, Lindskog, Lin, A fast, iterative, partial-Fourier technique capable of local phase recovery, J Magn
 Reson 1991, doi:10.1016/0022-2364(91)90253-P. The other axes are full, so each iteration transforms only those that lack
-an end; two of them at once are allowed.
+an end; two of them at once are allowed. How we differ: without its smooth phase the image is taken to be 0 or more. An
+object whose sign changes sharply (inversion recovery) is not; `homodyne` does not ask for it.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from spinecho.calib.csm import MapKind, estimate_csm
+from spinecho.core.bounds import at_least
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.ops.diff import Differences
@@ -45,6 +46,9 @@ class Config:
     """sets of coil maps: 2 where the object is larger than the field of view"""
     csm: MapKind = "espirit"
     """how coil maps are found: by ESPIRiT, or by Walsh's adaptive combination"""
+
+    def __post_init__(self) -> None:
+        at_least(self, weight=0)
 
 
 def reconstruct(
