@@ -85,7 +85,7 @@ def lines(entries: list[Entry], methods: list[str]) -> list[list[str]]:
     rows = []
     for accel, goal in GOALS.items():
         chosen = [e for e in entries if e.case["accel"] == accel]
-        for method in [BASELINE, *methods]:
+        for method in dict.fromkeys([BASELINE, *methods]):
             ours = [e.outcomes[method] for e in chosen]
             base = [e.outcomes[BASELINE] for e in chosen]
             images = [o for o in ours if not o.failed]
