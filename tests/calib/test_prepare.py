@@ -13,6 +13,7 @@ from spinecho.calib.prepare import prepare, prewhiten
 from spinecho.core.errors import DataError
 from spinecho.ops.coils import root_sum_of_squares, whitening
 from spinecho.ops.fourier import ifft
+from spinecho.sim.scan import Scan, simulate_phantom
 
 FLAT = (1, 48, 40)
 
@@ -121,3 +122,34 @@ def test_a_covariance_in_double_precision_is_taken(rng):
     double, usual = (prepare(replace(whole, noise_cov=c))[0] for c in (cov.to(torch.complex128), cov))
     assert double.samples.dtype == double.noise_cov.dtype == torch.complex64
     torch.testing.assert_close(double.samples, usual.samples, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_coils", [4, 16])
+@pytest.mark.parametrize("scale", [1e-30, 1e-23, 1e19, 1e25])
+def test_squares_of_extreme_samples_do_not_overflow(n_coils, scale):
+    """16 coils are compressed first, from sums of squares."""
+    kspace = simulate_phantom(Scan(matrix=(1, 32, 24), n_coils=n_coils, sampling="full")).kspace
+    kspace = replace(kspace, target=None, noise_cov=None)
+    usual, one = prepare(kspace)
+    extreme, factor = prepare(replace(kspace, samples=kspace.samples * scale))
+    assert factor == pytest.approx(one * scale, rel=1e-5)
+    torch.testing.assert_close(abs(extreme.samples), abs(usual.samples), atol=1e-4, rtol=0)
+
+
+def test_double_precision_is_cast_as_a_whole():
+    kspace = simulate_phantom(Scan(matrix=(1, 32, 24), n_coils=4, sampling="full")).kspace
+    double = torch.complex128
+    cov = torch.eye(4, dtype=double) * 1e-4
+    wide = replace(
+        kspace, samples=kspace.samples.to(double), calib=kspace.samples[..., 8:24, :].to(double), noise_cov=cov
+    )
+    made = prepare(wide)[0]
+    assert made.calib is not None and made.noise_cov is not None
+    assert {made.samples.dtype, made.calib.dtype, made.noise_cov.dtype} == {torch.complex64}
+
+
+@pytest.mark.parametrize("scale", [1e-50, 1e50])
+def test_samples_that_no_image_can_hold_are_refused(scale):
+    kspace = simulate_phantom(Scan(matrix=(1, 32, 24), n_coils=2, sampling="full")).kspace
+    with pytest.raises(DataError, match=r"the largest sample is .*single precision -> multiply the samples"):
+        prepare(replace(kspace, samples=kspace.samples.to(torch.complex128) * scale))

@@ -14,6 +14,11 @@ from spinecho.core.errors import DataError, setting
 from spinecho.core.kspace import KSpace
 from spinecho.ops.coils import mix_coils, whitening
 
+_HELD = 1e-32
+"""Largest samples between this and its inverse give an image that single precision can hold."""
+_SQUARES = 1e-12
+"""Samples between this and its inverse may be squared and summed in single precision."""
+
 
 def check(kspace: KSpace) -> None:
     """Refuse samples no method can use: none, all zero, NaN or infinite."""
@@ -31,6 +36,9 @@ def check(kspace: KSpace) -> None:
             "all samples are zero",
             do=f"check the reader's options ({setting('key')}, {setting('axes')}) or export the scan again",
         )
+    if not _HELD < peak < 1 / _HELD:
+        problem = f"the largest sample is {peak:.3g}, and images are held in single precision"
+        raise DataError(problem, do="multiply the samples by a factor that brings it near 1")
 
 
 def prewhiten(kspace: KSpace) -> KSpace:
@@ -55,12 +63,27 @@ def prepare(kspace: KSpace, max_coils: int = 12) -> tuple[KSpace, float]:
     The scan ready for a method, and the factor that puts its image back on the scale of the (prewhitened) samples.
     """
     check(kspace)
-    kspace = prewhiten(replace(kspace, samples=kspace.samples.to(torch.complex64)))
+    kspace, whole = _computable(kspace)
+    kspace = prewhiten(kspace)
     if kspace.n_coils > max_coils:
         kspace, _ = compress(kspace, max_coils)
     kspace = without_delays(kspace)
     scale = float(kspace.samples.abs().max())
-    return rescale(kspace, 1 / scale), scale
+    return rescale(kspace, 1 / scale), scale * whole
+
+
+def _computable(kspace: KSpace) -> tuple[KSpace, float]:
+    """The scan in single precision, and the factor that was taken out where squares of the samples would overflow."""
+    peak, whole = largest(kspace.samples), 1.0
+    if not _SQUARES < peak < 1 / _SQUARES:
+        kspace, whole = rescale(_cast(kspace, torch.complex128), 1 / peak), peak
+    return _cast(kspace, torch.complex64), whole
+
+
+def _cast(kspace: KSpace, kind: torch.dtype) -> KSpace:
+    calib = None if kspace.calib is None else kspace.calib.to(kind)
+    noise_cov = None if kspace.noise_cov is None else kspace.noise_cov.to(kind)
+    return replace(kspace, samples=kspace.samples.to(kind), calib=calib, noise_cov=noise_cov)
 
 
 def rescale(kspace: KSpace, factor: float) -> KSpace:
