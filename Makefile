@@ -125,7 +125,7 @@ bench-register: $(STAMP) $(REGISTER)
 
 # docs/results.md: real raw slices by all methods and the oracles (needs ../shared and bart; the first run takes an hour)
 RESULTS := zero_filled cg_sense l1_wavelet tv unet modl varnet_fast varnet pnp hqs_net checked
-MULTICOIL := zero_filled cg_sense l1_wavelet varnet pnp hqs_net checked
+MULTICOIL := zero_filled cg_sense l1_wavelet varnet pnp hqs_net hqs_net:mend_maps=True checked
 results: $(STAMP)
 	$(BIN)/spinecho evaluate --data benchmarks/real_multicoil.json --methods $(MULTICOIL) --baseline l1_wavelet \
 	  --accel 4 8 --centre 0.08 0.04 --threads 1 \

@@ -228,12 +228,12 @@ def test_simulated_slices_are_the_same_at_every_acceleration():
 def test_simulated_gains_are_paired():
     both = lambda base, gain: {  # noqa: E731
         "l1_wavelet": Outcome(psnr=base, ssim=0.8),
-        "varnet": Outcome(psnr=base + gain, ssim=0.9),
+        "checked": Outcome(psnr=base + gain, ssim=0.9),
     }
     entries = [Entry(case={"accel": 4}, outcomes=both(*pair)) for pair in ((20.0, 2.0), (40.0, 4.0))]
-    base, ours, *rest = simulated.lines(entries, ["varnet"])
+    base, ours, *rest = simulated.lines(entries, ["l1_wavelet", "checked"])
     assert base[:4] == ["4", "l1_wavelet", "30.00", "0.8000"]
-    assert ours == ["4", "varnet", "33.00", "0.9000", "+3.00 +- 1.00", "+2.00", "+0.1000", "+3"]
+    assert ours == ["4", "checked", "33.00", "0.9000", "+3.00 +- 1.00", "+2.00", "+0.1000", "+1.5"]
     assert all(r[2] == "-" for r in rest), "other accelerations have no cases"
     assert simulated.with_error([1.0, float("nan")]).endswith("(1 without image)")
 

@@ -63,7 +63,10 @@ def test_what_is_frozen_is_half_of_the_network():
 @pytest.mark.parametrize("name", list(families.FAMILIES))
 def test_families_are_as_by_default(name):
     method = families.FAMILIES[name]()
-    assert method.config == type(method.config)() and type(method).__module__.endswith(f".{name}")
+    usual = type(method.config)()
+    if name in ("varnet", "hqs_net"):  # as when the table was made
+        usual = replace(usual, start_iters=60)
+    assert method.config == usual and type(method).__module__.endswith(f".{name}")
 
 
 def test_the_page_of_families_tells_gains_and_the_least():
