@@ -213,3 +213,12 @@ def test_the_weights_it_may_take_are_named_for_those_who_keep_results(tmp_path):
     assert file in used and any(path.endswith("recon/varnet.safetensors") for path in used)
     assert weights_used("recon", "l1_wavelet", {}) == []
     assert {str(p) for p in weights_used("recon", "pnp", {"denoiser": file})} >= {file}
+
+
+@pytest.mark.parametrize("snr", [2.0, 40.0])
+def test_where_all_is_noise_the_last_data_consistency_is_left_out(snr, monkeypatch):
+    kspace = simulate_phantom(Scan(matrix=(1, 64, 48), n_coils=4, sampling="random:2:12:0", snr=snr)).kspace
+    seen: list[bool] = []
+    monkeypatch.setattr(Candidates, "consistent", lambda self, x: seen.append(True) or x)
+    recon(kspace, "checked", **FAST)
+    assert bool(seen) == (snr > 2)
