@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from inspect import unwrap
+from types import SimpleNamespace
 
 import nibabel
 import numpy as np
@@ -52,6 +54,20 @@ def test_an_unknown_world_stays_unknown_in_simpleitk():
     assert back.geometry.voxel_mm == unknown.geometry.voxel_mm
     known = spinecho.from_numpy(np.ones((3, 4, 5), np.float32), affine=np.eye(4))
     assert spinecho.from_sitk(spinecho.to_sitk(known)).geometry.oriented
+
+
+def test_an_unknown_world_stays_unknown_in_torchio(monkeypatch):
+    class ScalarImage(dict):
+        """As torchio's: what else is given is kept under its name."""
+
+        def __init__(self, *, tensor, affine, **kept):
+            super().__init__(kept)
+            self.data, self.affine = tensor, affine
+
+    monkeypatch.setitem(sys.modules, "torchio", SimpleNamespace(ScalarImage=ScalarImage))
+    for affine in (None, np.eye(4)):
+        known = spinecho.from_numpy(np.ones((3, 4, 5), np.float32), affine=affine)
+        assert spinecho.from_torchio(spinecho.to_torchio(known)).geometry.oriented == (affine is not None)
 
 
 def test_label_maps_of_simpleitk_do_not_end_the_process():

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import re
-import sys
 from collections.abc import Iterator
-from functools import cache
-from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from spinecho.core.option import HIDDEN, INLINE, Option
+from spinecho.core.source import field_docs
 
 HEAD = "| name | what it is |\n|---|---|\n"
 
@@ -68,7 +63,7 @@ def entries(kind: type) -> Iterator[Entry]:
         if isinstance(bare, type) and dataclasses.is_dataclass(bare) and INLINE in marks:
             yield from entries(bare)
         else:
-            yield Entry(field.name, _type(bare), _default(field), _docstring(kind, field.name), option)
+            yield Entry(field.name, _type(bare), _default(field), field_docs(kind).get(field.name, ""), option)
 
 
 def _type(hint: Any) -> str:
@@ -94,31 +89,6 @@ def _default(field: dataclasses.Field[Any]) -> str:
     if field.default is dataclasses.MISSING or field.default is None:
         return ""
     return ", ".join(map(str, field.default)) if isinstance(field.default, tuple) else str(field.default)
-
-
-def _docstring(kind: type, name: str) -> str:
-    for base in kind.__mro__:
-        if name in (told := _docstrings(_file(base), base.__name__)):
-            return told[name]
-    return ""
-
-
-def _file(kind: type) -> str:
-    return getattr(sys.modules.get(kind.__module__), "__file__", None) or ""
-
-
-@cache
-def _docstrings(file: str, name: str) -> dict[str, str]:
-    if not file.endswith(".py"):
-        return {}
-    tree = ast.parse(Path(file).read_text(encoding="utf-8"))
-    bodies = [node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == name]
-    told: dict[str, str] = {}
-    for before, after in ((a, b) for body in bodies for a, b in pairwise(body)):
-        is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-        if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name) and is_text:
-            told[before.target.id] = re.sub(r"\s+", " ", str(after.value.value)).strip()  # type: ignore[attr-defined]
-    return told
 
 
 def _escaped(text: str) -> str:

@@ -80,3 +80,8 @@ def near(path: Path) -> str:
 def _unfetched_annex(path: Path) -> DataError:
     problem = "its content is in git-annex and was not fetched: this is a pointer to it"
     return DataError(problem, do=f"fetch it: git annex get '{path.name}'", file=path)
+
+
+def is_hidden(file: Path, folder: Path) -> bool:
+    """Whether a name on the way from the folder to the file begins with a point, as those of a desktop's own files."""
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from spinecho.core.door import is_hidden
 from spinecho.core.errors import DataError
 from spinecho.io.atomic import replacing
 
@@ -98,8 +99,3 @@ def file_marks(path: Path) -> dict[str, Any]:
         inside = {"inside_sha256": hashlib.sha256(repr(told).encode()).hexdigest()}
     marks = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "head_sha256": hashlib.sha256(head).hexdigest()}
     return marks | inside
-
-
-def is_hidden(file: Path, folder: Path) -> bool:
-    """Whether a name on the way from the folder to the file begins with a point, as those of a desktop's own files."""
-    return any(part.startswith(".") for part in file.relative_to(folder).parts)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from spinecho.core.door import check_head, check_present
+from spinecho.core.door import check_head, check_present, is_hidden
 from spinecho.core.errors import DataError
 from spinecho.core.names import told_apart
 from spinecho.io.dicom.choose import chosen
@@ -145,8 +145,7 @@ def _count_deflated(path: Path, start: int) -> None:
 
 def _files(folder: Path) -> Iterator[Path]:
     for f in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in f.relative_to(folder).parts)
-        if f.is_file() and not hidden and f.name.upper() != "DICOMDIR":
+        if f.is_file() and not is_hidden(f, folder) and f.name.upper() != "DICOMDIR":
             yield f
 
 

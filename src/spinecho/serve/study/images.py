@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spinecho.core.door import check_present
+from spinecho.core.door import check_present, is_hidden
 from spinecho.core.errors import DataError
 from spinecho.core.grids import towards_lps
 from spinecho.core.image import Image
@@ -22,7 +22,6 @@ from spinecho.io.guard import one_error
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import find_format, read, read_image
 from spinecho.io.volume import volumes
-from spinecho.methods.unfinished import is_hidden
 
 KINDS = "PNG, NIfTI, DICOM (files, or a folder for each series) or .npy (one image, or a stack: image, row, column)"
 _PNG = b"\x89PNG\r\n\x1a\n"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
 from spinecho.calib.centre import calibration_size, find_centre
 from spinecho.calib.mask_kind import KINDS, mask_kinds
 from spinecho.calib.noise import noise_sigma
@@ -54,8 +57,13 @@ def outside(card: Mapping[str, Any], kspace: KSpace) -> list[str]:
 
 def relative_noise(kspace: KSpace) -> float | None:
     """Standard deviation of the noise, relative to the largest pixel of the zero-filled root sum of squares."""
-    peak = float(root_sum_of_squares(plain_ifft(kspace.samples, SPATIAL)).max())  # wherever it lies
+    peak = float(brightest(kspace).max())
     return noise_sigma(kspace) / peak if peak > 0 else None
+
+
+def brightest(kspace: KSpace) -> Float[Tensor, "*batch 1 1 1 1"]:
+    """The largest pixel, wherever it lies, of each zero-filled root sum of squares."""
+    return root_sum_of_squares(plain_ifft(kspace.samples, SPATIAL)).amax((-4, *SPATIAL), keepdim=True)
 
 
 def kinds(kspace: KSpace) -> set[str]:

@@ -33,10 +33,9 @@ from spinecho.calib.object_noise import with_object_noise
 from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
-from spinecho.ops.coils import root_sum_of_squares
-from spinecho.ops.fourier import ifft
 from spinecho.solve.simplex import simplex_weights
 from spinecho.tasks.recon.base import Recon
+from spinecho.tasks.recon.limits import brightest
 from spinecho.tasks.recon.methods import pnp
 from spinecho.tasks.recon.methods._candidates import Candidates, Tools, tools
 from spinecho.tasks.recon.methods._maps import maps, mendable
@@ -141,8 +140,7 @@ def _drowned(kspace: KSpace) -> Bool[Tensor, "*#batch 1 1 1 1"]:
     """Which images on a grid are so noisy that samples say less of them than their reconstruction does."""
     if not kspace.is_cartesian:
         return torch.zeros((1, 1, 1, 1), dtype=torch.bool, device=kspace.device)
-    peak = root_sum_of_squares(ifft(kspace.samples)).amax((-4, -3, -2, -1), keepdim=True)
-    return noise_sigma(kspace) > _DROWNED * peak
+    return noise_sigma(kspace) > _DROWNED * brightest(kspace)
 
 
 def held_out(
