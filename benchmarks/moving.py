@@ -16,6 +16,7 @@ from statistics import fmean, median
 
 import numpy as np
 import torch
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 import spinecho
@@ -64,21 +65,26 @@ def chests(folder: Path, n: int) -> Iterator[Tensor]:
 
 def boluses(n: int) -> Iterator[tuple[str, int, KSpace]]:
     """Shells of three tissues that take up a contrast agent."""
-    y, x = torch.meshgrid(*(torch.linspace(-1, 1, 2 * MATRIX) for _ in range(2)), indexing="ij")
     for i in range(n):
         rng = torch.Generator().manual_seed(2000 + i)
-        a, b, c, d = torch.rand(4, generator=rng).tolist()
-        tissues = ((y.square() + (x / (0.6 + 0.3 * a)).square()) < 0.7).long()
-        tissues[(y - 0.3 * b).square() + x.square() < 0.1 + 0.1 * c] = 2
-        tissues[(y + 0.4).square() + (x - 0.3 * d).square() < 0.02] = 3
-        times = torch.arange(N_FRAMES) * 3.0
-        blood = arterial(times, 10 + 10 * a, 2 + 2 * b, 5.0)
-        uptakes = {1: Uptake(plasma=0.03, transfer=0.1 * d, washout=0.5), 2: Uptake(plasma=0.1, transfer=0.5 * c)}
-        curves = {k: concentration(u, blood, times) for k, u in uptakes.items()} | {3: blood}
-        t1, pd = {0: 1.0, 1: 900.0, 2: 1200.0, 3: 1600.0}, {0: 0.0, 1: 0.8, 2: 0.9, 3: 1.0}
-        frames = arriving(tissues, t1, pd, curves)
+        frames = bolus(rng)[1]
         for rate in RATES:
             yield "bolus", rate, measured(frames, rate, SNRS[i % len(SNRS)], i, rng)
+
+
+def bolus(rng: torch.Generator) -> tuple[Integer[Tensor, "y x"], Float[Tensor, "t 1 1 y x"]]:
+    """Tissue of each pixel (0: none) on twice the matrix, and frames of them as a contrast agent arrives."""
+    y, x = torch.meshgrid(*(torch.linspace(-1, 1, 2 * MATRIX) for _ in range(2)), indexing="ij")
+    a, b, c, d = torch.rand(4, generator=rng).tolist()
+    tissues = ((y.square() + (x / (0.6 + 0.3 * a)).square()) < 0.7).long()
+    tissues[(y - 0.3 * b).square() + x.square() < 0.1 + 0.1 * c] = 2
+    tissues[(y + 0.4).square() + (x - 0.3 * d).square() < 0.02] = 3
+    times = torch.arange(N_FRAMES) * 3.0
+    blood = arterial(times, 10 + 10 * a, 2 + 2 * b, 5.0)
+    uptakes = {1: Uptake(plasma=0.03, transfer=0.1 * d, washout=0.5), 2: Uptake(plasma=0.1, transfer=0.5 * c)}
+    curves = {k: concentration(u, blood, times) for k, u in uptakes.items()} | {3: blood}
+    t1, pd = {0: 1.0, 1: 900.0, 2: 1200.0, 3: 1600.0}, {0: 0.0, 1: 0.8, 2: 0.9, 3: 1.0}
+    return tissues, arriving(tissues, t1, pd, curves)
 
 
 def measured(

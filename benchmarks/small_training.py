@@ -76,17 +76,30 @@ def scans_of(paths: Sequence[Path], ranges: Ranges, method: Recon, shares: Share
 
 
 def trained(
-    method: Recon, name: str, settings: Settings, draw: Examples, loss: str = SUPERVISED, how: How | None = None
+    method: Recon,
+    name: str,
+    settings: Settings,
+    draw: Examples,
+    loss: str = SUPERVISED,
+    how: How | None = None,
+    out: Path | None = None,
 ) -> Recon:
-    """The network after all steps, with its averaged weights; says where it is every 50 steps."""
+    """The network after all steps, with its averaged weights; says where it is every 50 steps.
+
+    Parameters
+    ----------
+    out
+        Folder of the run, which goes on there; None: one that is thrown away.
+    """
     example = draw if loss == SUPERVISED else WithoutTruth(draw, settings.seed, loss, how or How())
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = out or Path(temporary)
         run = Run(
             method=frozen(method, settings.freeze),
             task="recon",
             name=name,
             settings=settings,
-            out=Path(folder),
+            out=folder,
             rule=None if loss == SUPERVISED else rule(loss).loss,
         )
         for step in train(run, example):
