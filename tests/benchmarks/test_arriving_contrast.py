@@ -1,11 +1,11 @@
-"""Strips of undersampled series, tissues away from borders, errors of curves: the parts of benchmarks.arriving_contrast."""
+"""Parts of benchmarks.arriving_contrast: strips of series, tissues away from borders, errors of curves."""
 
 from __future__ import annotations
 
 import torch
+from benchmarks.moving import MATRIX, N_COILS, N_FRAMES, bolus
 
 from benchmarks import arriving_contrast as bench
-from benchmarks.moving import MATRIX, N_COILS, N_FRAMES, bolus
 from spinecho.calib.centre import find_centre
 from spinecho.ops.fourier import ifft
 

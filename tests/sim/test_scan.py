@@ -17,9 +17,10 @@ from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import fft, ifft
 from spinecho.sim import anatomy
 from spinecho.sim.acquire import acquire
+from spinecho.sim.coils import HEAD_MM, around
 from spinecho.sim.contrast import SEQUENCES
 from spinecho.sim.phantom import HEAD, Ellipsoid, frames, phantom, phantom_kspace, section
-from spinecho.sim.scan import Scan, sample_scan, simulate_brain, simulate_phantom
+from spinecho.sim.scan import Scan, measure, sample_scan, simulate_brain, simulate_phantom
 from spinecho.sim.tissue import BRAIN_LABELS, HEAD_LABELS, TISSUE_OF_LABEL, TISSUES
 from spinecho.sim.trajectory import radial, spiral
 
@@ -251,3 +252,27 @@ def test_a_brain_from_a_label_map(shared_data, contrast):
     assert abs(y - 48) < 10 and abs(x - 48) < 6 and 0.2 < float(inside.double().mean()) < 0.7
     rows, columns = inside.any(1).sum(), inside.any(0).sum()
     assert rows > columns  # a head is longer from front to back than from ear to ear
+
+
+def test_no_coil_stands_inside_a_large_body():
+    fine = 64
+    grid = Geometry.from_frame((0, 0, 0), np.eye(3), (320 / fine, 320 / fine, 8), (1, fine, fine))
+    y, x = torch.meshgrid(*(torch.linspace(-160, 160, fine) for _ in range(2)), indexing="ij")
+    body = (torch.hypot(y, x) < 155).float()[None, None]
+    scan = replace(SMALL, matrix=(1, 32, 32), fov_mm=(8, 320, 320), n_coils=8)
+    target = measure(body, grid, scan, torch.Generator().manual_seed(0), note="a body").kspace.target
+    inner = target[0, 0, 6:-6, 6:-6]
+    assert float(target.max() / inner.mean()) < 6, "a wire in the body makes a spot many times as bright"
+
+
+def test_an_array_grows_with_what_it_surrounds_and_is_that_of_heads_for_heads():
+    grid = Geometry.from_frame((0, 0, 20), np.eye(3), (4, 4, 8), (1, 80, 80))
+    y, x = torch.meshgrid(*((torch.arange(80) - 39.5) * 4 for _ in range(2)), indexing="ij")
+    for radius in (20, 60, 110, 150):
+        reached = around((torch.hypot(y, x) < radius).float()[None], grid)
+        assert reached == HEAD_MM or radius > 110
+        assert all(a == pytest.approx(b * reached[0] / HEAD_MM[0]) for a, b in zip(reached, HEAD_MM, strict=True))
+    assert reached[0] > 160
+    series = torch.zeros(3, 1, 80, 80)
+    series[2] = (torch.hypot(y, x) < 150).float()
+    assert around(series, grid) == reached and around(torch.zeros(1, 80, 80), grid) == HEAD_MM

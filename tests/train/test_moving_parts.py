@@ -79,7 +79,7 @@ def test_resizing_keeps_the_mean():
 
 
 def test_coils_differ_and_are_smooth():
-    maps = moving._maps(6, (40, 24), seeded())
+    maps = moving._maps(6, torch.ones(1, 80, 48), (40, 24), seeded())
     assert maps.shape == (1, 6, 1, 40, 24) and torch.isfinite(maps.abs()).all()
     steps = maps.diff(dim=-1).abs().mean() / maps.abs().mean()
     flat = maps.flatten(2)[0] / maps.flatten(2)[0].norm(dim=1, keepdim=True)

@@ -34,8 +34,31 @@ class Loop:
     phase_rad: float
 
 
+HEAD_MM = (130.0, 155.0, 140.0)
+"""Half-axes (x, y, z) of an array for heads"""
+_FILLED, _LIT = 0.9, 0.1
+"""An object reaches at most so far towards the array; what is brighter than this share of its maximum is the object"""
+
+
+def around(magnitude: Float[Tensor, "*frame z y x"], geometry: Geometry) -> tuple[float, float, float]:
+    """Half-axes (mm) of an array that the object fits into: for heads `HEAD_MM`, for a larger object as much larger.
+
+    Parameters
+    ----------
+    magnitude
+        On the grid of `geometry`.
+    """
+    lit = magnitude > _LIT * magnitude.max()
+    z, y, x = lit.reshape(-1, *lit.shape[-3:]).any(0).nonzero().double().unbind(-1)
+    affine = torch.from_numpy(np.array(geometry.affine)).to(x)
+    points = torch.stack([x, y, z], -1) @ affine[:3, :3].T + affine[:3, 3]
+    reach = (points / points.new_tensor(HEAD_MM)).square().sum(-1).sqrt()
+    larger = max(1.0, float(reach.max()) / _FILLED) if len(reach) else 1.0
+    return HEAD_MM[0] * larger, HEAD_MM[1] * larger, HEAD_MM[2] * larger
+
+
 def sample_loops(
-    n_coils: int, generator: torch.Generator, *, half_axes_mm: tuple[float, float, float] = (130.0, 155.0, 140.0)
+    n_coils: int, generator: torch.Generator, *, half_axes_mm: tuple[float, float, float] = HEAD_MM
 ) -> tuple[Loop, ...]:
     """Draw a head array: rings of at most 10 overlapping loops on an ellipsoid about the isocentre.
 

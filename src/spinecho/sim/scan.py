@@ -17,7 +17,7 @@ from spinecho.core.header import Header
 from spinecho.core.kspace import KSpace
 from spinecho.sim import anatomy, noise, trajectory
 from spinecho.sim.acquire import acquire
-from spinecho.sim.coils import sample_loops, sensitivities
+from spinecho.sim.coils import around, sample_loops, sensitivities
 from spinecho.sim.contrast import SEQUENCES
 from spinecho.sim.mask_spec import parse
 from spinecho.sim.phantom import frames, phantom
@@ -136,12 +136,12 @@ def measure(
     magnitude
         On a grid at least as fine as `scan.matrix`, over `scan.fov_mm`; frames first for a series.
     geometry
-        Of that grid; the coils stand about LPS (0, 0, 0).
+        Of that grid; the coils stand about LPS (0, 0, 0), outside of the object.
     note
         What the object is, for the history.
     """
     image = torch.polar(magnitude, sample_phase(rng, strength=scan.phase_rad).on(geometry.shape).expand_as(magnitude))
-    loops = sample_loops(scan.n_coils, rng)
+    loops = sample_loops(scan.n_coils, rng, half_axes_mm=around(magnitude, geometry))
     mask, traj = _sampling(scan)
     axes = ("time",) if magnitude.ndim == 5 else ()
     sequence = SEQUENCES.get(scan.contrast)

@@ -19,7 +19,7 @@ from spinecho.ops.coils import root_sum_of_squares
 from spinecho.ops.fourier import fft, ifft
 from spinecho.ops.sampling import centre_crop
 from spinecho.sim import mask
-from spinecho.sim.coils import sample_loops, sensitivities
+from spinecho.sim.coils import around, sample_loops, sensitivities
 from spinecho.sim.draws_moving import sample_frames
 from spinecho.sim.noise import object_mean
 from spinecho.sim.phase import sample_phase
@@ -117,7 +117,8 @@ def measured(frames: Complex[Tensor, "t 1 1 fy fx"], shape: tuple[int, int], rng
     """Frames on a grid finer than the matrix (y, x), by several coils, at random lines of each frame, with noise."""
     y, x = shape
     k = centre_crop(fft(frames, (-2, -1)), (1, y, x)) * (y * x / frames[0].numel()) ** 0.5
-    coils = _maps((4, 6, 8, 8, 10, 12)[integer(rng, 6)], shape, rng) * ifft(k, (-2, -1))
+    n_coils, seen = (4, 6, 8, 8, 10, 12)[integer(rng, 6)], frames.abs().amax(0)[0]
+    coils = _maps(n_coils, seen, shape, rng) * ifft(k, (-2, -1))
     target = root_sum_of_squares(coils)
     sigma = object_mean(target) / log_uniform(rng, 8, 100)
     rate = min(log_uniform(rng, 3, 11), y / 9)
@@ -135,14 +136,18 @@ def measured(frames: Complex[Tensor, "t 1 1 fy fx"], shape: tuple[int, int], rng
     )
 
 
-def _maps(n_coils: int, shape: tuple[int, int], rng: torch.Generator) -> Complex[Tensor, "1 coil 1 y x"]:
-    """Of loops about the chest, whose size and place are random."""
+def _maps(
+    n_coils: int, seen: Float[Tensor, "1 v u"], shape: tuple[int, int], rng: torch.Generator
+) -> Complex[Tensor, "1 coil 1 y x"]:
+    """Of loops about what is seen, whose size and place are random."""
     y, x = shape
-    size, coarse = uniform(rng, 0.9, 1.3), 24
-    loops = sample_loops(n_coils, rng, half_axes_mm=(170.0 * size, 130.0 * size, 140.0 * size))
-    centre = [uniform(rng, -25, 25) for _ in range(3)]
-    voxel = (_FOV_MM * x / y / coarse, _FOV_MM / coarse, 8.0)
-    maps = sensitivities(loops, Geometry.from_frame(centre, np.eye(3), voxel, (1, coarse, coarse)))[0, :, 0]
+    coarse, centre = 24, [uniform(rng, -25, 25) for _ in range(3)]
+    grid = Geometry.from_frame(
+        centre, np.eye(3), (_FOV_MM * x / y / coarse, _FOV_MM / coarse, 8.0), (1, coarse, coarse)
+    )
+    axes, size = around(F.adaptive_max_pool2d(seen, coarse), grid), uniform(rng, 1.0, 1.3)
+    loops = sample_loops(n_coils, rng, half_axes_mm=(axes[0] * size, axes[1] * size, axes[2] * size))
+    maps = sensitivities(loops, grid)[0, :, 0]
     parts = F.interpolate(torch.view_as_real(maps).movedim(-1, 1), size=shape, mode="bicubic", align_corners=False)
     return torch.complex(parts[:, 0], parts[:, 1])[None, :, None]
 
