@@ -26,6 +26,7 @@ from spinecho.tasks.segment.parts.seen import back, seen
 from spinecho.tasks.segment.parts.several import several, stripped
 from spinecho.tasks.segment.parts.sides import middle, sided
 from spinecho.tasks.segment.parts.tidy import tidied
+from spinecho.tasks.segment.parts.upright import looked_at
 
 Only = Literal["regions", "brain"]
 _SHARE = "probability"
@@ -210,7 +211,7 @@ def _one(volume: Image, runner: Segment, method: str, sides: bool, greys: bool) 
     head = seen(volume, runner.spacing_mm)
     if reason := runner.refusal(head.values):
         raise DataError(f"{method} cannot take this image: {reason}", do="see `spinecho list` for other methods")
-    scores = tidied(runner(head.values))
+    scores = tidied(looked_at(head.values, head.grid, runner))
     fit = fitted(head.values[0], scores.log_softmax(0), runner.spacing_mm) if greys else None
     classes, share = back(scores, head, fit)
     plane = middle(scores.argmax(0).to(torch.uint8), head.grid) if sides else None

@@ -1,0 +1,70 @@
+"""Heads on oblique grids, stood upright for a network that learned heads along the patient's axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from spinecho.core.geometry import Geometry, corners
+from spinecho.core.interpolate import at_voxels, voxel_grid
+
+TILT_DEG = 10.0
+"""Grids that are turned by less are looked at as they are"""
+_LIT, _MARGIN = 0.08, 4
+"""What is darker is air; voxels about what is not, which the network sees too"""
+_CERTAIN = 20.0
+"""Score of the first class, the outside, where the network did not look"""
+Look = Callable[[Float[Tensor, "1 z y x"]], Float[Tensor, "region z2 y2 x2"]]
+
+
+def tilt_deg(grid: Geometry) -> float:
+    """The largest angle between an axis of the grid and the axis of the patient that it stands for."""
+    return float(np.degrees(np.arccos(np.clip(np.diag(grid.directions), -1, 1)).max()))
+
+
+def looked_at(values: Float[Tensor, "1 z y x"], grid: Geometry, look: Look) -> Float[Tensor, "region z y x"]:
+    """Scores on the grid, of a network that sees the head along the patient's axes.
+
+    Parameters
+    ----------
+    values, grid
+        Of a head from 0 to 1, on a grid of one spacing whose axes come nearest to left, posterior, superior.
+    look
+        The network.
+    """
+    if tilt_deg(grid) <= TILT_DEG:
+        return look(values)
+    straight = _straight(grid)
+    upright = at_voxels(values, _places(straight, grid, values))
+    lit = (upright[0] > _LIT).nonzero()
+    if len(lit):
+        low = (lit.amin(0) - _MARGIN).clamp_min(0).tolist()
+        high = [min(int(v) + _MARGIN + 1, n) for v, n in zip(lit.amax(0), straight.shape, strict=True)]
+        straight = straight.cropped(low, (high[0] - low[0], high[1] - low[1], high[2] - low[2]))
+        upright = upright[:, low[0] : high[0], low[1] : high[1], low[2] : high[2]]
+    scores = look(upright.contiguous())
+    index = _places(grid, straight, scores)
+    seen = at_voxels(torch.ones_like(upright), index)[0] > 0
+    turned = at_voxels(scores, index)
+    turned[0] = torch.where(seen, turned[0], _CERTAIN)
+    return turned
+
+
+def _straight(grid: Geometry) -> Geometry:
+    """Along the patient's axes, of the same spacing, around all of the grid."""
+    ends = grid.to_world(corners(grid.shape))
+    low, high, spacing = ends.min(0), ends.max(0), np.array(grid.voxel_mm)
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = low
+    x, y, z = np.ceil((high - low) / spacing - 1e-6).astype(int) + 1
+    return Geometry((int(z), int(y), int(x)), affine)
+
+
+def _places(grid: Geometry, of: Geometry, like: Tensor) -> Float[Tensor, "z y x 3"]:
+    """Voxel coordinates, on another grid, of all voxels of a grid."""
+    onto = torch.from_numpy(np.linalg.inv(of.affine) @ grid.affine).to(like.device, torch.float32)
+    return voxel_grid(grid.shape, like.device, torch.float32) @ onto[:3, :3].T + onto[:3, 3]
