@@ -16,6 +16,7 @@ from spinecho.core.errors import DataError
 from spinecho.io.read import read_image
 from spinecho.io.write import write
 from spinecho.serve.study.images import read_folder
+from spinecho.tasks.generate.run import generate
 
 SHAPE = (5, 6, 7)  # R to L, P to A, I to S on disk
 
@@ -61,6 +62,17 @@ def test_the_first_volume_of_a_series_is_shown_and_said(tmp_path):
     (source,), notes = read_folder(tmp_path)
     np.testing.assert_allclose(source.values.numpy(), values[::-1, ::-1, 3, 0].T)
     assert len(notes) == 1 and "first of its 3 volumes" in notes[0]
+
+
+@pytest.mark.parametrize("name", ["heads.nii.gz", "heads.npy"])
+def test_pictures_that_generate_made_are_each_an_image(tmp_path, name):
+    made = generate("pca", n=5, seed=3)
+    write(made, tmp_path / name)
+    sources, notes = read_folder(tmp_path)
+    assert [s.name for s in sources] == [f"{name}[{i}]" for i in range(5)] and notes == []
+    assert len({s.sha256 for s in sources}) == 5
+    for source, values in zip(sources, made.values[0], strict=True):
+        torch.testing.assert_close(source.values, values, rtol=1e-3, atol=1e-3)
 
 
 def test_dicom_folders_and_files_are_read(tmp_path):

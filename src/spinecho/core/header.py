@@ -20,6 +20,10 @@ GRID = "grid."
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
+UNRELATED = "T1, synthetic"
+"""Sequence of volumes whose slices have nothing to do with each other: pictures that `generate` made"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Header:
     """Facts that travel with a scan from the reader to the written image.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor
 from spinecho.core.door import check_present, is_hidden
 from spinecho.core.errors import DataError
 from spinecho.core.grids import towards_lps
+from spinecho.core.header import UNRELATED
 from spinecho.core.image import Image
 from spinecho.io.display import upright, upright_geometry
 from spinecho.io.guard import one_error
@@ -104,7 +105,7 @@ def _is_png(path: Path) -> bool:
 
 
 def _sources(path: Path) -> Iterator[Source]:
-    """One image; of a stack all."""
+    """One image; of a stack, and of pictures that `generate` made, all."""
     sha256 = _digest(path)
     if _is_png(path):
         yield _source(path.name, sha256, _png(path), (1.0, 1.0))
@@ -116,6 +117,12 @@ def _sources(path: Path) -> Iterator[Source]:
             yield _source(named, f"{sha256}[{i}]" if several else sha256, values, (1.0, 1.0))
     else:
         image = read_image(path)
+        if image.header.sequence == UNRELATED and (n := image.geometry.shape[0]) > 1:
+            for i in range(n):
+                grid = image.geometry.cropped((i, 0, 0), (1, *image.geometry.shape[1:]))
+                one = replace(image, values=image.values[..., i : i + 1, :, :], geometries=(grid,), extras={})
+                yield _source(f"{path.name}[{i}]", f"{sha256}[{i}]", *middle_slice(one))
+            return
         values, pixel_mm = middle_slice(image)
         n = image.values[..., 0, 0, 0, 0].numel()
         notes = (f"the first of its {n} volumes is shown",) if n > 1 else ()
