@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from spinecho import DataError, Encoding, Geometry, Header, Image, KSpace
 from spinecho.core.geometry import stack
+from spinecho.io.guard import one_error
 from spinecho.tasks.recon.base import Recon
 
 
@@ -202,9 +204,40 @@ def test_an_error_keeps_the_innermost_file():
     bare = DataError("bad")
     assert str(bare) == "bad" and bare.do == "" and isinstance(bare, ValueError)
     named = bare.within("inner.h5")
-    assert named.within("outer.zip") is named and str(named) == "inner.h5: bad"
+    assert str(named.within("outer.zip")) == str(named) == "inner.h5: bad"
     again = pickle.loads(pickle.dumps(named))
     assert (again.found, again.do, again.file) == ("bad", "", "inner.h5")
+
+
+def named_twice() -> DataError:
+    """An error of a reader that names its file, as it leaves `one_error`."""
+    with pytest.raises(DataError) as raised, one_error(Path("outer.zip")):
+        raise DataError("bad", do="copy it again", file="inner.h5")
+    return raised.value
+
+
+def test_an_error_that_names_its_file_is_not_its_own_cause():
+    error = named_twice()
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        assert all(cause is not one for one in causes), "it was raised from itself"
+        causes.append(cause)
+    assert [str(one) for one in causes] == ["inner.h5: bad -> copy it again"] * 2
+
+
+def test_an_error_of_another_kind_keeps_its_kind_with_a_file():
+    class Special(DataError):
+        pass
+
+    assert type(Special("bad").within("inner.h5")) is Special
+
+
+@pytest.mark.timeout(60)
+def test_dask_can_send_an_error_that_names_its_file():
+    core = pytest.importorskip("distributed.core")
+    error = named_twice()
+    assert error.__cause__ is not error  # or `error_message` fills the memory, walking from it to itself
+    assert "inner.h5: bad" in core.error_message(error)["exception_text"]
 
 
 def test_the_patient_of_an_empty_header_cannot_leak_into_another():

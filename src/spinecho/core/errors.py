@@ -36,13 +36,13 @@ class DataError(ValueError):
         return _rebuild, (*self.marked, self.file)
 
     def within(self, file: object) -> DataError:
-        """The same error, naming the file it came from (an inner name is kept)."""
-        return self if self.file else self.but(file=file)
+        """A new error that names the file it came from (an inner name is kept); never itself, to be raised from it."""
+        return self.but(file=self.file or file)
 
     def but(self, *, found: str | None = None, do: str | None = None, file: object = None) -> DataError:
         """The error with other parts; `marked` has its own (found, do) to build them from: settings stay settings."""
         own_found, own_do = self.marked
-        return DataError(
+        return type(self)(
             own_found if found is None else found,
             do=own_do if do is None else do,
             file=self.file if file is None else file,
