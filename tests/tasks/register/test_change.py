@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -50,7 +51,8 @@ def bump(size: float) -> Velocity:
 
 def found_of(runs: torch.Tensor) -> Change:
     registration = Registration(Rigid(np.eye(4)), "rigid", {}, {})
-    return Change(growth=runs.log().mean(0).exp(), runs=runs, geometry=GRID, forward=registration)
+    seen = torch.ones(SHAPE, dtype=torch.bool)
+    return Change(growth=runs.log().mean(0).exp(), runs=runs, seen=seen, geometry=GRID, forward=registration)
 
 
 def test_scaling_grows_by_its_cube_and_turning_by_nothing(rng: torch.Generator) -> None:
@@ -145,11 +147,64 @@ def test_the_command_writes_map_table_and_page(tmp_path: Path, capsys: pytest.Ca
     told = capsys.readouterr().out
     assert "95 % interval" in told
     assert "how well the registration repeats" in told
-    assert (tmp_path / "t.csv").read_text().startswith("label,before_mm3,percent,low,high\n4,")
+    assert (tmp_path / "t.csv").read_text().startswith("label,before_mm3,percent,low,high,seen\n4,")
     assert "Change of volume" in (tmp_path / "r.html").read_text()
     found = nibabel.load(tmp_path / "c.nii.gz")
     assert found.header["sform_code"] == 3  # the baseline's
     np.testing.assert_array_equal(found.affine, nifti.affine)
+
+
+@pytest.fixture
+def cut_visits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two visits of an unchanged head, the later without its topmost seven slices, and labels in the former's world."""
+    unchanged = Registration(Rigid(np.eye(4)), "affine", {}, {})
+    monkeypatch.setattr("spinecho.tasks.register.change.run", lambda *_, **__: unchanged)
+    labels = torch.zeros(1, *SHAPE)
+    labels[0, 4:8, 5:9, 4:8], labels[0, 9:14, 5:9, 9:13], labels[0, 12:17, 5:9, 14:18] = 1, 2, 3
+    later = Image(values=ball(9.0).values[:, :13], geometries=(GRID.cropped([0, 0, 0], (13, 22, 24)),))
+    for name, image in (("a", ball(9.0)), ("b", later), ("seg", Image(values=labels, geometries=(GRID,)))):
+        write(image, tmp_path / f"{name}.nii.gz")
+    files = [str(tmp_path / f"{name}.nii.gz") for name in ("a", "b", "seg")]
+    return ["change", *files[:2], "--labels", files[2], "--method", "affine", "--restarts", "0"]
+
+
+def test_what_the_follow_up_did_not_see_is_told_and_not_given(
+    cut_visits: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = ["-o", tmp_path / "c.nii.gz", "--table", tmp_path / "t.csv", "--report", tmp_path / "r.html"]
+    assert main([*cut_visits, *map(str, outputs)]) == 0
+    captured = capsys.readouterr()
+    partly = "the follow-up saw only part of region 2 (80 %): its change is that of the part"
+    hardly = "the follow-up saw less than 50 % of region 3 (20 %): its change is not given"
+    assert partly in captured.err and hardly in captured.err and "region 1" not in captured.err
+    assert [
+        line.split()[:: len(line.split()) - 1]
+        for line in captured.out.splitlines()
+        if line.lstrip()[:2] in ("1 ", "2 ", "3 ")
+    ] == [
+        ["1", "100"],
+        ["2", "80"],
+        ["3", "20"],
+    ]
+    rows = [row.split(",") for row in (tmp_path / "t.csv").read_text().splitlines()]
+    assert rows[0] == ["label", "before_mm3", "percent", "low", "high", "seen"]
+    assert [float(row[-1]) for row in rows[1:]] == pytest.approx([1.0, 0.8, 0.2])
+    assert [row[2] == "" for row in rows[1:]] == [False, False, True] and rows[3][2:5] == ["", "", ""]
+    page = (tmp_path / "r.html").read_text()
+    assert "80 %" in page and "not given" in page and hardly in page
+    percent = nibabel.load(tmp_path / "c.nii.gz").get_fdata()
+    assert np.isnan(percent[..., 13:]).all() and np.isfinite(percent[..., :13]).all()
+
+
+def test_a_region_changes_as_the_part_that_was_seen() -> None:
+    runs = torch.ones(2, *SHAPE)
+    runs[:, 8:] = 3.0
+    labels = torch.zeros(1, *SHAPE)
+    labels[:, 4:9, 5:9, 5:9] = 7
+    half = replace(found_of(runs), seen=torch.arange(20)[:, None, None].expand(SHAPE) < 8)
+    (region,) = region_changes(half, Image(values=labels, geometries=(GRID,)))
+    assert (region.percent, region.seen) == (pytest.approx(0, abs=1e-4), pytest.approx(0.8))
+    assert region.before_mm3 == pytest.approx(80 * 8.0)
 
 
 def test_wishes_that_cannot_be_met_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.stats import t as student
 from torch import Tensor
 
@@ -30,6 +30,7 @@ from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.transform import Rigid, Transform
 from spinecho.sim.warps import sample_affine
+from spinecho.tasks.register.parts.cover import seen
 from spinecho.tasks.register.run import Registration, build, run
 
 LEVEL = 0.95
@@ -43,6 +44,8 @@ MEANS = (
 _TURN_DEG, _SHIFT_MM = 2.0, 2.0
 _LEAST_GROWTH = 1e-2
 _SMALLEST = 20
+_WHOLE, _HALF = 0.95, 0.5
+"""Shares of a region that the follow-up saw: below the first a person is warned, below the second there is no number"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,6 +58,9 @@ class Change:
         Volume at the follow-up over volume at the baseline, per voxel: the geometric mean of all runs.
     runs
         The same of each run alone: forward, backward, forward from another start, ...
+    seen
+        Where the follow-up's field of view reaches, as the first forward registration has it; growth is extrapolated
+        elsewhere.
     geometry
         The baseline's.
     forward
@@ -63,13 +69,15 @@ class Change:
 
     growth: Float[Tensor, "z y x"]
     runs: Float[Tensor, "run z y x"]
+    seen: Bool[Tensor, "z y x"]
     geometry: Geometry
     forward: Registration
 
     @property
     def percent(self) -> Image:
-        """The change of volume in percent as an image."""
-        return Image(values=100 * (self.growth[None] - 1), geometries=(self.geometry,))
+        """The change of volume in percent as an image; NaN where the follow-up did not see."""
+        values = (100 * (self.growth - 1)).masked_fill(~self.seen, torch.nan)
+        return Image(values=values[None], geometries=(self.geometry,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +88,10 @@ class RegionChange:
     ----------
     before_mm3
         The region's volume in the baseline's label map.
+    percent, low, high
+        Of the part that the follow-up saw; NaN if that is less than half of the region.
+    seen
+        Share of the region that the follow-up saw.
     """
 
     label: int
@@ -87,6 +99,7 @@ class RegionChange:
     percent: float
     low: float
     high: float
+    seen: float
 
 
 def change(
@@ -134,7 +147,9 @@ def change(
         first = replace(forward, transform=there) if first is None else first
     assert first is not None
     runs = torch.stack(growths)
-    return Change(growth=runs.log().mean(0).exp(), runs=runs, geometry=baseline.geometry, forward=first)
+    sight = seen(first.transform, baseline.geometry, followup.geometry)
+    growth = runs.log().mean(0).exp()
+    return Change(growth=growth, runs=runs, seen=sight, geometry=baseline.geometry, forward=first)
 
 
 def growth_of(
@@ -143,9 +158,8 @@ def growth_of(
     """det DF(x), and 1 / det DB(F(x)), on the baseline's grid; where F leaves the follow-up's grid the first twice."""
     there = forward.jacobian(baseline).clamp_min(_LEAST_GROWTH)
     back = backward.jacobian(followup).clamp_min(_LEAST_GROWTH)
-    seen = forward.warp(Image(values=back.log()[None], geometries=(followup,)), baseline).values[0]
-    inside = forward.warp(Image(values=torch.ones(1, *followup.shape), geometries=(followup,)), baseline).values[0] > 0
-    return there, torch.where(inside, (-seen).exp(), there)
+    brought = forward.warp(Image(values=back.log()[None], geometries=(followup,)), baseline).values[0]
+    return there, torch.where(seen(forward, baseline, followup), (-brought).exp(), there)
 
 
 def region_changes(volume_change: Change, labels: Image) -> list[RegionChange]:
@@ -178,14 +192,32 @@ def check_one_volume(labels: Image) -> None:
         raise DataError("the labels hold several volumes", do="give one volume of labels")
 
 
-def _region(volume_change: Change, inside: Tensor, label: int, before_mm3: float) -> RegionChange:
+def sight_warnings(regions: Sequence[RegionChange]) -> tuple[str, ...]:
+    """What a person must know of regions that the follow-up saw in part only."""
+    partly = _listed([r for r in regions if _HALF <= r.seen < _WHOLE])
+    hardly = _listed([r for r in regions if r.seen < _HALF])
+    told = [f"the follow-up saw only part of {partly}: its change is that of the part"] if partly else []
+    told += [f"the follow-up saw less than {100 * _HALF:.0f} % of {hardly}: its change is not given"] if hardly else []
+    return tuple(told)
+
+
+def _listed(regions: Sequence[RegionChange]) -> str:
+    return ", ".join(f"region {r.label} ({100 * r.seen:.0f} %)" for r in regions)
+
+
+def _region(volume_change: Change, region: Tensor, label: int, before_mm3: float) -> RegionChange:
+    inside = region & volume_change.seen
+    share = int(inside.sum()) / int(region.sum())
+    if share < _HALF:
+        return RegionChange(
+            label=label, before_mm3=before_mm3, percent=math.nan, low=math.nan, high=math.nan, seen=share
+        )
     values = [100 * (float(g[inside].double().mean()) - 1) for g in volume_change.runs]
     low, high = repeat_interval(values)
     centre = 100 * (float(volume_change.growth[inside].double().mean()) - 1)
     middle = sum(values) / len(values)
-    return RegionChange(
-        label=label, before_mm3=before_mm3, percent=centre, low=centre + low - middle, high=centre + high - middle
-    )
+    low, high = centre + low - middle, centre + high - middle
+    return RegionChange(label=label, before_mm3=before_mm3, percent=centre, low=low, high=high, seen=share)
 
 
 def repeat_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float]:

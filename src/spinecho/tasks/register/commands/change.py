@@ -17,6 +17,8 @@ from spinecho.io.options import WriteOptions
 from spinecho.io.outputs import check_inputs, check_name, check_outputs, check_series, on_grid
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from spinecho.tasks.register.change import Change, RegionChange
 
 
@@ -29,7 +31,8 @@ class Arguments:
     followup: Annotated[Path, POSITIONAL]
     """the later visit of the same patient, preferably the same sequence"""
     output: Annotated[tuple[Path, ...], OUTPUTS] = ()
-    """where the map goes: percent of volume gained (over 0) or lost, on the baseline's grid"""
+    """where the map goes: percent of volume gained (over 0) or lost, on the baseline's grid; NaN where the
+    follow-up's field of view ends"""
     volume: int | None = None
     """of a series, the volume that is taken, counted from 0; visits that are one volume stay as they are"""
     labels: Path | None = None
@@ -78,13 +81,13 @@ def run(args: Arguments, job: Job) -> None:
         )
     for warning in volume_change.forward.warnings:
         job.console.warn(warning)
-    header = baseline.header.anew(f"percent of volume gained until {args.followup.name}, by {args.method}")
+    step = f"percent of volume gained until {args.followup.name}, by {args.method}"
+    step += "" if bool(volume_change.seen.all()) else "; NaN where the follow-up's field of view ends"
+    header = baseline.header.anew(step)
     percent = replace(volume_change.percent, header=header)
     for path in args.output:
         write(percent, path, on_grid(WriteOptions(), args.baseline, percent))
-        job.console.say(
-            f"wrote {path}: percent, {float(percent.values.min()):.1f} to {float(percent.values.max()):.1f}"
-        )
+        job.console.say(f"wrote {path}: {_extent(percent.values[percent.values.isfinite()])}")
     regions = [] if labels is None else region_changes(volume_change, labels)
     tell(regions, job)
     if args.table is not None:
@@ -123,35 +126,55 @@ def check(args: Arguments, job: Job) -> None:
 
 
 def tell(regions: Sequence[RegionChange], job: Job) -> None:
-    """A line for each region, and what the interval means."""
+    """A line for each region, what the interval means, and which regions the follow-up did not see whole."""
     if not regions:
         return
-    from spinecho.tasks.register.change import MEANS
+    from spinecho.tasks.register.change import MEANS, sight_warnings
 
-    job.console.say(f"{'label':>6} {'mm3 before':>11} {'change %':>9}   95 % interval")
+    job.console.say(f"{'label':>6} {'mm3 before':>11} {'change %':>9}   {'95 % interval':<20} seen %")
     for r in regions:
-        job.console.say(f"{r.label:>6} {r.before_mm3:>11.0f} {r.percent:>+9.2f}   {r.low:+.2f} to {r.high:+.2f}")
+        change, interval = _words(r)
+        job.console.say(f"{r.label:>6} {r.before_mm3:>11.0f} {change:>9}   {interval:<20} {100 * r.seen:>6.0f}")
     job.console.say(MEANS)
+    for warning in sight_warnings(regions):
+        job.console.warn(warning)
 
 
 def write_table(path: Path, regions: Sequence[RegionChange]) -> None:
-    """The regions as a table for other programs."""
+    """The regions as a table for other programs; what is not known is empty."""
     from spinecho.io.atomic import replacing
     from spinecho.tasks.register.change import RegionChange
 
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
         table = csv.DictWriter(f, [field.name for field in fields(RegionChange)])
         table.writeheader()
-        table.writerows(asdict(r) for r in regions)
+        for r in regions:
+            table.writerow({name: "" if value != value else value for name, value in asdict(r).items()})  # NaN
 
 
 def _report(
     args: Arguments, volume_change: Change, baseline: Any, followup: Any, regions: Sequence[RegionChange], job: Job
 ) -> None:
-    from spinecho.tasks.register.change import MEANS
+    from spinecho.tasks.register.change import MEANS, sight_warnings
     from spinecho.tasks.register.judge.report import write_report
 
     assert args.report is not None
-    rows = [(str(r.label), f"{r.percent:+.2f} %", f"{r.low:+.2f} to {r.high:+.2f}") for r in regions]
-    write_report(args.report, baseline, followup, volume_change.forward, job.command, regions=rows, regions_note=MEANS)
+    rows = [(str(r.label), f"{100 * r.seen:.0f} %", *_words(r, " %")) for r in regions]
+    forward = volume_change.forward
+    forward = replace(forward, warnings=(*forward.warnings, *sight_warnings(regions)))
+    write_report(args.report, baseline, followup, forward, job.command, regions=rows, regions_note=MEANS)
     job.console.say(f"wrote {args.report}")
+
+
+def _words(region: RegionChange, unit: str = "") -> tuple[str, str]:
+    """Change and interval, as a person reads them."""
+    if region.percent != region.percent:  # NaN
+        return "not given", ""
+    return f"{region.percent:+.2f}{unit}", f"{region.low:+.2f} to {region.high:+.2f}"
+
+
+def _extent(percent: Tensor) -> str:
+    """The least and the most of the values."""
+    if not percent.numel():
+        return "NaN throughout, since the follow-up saw nothing of the baseline's field of view"
+    return f"percent, {float(percent.min()):.1f} to {float(percent.max()):.1f}"

@@ -39,7 +39,7 @@ def write_report(
     registration: Registration,
     command: str = "",
     labels: Image | None = None,
-    regions: Sequence[tuple[str, str, str]] = (),
+    regions: Sequence[tuple[str, str, str, str]] = (),
     regions_note: str = "",
 ) -> None:
     """Write the page; it needs no other file and no network.
@@ -57,7 +57,7 @@ def write_report(
     labels
         Label map of the moving image, to be drawn over the fixed one.
     regions, regions_note
-        Change of regions between two visits (label, percent, interval), and what that means.
+        Change of regions between two visits (label, share seen, percent, interval), and what that means.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def sections(
     moving: Image,
     registration: Registration,
     labels: Image | None = None,
-    regions: Sequence[tuple[str, str, str]] = (),
+    regions: Sequence[tuple[str, str, str, str]] = (),
     regions_note: str = "",
 ) -> Markup:
     """The page's sections, for pages that hold more than these; parameters as for `write_report`."""
