@@ -73,6 +73,22 @@ def test_a_chain_is_simpleitks_composite(folder):
     assert float(missed.quantile(0.98)) < 0.2 and float(missed.median()) < 0.01
 
 
+def test_an_image_that_lies_elsewhere_is_told(folder, capsys):
+    away = np.eye(4)
+    away[0, 3] = 500
+    write_transform(Affine(away), "away.tfm")
+    seg = Image(values=torch.ones(1, *MOVING.shape, dtype=torch.int16), geometries=(MOVING,))
+    write(seg, "seg.nii.gz")
+    for name, words in (("moving.nii.gz", ()), ("seg.nii.gz", ("--labels",))):
+        run("away.tfm", name, *words, "--onto", "fixed.nii.gz", "-o", "out.nii.gz")
+        told = f"no voxel of fixed.nii.gz falls inside {name}: the result is empty"
+        assert told in capsys.readouterr().err
+        assert f"warning: {told}" in read("out.nii.gz").header.history
+    write(replace(seg, values=0 * seg.values), "zero.nii.gz")
+    run("t.h5", "zero.nii.gz", "--labels", "--onto", "fixed.nii.gz", "-o", "out.nii.gz")
+    assert "falls inside" not in capsys.readouterr().err
+
+
 def test_there_and_back(folder):
     run("t.h5", "fixed.nii.gz", "--inverse", "--onto", "moving.nii.gz", "-o", "back.nii.gz")
     expected = warped(registering.answer().inverse(), registering.blob(FIXED), MOVING)

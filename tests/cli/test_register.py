@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -194,6 +195,34 @@ def test_bad_labels_are_told_before_the_work(pair, capsys):
     assert "it is an input" in capsys.readouterr().err
     run("register", pair / "fixed.nii.gz", pair / "fixed.nii.gz", "-o", pair / "m.nii.gz", code=2)
     assert "the same file" in capsys.readouterr().err
+
+
+def elsewhere(image: Image, shift_mm: float) -> Image:
+    affine = np.array(image.geometry.affine)
+    affine[0, 3] += shift_mm
+    return replace(image, geometries=(replace(image.geometry, affine=affine),))
+
+
+def test_labels_that_lie_elsewhere_are_refused_before_the_work(pair, capsys):
+    write(elsewhere(read(seg(pair)), 300), pair / "far.nii.gz")
+    register(pair, "-o", pair / "m.nii.gz", "--labels", pair / "far.nii.gz", code=2)
+    captured = capsys.readouterr()
+    assert "far.nii.gz: no label lies in the field of view of the moving image" in captured.err
+    assert "affine:" not in captured.out and not (pair / "m.nii.gz").exists()
+
+
+def test_labels_that_lie_beside_the_image_in_part_are_warned_of(pair, capsys):
+    register(pair, "-o", pair / "m.nii.gz", "--labels", seg(pair))
+    assert "labels" not in capsys.readouterr().err
+    write(elsewhere(read(seg(pair)), -16), pair / "near.nii.gz")
+    register(pair, "-o", pair / "m.nii.gz", "--labels", pair / "near.nii.gz")
+    assert re.search(r"near.nii.gz: only \d+ % of its labels lie in the field of view", capsys.readouterr().err)
+    corner = read(seg(pair))
+    cut = Image(values=corner.values[:, 9:12, 8:16, 8:16], geometries=(MOVING.cropped((9, 8, 8), (3, 8, 8)),))
+    write(cut, pair / "cut.nii.gz")
+    register(pair, "-o", pair / "m.nii.gz", "--labels", pair / "cut.nii.gz")
+    said = capsys.readouterr().err
+    assert "cut.nii.gz covers 2 % of the moving image's field of view: the rest has no label" in said
 
 
 def test_a_failing_output_loses_nothing_written_before(pair, monkeypatch, capsys):

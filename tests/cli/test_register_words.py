@@ -259,4 +259,26 @@ def test_a_table_that_lists_no_regions_is_refused_and_labels_elsewhere_are_told(
     seg = read("seg.nii.gz")
     write(replace(seg, geometries=(replace(GRID, affine=far @ GRID.affine),)), "far.nii.gz")
     run("change", "before.nii.gz", "after.nii.gz", "--labels", "far.nii.gz", "--restarts", "0", code=2)
-    assert "no label has 20 voxels in the baseline image" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert "no label has 20 voxels in the baseline image" in captured.err
+
+
+def test_labels_of_a_change_are_looked_at_before_the_registrations(visits, capsys, monkeypatch):
+    def not_yet(*_: object, **__: object) -> None:
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr("spinecho.tasks.register.change.change", not_yet)
+    for name, shift_mm in (("far.nii.gz", 900.0), ("seg.nii.gz", 0.0)):
+        affine = np.array(GRID.affine)
+        affine[0, 3] += shift_mm
+        write(replace(read("seg.nii.gz"), geometries=(replace(GRID, affine=affine),)), name)
+    run("change", "before.nii.gz", "after.nii.gz", "--labels", "far.nii.gz", "--restarts", "0", code=2)
+    assert "far.nii.gz: no label has 20 voxels in the baseline image" in capsys.readouterr().err
+
+
+def test_labels_of_a_change_beside_the_baseline_are_warned_of(visits, capsys):
+    affine = np.array(GRID.affine)
+    affine[:3, 3] += 7 * affine[:3, 0]
+    write(replace(read("seg.nii.gz"), geometries=(replace(GRID, affine=affine),)), "near.nii.gz")
+    run("change", "before.nii.gz", "after.nii.gz", "--labels", "near.nii.gz", "--restarts", "0")
+    assert re.search(r"near.nii.gz: only \d+ % of its labels lie in the field of view", capsys.readouterr().err)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from spinecho.core.errors import setting
+from spinecho.core.errors import DataError, setting
 from spinecho.io.labels import as_integers
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from spinecho.core.transform import Transform
 
 _FRAME = "frame_of_reference_uid"
+_MOST_LABELS, _LITTLE = 0.9, 0.1
+"""Shares below which labels are doubted: of labelled voxels within the image, of the image within the labels' grid"""
 World = Literal["fixed", "moving"]
 
 
@@ -22,8 +24,10 @@ def carried(image: Image, transform: Transform, grid: Image, step: str, labels: 
     """The image (every frame of it) on the grid of another, interpolated once: linear, labels (integers) nearest.
 
     Patient and study stay those of the image; the frame of reference is that of the grid, in whose world it lies now.
+    The history warns of a grid that lies beside the image altogether.
     """
     from spinecho.io.volume import UNKNOWN_ORIENTATION
+    from spinecho.tasks.register.parts.cover import seen
 
     onto = grid.geometry
     moved = transform.warp(image, onto, "nearest" if labels else "linear")
@@ -36,7 +40,47 @@ def carried(image: Image, transform: Transform, grid: Image, step: str, labels: 
         patient=patient,
         slice_thickness_mm=image.header.slice_thickness_mm if image.geometries[0].matches(onto) else 0.0,
     ).noted(step)
+    if not bool(moved.values.any()) and not bool(seen(transform, onto, image.geometry).any()):
+        whose, where = (Path(i.header.source).name or name for i, name in ((grid, "the grid"), (image, "the image")))
+        header = header.warned(f"no voxel of {whose} falls inside {where}: the result is empty")
     return replace(moved, values=as_integers(moved.values) if labels else moved.values, header=header)
+
+
+def tell_doubts(moved: Image, image: Image, console: Console) -> None:
+    """Say what the history warns of since an image was carried."""
+    for warning in moved.header.warnings:
+        if warning not in image.header.warnings:
+            console.warn(warning)
+
+
+def place_doubts(labels: Image, image: Image, what: str, file: Path) -> list[str]:
+    """What to warn of where labels and the image that they belong to share little of the world.
+
+    Raises
+    ------
+    DataError
+        If no label lies in the image's field of view.
+    """
+    from spinecho.core.transform import identity
+    from spinecho.tasks.register.parts.cover import seen
+
+    labels, onto = labels.volume(), image.volume().geometry
+    held = (labels.values != 0).reshape(-1, *labels.geometry.shape).any(0)
+    here = replace(labels, values=held[None].byte(), axes=(), extras={})
+    if bool(held.any()) and not bool(identity().warp(here, onto, "nearest").values.any()):
+        problem = f"no label lies in the field of view of the {what} image"
+        raise DataError(problem, do=f"give the labels of the {what} image, in its world", file=file)
+    doubts = []
+    share = float(seen(identity(), labels.geometry, onto)[held].double().mean()) if bool(held.any()) else 1.0
+    if share < _MOST_LABELS:
+        doubts.append(
+            f"{file.name}: only {100 * share:.0f} % of its labels lie in the field of view of the {what} image"
+        )
+    covered = float(seen(identity(), onto, labels.geometry).double().mean())
+    if covered < _LITTLE:
+        view = f"{100 * covered:.0f} % of the {what} image's field of view"
+        doubts.append(f"{file.name} covers {view}: the rest has no label")
+    return doubts
 
 
 def tell_values(image: Image, keep_complex: bool, console: Console) -> None:

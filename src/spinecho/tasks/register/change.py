@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.stats import t as student
 from torch import Tensor
 
@@ -176,20 +176,27 @@ def region_changes(volume_change: Change, labels: Image) -> list[RegionChange]:
         If no label lies in the baseline image.
     """
     onto = volume_change.geometry
-    check_one_volume(labels)
-    placed = Rigid(np.eye(4)).warp(labels.volume(), onto, mode="nearest").values.reshape(onto.shape).round().long()
-    names, counts = torch.unique(placed, return_counts=True)
-    kept = [(int(i), int(n)) for i, n in zip(names, counts, strict=True) if i != 0 and n >= _SMALLEST]
-    if not kept:
-        raise DataError(f"no label has {_SMALLEST} voxels in the baseline image", do="give labels in its world")
+    there, sizes = placed(labels, onto)
     voxel = float(np.prod(onto.voxel_mm))
-    return [_region(volume_change, placed == label, label, n * voxel) for label, n in kept]
+    return [_region(volume_change, there == label, label, n * voxel) for label, n in sizes.items()]
 
 
-def check_one_volume(labels: Image) -> None:
-    """Refuse a label map of several volumes (DataError)."""
+def placed(labels: Image, onto: Geometry) -> tuple[Int[Tensor, "z y x"], dict[int, int]]:
+    """Labels on the baseline's grid, and how many voxels each has there; those of fewer than 20 are not listed.
+
+    Raises
+    ------
+    DataError
+        If the labels hold several volumes, or none lies in the baseline image.
+    """
     if labels.values.numel() != np.prod(labels.geometries[0].shape) * len(labels.geometries):
         raise DataError("the labels hold several volumes", do="give one volume of labels")
+    there = Rigid(np.eye(4)).warp(labels.volume(), onto, mode="nearest").values.reshape(onto.shape).round().long()
+    names, counts = torch.unique(there, return_counts=True)
+    sizes = {int(i): int(n) for i, n in zip(names, counts, strict=True) if i != 0 and n >= _SMALLEST}
+    if not sizes:
+        raise DataError(f"no label has {_SMALLEST} voxels in the baseline image", do="give labels in its world")
+    return there, sizes
 
 
 def sight_warnings(regions: Sequence[RegionChange]) -> tuple[str, ...]:

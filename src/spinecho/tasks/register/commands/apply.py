@@ -24,7 +24,7 @@ from spinecho.io.catalogue import check_suffix
 from spinecho.io.labels import are_labels, read_labels
 from spinecho.io.options import WriteOptions
 from spinecho.io.outputs import check_inputs, check_outputs, check_series, on_grid
-from spinecho.tasks.register.carry import World, carried, move_points, tell_values
+from spinecho.tasks.register.carry import World, carried, move_points, tell_doubts, tell_values
 
 if TYPE_CHECKING:
     from spinecho.core.transform import Transform
@@ -174,6 +174,7 @@ def _images(args: Arguments, job: Job, whole: Transform) -> None:
             job.console.warn(f"{args.subject.name} looks like a label map, and its labels get mixed: give --labels")
         step = f"carried onto {args.onto.name} by {names}, {'nearest voxel' if args.labels else 'linear interpolation'}"
         moved = carried(image, whole, grid, step, args.labels)
+        tell_doubts(moved, image, job.console)
         job.console.say(written(write(moved, args.output, on_grid(options, args.onto, moved))))
     if args.jacobian is not None:
         header = grid.header.anew(f"Jacobian determinant of {names}")

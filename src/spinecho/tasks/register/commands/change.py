@@ -15,10 +15,12 @@ from spinecho.io.catalogue import check_suffix
 from spinecho.io.labels import read_labels
 from spinecho.io.options import WriteOptions
 from spinecho.io.outputs import check_inputs, check_name, check_outputs, check_series, on_grid
+from spinecho.tasks.register.carry import place_doubts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from spinecho.core.image import Image
     from spinecho.tasks.register.change import Change, RegionChange
 
 
@@ -64,14 +66,12 @@ def run(args: Arguments, job: Job) -> None:
     from spinecho.io.one_volume import chosen
     from spinecho.io.read import read_image
     from spinecho.io.write import check_image_output, write
-    from spinecho.tasks.register.change import change, check_one_volume, region_changes
+    from spinecho.tasks.register.change import change, region_changes
 
     visits = [args.baseline, args.followup]
     images = [read_image(args.baseline, args.series), read_image(args.followup, args.followup_series or args.series)]
     baseline, followup = chosen(images, visits, args.volume)
-    labels = None if args.labels is None else read_labels(args.labels)
-    if labels is not None:
-        check_one_volume(labels)
+    labels = None if args.labels is None else _labels(args.labels, baseline, job)
     for path in args.output:
         check_image_output(path, baseline.geometry.oriented, WriteOptions())
     generator = torch.Generator().manual_seed(args.seed)
@@ -123,6 +123,20 @@ def check(args: Arguments, job: Job) -> None:
     if args.report is not None:
         check_name(args.report, "report", ".html", ".htm")
     check_outputs(outputs, inputs)
+
+
+def _labels(path: Path, baseline: Image, job: Job) -> Image:
+    """The regions, refused where they lie elsewhere than the baseline, before the work is done."""
+    from spinecho.tasks.register.change import placed
+
+    labels = read_labels(path)
+    try:
+        placed(labels, baseline.volume().geometry)
+    except DataError as error:
+        raise error.within(path) from error
+    for doubt in place_doubts(labels, baseline, "baseline", path):
+        job.console.warn(doubt)
+    return labels
 
 
 def tell(regions: Sequence[RegionChange], job: Job) -> None:

@@ -15,7 +15,7 @@ from spinecho.io.catalogue import check_suffix
 from spinecho.io.labels import read_labels
 from spinecho.io.options import WriteOptions
 from spinecho.io.outputs import beside, check_inputs, check_name, check_outputs, check_series, on_grid
-from spinecho.tasks.register.carry import World, carried, move_points, tell_values
+from spinecho.tasks.register.carry import World, carried, move_points, place_doubts, tell_doubts, tell_values
 
 if TYPE_CHECKING:
     from spinecho.core.image import Image
@@ -154,6 +154,9 @@ def run(args: Arguments, job: Job) -> None:
     mask = masks[0] if masks else None
     _check_images(args, fixed)
     labels = [read_labels(path) for path in args.labels]
+    for image, path in zip(labels, args.labels, strict=True):
+        for doubt in place_doubts(image, moving, "moving", path):
+            job.console.warn(doubt)
     with job.console.progress(job.method) as bar:
         registration = align(
             fixed.to(device),
@@ -189,11 +192,13 @@ def finish(
     if args.output:
         tell_values(moving, args.keep_complex, job.console)
         moved = carried(moving, transform, fixed, step)
+        tell_doubts(moved, moving, job.console)
         for path in args.output:
             job.console.say(written(write(moved, path, on_grid(options, args.fixed, moved))))
     label_paths, point_paths = beside_output(args)
     for image, path in zip(labels, label_paths, strict=True):
         moved = carried(image, transform, fixed, step, labels=True)
+        tell_doubts(moved, image, job.console)
         job.console.say(written(write(moved, path, on_grid(options, args.fixed, moved))))
     for source, path in zip(args.points, point_paths, strict=True):
         job.console.say(move_points(source, args.points_ras, args.points_in, transform, path))
