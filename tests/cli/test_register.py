@@ -141,6 +141,22 @@ def test_a_mask_reaches_the_method(pair):
     register(pair, "-o", pair / "m.nii.gz", "--mask", pair / "mask.nii.gz")
 
 
+def test_uncertainty_is_nan_outside_what_was_compared(pair, monkeypatch):
+    def some(fixed: Image, *_: object, **__: object) -> Image:
+        values = torch.ones_like(fixed.values)
+        values[:, 0] = torch.nan
+        return replace(fixed, values=values)
+
+    monkeypatch.setattr("spinecho.tasks.register.uncertainty.spread", some)
+    register(pair, "--uncertainty", pair / "sd.nii.gz")
+    kept = np.asarray(nibabel.load(pair / "sd.nii.gz").dataobj).T
+    assert np.isnan(kept[0]).all() and (kept[1:] == 1).all()
+    history = read(pair / "sd.nii.gz").header.history
+    assert any("NaN (in DICOM 0) outside the box in which the images were compared" in step for step in history)
+    register(pair, "--uncertainty", pair / "sd_dicom")
+    assert float(read(pair / "sd_dicom").volume().values.min()) == 0
+
+
 def test_series_and_dicom(pair):
     """DICOM in as the fixed image, DICOM out as a folder; the series' grid is kept."""
     write(registering.blob(registering.grid()), pair / "fixed_dicom")

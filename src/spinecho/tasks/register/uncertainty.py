@@ -25,9 +25,10 @@ from spinecho.core.errors import DataError
 from spinecho.core.field import in_mm, in_voxels
 from spinecho.core.geometry import Array, Geometry
 from spinecho.core.image import Image
-from spinecho.core.transform import Affine, Displacement, Transform, Velocity
+from spinecho.core.transform import Affine, Displacement, Transform, Velocity, identity
 from spinecho.ops.windows import block_mean, enlarged, gaussian
 from spinecho.tasks.register.parts.compare import Similarity, comparison
+from spinecho.tasks.register.parts.cover import seen
 from spinecho.tasks.register.parts.flow import Steps, descend, tapered
 from spinecho.tasks.register.parts.mean_shape import Split, sampled, split
 from spinecho.tasks.register.parts.pair import Pair, matched, scaled, working_grid
@@ -90,7 +91,8 @@ def spread(
     """Standard deviation in mm of where each fixed voxel goes, as an image (1, z, y, x) on the fixed grid.
 
     It is the root mean square distance of the restarts from the transform, calibrated: the length of the error
-    vector, all three components together, sqrt(3) times that of one. Outside of what was compared it is 0.
+    vector, all three components together, sqrt(3) times that of one. It is NaN outside the box in which the images are
+    compared: the fixed foreground, within the mask if there is one, and a margin of 12 mm.
 
     Parameters
     ----------
@@ -131,7 +133,9 @@ def spread(
     sd = gaussian(total[None] / how.n, 1.0).clamp_min(0).sqrt()
     field = Displacement(sd.expand(3, *coarse.shape), coarse)
     volume = fixed.volume()
-    return replace(volume, values=field.displacement(volume.geometry)[:1], axes=(), extras={})
+    unknown = ~seen(identity(), volume.geometry, coarse)
+    values = field.displacement(volume.geometry)[:1].masked_fill(unknown, torch.nan)
+    return replace(volume, values=values, axes=(), extras={})
 
 
 def _restart(

@@ -82,7 +82,7 @@ def run(args: Arguments, job: Job) -> None:
     for warning in volume_change.forward.warnings:
         job.console.warn(warning)
     step = f"percent of volume gained until {args.followup.name}, by {args.method}"
-    step += "" if bool(volume_change.seen.all()) else "; NaN where the follow-up's field of view ends"
+    step += "" if bool(volume_change.seen.all()) else "; NaN (in DICOM 0) beyond the follow-up's field of view"
     header = baseline.header.anew(step)
     percent = replace(volume_change.percent, header=header)
     for path in args.output:

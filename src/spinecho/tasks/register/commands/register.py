@@ -66,7 +66,7 @@ class Arguments:
     """write a page with pictures before and after, the deformation, timing and settings (.html)"""
     uncertainty: Path | None = None
     """image of how far the transform may be off at each voxel, mm: from restarts, about as long again as the
-    registration. For deformable methods"""
+    registration; NaN (in DICOM 0) outside the box in which the images are compared. For deformable methods"""
     series: str | None = None
     """of a DICOM folder with several series: its number, UID or a part of its description; for both images"""
     moving_series: str | None = None
@@ -229,7 +229,10 @@ def _write_uncertainty(
     said = {name: settings[name] for name in ("similarity", "smoothness", "voxels") if name in settings}
     with job.console.progress("uncertainty") as bar:
         deviation = spread(fixed, moving, registration.transform, mask=mask, restarts=Restarts(**said), tell=bar)
-    header = fixed.header.anew("standard deviation of the registration in mm, from restarts")
+    step = "standard deviation of the registration in mm, from restarts"
+    if not bool(deviation.values.isfinite().all()):
+        step += "; NaN (in DICOM 0) outside the box in which the images were compared"
+    header = fixed.header.anew(step)
     deviation = replace(deviation, header=header)
     job.console.say(written(write(deviation, path, on_grid(WriteOptions(like=args.like), args.fixed, deviation))))
 
