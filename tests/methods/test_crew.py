@@ -13,6 +13,7 @@ from spinecho.methods import crew as crews
 from spinecho.methods.crew import Alone, Cluster, crew
 
 distributed = pytest.importorskip("distributed")
+CommClosedError = pytest.importorskip("distributed.comm.core").CommClosedError
 
 
 class Client:
@@ -37,6 +38,21 @@ class Client:
 
     def cancel(self, futures: list[Future]) -> None:
         self.cancelled += futures
+
+
+class Remote(Client):
+    """The same of a scheduler that runs already."""
+
+    closed = False
+
+    def __enter__(self) -> Remote:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closed = True
+
+    def wait_for_workers(self, n_workers: int, timeout: float) -> None:
+        assert n_workers == 1 and timeout > 0
 
 
 @pytest.fixture
@@ -92,6 +108,55 @@ def refuse_two(i: int) -> None:
         raise DataError("no such scan")
 
 
+def lost_worker() -> Exception:
+    class State:
+        address = "tcp://host:2"
+
+    return distributed.KilledWorker("piece", State(), 3)
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        (lost_worker, "a worker died repeatedly on one piece of work, probably for lack of memory"),
+        (lambda: distributed.CancelledError("piece"), "the Dask scheduler has given up the work"),
+        (lambda: CommClosedError("in TCP"), "the Dask scheduler has given up the work"),
+    ],
+)
+def test_workers_that_die_are_no_bug_of_spinecho(what, told, as_finished):
+    def fail(i: int) -> None:
+        if i == 2:
+            raise what()
+
+    client = Client(2)
+    with pytest.raises(DataError, match=told) as raised:
+        list(Cluster(client).each(fail, [(i,) for i in range(9)]))
+    assert "the same command goes on" in raised.value.do
+    assert client.cancelled
+
+
+def test_a_broken_connection_ends_with_the_sentence_too(as_finished):
+    class Gone(Client):
+        def cancel(self, futures: list[Future]) -> None:
+            raise CommClosedError("in TCP")
+
+    def fail() -> None:
+        raise CommClosedError("in TCP")
+
+    with pytest.raises(DataError, match="given up the work"):
+        list(Cluster(Gone(1)).each(fail, [()]))
+
+
+def test_a_scheduler_without_workers_is_told(monkeypatch):
+    class Empty(Remote):
+        def wait_for_workers(self, n_workers: int, timeout: float) -> None:
+            raise TimeoutError(f"0 of {n_workers} workers after {timeout} s")
+
+    monkeypatch.setattr(distributed, "Client", lambda address, timeout: Empty(0))
+    with pytest.raises(DataError, match="scheduler at tcp://host:1 has no workers"), crew(scheduler="tcp://host:1"):
+        pass
+
+
 def test_who_stops_listening_gives_up_the_rest(as_finished):
     client = Client(1)
     work = Cluster(client).each(lambda i: i, [(i,) for i in range(9)])
@@ -132,16 +197,8 @@ def test_a_scheduler_that_does_not_answer_is_told(monkeypatch):
 
 
 def test_a_scheduler_of_somebody_else_is_left_running(monkeypatch):
-    closed = []
-
-    class Remote(Client):
-        def __enter__(self) -> Remote:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            closed.append("client")
-
-    monkeypatch.setattr(distributed, "Client", lambda address, timeout: Remote(1))
+    remote = Remote(1)
+    monkeypatch.setattr(distributed, "Client", lambda address, timeout: remote)
     with crew(scheduler="tcp://host:1") as some:
-        assert isinstance(some, crews.Cluster) and not closed
-    assert closed == ["client"]
+        assert isinstance(some, crews.Cluster) and not remote.closed
+    assert remote.closed

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from spinecho.core.errors import DataError, setting
 
 _AT_ONCE = 2
 """Pieces of work handed out per worker: one to do, one to go on with"""
+_PATIENCE_S = 30
+"""How long a scheduler's first worker is waited for"""
+_GOES_ON = "the same command goes on with what is done"
 
 
 class Crew(ABC):
@@ -42,8 +45,15 @@ class Cluster(Crew):
         self.client = client
 
     def each(self, function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> Iterator[int]:
-        """As workers become free; when one call fails, those under way are given up."""
-        from distributed import as_completed
+        """As workers become free; when one call fails, those under way are given up.
+
+        Raises
+        ------
+        DataError
+            If workers die over their work, or the scheduler is gone.
+        """
+        from distributed import CancelledError, KilledWorker, as_completed
+        from distributed.comm.core import CommClosedError
 
         submit = lambda i: self.client.submit(function, *calls[i], key=None, pure=False)  # noqa: E731
         n_first = min(len(calls), max(1, _AT_ONCE * len(self.client.scheduler_info(n_workers=-1)["workers"])))
@@ -59,8 +69,16 @@ class Cluster(Crew):
                     numbers[another] = following
                     waiting.add(another)
                     following += 1
+        except KilledWorker as error:
+            problem = "a worker died repeatedly on one piece of work, probably for lack of memory"
+            do = f"give fewer {setting('workers')}, or images of larger voxels; {_GOES_ON}"
+            raise DataError(problem, do=do) from error
+        except (CancelledError, CommClosedError) as error:
+            problem = "the Dask scheduler has given up the work, or cannot be reached any more"
+            raise DataError(problem, do=f"look at what it said, and start it again; {_GOES_ON}") from error
         finally:
-            self.client.cancel(list(numbers))
+            with suppress(CommClosedError):  # nobody is left to give it up
+                self.client.cancel(list(numbers))
 
 
 @contextmanager
@@ -78,7 +96,7 @@ def crew(workers: int = 0, scheduler: str = "") -> Iterator[Crew]:
     Raises
     ------
     DataError
-        If Dask is wanted and not installed, or the scheduler does not answer.
+        If Dask is wanted and not installed, the scheduler does not answer, or has no workers.
     """
     if workers < 0 or (workers and scheduler):
         problem = setting("workers", workers) + (f" and {setting('scheduler')} are both given" if scheduler else "")
@@ -99,6 +117,11 @@ def crew(workers: int = 0, scheduler: str = "") -> Iterator[Crew]:
             do = "check the address, and that `dask scheduler` runs there"
             raise DataError(f"no Dask scheduler answers at {scheduler} ({error})", do=do) from None
         with client:
+            try:
+                client.wait_for_workers(1, timeout=_PATIENCE_S)
+            except TimeoutError:
+                do = f"start some (`dask worker {scheduler}`) where spinecho is installed"
+                raise DataError(f"the Dask scheduler at {scheduler} has no workers", do=do) from None
             yield Cluster(client)
         return
     threads = max(1, (os.cpu_count() or 1) // workers)
