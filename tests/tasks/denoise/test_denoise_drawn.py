@@ -216,6 +216,45 @@ def test_held_out_sets_are_the_same_each_time_and_none_where_not_wanted():
     assert validation.held_out(draw, context(SLABS, validate_every=0)) is None
 
 
+@pytest.mark.parametrize(
+    ("method", "draw"), [(SLABS, Slabs((STACK,), 1, 16, 4, 0)), (PLAIN, Drawn((STACK,), 16, 4, 0))]
+)
+@pytest.mark.parametrize("size", [2, 3])
+def test_several_processes_score_what_one_scores(method, draw, size):
+    """Of two examples each of two processes has one, and of three processes one has none."""
+    held: dict[int, list] = {}
+
+    class Recorded(Team):
+        def gather(self, items: list) -> list:
+            held[self.rank] = items
+            if len(held) < size:
+                raise InterruptedError("the others have not told yet")
+            return [part[i] for i in range(2) for part in held.values() if i < len(part)]
+
+    def scores(team: Team) -> dict[str, float]:
+        asked = replace(context(method, validate_every=1, validation_examples=2), team=team)
+        held_out = validation.held_out(draw, asked)
+        assert held_out is not None
+        return held_out.scores(Halves(0.1, method.takes_slabs, dict(held_out.sets)).train())
+
+    alone = scores(Team())
+    for rank in range(1, size):
+        with pytest.raises(InterruptedError):
+            scores(Recorded(rank, size))
+    assert scores(Recorded(0, size)) == pytest.approx(alone, rel=1e-6)
+
+
+def test_complex_patches_have_noise_of_their_own():
+    draw = Drawn((STACK,), 16, 4, 0)
+    one = validation.held_out(draw, context(PLAIN, validate_every=1, validation_examples=2))
+    assert one is not None
+    noise = (one.sets[0.1].noisy - one.sets[0.1].clean) / 0.1
+    assert not torch.allclose(noise[:4], noise[4:])
+    second = replace(context(PLAIN, validate_every=1, validation_examples=2), team=Team(1, 2))
+    other = validation.held_out(draw, second)
+    assert other is not None and torch.equal(other.sets[0.1].noisy, one.sets[0.1].noisy[4:])
+
+
 @pytest.fixture
 def people(tmp_path) -> Path:
     for i in range(12):
