@@ -184,10 +184,17 @@ def test_training_reads_plants_and_learns(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"), [(["--side", "8"], "at least 16 voxels"), (["--rendered", "2"], "a share from 0 to 1")]
+    ("words", "told"),
+    [
+        (["--side", "8"], "at least 16 voxels"),
+        (["--rendered", "2"], "a share from 0 to 1"),
+        (["--ease", "100"], "--ease 100 has no effect on a method that finds lesions -> leave it out"),
+        (["--atlas", "muse"], "--atlas muse has no effect"),
+        (["--labels", "folder"], "--labels folder has no effect"),
+    ],
 )
 def test_options_that_cannot_be(words, told, tmp_path, capsys):
     write_map(tmp_path / "a.nii.gz", balls((20, 22, 21)))
     command = ["train", "segment/pix2pix3d", "--data", str(tmp_path), "--out", str(tmp_path / "run"), *words]
-    assert main([*command, "--threads", "1"]) == 2
+    assert main([*command, "--channels", "4", "6", "--steps", "1", "--validate-every", "0", "--threads", "1"]) == 2
     assert told in capsys.readouterr().err

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from rendered import balls, untrained, write_map
 
 from spinecho.cli import main
 from spinecho.core.errors import DataError
+from spinecho.core.state import header_of, metadata_of
 from spinecho.methods.pretrained import open_learned
 from spinecho.tasks.segment.examples import drawn as module
 from spinecho.tasks.segment.examples import places
@@ -172,6 +175,32 @@ def test_options_that_cannot_be(tmp_path, capsys):
     write_map(maps / "a.nii.gz", balls())
     command = ["train", "segment/regions", "--data", str(maps), "--out", str(tmp_path / "o"), "--steps", "1"]
     assert main([*command, "--largest", "8"]) == 2 and "at least 24" in capsys.readouterr().err
+    command += ["--channels", "4", "6", "--largest", "24", "--batch", "1", "--validate-every", "0", "--threads", "1"]
+    for words in (["--side", "32"], ["--blocks", "3"], ["--rendered", "0.5"]):
+        assert main([*command, *words]) == 2
+        assert f"{' '.join(words)} has no effect on a method that finds regions" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_with_its_own_ease_and_labels_only(tmp_path, capsys):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "labels").mkdir()
+    write_map(tmp_path / "m" / "a.nii.gz", balls())
+    ran = ["train", "segment/regions", "--data", str(tmp_path / "m"), "--largest", "24", "--batch", "1"]
+    ran += ["--channels", "4", "6", "--validate-every", "0", "--save-every", "1", "--threads", "1", "--out"]
+    usual, own = ([*ran, str(tmp_path / name)] for name in ("usual", "own"))
+    own += ["--ease", "100", "--labels", str(tmp_path / "labels")]
+    for command, facts in ((usual, {}), (own, {"ease": 100, "labels": str(tmp_path / "labels")})):
+        assert main([*command, "--steps", "1"]) == 0
+        trained = metadata_of(header_of(Path(command[command.index("--out") + 1]) / "weights.safetensors"))[0][
+            "trained"
+        ]
+        assert {name: trained["facts"].get(name) for name in ("ease", "labels")} == {
+            "ease": None,
+            "labels": None,
+        } | facts
+        assert main([*command, "--steps", "2"]) == 0 and "goes on after step 1" in capsys.readouterr().out
+        assert main([*command, "--steps", "3", "--ease", "300"]) == 2
+        assert "give the same options to continue" in capsys.readouterr().err
 
 
 def test_untrained_weights_open(tmp_path):

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from spinecho.core.errors import DataError, setting
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from spinecho.train.supply import Context, Supply
 
 USE = "spinecho segment IMAGE -o LABELS"
+_REGIONS, _FINDINGS = ("largest", "labels", "atlas", "ease"), ("side", "blocks", "rendered")
+"""Options of methods that find regions, and of those that find lesions or tumours"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,7 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
     from spinecho.train.supply import Supply
 
     assert isinstance(context.method, Segment)
+    _check_used(options, context.method.finds)
     if context.method.finds != "regions":
         from spinecho.tasks.segment.examples.found import supplied
 
@@ -68,12 +71,25 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
         context.say("too few people to hold any out: validation sees other drawings of the same ones")
     seed, spacing = context.settings.seed, context.method.spacing_mm
     held = Drawn(*(validate if any(validate) else train), spacing, options.largest, seed, "validate")
+    facts: dict[str, Any] = {"largest": options.largest, "atlas": options.atlas if train[1] else ""}
+    if options.ease != Options().ease:  # the usual one is not among the facts of older runs, which go on all the same
+        facts["ease"] = options.ease
+    if options.labels is not None:
+        facts["labels"] = str(options.labels)
     return Supply(
         train=Drawn(*train, spacing, options.largest, seed, ease=options.ease),
         held_out=held_out(held, context),
         told=told,
-        facts={"largest": options.largest, "atlas": options.atlas if train[1] else ""},
+        facts=facts,
     )
+
+
+def _check_used(options: Options, finds: str) -> None:
+    """Refuse options that do nothing for the method."""
+    for name in _FINDINGS if finds == "regions" else _REGIONS:
+        if (value := getattr(options, name)) != getattr(Options(), name):
+            problem = f"{setting(name, value)} has no effect on a method that finds {finds}"
+            raise DataError(problem, do="leave it out")
 
 
 def _heads(
