@@ -76,6 +76,24 @@ def test_what_cannot_be_is_refused(cohort, tmp_path, capsys, extra, told):
     assert told in capsys.readouterr().err
 
 
+def test_a_bad_image_does_not_stand_in_the_way_of_the_corrected_command(cohort, tmp_path, capsys):
+    """What was measured is quickly measured again; the folder would refuse other images."""
+    bad, partial = tmp_path / "bad.nii.gz", tmp_path / "t.nii.gz.partial"
+    write(Image(values=torch.zeros(1, 20, 20, 20), geometries=(read(cohort[0]).geometry,)), bad)
+    words = ["-o", str(tmp_path / "t.nii.gz"), "--method", "rigid", "--rounds", "1"]
+    assert main(["groupwise", *map(str, [*cohort, bad]), *words]) == 2
+    assert "the moving image is empty" in capsys.readouterr().err
+    assert not partial.exists()
+    assert main(["groupwise", *map(str, cohort), *words]) == 0
+
+
+def test_finished_registrations_are_kept_when_something_is_wrong(cohort, tmp_path, capsys):
+    words = ["-o", str(tmp_path / "t.nii.gz"), "--method", "rigid", "--rounds", "1", "--spacing-mm", "0.01"]
+    assert main(["groupwise", *map(str, cohort), *words]) == 2
+    assert "the template would have" in capsys.readouterr().err
+    assert len(list((tmp_path / "t.nii.gz.partial" / "round_00").glob("[0-9]*.npz"))) == 3
+
+
 def test_subjects_have_names_of_their_own(tmp_path: Path):
     places = [tmp_path / f"sub-{i}/anat/T1.nii.gz" for i in (1, 2)]
     assert names_of(places) == ["sub-1_anat_T1", "sub-2_anat_T1"]

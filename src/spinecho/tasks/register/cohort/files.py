@@ -40,6 +40,11 @@ class CohortFiles:
         """
         return unfinished.begin(self.folder, marks)[1]
 
+    @property
+    def registered(self) -> bool:
+        """Whether a transform of any round is there."""
+        return any(self.folder.glob("round_*/[0-9]*.npz"))
+
     def about(self, subject: int) -> Path:
         """What was measured on a subject (JSON)."""
         return self.folder / f"{subject:04d}.json"

@@ -163,6 +163,23 @@ def groupwise(
         raise DataError(f"a template with voxels of {plan.spacing_mm:g} mm", do="leave it out, or give a length over 0")
     plan.of_round(1)  # unknown methods and settings are refused before the work
     files.begin(_marks(subjects, plan))
+    try:
+        return _made(subjects, files, plan, crew, tell, told)
+    except DataError:
+        if not files.registered:
+            files.remove()  # it would refuse the corrected command, and holds nothing that takes long
+        raise
+
+
+def _made(
+    subjects: Sequence[Path | Image],
+    files: CohortFiles,
+    plan: TemplatePlan,
+    crew: Crew,
+    tell: Callable[[int, int], None] | None,
+    told: Callable[[Round], None] | None,
+) -> Cohort:
+    """Measure all, then round by round."""
     paths = [_placed(files, i, subject) for i, subject in enumerate(subjects)]
     count = _Count(len(paths), plan.rounds, tell)
     missing = [i for i in range(len(paths)) if not files.about(i).exists()]
