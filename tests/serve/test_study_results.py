@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import replace
 
@@ -147,6 +148,12 @@ def test_the_command_tells_results_without_and_with_pictures(study, capsys):
     assert "data:image/png" not in bare and "Images that fooled most readers" in bare
     assert main(["study", str(study / "REAL"), str(study / "SYNTHETIC"), "--out", out, "--results"]) == 0
     assert "data:image/png" in (study / "out" / "results.html").read_text()
+
+
+def test_results_in_a_folder_whose_name_is_no_utf8(study, capsys):
+    out = (study / "out").rename(study / os.fsdecode(b"gem\xe4lde"))
+    assert main(["study", "--out", str(out), "--results"]) == 0
+    assert "gem\\udce4lde" in (out / "results.html").read_text(encoding="utf-8")
 
 
 def test_the_command_refuses_in_words(study, tmp_path, capsys):

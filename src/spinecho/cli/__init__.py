@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from types import ModuleType
 
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is None:
         spin_little(os.environ)
+    _write_any_name()
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug, verbose = "--debug" in arguments, "--verbose" in arguments
     arguments = [a for a in arguments if a != "--verbose"]
@@ -62,6 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         kind = type(error).__name__
         print(f"error: spinecho has a bug ({kind}: {error}); run again with --debug and report it", file=sys.stderr)
         return DEFECT
+
+
+def _write_any_name() -> None:
+    """Names that are no UTF-8 are printed with their bytes as `\\udce9`: a line about a file never ends the work."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -96,4 +96,4 @@ def write_section(path: Path, name: str, text: str) -> None:
     else:
         new = f"{old.rstrip()}\n\n{block}\n"
     with replacing(path) as temporary:
-        temporary.write_text(new, encoding="utf-8")
+        temporary.write_text(new, encoding="utf-8", errors="backslashreplace")

@@ -104,7 +104,8 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """All rows as a table for other programs, each fact and figure a column; replaced only when complete."""
     flat = [_flat(row) for row in rows]
     names = dict.fromkeys(name for row in flat for name in row)
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as f:
+    how: Any = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}  # old systems' names are no UTF-8
+    with replacing(path) as temporary, temporary.open("w", **how) as f:
         table = csv.DictWriter(f, list(names))
         table.writeheader()
         table.writerows(flat)

@@ -48,4 +48,4 @@ def write_framed(path: Path, title: str, heading: str, body: Markup, command: st
     values = {"title": title, "heading": heading, "body": body, "command": command, "version": __version__}
     page = part("spinecho.evaluate", "frame.html.j2", values)
     with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")

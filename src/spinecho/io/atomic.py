@@ -137,7 +137,7 @@ def check_replaceable(folder: Path, may_replace: Callable[[Path], bool]) -> None
 
 def _beside(target: Path) -> Path:
     """A hidden sibling's name that keeps the suffix (and stays under 255 bytes)."""
-    name = target.name.encode()[-160:].decode(errors="ignore")
+    name = os.fsencode(target.name)[-160:].decode(errors="ignore")
     return target.parent / f".partial-{os.getpid()}-{secrets.token_hex(4)}-{name}"
 
 

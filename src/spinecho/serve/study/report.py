@@ -147,7 +147,7 @@ def write_page(path: Path, results: Results, command: str, shown: Shown | None =
         )
     )
     with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
 def _all_lines(results: Results) -> list[Line]:

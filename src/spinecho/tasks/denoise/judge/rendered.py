@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def rendered(file: Path) -> Sized:
     lit = head.float().mean((1, 2)) > _LIT
     at = lit.nonzero().flatten()
     labels = labels[int(at[0]) : int(at[-1]) + 1] if len(at) else labels
-    rng = torch.Generator().manual_seed(zlib.crc32(file.name.partition(".")[0].encode()))
+    rng = torch.Generator().manual_seed(zlib.crc32(os.fsencode(file.name.partition(".")[0])))
     values = sample_contrast(rng).render(labels)
     shape = (values.shape[0], values.shape[1], values.shape[2])
     return (values * texture(shape, rng, _UNEVEN))[None], image.geometry.voxel_mm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -118,7 +119,7 @@ def _rendered(file: Path, contrast: str, thickness_mm: float, device: torch.devi
     """In a contrast, with a smooth field and noise; thick slices are means along the longest axis of the head."""
     source = read_image(file).volume()
     labels = source.values[0].to(torch.int32)
-    rng = torch.Generator().manual_seed(int(sha256(f"{file.name}:{contrast}".encode()).hexdigest()[:8], 16))
+    rng = torch.Generator().manual_seed(int(sha256(os.fsencode(f"{file.name}:{contrast}")).hexdigest()[:8], 16))
     look = sample_contrast(rng) if contrast == "random" else of_sequence(SEQUENCES[contrast])
     values = look.render(labels).float()
     field = F.interpolate(BIAS * torch.randn(1, 1, 4, 4, 4, generator=rng), labels.shape, mode="trilinear")[0, 0]
