@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass, replace
+from dataclasses import dataclass, field, make_dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,7 +18,7 @@ from spinecho.core.job import Job
 from spinecho.core.option import INLINE, OUTPUTS, POSITIONAL, REPEATED
 from spinecho.io.catalogue import check_suffix
 from spinecho.io.options import WriteOptions
-from spinecho.io.outputs import beside, check_inputs, check_name, check_outputs, check_series
+from spinecho.io.outputs import beside, check_inputs, check_name, check_outputs, check_series, paths_of
 
 if TYPE_CHECKING:
     from spinecho.core.image import Image
@@ -92,7 +91,7 @@ def inputs_of(args: Any) -> list[Path]:
     """All files that are read, the image first: they are never written over."""
     from spinecho.io.cfl_file import full_name
 
-    named = [args.truth, *args.labels, args.weights, args.write.like, args.write.affine, *_paths(args.inputs)]
+    named = [args.truth, *args.labels, args.weights, args.write.like, args.write.affine, *paths_of(args.inputs)]
     return [full_name(args.image), *(path for path in named if path is not None)]
 
 
@@ -137,13 +136,3 @@ def _check_labels(image: Image, files: tuple[Path, ...], labels: list[Image]) ->
             raise DataError(
                 "it has the same content as the image", do="give the label map that belongs to it", file=file
             )
-
-
-def _paths(options: Any) -> Iterator[Path]:
-    """The paths among the fields of a dataclass."""
-    for one in fields(options):
-        value = getattr(options, one.name)
-        if is_dataclass(value):
-            yield from _paths(value)
-        else:
-            yield from (v for v in (value if isinstance(value, (list, tuple)) else (value,)) if isinstance(v, Path))

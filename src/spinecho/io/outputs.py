@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from spinecho.core.door import check_present
 from spinecho.core.errors import DataError, setting
@@ -42,6 +42,18 @@ def halves(path: Path) -> list[Path]:
     """The file, and the other one where two make one image or scan: .cfl or .img with its .hdr."""
     others = {".cfl": [".hdr"], ".img": [".hdr"], ".hdr": [".cfl", ".img"]}.get(path.suffix.lower(), [])
     return [path, *(path.with_suffix(suffix) for suffix in others)]
+
+
+def paths_of(options: Any) -> Iterator[Path]:
+    """The paths in a value, in a list of them, and in the fields of a dataclass."""
+    if isinstance(options, Path):
+        yield options
+    elif isinstance(options, (list, tuple)):
+        for one in cast("Sequence[Any]", options):
+            yield from paths_of(one)
+    elif is_dataclass(options):
+        for one in fields(options):
+            yield from paths_of(getattr(options, one.name))
 
 
 def check_outputs(outputs: Sequence[Path], inputs: Sequence[Path]) -> None:

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +16,7 @@ from spinecho.cli.parse import parse
 from spinecho.cli.progress import progress
 from spinecho.core.errors import DataError
 from spinecho.evaluate.judge import Case, Judge, judge_of
-from spinecho.io.atomic import check_place
+from spinecho.io.outputs import check_outputs, paths_of
 from spinecho.methods import registry
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def evaluated(args: Any, judge: Judge, typed: str) -> tuple[list[Row], str]:
     """The rows, and who is the baseline; tables are printed, files written."""
-    table = place(args)
+    table = place(args, judge)
     evaluation, baseline = planned(args, judge)
     from spinecho.evaluate.rows import Kept, write_csv
 
@@ -104,20 +104,26 @@ def described(judge: Judge, task: str) -> str:
     return f"{__doc__}{words} Other tasks: {others}."
 
 
-def place(args: Arguments) -> Path:
-    """Where the table goes; what cannot be written is refused before anything is read."""
+def place(args: Arguments, judge: Judge) -> Path:
+    """Where the table goes; what cannot be written, or is read, is refused before anything is read."""
     if args.report is None and args.out is None:
         raise DataError("nothing is to be written", do="give --report PAGE.html or --out TABLE.csv, or both")
     for what, path, endings in (("report", args.report, (".html", ".htm")), ("table", args.out, (".csv",))):
         if path is not None and path.suffix.lower() not in endings:
             raise DataError(f"the {what} is called {path.name}", do=f"give a name that ends in {endings[0]}")
-    for path in (args.report, args.out, args.markdown):
-        if path is not None:
-            check_place(path)
-    if args.out is not None:
-        return args.out
-    assert args.report is not None
-    return args.report.with_suffix(".cases.csv")
+    first = args.out or args.report
+    assert first is not None
+    table = args.out or first.with_suffix(".cases.csv")
+    wanted = (table, first.with_suffix(".cases.jsonl"), args.report, args.markdown)
+    check_outputs([path for path in wanted if path is not None], read_by(args, judge))
+    return table
+
+
+def read_by(args: Arguments, judge: Judge) -> list[Path]:
+    """What the judge reads: paths among its options, and texts that name files (lists of scans or pairs)."""
+    values = [getattr(args, one.name) for one in fields(judge.Options)]
+    texts = [Path(t) for value in values if isinstance(value, tuple) for t in value if isinstance(t, str)]
+    return [*paths_of(values), *(path for path in texts if path.exists())]
 
 
 def planned(args: Any, judge: Judge) -> tuple[Evaluation, str]:
