@@ -116,3 +116,12 @@ def test_the_whole_evaluation(tmp_path):
     )
     page = (tmp_path / "r.html").read_text()
     assert "lesions that an expert marked" in page and "false pieces" in page and "worst region" not in page
+
+
+def test_patients_whose_folders_have_one_name_are_several(tmp_path):
+    """As in BIDS: sub-01/anat/flair.nii.gz."""
+    for who in ("sub-01", "sub-02", "sub-03"):
+        patient(tmp_path / who / "anat")
+    made = list(cases(Options(findings=(tmp_path,)), CPU).each)
+    assert [c.scan for c in made] == ["sub-01/anat", "sub-02/anat", "sub-03/anat"]
+    assert [c.name for c in made] == [c.scan for c in made]

@@ -124,6 +124,15 @@ def test_cases_are_heads_and_pairs(folder, tmp_path):
             cases(Options(heads=wrong, pairs=("pd-t1",)), CPU)
 
 
+def test_people_whose_folders_have_one_name_are_several(tmp_path):
+    """As in BIDS: sub-01/anat/t1.nii.gz, sub-01/anat/t2.nii.gz."""
+    for i in (1, 2, 3):
+        saved(tmp_path / f"sub-0{i}" / "anat", {"t1": "t1", "t2": "t2"}, turn=0.1 * i)
+    given = tuple(tmp_path / f"sub-0{i}" for i in (1, 2, 3))
+    made = list(cases(Options(heads=given, pairs=("t1-t2",), slices=6), CPU).each)
+    assert [c.scan for c in made] == ["sub-01/anat", "sub-02/anat", "sub-03/anat"]
+
+
 def test_other_grids_are_left_out(tmp_path):
     folder = saved(tmp_path / "a", {"t1": "t1", "t2": "t2"})
     values = nib.load(folder / "t2.nii.gz").get_fdata()

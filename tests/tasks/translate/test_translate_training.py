@@ -147,6 +147,14 @@ def test_heads_are_put_together_by_their_names_and_grids(tmp_path):
             assert level(torch.from_numpy(volume.astype(np.float32))) == pytest.approx(1, rel=0.05)
 
 
+def test_contrasts_of_two_people_are_no_pair(tmp_path):
+    """In BIDS every person's folder is called anat."""
+    saved(tmp_path / "sub-01" / "anat", {"t1": "t1", "t2": "t2"})
+    saved(tmp_path / "sub-02" / "anat", {"t1": "t1"}, turn=0.3)
+    heads = gathered([tmp_path], "train", context(Said()), cubic=False).heads
+    assert sorted(tuple(sorted(h)) for h in heads) == [("t1",), ("t1", "t2")]
+
+
 def test_thick_slices_train_slices_and_no_volumes(tmp_path):
     folder = saved(tmp_path / "a", {"t1": "t1", "t2": "t2"})
     for path in folder.iterdir():

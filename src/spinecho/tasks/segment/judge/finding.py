@@ -13,6 +13,7 @@ from torch import Tensor
 
 from spinecho.core.errors import DataError
 from spinecho.core.image import Image
+from spinecho.core.names import told_apart
 from spinecho.core.one_grid import same_grid
 from spinecho.evaluate.judge import Case, Cases
 from spinecho.evaluate.overlay import lined
@@ -70,13 +71,12 @@ def _files(path: Path) -> list[Path]:
 
 
 def _each(files: Sequence[Path], device: torch.device) -> Iterator[Case]:
-    for file in files:
+    for file, name in zip(files, told_apart([_named(f) for f in files]), strict=True):
         if (truth := file_beside(file, TRUTHS)) is None:
             raise DataError("it has no truth", do=f"put {' or '.join(TRUTHS)}.nii.gz beside it", file=file)
         finds = _FINDS[stem(truth)]
         seen = [file, truth, *(f for c in CONTRASTS[1:] if (f := file_beside(file, (c,))) is not None)]
         digest = sha256(b"".join(f.read_bytes() for f in seen)).hexdigest()[:16]
-        name = file.parent.name if stem(file) == file.name.partition(".")[0].lower() else file.name
         yield Case(
             name=name,
             digest=f"{digest}:{finds}",
@@ -85,6 +85,12 @@ def _each(files: Sequence[Path], device: torch.device) -> Iterator[Case]:
             kind="real",
             load=lambda file=file, finds=finds: _loaded(file, finds, device),
         )
+
+
+def _named(file: Path) -> Path:
+    """What a head is called by: its file, or the folder of a file that is called by its contrast alone."""
+    own = file.absolute()
+    return own.parent if stem(file) == file.name.partition(".")[0].lower() else own
 
 
 def _loaded(file: Path, finds: str, device: torch.device) -> Marked:

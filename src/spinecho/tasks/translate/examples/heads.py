@@ -57,7 +57,8 @@ def gathered(paths: Sequence[Path], part: Part, context: Context, cubic: bool) -
     cubic
         Whether only heads with nearly cubic voxels are of use.
     """
-    read_one = lambda case: _entries(case, context)  # noqa: E731
+    folders: dict[str, list[Path]] = {}
+    read_one = lambda case: _entries(case, context, folders)  # noqa: E731
     stock = entries(paths, part, read_one, context, "volumes")
     groups: dict[str, list[Entry]] = {}
     for entry in stock:
@@ -69,7 +70,7 @@ def gathered(paths: Sequence[Path], part: Part, context: Context, cubic: bool) -
     return Gathered(tuple(heads), tuple(e.arrays["tissues"] for e in stock if e.kind == "tissues"))
 
 
-def _entries(case: Case, context: Context) -> list[Entry]:
+def _entries(case: Case, context: Context, folders: dict[str, list[Path]]) -> list[Entry]:
     if case.path.suffix in (".npz", ".npy"):
         context.say(f"left out: {case.path.name} is a stack of slices of one contrast")
         return []
@@ -84,17 +85,27 @@ def _entries(case: Case, context: Context) -> list[Entry]:
     if (contrast := of_file(case.path)) is None:
         context.say(f"left out: {case.path.name} does not say one contrast in its name")
         return []
-    return [_head(case.path, contrast, values.float(), image.geometry)]
+    return [_head(case.path, contrast, values.float(), image.geometry, _name(case.path, folders))]
 
 
-def _head(path: Path, contrast: str, values: Tensor, geometry: Geometry) -> Entry:
+def _name(path: Path, folders: dict[str, list[Path]]) -> str:
+    """What files of one head share; of several folders of one name, as sub-*/anat, each is another head."""
+    head, folder = head_of(path), path.absolute().parent
+    seen = folders.setdefault(head, [])
+    if folder not in seen:
+        seen.append(folder)
+    at = seen.index(folder)
+    return f"{head} ({at + 1})" if at else head
+
+
+def _head(path: Path, contrast: str, values: Tensor, geometry: Geometry, name: str) -> Entry:
     """A volume along the patient's axes in units of its level."""
     check_memory(6 * values.numel(), "the volumes in memory")
     if not bool(torch.isfinite(values).all()) or not (scale := level(values)) > 0:
         raise DataError("it is empty, or holds values that are no numbers", do="leave it out")
     places, grid = turned(values[None], geometry, *towards_lps(geometry))
     scaled = (places[0] / scale).clamp(0, _BRIGHTEST)
-    facts = {"contrast": contrast, "head": head_of(path), "affine": grid.affine.tolist(), "file": path.name}
+    facts = {"contrast": contrast, "head": name, "affine": grid.affine.tolist(), "file": path.name}
     return Entry("head", {"volume": scaled.contiguous().numpy().astype(np.float16)}, facts)
 
 

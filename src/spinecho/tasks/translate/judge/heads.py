@@ -13,12 +13,13 @@ from torch import Tensor
 
 from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
+from spinecho.core.names import told_apart
 from spinecho.evaluate.judge import Case, Cases, LeftOut, Outcome
 from spinecho.evaluate.pictures import Column, grey, upper_window
 from spinecho.evaluate.planting import calm_places, planted
 from spinecho.io.read import read_image
 from spinecho.metrics.observer import Place
-from spinecho.tasks.translate.parts.contrasts import checked, head_of, of_file, sides
+from spinecho.tasks.translate.parts.contrasts import checked, of_file, sides, word_of
 from spinecho.tasks.translate.parts.lesion import amplitude
 from spinecho.tasks.translate.parts.level import level
 from spinecho.tasks.translate.run import translate
@@ -79,7 +80,10 @@ def cases(options: Options, device: torch.device) -> Cases:
     """
     pairs = checked(options.pairs, several=True)
     heads = [head for path in options.heads for head in _heads(path)]
-    named = [(n, f, p) for n, f in heads for p in pairs if all(c in f for c in _contrasts(p))]
+    folders = told_apart([folder for folder, _, _ in heads])
+    called = [f"{folder}/{word}".strip("/") for folder, (_, word, _) in zip(folders, heads, strict=True)]
+    files = [f for _, _, f in heads]
+    named = [(n, f, p) for n, f in zip(called, files, strict=True) for p in pairs if all(c in f for c in _contrasts(p))]
     if not named:
         do = f"give {setting('heads')} folders that hold t1.nii.gz, t2.nii.gz, ..."
         raise DataError(f"no head has the contrasts of {', '.join(pairs)}", do=do)
@@ -119,8 +123,8 @@ def columns(inputs: Inputs, results: Mapping[str, Result]) -> list[Column]:
     return made
 
 
-def _heads(path: Path) -> Iterator[tuple[str, dict[str, Path]]]:
-    """Of a folder, and of the folders in it: heads with the file of each contrast, and of the lesions."""
+def _heads(path: Path) -> Iterator[tuple[Path, str, dict[str, Path]]]:
+    """Of a folder, and of those in it: heads by folder and word, with the file of each contrast, and of the lesions."""
     if not path.is_dir():
         raise DataError("there is no such folder", do="give folders with images of heads", file=path)
     for folder in (path, *sorted(p for p in path.iterdir() if p.is_dir())):
@@ -128,12 +132,12 @@ def _heads(path: Path) -> Iterator[tuple[str, dict[str, Path]]]:
         files = sorted(f for f in folder.iterdir() if f.name.endswith((".nii", ".nii.gz", ".mgz")))
         for file in files:
             if contrast := of_file(file):
-                groups.setdefault(head_of(file), {})[contrast] = file
+                groups.setdefault(word_of(file), {})[contrast] = file
         lesions = next((f for f in files if f.name.startswith(_LESIONS)), None)
-        for name, group in groups.items():
+        for word, group in groups.items():
             if lesions is not None:
                 group[_LESIONS] = lesions
-            yield name.strip("/"), group
+            yield folder.absolute(), word, group
 
 
 def _contrasts(pair: str) -> list[str]:

@@ -52,9 +52,14 @@ def of_file(path: Path) -> str | None:
 
 def head_of(path: Path) -> str:
     """What files of one head share: the folder, and the name without the word for the contrast."""
+    return "/".join([*path.absolute().parts[-2:-1], word_of(path)])
+
+
+def word_of(path: Path, without: str = "") -> str:
+    """A file's name without the word for the contrast, and without another word."""
     stem = path.name.partition(".")[0].lower()
-    rest = [word for word in re.split(r"[^a-z0-9]+", stem) if word and of_words(word) is None]
-    return "/".join([*path.absolute().parts[-2:-1], "_".join(rest)])
+    rest = [word for word in re.split(r"[^a-z0-9]+", stem) if word and word != without and of_words(word) is None]
+    return "_".join(rest)
 
 
 def told(header: Header) -> tuple[str, str] | None:
