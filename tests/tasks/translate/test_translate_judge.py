@@ -133,6 +133,30 @@ def test_people_whose_folders_have_one_name_are_several(tmp_path):
     assert [c.scan for c in made] == ["sub-01/anat", "sub-02/anat", "sub-03/anat"]
 
 
+def test_lesions_of_another_grid_are_left_out(tmp_path):
+    folder = saved(tmp_path / "a", {"t1": "t1", "flair": "flair", "lesions": "lesions"})
+    moved = np.diag([-1.0, -1.0, 1.0, 1.0])
+    moved[2, 3] = 4
+    nib.save(nib.Nifti1Image(nib.load(folder / "lesions.nii.gz").get_fdata(), moved), folder / "lesions.nii.gz")
+    (one,) = cases(Options(heads=(folder,), pairs=("t1-flair",)), CPU).each
+    assert isinstance(one, LeftOut) and "lesions.nii.gz: the lesions lie on another grid than t1" in one.why
+
+
+def test_each_head_of_a_folder_has_its_own_lesions(tmp_path):
+    names = {f"{who}_{c}": c for who in ("p1", "p2", "p3") for c in ("t1", "flair")}
+    folder = saved(tmp_path / "all", {**names, "lesions_p2": "lesions"})
+    values = nib.load(folder / "lesions_p2.nii.gz").get_fdata()
+    nib.save(nib.Nifti1Image(np.flip(values, 0), np.diag([-1.0, -1, 1, 1])), folder / "p3_lesions.nii.gz")
+    nib.save(nib.Nifti1Image(0 * values + 1, np.diag([-1.0, -1, 1, 1])), folder / "lesions.nii.gz")
+    made = {c.scan: c.load().lesions for c in cases(Options(heads=(folder,), pairs=("t1-flair",), slices=0), CPU).each}
+    assert made["all/p1"] is None, "nobody's are not everybody's"
+    assert torch.equal(made["all/p2"], torch.from_numpy(values.T > 0))
+    assert torch.equal(made["all/p3"], made["all/p2"].flip(2))
+    alone = saved(tmp_path / "alone", {"p1_t1": "t1", "p1_flair": "flair", "lesions": "lesions"})
+    (one,) = cases(Options(heads=(alone,), pairs=("t1-flair",)), CPU).each
+    assert one.load().lesions is not None
+
+
 def test_other_grids_are_left_out(tmp_path):
     folder = saved(tmp_path / "a", {"t1": "t1", "t2": "t2"})
     values = nib.load(folder / "t2.nii.gz").get_fdata()

@@ -54,7 +54,8 @@ class Options:
 
     heads: tuple[Path, ...]
     """folders with images of heads in several contrasts on one grid, each contrast in the file's name, or folders of
-    such folders; beside them may lie lesions.nii.gz"""
+    such folders; beside them may lie the expert's: lesions.nii.gz, and of several heads in a folder p1_lesions.nii.gz
+    beside p1_t1.nii.gz"""
     pairs: tuple[str, ...] = ("t1-t2", "t2-t1", "t1-flair")
     """contrasts from and to; several that are given together as t1+t2-flair"""
     slices: int = 48

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 LESION_MM = 2.0
 """Standard deviation of a lesion that is planted"""
 _LESIONS = "lesions"
+_NEAR_MM = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -129,15 +131,15 @@ def _heads(path: Path) -> Iterator[tuple[Path, str, dict[str, Path]]]:
         raise DataError("there is no such folder", do="give folders with images of heads", file=path)
     for folder in (path, *sorted(p for p in path.iterdir() if p.is_dir())):
         groups: dict[str, dict[str, Path]] = {}
-        files = sorted(f for f in folder.iterdir() if f.name.endswith((".nii", ".nii.gz", ".mgz")))
+        images = (f for f in folder.iterdir() if f.name.endswith((".nii", ".nii.gz", ".mgz")))
+        files = sorted(f for f in images if not f.name.startswith("."))
         for file in files:
             if contrast := of_file(file):
                 groups.setdefault(word_of(file), {})[contrast] = file
-        lesions = next((f for f in files if f.name.startswith(_LESIONS)), None)
+        lesions = {word_of(f, _LESIONS): f for f in files if _LESIONS in re.split(r"[^a-z0-9]+", f.name.lower())}
         for word, group in groups.items():
-            if lesions is not None:
-                group[_LESIONS] = lesions
-            yield folder.absolute(), word, group
+            own = lesions.get(word) or (lesions.get("") if len(groups) == 1 else None)
+            yield folder.absolute(), word, {**group, **({} if own is None else {_LESIONS: own})}
 
 
 def _contrasts(pair: str) -> list[str]:
@@ -188,7 +190,11 @@ def _inputs(files: Mapping[str, Path], pair: tuple[str, str], options: Options, 
     x, y, z = (LESION_MM / side for side in geometry.voxel_mm)
     lesions = None
     if _LESIONS in files and pair[1] == "flair":
-        lesions = read_image(files[_LESIONS]).volume().values[0, first : first + n] > 0
+        marked = read_image(files[_LESIONS]).volume()
+        if not images[0].geometry.matches(marked.geometry, _NEAR_MM):
+            do = "bring them there, or take them out of the folder"
+            raise DataError(f"the lesions lie on another grid than {names[0]}", do=do, file=files[_LESIONS])
+        lesions = marked.values[0, first : first + n] > 0
     as_image = lambda volume: Image(values=volume[None], geometries=(geometry,)).to(device)  # noqa: E731
     return Inputs(
         source=as_image(seen),
