@@ -100,6 +100,24 @@ def test_images_with_labels_beside(tmp_path):
         list(cases(Options(images=(images,), labels=labels), CPU).each)[1].load()
 
 
+def test_images_of_one_name_have_labels_of_their_own(tmp_path):
+    labels = tmp_path / "labels"
+    (labels / "a").mkdir(parents=True)
+    values = head(balls()).values[0].numpy().transpose(2, 1, 0)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        nib.save(nib.Nifti1Image(values, np.diag([2.0, 2, 2, 1])), tmp_path / name / "t1.nii.gz")
+    write_map(labels / "t1.nii.gz", balls())
+    asked = Options(images=(tmp_path / "a", tmp_path / "b"), labels=labels)
+    made = list(cases(asked, CPU).each)
+    assert [type(c) for c in made] == [LeftOut, LeftOut], "nobody knows whose labels these are"
+    assert "labels/a/t1.nii.gz, and several images are called t1.nii.gz" in made[0].why
+    write_map(labels / "a" / "t1.nii.gz", balls())
+    one, other = cases(asked, CPU).each
+    assert one.scan == "a/t1.nii.gz" and isinstance(other, LeftOut)
+    assert one.load().labels.shape == values.T.shape
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

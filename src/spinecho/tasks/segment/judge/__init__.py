@@ -51,7 +51,8 @@ class Options:
     images: tuple[Path, ...] = ()
     """real images, or folders of them"""
     labels: Path | None = None
-    """folder with a label map for each image, under the image's file name"""
+    """folder with a label map for each image, under the image's file name; of images of one name under the folders
+    that tell them apart, too (a/head.nii.gz, b/head.nii.gz)"""
     atlas: Literal["freesurfer", "muse"] = "freesurfer"
     """whose ids these have"""
     findings: tuple[Path, ...] = ()

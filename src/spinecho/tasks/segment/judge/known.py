@@ -90,11 +90,13 @@ def _each(maps: list[Path], images: list[Path], options: Options, device: torch.
                     facts={"contrast": contrast},
                     load=lambda file=file, contrast=contrast, mm=mm: _rendered(file, contrast, mm, device),
                 )
-    for file in images:
+    places = told_apart([file.absolute() for file in images])
+    for file, place in zip(images, places, strict=True):
         assert options.labels is not None
-        truth = options.labels / file.name
+        truth = options.labels / place.lstrip("/")
         if not truth.is_file():
-            yield LeftOut(n=1, scan=named[file], why=f"it has no labels {truth}")
+            several = "" if place == file.name else f", and several images are called {file.name}"
+            yield LeftOut(n=1, scan=named[file], why=f"it has no labels {truth}{several}")
             continue
         digest = sha256(file.read_bytes() + truth.read_bytes()).hexdigest()[:16]
         yield Case(
