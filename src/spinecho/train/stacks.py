@@ -25,7 +25,7 @@ def stacks_of(case: Case) -> list[np.ndarray]:
     DataError
         If the file holds no such slices, or values that are not numbers.
     """
-    arrays = _of_numpy(case) if case.path.name.endswith(_NUMPY) else _of_image(case)
+    arrays = _of_numpy(case) if case.path.name.lower().endswith(_NUMPY) else _of_image(case)
     return [_scaled(array) for array in arrays]
 
 

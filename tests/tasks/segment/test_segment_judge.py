@@ -151,3 +151,9 @@ def test_the_whole_evaluation(folder, tmp_path):
     ]
     assert main(command) == 0
     assert "mean Dice" in (tmp_path / "r.html").read_text()
+
+
+def test_endings_in_capitals(folder):
+    (folder / "a.nii.gz").rename(folder / "A.NII.GZ")
+    (case,) = cases(Options(maps=(folder,), contrasts=("t1",), thickness=(1.0,)), CPU).each
+    assert case.scan == "A.NII.GZ" and case.load().labels.any()

@@ -16,6 +16,7 @@ from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.names import told_apart
+from spinecho.evaluate.files import all_images
 from spinecho.evaluate.judge import Case, Cases, LeftOut, Outcome
 from spinecho.evaluate.pictures import Column, grey, upper_window
 from spinecho.io.read import read_image
@@ -83,15 +84,15 @@ def cases(options: Options, device: torch.device) -> Cases:
         raise DataError(f"{setting('levels')} are {options.levels}", do=do)
     if options.channels < 1:
         raise DataError(f"{setting('channels')} is {options.channels}", do="give 1 or more")
-    plain_files, labels, scans = (
-        [f for p in paths for f in _files(p)] for paths in (options.images, options.labels, options.real)
-    )
+    named = [all_images(paths) for paths in (options.images, options.labels, options.real)]
+    (plain_files, labels, scans), left_out = ([n[0] for n in named], [one for n in named for one in n[1]])
     if not plain_files and not labels and not scans:
         raise DataError("there are no images", do="give files, or folders that hold some")
     files = [(f, _volume) for f in plain_files] + [(f, rendered) for f in labels]
     each = len(options.levels) * len(options.seeds)
 
     def all_of_them() -> Iterator[Case | LeftOut]:
+        yield from left_out
         yield from _each(files, options, device)
         yield from real.cases(scans, device)
 
@@ -142,15 +143,6 @@ def plain(values: Tensor, voxel_mm: tuple[float, float, float] = (1.0, 1.0, 5.0)
     """Values on a grid whose place nobody knows, of voxels of a size (x, y, z): slices that say nothing are thick."""
     shape = (values.shape[-3], values.shape[-2], values.shape[-1])
     return Image(values=values, geometries=(Geometry(shape, np.diag([*voxel_mm, 1.0]), oriented=False),))
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise DataError("there is no such file or folder", do="check the path", file=path)
-    endings = (".nii", ".nii.gz", ".mgz", ".npz", ".npy")
-    return sorted(f for f in path.iterdir() if f.name.endswith(endings) and not f.name.startswith("."))
 
 
 def _each(
@@ -218,7 +210,7 @@ def _volume(file: Path) -> Sized:
     from spinecho.train.cases import Case as File
     from spinecho.train.stacks import stacks_of
 
-    if file.suffix in (".npz", ".npy"):
+    if file.suffix.lower() in (".npz", ".npy"):
         return torch.from_numpy(np.abs(stacks_of(File(file))[0]).astype("float32"))[None], (1.0, 1.0, 5.0)
     image = read_image(file).volume()
     values = image.values if not image.values.is_complex() else image.values.abs()

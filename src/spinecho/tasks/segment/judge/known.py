@@ -73,7 +73,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DataError("there is no such file or folder", do="check the path", file=path)
-    return sorted(f for f in path.iterdir() if f.name.endswith(_ENDINGS) and not f.name.startswith("."))
+    return sorted(f for f in path.iterdir() if f.name.lower().endswith(_ENDINGS) and not f.name.startswith("."))
 
 
 def _each(maps: list[Path], images: list[Path], options: Options, device: torch.device) -> Iterator[Case | LeftOut]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.names import told_apart
+from spinecho.evaluate.files import all_images
 from spinecho.evaluate.judge import Case, Cases, LeftOut, Outcome
 from spinecho.evaluate.pictures import Column, grey, upper_window
 from spinecho.io.read import read_image
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 INTERPOLATED = "interpolated"
 """B-splines alone: what agreement with the input adds is the difference to `bspline`"""
 _AXES = {"in-plane": (1, 2), "through-plane": (0,), "all": (0, 1, 2)}
-_ENDINGS = (".nii", ".nii.gz", ".mgz", ".npz", ".npy")
 
 Three = tuple[Degradation | None, Degradation | None, Degradation | None]
 
@@ -89,11 +90,11 @@ def cases(options: Options, device: torch.device) -> Cases:
     if options.distance_mm and not 0 <= options.thickness_mm <= WIDTHS[1] * options.distance_mm:
         told = f"slices of {options.thickness_mm:g} mm at {options.distance_mm:g} mm distance"
         raise DataError(told, do="give a thickness up to twice the distance")
-    files = [f for path in options.images for f in _files(path)]
+    files, left_out = all_images(options.images)
     if not files:
         raise DataError("there are no images", do="give files, or folders that hold some")
     each = 1 if options.distance_mm else len(options.factors)
-    return Cases(total=each * len(files), each=_each(files, options, each, device))
+    return Cases(total=each * len(files), each=chain(left_out, _each(files, options, each, device)))
 
 
 def run(inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Outcome:
@@ -136,14 +137,6 @@ def losses(options: Options, geometry: Geometry) -> list[Loss]:
     return made
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise DataError("there is no such file or folder", do="check the path", file=path)
-    return sorted(f for f in path.iterdir() if f.name.endswith(_ENDINGS) and not f.name.startswith("."))
-
-
 def _each(files: list[Path], options: Options, each: int, device: torch.device) -> Iterator[Case | LeftOut]:
     for file, called in zip(files, told_apart(files), strict=True):
         try:
@@ -171,7 +164,7 @@ def _volume(file: Path, n_slices: int) -> Image:
     from spinecho.train.cases import Case as File
     from spinecho.train.stacks import stacks_of
 
-    if file.suffix in (".npz", ".npy"):
+    if file.suffix.lower() in (".npz", ".npy"):
         values = torch.from_numpy(np.abs(stacks_of(File(file))[0]).astype("float32"))
         geometry = Geometry.unknown((values.shape[0], values.shape[1], values.shape[2]))
     else:
