@@ -96,6 +96,16 @@ def test_figures_are_told_before_and_after(folder, capsys):
     assert "seg.nii.gz looks like a label map, and the result is an image" in capsys.readouterr().err
 
 
+def test_a_truth_of_other_volumes_is_refused_before_the_work(folder, capsys):
+    write(replace(ball(), values=ball().values.repeat(3, 1, 1, 1, 1), axes=("time",)), "series.nii.gz")
+    run("denoise", "noisy.nii.gz", "-o", "out.nii.gz", "--truth", "series.nii.gz", "--report", "r.html", code=2)
+    told = capsys.readouterr()
+    assert "series.nii.gz: the truth has 3 volumes, the image 1" in told.err
+    assert "denoised" not in told.out and not Path("out.nii.gz").exists()
+    run("denoise", "series.nii.gz", "-o", "out.nii.gz", "--truth", "true.nii.gz", "--report", "r.html")
+    assert Path("r.html").exists()
+
+
 def test_labels_follow_to_another_grid_and_stay_on_their_own():
     labels = replace(ball(), values=(ball().values / 100).to(torch.int16))
     assert brought_along(labels, GEOMETRY) is labels

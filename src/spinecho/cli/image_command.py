@@ -105,6 +105,7 @@ def run(task: ModuleType, args: Any, job: Job) -> None:
     from spinecho.cli.image_results import Results, write_results
     from spinecho.cli.image_work import worked
     from spinecho.core import device as devices
+    from spinecho.evaluate.image_scores import check_truth
     from spinecho.io.describe import one_line, tell_history
     from spinecho.io.labels import read_labels
     from spinecho.io.read import read_image
@@ -116,6 +117,8 @@ def run(task: ModuleType, args: Any, job: Job) -> None:
         n = math.prod(image.values.shape[:-4]) * image.geometry.shape[0]
         check_image_output(path, image.geometry.oriented, args.write, n)
     truth = None if args.truth is None else read_image(args.truth)
+    if truth is not None:
+        check_truth(image, truth, args.truth)
     labels = [read_labels(path) for path in args.labels]
     _check_labels(image, args.labels, labels)
     before = len(image.header.history)

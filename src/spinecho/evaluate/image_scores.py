@@ -57,6 +57,17 @@ def stacked(image: Image) -> Tensor:
     return values.reshape(-1, *values.shape[-3:])
 
 
+def check_truth(image: Image, truth: Image, file: object) -> None:
+    """Before the work, which gives as many volumes as the image has.
+
+    Raises
+    ------
+    DataError
+        As `figures`.
+    """
+    _check_number(len(stacked(truth.volume())), len(stacked(image.volume())), "image", file)
+
+
 def figures(before: Image, after: Image, truth: Image) -> list[Figure]:
     """What is measured against a truth; of a series the mean over its volumes.
 
@@ -69,7 +80,7 @@ def figures(before: Image, after: Image, truth: Image) -> list[Figure]:
         return _overlap(after, truth)
     after = after.volume()
     wanted, *shown = (stacked(on_grid_of(i, after.geometry)).double() for i in (truth, before, after))
-    _check_number(wanted, shown[1])
+    _check_number(len(wanted), len(shown[1]))
     told: list[Figure] = []
     for name, (measure, digits) in FIGURES.items():
         words = [_word(_mean(partial(measure), wanted, volumes), digits) for volumes in shown]
@@ -87,7 +98,7 @@ def _overlap(after: Image, truth: Image) -> list[Figure]:
     after = after.volume()
     wanted = stacked(on_grid_of(replace(truth, values=whole), after.geometry, "nearest")).to(torch.int64)
     made = stacked(after).to(torch.int64)
-    _check_number(wanted, made)
+    _check_number(len(wanted), len(made))
     each = [dice_per_label(wanted[i % len(wanted)], one) for i, one in enumerate(made)]
     labels = sorted({label for one in each for label in one})
     means = {label: mean_over({i: one[label] for i, one in enumerate(each) if label in one}) for label in labels}
@@ -95,9 +106,10 @@ def _overlap(after: Image, truth: Image) -> list[Figure]:
     return rows + [Figure(name=f"Dice of label {label}", before="", after=_word(v, 3)) for label, v in means.items()]
 
 
-def _check_number(wanted: Tensor, made: Tensor) -> None:
-    if len(wanted) not in (1, len(made)):
-        raise DataError(f"the truth has {len(wanted)} volumes, the result {len(made)}", do="give one, or as many")
+def _check_number(wanted: int, made: int, what: str = "result", file: object = "") -> None:
+    if wanted not in (1, made):
+        problem = f"the truth has {wanted} volumes, the {what} {made}"
+        raise DataError(problem, do="give one, or as many", file=file)
 
 
 def _word(value: float, digits: int) -> str:
