@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,9 @@ from guessing import row
 
 from spinecho.core.errors import DataError
 from spinecho.evaluate.judge import judge_of
-from spinecho.evaluate.markdown import names, refusals, section_text, write_section
+from spinecho.evaluate.markdown import names, refusals, section_text, table_lines, write_section
 from spinecho.evaluate.rows import Kept, Row
-from spinecho.evaluate.tables import breakdowns, tables
+from spinecho.evaluate.tables import breakdowns, plain, tables
 from spinecho.evaluate.words import figure
 from spinecho.evaluate.worst import worst
 
@@ -65,6 +66,28 @@ def test_errors_are_ranked_with_the_smallest_first() -> None:
     assert table.lines[0].rank == 1.0
     reasons = worst(table, "good")
     assert list(reasons)[:3] == ["p5", "p4", "p3"] and "highest error of good" in reasons["p5"]
+
+
+def test_cases_without_the_measure_are_not_counted_with_it() -> None:
+    made = []
+    for i in range(7):
+        made.append(row("all", i, dice=0.5 + 0.01 * i, sdlogj=0.3))
+        made.append(row("some", i, dice=0.6 if i < 4 else math.nan, sdlogj=0.3))
+    (table,) = tables(made, JUDGE, "all")
+    text = "\n".join(table_lines(table))
+    assert "| `some` | 4 of 7 | 0.6" in text and "| `all` | 7 | 0.5" in text
+    assert "(7 of 7)" in text, "the other measure is that of all of them"
+    assert plain(table)["methods"][0]["known"]["dice"] == 4
+    assert [one.n for one in table.lines] == [7, 7]
+
+
+def test_infinite_figures_are_shown_without_an_interval() -> None:
+    made = [row(m, i, dice=math.inf if (m, i) == ("b", 2) else 30.0 + i) for i in range(6) for m in "ab"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (table,) = tables(made, JUDGE, "a")
+        text = "\n".join(table_lines(table))
+    assert "| `b` | 6 | inf | +inf |" in text and "nan" not in text
 
 
 def test_a_case_that_one_measure_lacks_counts_in_the_others() -> None:

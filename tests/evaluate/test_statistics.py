@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -48,6 +49,23 @@ def test_scans_of_unequal_size_keep_the_mean_over_cases():
 
 def test_few_scans_fall_back_to_cases_and_say_so():
     assert bootstrap_mean([1, 2, 3, 4], ["a", "a", "b", "b"]).resampled == "cases"
+
+
+@pytest.mark.parametrize(
+    ("values", "mean"), [([30.0, 33.5, math.inf], math.inf), ([3.0, math.inf, -math.inf], math.nan)]
+)
+def test_infinite_values_have_no_interval(values, mean):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = bootstrap_mean(values, ["a", "b", "c"])
+    assert made.mean == pytest.approx(mean, nan_ok=True) and math.isnan(made.low) and math.isnan(made.high)
+    assert made.n == 3
+
+
+def test_two_perfect_results_differ_by_nothing():
+    ours, theirs = {"a": math.inf, "b": 30.0, "c": 31.0}, {"a": math.inf, "b": 29.0, "c": 29.0}
+    gain = paired(ours, theirs, {c: c for c in ours})
+    assert gain.mean == pytest.approx(1) and 0 <= gain.low < 1 < gain.high <= 2
 
 
 def test_one_value_has_no_interval_and_none_no_mean():

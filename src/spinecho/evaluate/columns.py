@@ -23,13 +23,14 @@ class Column:
 
 def columns(table: Table) -> list[Column]:
     """Contender, number of cases, the leading and the headline measures, the others, rank and costs."""
-    shown = [Column("method", lambda one: one.method), Column("cases", lambda one: str(one.n))]
+    shown = [Column("method", lambda one: one.method), Column("cases", lambda one: _cases(one, table.leading))]
     for m in table.measures:
         is_leading = m is table.leading
         if is_leading or m.headline:
-            shown += [_spread(m), _gain(m, table.baseline, f"{'' if is_leading else f'{m.title} '}over baseline")]
+            over = "over baseline" if is_leading else f"{m.title} over baseline"
+            shown += [_spread(m, table), _gain(m, table.baseline, over)]
         else:
-            shown.append(_value(m))
+            shown.append(_value(m, table))
         if is_leading:
             shown.append(Column("p", lambda one: probability(one.p)))
     shown += [
@@ -46,8 +47,23 @@ def titled(measure: Measure) -> str:
     return f"{measure.title}, {measure.unit}" if measure.unit else measure.title
 
 
-def _spread(m: Measure) -> Column:
-    return Column(f"{titled(m)} [95 %]", lambda one: interval(one.spreads[m.name], _digits(m)))
+def _cases(one: Line, m: Measure) -> str:
+    """How many, or how many of them have the measure."""
+    known = one.known[m.name]
+    return str(one.n) if known == one.n else f"{known} of {one.n}"
+
+
+def _fewer(one: Line, m: Measure, table: Table) -> str:
+    """Behind the figure of a measure that other cases have than the leading one."""
+    known = one.known[m.name]
+    return f" ({known} of {one.n})" if known and known != one.known[table.leading.name] else ""
+
+
+def _spread(m: Measure, table: Table) -> Column:
+    def tell(one: Line) -> str:
+        return interval(one.spreads[m.name], _digits(m)) + _fewer(one, m, table)
+
+    return Column(f"{titled(m)} [95 %]", tell)
 
 
 def _gain(m: Measure, baseline: str, head: str) -> Column:
@@ -57,9 +73,9 @@ def _gain(m: Measure, baseline: str, head: str) -> Column:
     return Column(head, tell, m.name)
 
 
-def _value(m: Measure) -> Column:
+def _value(m: Measure, table: Table) -> Column:
     head = titled(m) if m.summary == "mean" else f"worst {titled(m)}"
-    return Column(head, lambda one: figure(one.values[m.name], m))
+    return Column(head, lambda one: figure(one.values[m.name], m) + _fewer(one, m, table))
 
 
 def _digits(m: Measure) -> int:

@@ -22,7 +22,7 @@ SHOWN = {
 """How the kinds are headed."""
 READ = (
     "Intervals: 95 %, bootstrap. Differences are paired, case by case; p: Wilcoxon's signed-rank test. Mean rank: 1 is "
-    "best, by the first measure. Seconds: medians; peak memory: the largest"
+    "best, by the first measure, over the cases in which all have it. Seconds: medians; peak memory: the largest"
 )
 """How tables are read."""
 _MOST_NAMES = 6

@@ -17,7 +17,7 @@ MIN_SCANS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean with its 95 % percentile bootstrap interval; `low` and `high` are nan for a single value.
+    """A mean with its 95 % percentile bootstrap interval; `low` and `high` are nan for a single or an infinite value.
 
     Parameters
     ----------
@@ -52,8 +52,9 @@ def bootstrap_mean(values: Sequence[float], scans: Sequence[str], seed: int = 0)
     by_scan = len(names) >= MIN_SCANS
     group = member if by_scan else np.arange(len(v))
     resampled = "scans" if by_scan and len(names) < len(v) else "cases"
-    if len(v) == 1:
-        return Interval(mean=float(v[0]), low=math.nan, high=math.nan, n=1, resampled=resampled)
+    if len(v) == 1 or not np.isfinite(v).all():
+        mean = sum(v.tolist()) / len(v)
+        return Interval(mean=mean, low=math.nan, high=math.nan, n=len(v), resampled=resampled)
     sums, counts = np.bincount(group, v), np.bincount(group)
     drawn = np.random.default_rng(seed).integers(len(sums), size=(N_RESAMPLES, len(sums)))
     means = sums[drawn].sum(1) / counts[drawn].sum(1)
@@ -74,7 +75,12 @@ def paired(
         Case -> scan.
     """
     shared = [c for c in ours if c in theirs]
-    return bootstrap_mean([ours[c] - theirs[c] for c in shared], [scan_of[c] for c in shared], seed)
+    return bootstrap_mean([difference(ours[c], theirs[c]) for c in shared], [scan_of[c] for c in shared], seed)
+
+
+def difference(one: float, other: float) -> float:
+    """One - other, 0 where both are the same infinity."""
+    return 0.0 if one == other else one - other
 
 
 def mean_ranks(values: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

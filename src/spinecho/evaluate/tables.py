@@ -13,7 +13,7 @@ from scipy.stats import wilcoxon
 
 from spinecho.evaluate.judge import Judge, Kind, Measure
 from spinecho.evaluate.rows import Row
-from spinecho.evaluate.statistics import Interval, bootstrap_mean, mean_ranks, paired
+from spinecho.evaluate.statistics import Interval, bootstrap_mean, difference, mean_ranks, paired
 
 KINDS: tuple[Kind, ...] = ("real", "simulated", "")
 """Each has tables of its own, in this order."""
@@ -28,6 +28,8 @@ class Line:
 
     Parameters
     ----------
+    n, known
+        Rows, and in how many of them each measure is known.
     values
         Each measure over its cases: the mean, or the worst.
     spreads, gains
@@ -43,6 +45,7 @@ class Line:
 
     method: str
     n: int
+    known: Mapping[str, int]
     values: Mapping[str, float]
     spreads: Mapping[str, Interval]
     gains: Mapping[str, Interval]
@@ -124,6 +127,7 @@ def plain(table: Table) -> dict[str, Any]:
             {
                 "name": line.method,
                 "cases": line.n,
+                "known": dict(line.known),
                 "values": {name: _finite(value) for name, value in line.values.items()},
                 "intervals": _intervals(line.spreads),
                 "gains": _intervals(line.gains),
@@ -184,6 +188,7 @@ def _line(rows: Sequence[Row], method: str, measures: Sequence[Measure], baselin
     return Line(
         method=method,
         n=len(own),
+        known={m.name: len(_known([r.figure(m.name) for r in own])) for m in measures},
         values={m.name: _summary([r.figure(m.name) for r in own], m) for m in measures},
         spreads=spreads,
         gains=gains,
@@ -212,7 +217,7 @@ def _breakdown(table: Table, name: str) -> Breakdown:
 
     def cell(method: str, told: str) -> tuple[float, float]:
         own = _by_case([r for r in table.rows if value(r) == told], method, measure)
-        return _mean(list(own.values())), _mean([v - base[c] for c, v in own.items() if c in base])
+        return _mean(list(own.values())), _mean([difference(v, base[c]) for c, v in own.items() if c in base])
 
     return Breakdown(
         name=name,
@@ -232,9 +237,9 @@ def _signed_rank(ours: Mapping[str, float], theirs: Mapping[str, float], scan_of
     by_scan: dict[str, list[float]] = {}
     for case in ours:
         if case in theirs:
-            by_scan.setdefault(scan_of[case], []).append(ours[case] - theirs[case])
+            by_scan.setdefault(scan_of[case], []).append(difference(ours[case], theirs[case]))
     differences = [sum(d) / len(d) for d in by_scan.values()]
-    if len(differences) < _LEAST_SCANS or not any(differences):
+    if len(differences) < _LEAST_SCANS or not any(differences) or any(map(math.isnan, differences)):
         return math.nan
     return float(wilcoxon(differences).pvalue)  # type: ignore[attr-defined]
 
