@@ -40,3 +40,26 @@ def test_refused_before_the_work(folder, capsys, words, says):
     assert main(list(words)) == 2
     assert says in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("content", "section", "says"),
+    [
+        ("# R\u00e9sultats\n".encode("latin-1"), "Noise", "m.md: it is no text in UTF-8 (byte 3)"),
+        (b"<!-- results: Noise -->\n", "Noise", "m.md: the markers of section 'Noise' are not one pair"),
+        (b"", "a --> b", '--section "a --> b" cannot stand in a marker'),
+        (b"", "two\nlines", "give a name of one line"),
+    ],
+)
+def test_a_markdown_file_is_looked_at_before_the_work(folder, capsys, content, section, says):
+    Path("m.md").write_bytes(content)
+    assert main([*START, "--out", "t.csv", "--markdown", "m.md", "--section", section]) == 2
+    told = capsys.readouterr()
+    assert says in told.err and not told.out and not Path("t.cases.jsonl").exists()
+
+
+def test_a_report_that_is_a_folder_is_refused_before_the_work(folder, capsys):
+    Path("r.html").mkdir()
+    assert main([*START, "--report", "r.html"]) == 2
+    told = capsys.readouterr()
+    assert "r.html: it is a folder, the report is a file" in told.err and not told.out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from dataclasses import replace
@@ -144,6 +145,27 @@ def test_figures_are_printed_with_the_digits_of_their_measure() -> None:
 def test_many_names_are_cut() -> None:
     assert names(["a", "b"]) == "a; b"
     assert names(list("abcdefgh")) == "a; b; c; d; e; f and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"[" * 100_000 + b"}", "recursion"),
+        (b'{"key": "\xe9"}', "line 2 is no row"),
+        (b'{"key": "k"}', "line 2 is no row"),
+        (b"FIGURES", "figures"),
+        (b"NUMBER", ""),
+    ],
+)
+def test_a_damaged_file_of_rows_is_one_error(tmp_path: Path, line: bytes, why: str) -> None:
+    kept = Kept(tmp_path / "r.html")
+    kept.add(row("a", 1, dice=0.5))
+    good = json.loads(kept.path.read_text())
+    made = {b"FIGURES": {**good, "figures": [1]}, b"NUMBER": {**good, "figures": {"dice": "high"}}}.get(line)
+    with kept.path.open("ab") as file:
+        file.write((line if made is None else json.dumps(made).encode()) + b"\n")
+    with pytest.raises(DataError, match=rf"r.cases.jsonl: (?=.*{why}).*line 2 is no row of this version"):
+        Kept(tmp_path / "r.html")
 
 
 def test_sections_are_replaced_one_by_one(tmp_path: Path) -> None:

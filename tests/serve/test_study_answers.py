@@ -92,6 +92,10 @@ def spoiled(text: dict, how: str) -> object:
             first["log"] = []
         case "other image":
             first["image"] += 1
+        case "no image":
+            del first["image"]
+        case "half a number":
+            first["number"] = 1.5
         case "a word":
             first["log"][0]["taken_for"] = "maybe"
         case "a list":
@@ -108,6 +112,8 @@ HOW = [
     "not its log",
     "empty log",
     "other image",
+    "no image",
+    "half a number",
 ]
 
 
@@ -117,6 +123,12 @@ def test_a_damaged_file_is_one_error(tmp_path, how):
     answers.save(tmp_path, replace(answers.new(MANIFEST, "anna"), logs={1: [said]}))
     path = tmp_path / "reader-anna.json"
     path.write_text(json.dumps(spoiled(json.loads(path.read_text()), how)))
+    with pytest.raises(DataError, match=r"reader-anna.json: the answers are damaged"):
+        answers.readings(tmp_path, MANIFEST)
+
+
+def test_deep_nesting_is_damage(tmp_path):
+    (tmp_path / "reader-anna.json").write_text("[" * 100_000)
     with pytest.raises(DataError, match=r"reader-anna.json: the answers are damaged"):
         answers.readings(tmp_path, MANIFEST)
 
@@ -191,7 +203,12 @@ def test_an_image_in_both_groups_has_no_right_answer(tmp_path):
         run.gathered([real, synthetic], 0, quiet, quiet)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"seed": 0}', '{"seed": 0, "digest": "d", "images": []}'])
+ENDLESS = '{"seed": Infinity, "digest": "d", "images": [{"group": "real", "file": "a", "sha256": "b"}]}'
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"seed": 0}', '{"seed": 0, "digest": "d", "images": []}', "[" * 100_000, ENDLESS]
+)
 def test_a_damaged_manifest_is_one_error(tmp_path, text):
     (tmp_path / "study.json").write_text(text)
     with pytest.raises(DataError, match=r"study.json: it is damaged"):

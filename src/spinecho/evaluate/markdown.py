@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from spinecho.core.errors import DataError
+from spinecho.core.errors import DataError, setting
 from spinecho.core.version import __version__
 from spinecho.evaluate.columns import columns
 from spinecho.evaluate.judge import Judge
@@ -76,6 +76,20 @@ def row_of(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def check_section(path: Path, name: str) -> None:
+    """Refuse before the work what `write_section` would refuse after it.
+
+    Raises
+    ------
+    DataError
+        If the file is no text, its markers are damaged, or the name cannot stand in one.
+    """
+    if "-->" in name or "\n" in name:
+        problem = f"{setting('section', name)} cannot stand in a marker"
+        raise DataError(problem, do="give a name of one line without -->")
+    _old(path, name)
+
+
 def write_section(path: Path, name: str, text: str) -> None:
     """Put the text between `<!-- results: NAME -->` and `<!-- end: NAME -->`: replaced, or appended where absent.
 
@@ -84,12 +98,8 @@ def write_section(path: Path, name: str, text: str) -> None:
     DataError
         If the markers are damaged, or the file cannot be written.
     """
-    begin, end = f"<!-- results: {name} -->", f"<!-- end: {name} -->"
-    old = path.read_text(encoding="utf-8") if path.exists() else "# Results\n"
-    if (old.count(begin), old.count(end)) not in ((0, 0), (1, 1)) or old.find(begin) > old.find(end):
-        raise DataError(
-            f"the markers of section {name!r} are not one pair", do=f"keep one {begin} and {end}", file=path
-        )
+    begin, end = _markers(name)
+    old = _old(path, name)
     block = f"{begin}\n## {name}\n\n{text.rstrip()}\n\n{end}"
     if begin in old:
         new = re.sub(re.escape(begin) + ".*" + re.escape(end), lambda _: block, old, flags=re.DOTALL)
@@ -97,3 +107,21 @@ def write_section(path: Path, name: str, text: str) -> None:
         new = f"{old.rstrip()}\n\n{block}\n"
     with replacing(path) as temporary:
         temporary.write_text(new, encoding="utf-8", errors="backslashreplace")
+
+
+def _markers(name: str) -> tuple[str, str]:
+    return f"<!-- results: {name} -->", f"<!-- end: {name} -->"
+
+
+def _old(path: Path, name: str) -> str:
+    """What the file holds, if it can take the section."""
+    begin, end = _markers(name)
+    try:
+        old = path.read_text(encoding="utf-8") if path.exists() else "# Results\n"
+    except UnicodeDecodeError as error:
+        do = "save it as UTF-8, or give another file"
+        raise DataError(f"it is no text in UTF-8 (byte {error.start})", do=do, file=path) from None
+    if (old.count(begin), old.count(end)) not in ((0, 0), (1, 1)) or old.find(begin) > old.find(end):
+        problem = f"the markers of section {name!r} are not one pair"
+        raise DataError(problem, do=f"keep one {begin} and {end}", file=path)
+    return old

@@ -88,16 +88,28 @@ class Kept:
     def _read(self) -> Iterable[Row]:
         if not self.path.exists():
             return
-        text = self.path.read_text(encoding="utf-8")
+        text = self.path.read_text(encoding="ascii", errors="backslashreplace")  # of bytes that a crash has left there
         self._is_cut = bool(text) and not text.endswith("\n")
         for i, line in enumerate(text.splitlines(), start=1):
             if not line.endswith("}"):  # a kill cut it short
                 continue
             try:
-                yield Row(**json.loads(line))
-            except (ValueError, TypeError) as error:
+                yield _checked(Row(**json.loads(line)))
+            except (ValueError, TypeError, RecursionError) as error:
                 wrong = f"line {i} is no row of this version of spinecho ({error})"
                 raise DataError(wrong, do="remove the file, or give the report another name", file=self.path) from None
+
+
+def _checked(row: Row) -> Row:
+    """A row from the disk, whose fields have the types that they should."""
+    cells = asdict(row)
+    facts, figures = cells.pop("facts"), cells.pop("figures")
+    if not isinstance(facts, dict) or not isinstance(figures, dict):
+        raise TypeError("facts and figures have no names")
+    numbers = [*figures.values(), *(cells.pop(name) for name in ("wall_s", "cpu_s", "peak_gb"))]
+    if not all(isinstance(n, (int, float)) for n in numbers) or not all(isinstance(c, str) for c in cells.values()):
+        raise TypeError("a number or a text is none")
+    return row
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:

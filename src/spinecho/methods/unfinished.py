@@ -74,7 +74,7 @@ def read_state(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         state = None
     if not isinstance(state, dict) or not isinstance(state.get("marks", {}), dict):
         raise DataError(f"{STATE} in it is damaged", do=f"start over: rm -r '{folder}'", file=folder)

@@ -111,7 +111,7 @@ def _chosen(path: Path, text: str, run: Run) -> int | None:
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
         before, steps = str(written["budget"]), int(written["steps"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"it cannot be read ({error})", do=f"start in another {setting('out')}", file=path) from None
     if seconds(before) != seconds(text):
         anew = f"start over with another {setting('out')} (from these weights with {setting('init')})"

@@ -69,7 +69,7 @@ def from_json(text: str, place: object) -> Order:
             "settings": _filled(Settings, given.pop("settings")),
         }
         return Order(**parts, **_restored(Order, given))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, DataError):
             raise
         told = f"it is not an order of this version of spinecho ({type(error).__name__}: {error})"

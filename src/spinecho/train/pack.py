@@ -86,7 +86,7 @@ def opened(path: Path, task: str, facts: Mapping[str, Any] | None = None) -> Pac
         listed = json.loads((path / CONTENTS).read_text(encoding="utf-8"))
         made = Pack(path, listed["digest"], tuple(listed["sources"]), listed)
         own, read = listed["task"], listed["facts"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"its {CONTENTS} cannot be read ({error})", do="make it again", file=path) from None
     if own != task:
         raise DataError(f"it was packed for {own}, not for {task}", do=f"make one with {setting('bundle')}", file=path)

@@ -16,7 +16,7 @@ from spinecho.cli.parse import parse
 from spinecho.cli.progress import progress
 from spinecho.core.errors import DataError
 from spinecho.evaluate.judge import Case, Judge, judge_of
-from spinecho.io.outputs import check_outputs, paths_of
+from spinecho.io.outputs import check_name, check_outputs, paths_of
 from spinecho.methods import registry
 
 if TYPE_CHECKING:
@@ -78,6 +78,10 @@ def run(arguments: Sequence[str]) -> int:
 def evaluated(args: Any, judge: Judge, typed: str) -> tuple[list[Row], str]:
     """The rows, and who is the baseline; tables are printed, files written."""
     table = place(args, judge)
+    if args.markdown is not None:
+        from spinecho.evaluate.markdown import check_section
+
+        check_section(args.markdown, section_of(args, judge))
     evaluation, baseline = planned(args, judge)
     from spinecho.evaluate.rows import Kept, write_csv
 
@@ -109,14 +113,19 @@ def place(args: Arguments, judge: Judge) -> Path:
     if args.report is None and args.out is None:
         raise DataError("nothing is to be written", do="give --report PAGE.html or --out TABLE.csv, or both")
     for what, path, endings in (("report", args.report, (".html", ".htm")), ("table", args.out, (".csv",))):
-        if path is not None and path.suffix.lower() not in endings:
-            raise DataError(f"the {what} is called {path.name}", do=f"give a name that ends in {endings[0]}")
+        if path is not None:
+            check_name(path, what, *endings)
     first = args.out or args.report
     assert first is not None
     table = args.out or first.with_suffix(".cases.csv")
     wanted = (table, first.with_suffix(".cases.jsonl"), args.report, args.markdown)
     check_outputs([path for path in wanted if path is not None], read_by(args, judge))
     return table
+
+
+def section_of(args: Arguments, judge: Judge) -> str:
+    """Where the tables go in the markdown file."""
+    return args.section or registry.task_named(judge.TASK).WHAT.capitalize()
 
 
 def read_by(args: Arguments, judge: Judge) -> list[Path]:
@@ -209,6 +218,6 @@ def told(args: Arguments, judge: Judge, rows: Sequence[Row], baseline: str, comm
     text = section_text(rows, judge, baseline, command, machine)
     print(f"\n{text}\n\nload average now {os.getloadavg()[0]:.1f}")
     if args.markdown is not None:
-        section = args.section or registry.task_named(judge.TASK).WHAT.capitalize()
+        section = section_of(args, judge)
         write_section(args.markdown, section, text)
         print(f"wrote section {section!r} of {args.markdown}")

@@ -139,10 +139,13 @@ def load(path: Path, manifest: Manifest) -> Reading:
     try:
         text: Any = json.loads(path.read_text(encoding="utf-8"))
         reader, seed, digest, order = text["reader"], text["seed"], text["digest"], tuple(text["order"])
-        logs = {a["number"] - 1: [_entry(e) for e in a["log"]] for a in text["answers"]}
-        last = {a["number"] - 1: _entry(a) for a in text["answers"]}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        logs = {_place(a): [_entry(e) for e in a["log"]] for a in text["answers"]}
+        last = {_place(a): _entry(a) for a in text["answers"]}
+        images = [a["image"] for a in text["answers"]]
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path, str(error)) from None
+    except KeyError as error:
+        raise _damaged(path, f"there is no {error}") from None
     if digest != manifest.digest or seed != manifest.seed:
         problem = "these answers are of other images, or of another seed"
         raise DataError(problem, do="move the file to the folder of its own study", file=path)
@@ -150,7 +153,7 @@ def load(path: Path, manifest: Manifest) -> Reading:
         raise _damaged(path, f"it is of the reader {reader}")
     if order != tuple(order_of(seed, reader, len(manifest.images))):
         raise _damaged(path, "the order is not that of its seed")
-    _check_logs(path, logs, last, len(order), [a["image"] for a in text["answers"]], order)
+    _check_logs(path, logs, last, len(order), images, order)
     return Reading(reader=reader, seed=seed, digest=digest, order=order, logs=logs)
 
 
@@ -168,6 +171,13 @@ def _check_logs(
     for (place, log), image in zip(logs.items(), images, strict=True):
         if not log or log[-1] != last[place] or order[place] != image:
             raise _damaged(path, f"answer {place + 1} is not that of its log")
+
+
+def _place(answer: Any) -> int:
+    """Of an answer in the file, from 0."""
+    if type(answer["number"]) is not int:
+        raise ValueError(f"number {answer['number']!r}")
+    return answer["number"] - 1
 
 
 def _entry(said: Any) -> Entry:

@@ -98,7 +98,7 @@ def kept(folder: Path) -> Manifest | None:
         text: Any = json.loads(path.read_text(encoding="utf-8"))
         images = tuple(Member(group=m["group"], file=str(m["file"]), sha256=str(m["sha256"])) for m in text["images"])
         manifest = Manifest(seed=int(text["seed"]), digest=str(text["digest"]), images=images)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(f"it is damaged ({error})", do="restore it, or begin another study", file=path) from None
     if not images or any(m.group not in ("real", "synthetic") for m in images):
         raise DataError("it is damaged (groups)", do="restore it, or begin another study", file=path)

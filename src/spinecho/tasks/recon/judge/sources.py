@@ -149,7 +149,7 @@ def case_list(path: Path) -> list[Source]:
     check_present(path)
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"it is not JSON ({error})", do="give a list of objects with a path each", file=path) from None
     if not isinstance(entries, list) or not all(isinstance(e, dict) and "path" in e for e in entries):
         raise DataError(

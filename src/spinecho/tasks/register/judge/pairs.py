@@ -170,7 +170,7 @@ def _listed(path: Path) -> list[JudgedPair]:
         try:
             entries = json.load(f) if path.suffix.lower() == ".json" else list(csv.DictReader(f))
             return list(_entries(entries, path))
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError, csv.Error) as error:
             do = f"each entry needs fixed and moving; known are name, {', '.join(_FIELDS)}"
             raise DataError(f"this is not a list of pairs ({error})", do=do, file=path) from None
 
