@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,14 @@ def test_refused_before_the_work(scan, tmp_path, capsys, monkeypatch, more, word
     assert main(command(scan, tmp_path / "r.html", *more)) == 2
     assert words in capsys.readouterr().err
     assert not list(tmp_path.glob("*.html"))
+
+
+def test_help_offers_what_is_judged(capsys):
+    assert main(["evaluate", "--help"]) == 0
+    offered = re.findall(r"spinecho evaluate (\w+) --help", " ".join(capsys.readouterr().out.split()))
+    assert {"denoise", "segment"} <= set(offered) and "correct" not in offered
+    for task in offered:
+        assert main(["evaluate", task, "--help"]) == 0
 
 
 def test_a_mask_that_the_scan_is_too_small_for(scan, tmp_path, capsys):

@@ -220,6 +220,11 @@ class Judge(Protocol):
         ...
 
 
+def judged() -> list[str]:
+    """The tasks that something judges."""
+    return [task for task in registry.tasks() if (registry.TASKS / task / "judge" / "__init__.py").is_file()]
+
+
 def judge_of(task: str) -> Judge:
     """The judge of a task.
 

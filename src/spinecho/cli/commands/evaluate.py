@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from spinecho.cli.parse import parse
 from spinecho.cli.progress import progress
 from spinecho.core.errors import DataError
-from spinecho.evaluate.judge import Case, Judge, judge_of
+from spinecho.evaluate.judge import Case, Judge, judge_of, judged
 from spinecho.io.outputs import check_name, check_outputs, paths_of
 from spinecho.methods import registry
 
@@ -103,7 +103,7 @@ def evaluated(args: Any, judge: Judge, typed: str) -> tuple[list[Row], str]:
 
 def described(judge: Judge, task: str) -> str:
     """What the help says first."""
-    others = ", ".join(f"spinecho evaluate {t} --help" for t in registry.tasks() if t != task)
+    others = ", ".join(f"spinecho evaluate {t} --help" for t in judged() if t != task)
     words = f" Words of {task} for --methods: {judge.WORDS}." if judge.WORDS else ""
     return f"{__doc__}{words} Other tasks: {others}."
 
