@@ -140,6 +140,8 @@ def test_series_are_done_volume_by_volume():
     [
         ("threshold", {"beside": {"pet": t1()}}, "no contrast 'pet' -> known are flair"),
         ("threshold", {"only": "brain"}, "threshold finds lesions, no brain"),
+        ("grown", {"sides": False}, "grown finds lesions, no regions -> leave out sides=False$"),
+        ("grown", {"greys": False, "sides": False}, "-> leave out sides=False and greys=False"),
         ("regions", {"beside": {"t1": t1()}}, "regions looks at one image alone -> leave out t1"),
         ("regions", {"brain": t1()}, "regions looks at one image alone -> leave out brain"),
         ("threshold", {"finding": "tumour", "beside": {"t1c": volume(t1().values[0] * np.nan)}}, "t1c holds NaN"),

@@ -98,6 +98,8 @@ def segment(
     if runner.finds != "regions":
         if only != "regions":
             raise DataError(f"{method} finds {runner.finds}, no {only}", do=f"leave out {setting('only', only)}")
+        if idle := [setting(name, False) for name, on in (("sides", sides), ("greys", greys)) if not on]:
+            raise DataError(f"{method} finds {runner.finds}, no regions", do=f"leave out {' and '.join(idle)}")
         return _finds(volume, runner, method, beside or {}, brain).to(image.values.device)
     if beside or brain is not None:
         given = [*(beside or {}), *(["brain"] if brain is not None else [])]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from spinecho.evaluate.judge import Cases, Measure, Outcome
 
@@ -77,8 +77,8 @@ def run(inputs: Inputs | Marked, asked: Asked) -> Outcome:
     from spinecho.tasks.segment.judge.finding import Marked
     from spinecho.tasks.segment.run import segment
 
-    beside = inputs.beside if isinstance(inputs, Marked) else {}
-    image = segment(inputs.image, asked.name, sides=False, beside=beside, **asked.settings)
+    how: dict[str, Any] = {"beside": inputs.beside} if isinstance(inputs, Marked) else {"sides": False}
+    image = segment(inputs.image, asked.name, **how, **asked.settings)
     return Outcome(result=image.values, note=image.header.history[-1])
 
 
