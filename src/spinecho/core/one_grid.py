@@ -1,8 +1,9 @@
-"""Images that belong together voxel by voxel: whether they lie on one grid, and what to do if not."""
+"""Images that belong together voxel by voxel: whether they lie on one grid and differ, and what to do if not."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 
 from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
@@ -26,6 +27,23 @@ def same_grid(image: Image, beside: Mapping[str, Image]) -> None:
                 "in different places",
                 do="bring it there first: spinecho register IMAGE OTHER -o OTHER_ON_IT",
             )
+
+
+def check_different(image: Image, beside: Mapping[str, Image]) -> None:
+    """No two of the contrasts of a head are the same image.
+
+    Raises
+    ------
+    DataError
+        If one file, or a copy of it, was given as two contrasts.
+    """
+    named = {"": image, **beside}
+    for (one, first), (other, second) in combinations(named.items(), 2):
+        a, b = first.values, second.values.to(first.values.device)
+        if a.shape == b.shape and bool((a == b).all()):
+            told = f"{setting(one)} and {setting(other)} have the same content"
+            told = told if one else f"{setting(other)} has the same content as the image"
+            raise DataError(told, do="give each contrast its own image, or leave it out")
 
 
 def _alike(one: Geometry, other: Geometry) -> bool:

@@ -140,6 +140,8 @@ def test_series_are_done_volume_by_volume():
     [
         ("threshold", {"beside": {"pet": t1()}}, "no contrast 'pet' -> known are flair"),
         ("threshold", {"only": "brain"}, "threshold finds lesions, no brain"),
+        ("lesions", {"beside": {"t1": flair()}}, "t1 has the same content as the image"),
+        ("threshold", {"beside": {"t1": t1(), "t1c": t1()}}, "t1 and t1c have the same content"),
         ("grown", {"sides": False}, "grown finds lesions, no regions -> leave out sides=False$"),
         ("grown", {"greys": False, "sides": False}, "-> leave out sides=False and greys=False"),
         ("regions", {"beside": {"t1": t1()}}, "regions looks at one image alone -> leave out t1"),

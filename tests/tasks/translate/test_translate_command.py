@@ -63,6 +63,14 @@ def test_refusals_are_one_sentence_and_leave_nothing(folder, words, said, capsys
     assert said in told and len(told.strip().splitlines()) == 1 and not out.exists()
 
 
+def test_one_image_is_not_two_contrasts(folder, capsys):
+    out = run(folder, "--t2", folder / "t1.nii.gz", "--to", "flair", code=2)
+    assert "--t2 has the same content as the image -> give each contrast its own" in capsys.readouterr().err
+    (folder / "copy.nii.gz").write_bytes((folder / "t2.nii.gz").read_bytes())
+    run(folder, "--t2", folder / "t2.nii.gz", "--pd", folder / "copy.nii.gz", "--to", "flair", code=2)
+    assert "--t2 and --pd have the same content" in capsys.readouterr().err and not out.exists()
+
+
 def test_report_truth_maps_and_labels(folder, capsys):
     page = folder / "page.html"
     words = ("--truth", folder / "t2.nii.gz", "--labels", folder / "lesions.nii.gz", "--report", page, "--maps")

@@ -13,7 +13,7 @@ from torch import Tensor
 from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.core.log import logged
-from spinecho.core.one_grid import same_grid
+from spinecho.core.one_grid import check_different, same_grid
 from spinecho.core.signed import is_signed
 from spinecho.methods.pretrained import built
 from spinecho.tasks.segment.base import Segment
@@ -100,6 +100,7 @@ def segment(
             raise DataError(f"{method} finds {runner.finds}, no {only}", do=f"leave out {setting('only', only)}")
         if idle := [setting(name, False) for name, on in (("sides", sides), ("greys", greys)) if not on]:
             raise DataError(f"{method} finds {runner.finds}, no regions", do=f"leave out {' and '.join(idle)}")
+        check_different(image, beside or {})
         return _finds(volume, runner, method, beside or {}, brain).to(image.values.device)
     if beside or brain is not None:
         given = [*(beside or {}), *(["brain"] if brain is not None else [])]

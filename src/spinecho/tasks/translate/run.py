@@ -17,7 +17,7 @@ from spinecho.core.header import TOOK, WARNING, Header
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
 from spinecho.core.log import logged
-from spinecho.core.one_grid import same_grid
+from spinecho.core.one_grid import check_different, same_grid
 from spinecho.core.signed import is_masked, raised_within
 from spinecho.io.limits import check_memory
 from spinecho.methods.pretrained import built
@@ -85,6 +85,7 @@ def translate(
     if passes < 1:
         raise DataError(f"{setting('passes')} is {passes}", do="give 1 or more")
     source, notes = asked_for(contrast, to, image.header)
+    check_different(image, beside or {})
     runner = built("translate", method, settings, image.values.device)
     assert isinstance(runner, Translate)
     image, told = _prepared(image)
