@@ -113,7 +113,7 @@ def test_two_voxel_sizes(tmp_path, capsys, kspace):
 def test_what_is_not_used_is_told(tmp_path, capsys):
     y, x, z = np.mgrid[-1:1:24j, -1:1:20j, -1:1:16j]
     brain = (np.hypot(np.hypot(y, x), z) < 0.8) * (100 + 5 * np.random.default_rng(0).standard_normal(y.shape))
-    flair, t1, out = image(tmp_path / "f.nii.gz", brain), image(tmp_path / "t.nii.gz", brain), tmp_path / "l.nii.gz"
+    flair, t1, out = image(tmp_path / "f.nii.gz", brain), image(tmp_path / "t.nii.gz", 2 * brain), tmp_path / "l.nii.gz"
     assert main(["segment", str(flair), "--method", "threshold", "--t1", str(t1), "-o", str(out)]) == 0
     assert "not used: t1 (threshold looks at flair)" in "".join(capsys.readouterr())
 
