@@ -109,7 +109,7 @@ def test_uncertainty_is_an_image_on_the_fixed_grid(cohort, tmp_path, capsys):
     assert isinstance(found, Image)
     assert isinstance(fixed, Image)
     assert found.geometry.matches(fixed.geometry)
-    known = found.values[found.values > 0]  # what was not compared is NaN in the file, and read as 0
+    known = found.values[found.values > 0]  # and no NaN: what was not compared
     assert 0 < len(known) < found.values.numel() and float(known.max()) < 30
     assert main([*pair, "--transform", str(tmp_path / "t.h5"), "--affine"]) == 2
     assert "does not apply to a rigid or affine transform" in capsys.readouterr().err
