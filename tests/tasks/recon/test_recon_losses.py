@@ -353,3 +353,49 @@ def test_examples_whose_mask_has_no_batch_axis_join():
     assert seen.samples.shape == (2, *shape) and seen.axes == ("example", "time")
     gone = [(seen.samples[i, ..., 0] == 0).all((0, 1, 2)).nonzero().flatten().tolist() for i in range(2)]
     assert gone == [[0], [3]]
+
+
+class Shown(Recon):
+    """One image, whatever it sees."""
+
+    def __init__(self, image: Tensor) -> None:
+        super().__init__(None)
+        self.image = image
+
+    def forward(self, kspace: KSpace) -> Image:
+        raise NotImplementedError
+
+    def stages(self, kspace: KSpace, csm: Tensor) -> list[Tensor]:
+        return [self.image]
+
+
+def halved(kspace: KSpace) -> KSpace:
+    """Every second line, and the middle."""
+    line = torch.arange(kspace.samples.shape[-2])
+    mask = ((line % 2 == 0) | ((line - len(line) // 2).abs() < 5))[None, None, :, None]
+    return replace(kspace, samples=kspace.samples * mask, mask=mask)
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_an_image_that_leaves_the_calibration_lines_is_penalised(weighted):
+    whole, kspace = full().samples, settled(halved(full()))
+    example = ssdu.drawn(kspace, rng(), How(weighted=weighted))
+    csm = torch.ones(1, 1, 1, *kspace.samples.shape[-2:], dtype=torch.complex64)
+    assert kspace.mask is not None
+    centre = kspace.mask & ~division.outer_of(kspace)
+    assert 0 < int(centre.sum()) < int(kspace.mask.sum())
+    wrong = ifft(torch.where(centre, 0.8 * whole, whole))  # no line that is ever left out changes
+    true, other = (float(ssdu.prediction(Shown(v), example, csm, 0)[0]) for v in (ifft(whole), wrong))
+    assert other > true + 0.1
+    assert float(ssdu.astray(ifft(whole), csm, example)) < 1e-4
+
+
+def test_within_the_noise_nothing_is_penalised():
+    kspace = full()
+    noise = 0.05 * torch.view_as_complex(torch.randn(*kspace.samples.shape, 2, generator=rng())) / math.sqrt(2)
+    eye = torch.eye(1, dtype=torch.complex64)
+    noisy = settled(halved(replace(kspace, samples=kspace.samples + noise, noise_cov=0.055**2 * eye)))
+    example = ssdu.drawn(noisy, rng(), How())
+    csm = torch.ones(1, 1, 1, *kspace.samples.shape[-2:], dtype=torch.complex64)
+    assert float(ssdu.astray(ifft(kspace.samples), csm, example)) == 0
+    assert float(ssdu.astray(0.5 * ifft(kspace.samples), csm, example)) > 0.3

@@ -134,3 +134,15 @@ def test_another_world_moves_the_result_along():
     a, b = seen(image, 3.0), seen(moved, 3.0)
     torch.testing.assert_close(a.values, b.values)
     np.testing.assert_allclose(b.grid.affine[:3, 3] - a.grid.affine[:3, 3], [100, -50, 7], atol=1e-9)
+
+
+@pytest.mark.parametrize("degrees", [0, 7, 20, 33])
+def test_the_last_digit_of_a_header_moves_nothing(degrees):
+    """A margin of 8 mm is a whole number of voxels here, in one header exactly, in another to rounding."""
+    grid = oblique(degrees, (2.0, 2.0, 2.0), (40, 44, 36))
+    values = torch.zeros(1, *grid.shape)
+    values[:, 12:27, 12:30, 9:24] = 1 + torch.rand(15, 18, 15, generator=torch.Generator().manual_seed(0))
+    image = Image(values=values, geometries=(grid,))
+    straight = replace(image, geometries=(oblique(0, (2.0, 2.0, 2.0), (40, 44, 36)),))
+    assert object_box(image) == object_box(straight)
+    torch.testing.assert_close(seen(image, 2.0).values, seen(straight, 2.0).values)

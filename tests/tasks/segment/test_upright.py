@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
 from spinecho.core.geometry import Geometry
+from spinecho.core.transform import identity
+from spinecho.io.read import read_image
 from spinecho.tasks.segment.parts.upright import TILT_DEG, looked_at, tilt_deg
+from spinecho.tasks.segment.run import segment
 
 ROD_MM = np.array([8.0, -4.0, 0.0])
 
@@ -82,3 +87,26 @@ def test_nothing_is_found_in_air():
     grid = tilted(40)
     scores = looked_at(torch.zeros(1, *grid.shape), grid, Look())
     assert int(scores.argmax(0).sum()) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("degrees", "least"), [(20, 0.8), (45, 0.8)])
+def test_a_real_head_cut_aslant_has_the_regions_of_the_straight_one(shared_data, degrees, least):
+    head = read_image(shared_data / "ixi_2mm/t1/IXI568.nii.gz")
+    turn = Rotation.from_euler("x", degrees, degrees=True).as_matrix()
+    middle = head.geometry.to_world((np.array(head.geometry.shape[::-1]) - 1) / 2)
+    grid = Geometry.from_frame(middle, turn, (2.0, 2.0, 2.0), (128, 128, 100))
+    cut, straight = segment(identity().warp(head, grid, "linear")), segment(head)
+    expected = identity().warp(straight, grid, "nearest").values.round()
+    shared = [int(i) for i in expected.unique() if i > 0 and int((expected == i).sum()) > 125]  # over 1 ml
+    dice = [2 * float(((cut.values == i) & (expected == i)).sum()) for i in shared]
+    sizes = [float((cut.values == i).sum() + (expected == i).sum()) for i in shared]
+    assert len(shared) > 20 and np.mean(np.divide(dice, sizes)) > least
+    lay = replace(head, geometries=(replace(head.geometry, affine=turned_about(middle, turn) @ head.geometry.affine),))
+    assert float((segment(lay).values == straight.values).float().mean()) > 0.99, "a head that lay so is seen as before"
+
+
+def turned_about(middle, turn):
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = turn, middle - turn @ middle
+    return affine

@@ -19,6 +19,8 @@ _LOW, _HIGH = 0.01, 0.995
 """Shares of voxels below what becomes 0 and 1"""
 _SAMPLES = 200_000
 _COARSE_MM, _DARK, _MARGIN_MM = 6.0, 0.08, 8.0
+_ROUNDING = 1e-6
+"""Voxels by which an end may be off: the last digit of a header must not move the box"""
 _SLAB = 24
 """Planes that are interpolated together on the way back"""
 
@@ -95,7 +97,7 @@ def object_box(image: Image) -> Box:
             continue
         scale, margin = n / bright.shape[dim], _MARGIN_MM / voxel
         first, end = float(places[0]) * scale - margin, float(places[-1] + 1) * scale + margin
-        sides.append((max(0, int(first)), min(n, int(np.ceil(end)))))
+        sides.append((max(0, int(first + _ROUNDING)), min(n, int(np.ceil(end - _ROUNDING)))))
     return sides[0], sides[1], sides[2]
 
 

@@ -10,7 +10,8 @@ doi:10.1109/TCI.2023.3299212, for the weighted form, which is the default:
     sqrt(sum e^2 / c) / sqrt(sum y'^2 / c),    c = P (1 - Q) / (1 - P Q)   (`parts.division`).
 
 How we differ: whole lines are left out where lines were measured, drawn evenly; calibration lines are always seen, and
-coil maps come from all of them (they left 4 x 4 samples of the middle); the images of earlier steps count a little.
+coil maps come from all of them (they left 4 x 4 samples of the middle); an image that lies farther from these lines
+than the noise is penalised (`astray`); the images of earlier steps count a little.
 Named in US patent application 17/075,411 (`parts.losses`).
 """
 
@@ -23,12 +24,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spinecho.calib.csm import estimate_csm
+from spinecho.calib.noise import noise_sigmas
 from spinecho.core.kspace import KSpace
 from spinecho.core.precision import full_precision
 from spinecho.ops.coils import Coils
 from spinecho.ops.fourier import fft
 from spinecho.tasks.recon.base import Recon
-from spinecho.tasks.recon.parts.division import Divided, divide, indivisible
+from spinecho.tasks.recon.parts.division import Divided, divide, indivisible, outer_of
 from spinecho.tasks.recon.parts.losses import How
 
 _SAMPLES = (-4, -3, -2, -1)
@@ -66,7 +68,7 @@ def prediction(
     """The loss on what division i leaves out (by `distance`, or another), and the image that predicts it."""
     images = method.stages(example.seen(i), csm)
     with full_precision(csm):
-        losses = torch.stack([(far or distance)(x, csm, example, i).mean() for x in images])
+        losses = torch.stack([((far or distance)(x, csm, example, i) + astray(x, csm, example)).mean() for x in images])
         return deep(losses), images[-1]
 
 
@@ -87,6 +89,22 @@ def distance(x: Tensor, csm: Tensor, example: Divided, i: int) -> Float[Tensor, 
     one = torch.ones_like(example.weight)
     sizes = samples.abs().sum(_SAMPLES).clamp_min(_tiny(samples))
     return norm(error, one) / norm(samples, one).clamp_min(_tiny(samples)) + error.abs().sum(_SAMPLES) / sizes
+
+
+def astray(x: Tensor, csm: Tensor, example: Divided) -> Float[Tensor, "*batch"]:
+    """How much farther than the noise an image lies from the calibration lines, relative to their size.
+
+    No division leaves these out, so that nothing else holds a network to them whose data consistency is soft: a series
+    may predict all other lines and have the wrong brightness.
+    """
+    scan = example.kspace
+    assert scan.mask is not None
+    centre = scan.mask & ~outer_of(scan)
+    samples = scan.samples * centre
+    error = norm(fft(Coils(csm)(x)) * centre - samples, torch.ones_like(example.weight))
+    count = centre.expand(*centre.shape[:-4], scan.n_coils, *scan.samples.shape[-3:]).sum((-4, -3, -2, -1))
+    noise = noise_sigmas(scan)[..., 0, 0, 0, 0] * count.sqrt()
+    return (error - noise).clamp_min(0) / norm(samples, torch.ones_like(example.weight)).clamp_min(_tiny(samples))
 
 
 def norm(error: Tensor, weight: Tensor) -> Float[Tensor, "*batch"]:
