@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import spinecho
-from benchmarks.moving import SNRS, bolus, measured, score
+from benchmarks.moving import SNRS, bolus, boluses, measured, of_number, score
 from benchmarks.sections import circumstances, load_average, table
 from benchmarks.small_training import RESULTS, SETTINGS, publish, trained
 from spinecho.calib.prepare import prepare
@@ -40,6 +40,8 @@ RATE, TISSUES = 8, (1, 2, 3)
 STRIP = 40
 """Columns of the readout that one training example has"""
 NETWORK = varnet_kt.Config(channels=(16, 32, 48), blocks=(1, 1, 1))
+_OTHERS = 10_000
+"""Number of the first series that trains; those that judge have the first ones"""
 _EDGE = 3
 """Pixels from a tissue's border that its curve leaves out"""
 _LEARNED, _SHIPPED = "varnet_kt, ssdu on undersampled series", "varnet_kt, as it is in the package"
@@ -51,7 +53,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=1200, help="of training")
     parser.add_argument("--rate", type=float, default=1e-3, help="of learning")
     parser.add_argument("--series", type=int, default=40, help="undersampled series that train")
-    parser.add_argument("--judged", type=int, default=3, help="scenes that judge, at most 100")
+    parser.add_argument("--judged", type=int, default=3, help="scenes that judge")
     parser.add_argument("--run", type=Path, default=ROOT / "runs/arriving_contrast", help="folder of the training")
     parser.add_argument("--out", default=RESULTS, help="`-`: print only")
     return parser.parse_args()
@@ -83,18 +85,16 @@ class Strips:
 @cache
 def undersampled(i: int) -> KSpace:
     """Series i of those that train, without a truth."""
-    rng = torch.Generator().manual_seed(12000 + i)
+    rng = of_number(_OTHERS + i)
     scan = measured(bolus(rng)[1], RATE, SNRS[i % len(SNRS)], 700 + i, rng)
     return replace(settled(prepare(scan)[0]), target=None)
 
 
 def scenes(n: int) -> Iterator[tuple[Integer[Tensor, "y x"], KSpace]]:
     """Tissues on the scan's grid (0: none, or near a border), and the scan: those of `benchmarks.moving`."""
-    for i in range(n):
-        rng = torch.Generator().manual_seed(2000 + i)
-        tissues, frames = bolus(rng)
-        measured(frames, 4, SNRS[i % len(SNRS)], i, rng)  # as the other benchmark draws them: first at R = 4
-        yield inner(tissues), measured(frames, RATE, SNRS[i % len(SNRS)], i, rng)
+    scans = (scan for _, rate, scan in boluses(n) if rate == RATE)
+    for i, scan in enumerate(scans):
+        yield inner(bolus(of_number(i))[0]), scan
 
 
 def inner(tissues: Integer[Tensor, "v u"]) -> Integer[Tensor, "y x"]:

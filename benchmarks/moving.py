@@ -66,10 +66,15 @@ def chests(folder: Path, n: int) -> Iterator[Tensor]:
 def boluses(n: int) -> Iterator[tuple[str, int, KSpace]]:
     """Shells of three tissues that take up a contrast agent."""
     for i in range(n):
-        rng = torch.Generator().manual_seed(2000 + i)
+        rng = of_number(i)
         frames = bolus(rng)[1]
         for rate in RATES:
             yield "bolus", rate, measured(frames, rate, SNRS[i % len(SNRS)], i, rng)
+
+
+def of_number(i: int) -> torch.Generator:
+    """What bolus i is drawn from."""
+    return torch.Generator().manual_seed(2000 + i)
 
 
 def bolus(rng: torch.Generator) -> tuple[Integer[Tensor, "y x"], Float[Tensor, "t 1 1 y x"]]:

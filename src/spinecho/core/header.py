@@ -17,11 +17,10 @@ TOOK = "auto took "
 GRID = "grid."
 """How names in `Header.kept` begin that hold on the file's own grid alone, as the timing of its slices does."""
 
-_EMPTY: Mapping[str, str] = MappingProxyType({})
-
-
 UNRELATED = "T1, synthetic"
 """Sequence of volumes whose slices have nothing to do with each other: pictures that `generate` made"""
+
+_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)

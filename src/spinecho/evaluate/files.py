@@ -10,7 +10,7 @@ from spinecho.core.names import listed
 from spinecho.evaluate.judge import LeftOut
 from spinecho.io.read import find_format
 
-ENDINGS = (".nii", ".nii.gz", ".mgz", ".npz", ".npy")
+_ENDINGS = (".nii", ".nii.gz", ".mgz", ".npz", ".npy")
 """Of images and stacks of slices, in lower case"""
 
 
@@ -27,7 +27,7 @@ def images_of(path: Path) -> tuple[list[Path], list[Path]]:
     if not path.is_dir():
         raise DataError("there is no such file or folder", do="check the path", file=path)
     inside = sorted(f for f in path.iterdir() if not f.name.startswith("."))
-    files = [f for f in inside if f.is_file() and f.name.lower().endswith(ENDINGS)]
+    files = [f for f in inside if f.is_file() and f.name.lower().endswith(_ENDINGS)]
     others = [f for f in inside if f not in files]
     if _is_dicom(path):
         if any(f.is_file() and _is_dicom(f) for f in others):
@@ -49,7 +49,7 @@ def all_images(paths: Sequence[Path]) -> tuple[list[Path], list[LeftOut]]:
 
 def _told(folder: Path, others: Sequence[Path]) -> Iterator[LeftOut]:
     if others:
-        known = f"only {' '.join(ENDINGS)} and folders with DICOM are taken from a folder"
+        known = f"only {' '.join(_ENDINGS)} and folders with DICOM are taken from a folder"
         yield LeftOut(n=0, scan=folder.name, why=f"{folder}: {listed(others)}: {known}")
 
 

@@ -387,7 +387,7 @@ def test_an_image_that_leaves_the_calibration_lines_is_penalised(weighted):
     wrong = ifft(torch.where(centre, 0.8 * whole, whole))  # no line that is ever left out changes
     true, other = (float(ssdu.prediction(Shown(v), example, csm, 0)[0]) for v in (ifft(whole), wrong))
     assert other > true + 0.1
-    assert float(ssdu.astray(ifft(whole), csm, example)) < 1e-4
+    assert float(ssdu.Centre.of(example).astray(ifft(whole), csm)) < 1e-4
 
 
 def test_within_the_noise_nothing_is_penalised():
@@ -397,5 +397,5 @@ def test_within_the_noise_nothing_is_penalised():
     noisy = settled(halved(replace(kspace, samples=kspace.samples + noise, noise_cov=0.055**2 * eye)))
     example = ssdu.drawn(noisy, rng(), How())
     csm = torch.ones(1, 1, 1, *kspace.samples.shape[-2:], dtype=torch.complex64)
-    assert float(ssdu.astray(ifft(kspace.samples), csm, example)) == 0
-    assert float(ssdu.astray(0.5 * ifft(kspace.samples), csm, example)) > 0.3
+    assert float(ssdu.Centre.of(example).astray(ifft(kspace.samples), csm)) == 0
+    assert float(ssdu.Centre.of(example).astray(0.5 * ifft(kspace.samples), csm)) > 0.3

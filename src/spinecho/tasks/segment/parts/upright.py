@@ -7,6 +7,7 @@ says neither, so that the network looks both ways, and the way in which it is mo
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spinecho.core.geometry import Geometry, corners
-from spinecho.core.interpolate import at_voxels, voxel_grid
+from spinecho.core.image import Image
+from spinecho.core.transform import identity
 
 TILT_DEG = 10.0
 """Grids that are turned by less are looked at as they are"""
@@ -58,20 +60,19 @@ def certainty(scores: Float[Tensor, "region z y x"]) -> float:
 
 def _upright(values: Float[Tensor, "1 z y x"], grid: Geometry, look: Look) -> Float[Tensor, "region z y x"]:
     """Scores on the grid, of a network that sees the head along the patient's axes."""
-    straight = _straight(grid)
-    upright = at_voxels(values, _places(straight, grid, values))
-    lit = (upright[0] > _LIT).nonzero()
+    upright = identity().warp(Image(values=values, geometries=(grid,)), _straight(grid))
+    lit = (upright.values[0] > _LIT).nonzero()
     if len(lit):
-        low = (lit.amin(0) - _MARGIN).clamp_min(0).tolist()
-        high = [min(int(v) + _MARGIN + 1, n) for v, n in zip(lit.amax(0), straight.shape, strict=True)]
-        straight = straight.cropped(low, (high[0] - low[0], high[1] - low[1], high[2] - low[2]))
-        upright = upright[:, low[0] : high[0], low[1] : high[1], low[2] : high[2]]
-    scores = look(upright.contiguous())
-    index = _places(grid, straight, scores)
-    seen = at_voxels(torch.ones_like(upright), index)[0] > 0
-    turned = at_voxels(scores, index)
-    turned[0] = torch.where(seen, turned[0], _CERTAIN)
-    return turned
+        low, high = (lit.amin(0) - _MARGIN).clamp_min(0).tolist(), (lit.amax(0) + _MARGIN + 1).tolist()
+        z, y, x = (slice(a, b) for a, b in zip(low, high, strict=True))
+        part = upright.values[:, z, y, x].contiguous()
+        shape = (part.shape[1], part.shape[2], part.shape[3])
+        upright = Image(values=part, geometries=(upright.geometry.cropped(low, shape),))
+    scores = look(upright.values)
+    seen = torch.cat([scores, torch.ones_like(scores[:1])])
+    *turned, inside = identity().warp(replace(upright, values=seen), grid).values
+    turned[0] = torch.where(inside > 0, turned[0], _CERTAIN)
+    return torch.stack(turned)
 
 
 def _straight(grid: Geometry) -> Geometry:
@@ -82,9 +83,3 @@ def _straight(grid: Geometry) -> Geometry:
     affine[:3, 3] = low
     x, y, z = np.ceil((high - low) / spacing - 1e-6).astype(int) + 1
     return Geometry((int(z), int(y), int(x)), affine)
-
-
-def _places(grid: Geometry, of: Geometry, like: Tensor) -> Float[Tensor, "z y x 3"]:
-    """Voxel coordinates, on another grid, of all voxels of a grid."""
-    onto = torch.from_numpy(np.linalg.inv(of.affine) @ grid.affine).to(like.device, torch.float32)
-    return voxel_grid(grid.shape, like.device, torch.float32) @ onto[:3, :3].T + onto[:3, 3]

@@ -11,13 +11,14 @@ doi:10.1109/TCI.2023.3299212, for the weighted form, which is the default:
 
 How we differ: whole lines are left out where lines were measured, drawn evenly; calibration lines are always seen, and
 coil maps come from all of them (they left 4 x 4 samples of the middle); an image that lies farther from these lines
-than the noise is penalised (`astray`); the images of earlier steps count a little.
+than the noise is penalised (`Centre`); the images of earlier steps count a little.
 Named in US patent application 17/075,411 (`parts.losses`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -68,8 +69,9 @@ def prediction(
     """The loss on what division i leaves out (by `distance`, or another), and the image that predicts it."""
     images = method.stages(example.seen(i), csm)
     with full_precision(csm):
-        losses = torch.stack([((far or distance)(x, csm, example, i) + astray(x, csm, example)).mean() for x in images])
-        return deep(losses), images[-1]
+        centre = Centre.of(example)
+        losses = [(far or distance)(x, csm, example, i) + centre.astray(x, csm) for x in images]
+        return deep(torch.stack([each.mean() for each in losses])), images[-1]
 
 
 def deep(losses: Float[Tensor, " step"]) -> Float[Tensor, ""]:
@@ -91,25 +93,48 @@ def distance(x: Tensor, csm: Tensor, example: Divided, i: int) -> Float[Tensor, 
     return norm(error, one) / norm(samples, one).clamp_min(_tiny(samples)) + error.abs().sum(_SAMPLES) / sizes
 
 
-def astray(x: Tensor, csm: Tensor, example: Divided) -> Float[Tensor, "*batch"]:
-    """How much farther than the noise an image lies from the calibration lines, relative to their size.
+@dataclass(frozen=True, eq=False)
+class Centre:
+    """The calibration lines of a scan, which no division leaves out.
 
-    No division leaves these out, so that nothing else holds a network to them whose data consistency is soft: a series
-    may predict all other lines and have the wrong brightness.
+    Parameters
+    ----------
+    mask, samples
+        The lines, and what was measured there.
+    noise
+        Norm of the noise in them.
     """
-    scan = example.kspace
-    assert scan.mask is not None
-    centre = scan.mask & ~outer_of(scan)
-    samples = scan.samples * centre
-    error = norm(fft(Coils(csm)(x)) * centre - samples, torch.ones_like(example.weight))
-    count = centre.expand(*centre.shape[:-4], scan.n_coils, *scan.samples.shape[-3:]).sum((-4, -3, -2, -1))
-    noise = noise_sigmas(scan)[..., 0, 0, 0, 0] * count.sqrt()
-    return (error - noise).clamp_min(0) / norm(samples, torch.ones_like(example.weight)).clamp_min(_tiny(samples))
+
+    mask: Tensor
+    samples: Tensor
+    noise: Float[Tensor, "*#batch"]
+
+    @classmethod
+    def of(cls, example: Divided) -> Centre:
+        """All lines but those that divisions draw from."""
+        scan = example.kspace
+        assert scan.mask is not None
+        mask = scan.mask & ~outer_of(scan)
+        count = mask.expand(*mask.shape[:-4], scan.n_coils, *scan.samples.shape[-3:]).sum(_SAMPLES)
+        return cls(mask, scan.samples * mask, noise_sigmas(scan)[..., 0, 0, 0, 0] * count.sqrt())
+
+    def astray(self, x: Tensor, csm: Tensor) -> Float[Tensor, "*batch"]:
+        """How much farther than the noise an image lies from these lines, relative to their size.
+
+        Nothing else holds a network to them whose data consistency is soft: a series may predict all other lines and
+        have the wrong brightness.
+        """
+        error = _size(fft(Coils(csm)(x)) * self.mask - self.samples)
+        return (error - self.noise).clamp_min(0) / _size(self.samples).clamp_min(_tiny(self.samples))
 
 
 def norm(error: Tensor, weight: Tensor) -> Float[Tensor, "*batch"]:
     """sqrt(sum weight |error|^2), whose derivative at 0 is 0."""
     return torch.linalg.vector_norm(torch.view_as_real(error * weight.sqrt()), dim=(-5, -4, -3, -2, -1))
+
+
+def _size(samples: Tensor) -> Float[Tensor, "*batch"]:
+    return norm(samples, torch.ones((), device=samples.device))
 
 
 def _tiny(like: Tensor) -> float:
