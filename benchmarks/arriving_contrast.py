@@ -24,11 +24,11 @@ import spinecho
 from benchmarks.moving import SNRS, bolus, boluses, measured, of_number, score
 from benchmarks.sections import circumstances, load_average, table
 from benchmarks.small_training import RESULTS, SETTINGS, publish, trained
+from spinecho.calib.object_noise import cut_readout
 from spinecho.calib.prepare import prepare
 from spinecho.core.chance import integer
 from spinecho.core.geometry import Geometry
 from spinecho.core.kspace import KSpace
-from spinecho.ops.fourier import fft, ifft
 from spinecho.tasks.recon.methods import varnet_kt
 from spinecho.tasks.recon.parts.losses import How
 from spinecho.tasks.recon.slices import settled
@@ -75,11 +75,8 @@ class Strips:
         rng = generator(0, "strip", step, index)
         scan = undersampled(integer(rng, self.n))
         at = integer(rng, scan.samples.shape[-1] - STRIP + 1)
-        columns = ifft(scan.samples, (-1,))[..., at : at + STRIP]
-        shape = (*scan.encoding.matrix[:2], STRIP)
-        assert scan.encoding.centre is not None
-        encoding = replace(scan.encoding, matrix=shape, centre=(*scan.encoding.centre[:2], STRIP // 2))
-        return replace(scan, samples=fft(columns, (-1,)), encoding=encoding, geometries=(Geometry.unknown(shape),))
+        strip = cut_readout(scan, torch.arange(at, at + STRIP))
+        return replace(strip, geometries=(Geometry.unknown(strip.encoding.matrix),))
 
 
 @cache

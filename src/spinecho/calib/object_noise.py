@@ -12,7 +12,7 @@ import math
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from spinecho.calib.noise import each_example, largest, noise_sigma, noise_sigmas, outermost
@@ -116,10 +116,14 @@ def at_object(kspace: KSpace) -> KSpace:
     stretch = bright_readouts(kspace)
     if stretch is None or stretch[1] - stretch[0] < _FEWEST:
         return kspace
-    first, after = stretch
-    samples = fft(_along_readout(kspace)[..., first:after], (-1,))
+    return cut_readout(kspace, torch.arange(*stretch, device=kspace.device))
+
+
+def cut_readout(kspace: KSpace, positions: Int[Tensor, " length"]) -> KSpace:
+    """The samples as of a readout that covers these positions of the image's grid alone; whole Cartesian readouts."""
+    samples = fft(_along_readout(kspace)[..., positions], (-1,))
     k2, k1, k0 = kspace.encoding.origin
-    n, length = kspace.encoding.matrix[2], after - first
+    n, length = kspace.encoding.matrix[2], len(positions)
     centre = (k2, k1, min(length - 1, round(length // 2 + (k0 - n // 2) * length / n)))
     matrix = (*kspace.encoding.matrix[:2], length)
     encoding = replace(kspace.encoding, matrix=matrix, recon_matrix=matrix, centre=centre)

@@ -11,10 +11,14 @@ from drawn import drawn, nrmse
 
 from spinecho import KSpace, recon
 from spinecho.calib.csm import estimate_csm
+from spinecho.calib.noise import noise_sigma
+from spinecho.calib.object_noise import bright_readouts, object_noise
 from spinecho.calib.prepare import prepare
 from spinecho.core.errors import DataError
+from spinecho.ops.fourier import ifft
+from spinecho.ops.psf import CartesianSense
 from spinecho.sim.scan import Scan, simulate_phantom
-from spinecho.tasks.recon.methods import varnet_kt
+from spinecho.tasks.recon.methods import llr, varnet_kt
 from spinecho.tasks.recon.methods.varnet_kt import Config, Method
 from spinecho.tasks.recon.parts.denoisers import by_level, method_named
 from spinecho.tasks.recon.parts.division import Divided
@@ -30,6 +34,12 @@ FEW = {"n_steps": 2, "cg_iters": 3, "start_iters": 4, "reach": 1}
 
 def series(n_frames: int = 5, seed: int = 1) -> KSpace:
     scan = Scan(matrix=(1, 36, 32), sampling=f"kt-random:3:8:{seed}", n_frames=n_frames, snr=40, n_coils=4, fineness=1)
+    return simulate_phantom(scan).kspace
+
+
+def wide() -> KSpace:
+    """Of an object that is long enough for half of it to be a trial."""
+    scan = Scan(matrix=(1, 36, 112), sampling="kt-random:3:8:1", n_frames=3, snr=40, n_coils=3, fineness=1)
     return simulate_phantom(scan).kspace
 
 
@@ -146,14 +156,14 @@ def test_the_start_is_near_and_steps_follow_the_samples():
 def test_what_makes_it_worse_is_not_taken(file):
     """A network with random weights changes much: by left-out lines little of that is taken."""
     prepared, _, csm = solved_series()
-    lift, share = mixing(2.0).tried(prepared, csm)
-    assert lift in (1.0, 4.0) and 0 <= share < 0.7
+    lift, shares = mixing(2.0).tried(prepared, csm)
+    assert lift in (1.0, 4.0) and 0 <= min(shares) <= max(shares) < 0.7
     told = recon(series(), "varnet_kt", weights=file).header.history
-    assert any("% of the change taken" in line for line in told)
+    assert any("% of its rest taken" in line for line in told)
     few = torch.zeros_like(prepared.mask)
     few[..., 14:22, :] = True
     less = replace(prepared, mask=prepared.mask & few, samples=prepared.samples * few)
-    assert mixing().tried(less, csm) == (1.0, 1.0), "nothing can be left out"
+    assert mixing().tried(less, csm) == (1.0, (1.0, 1.0)), "nothing can be left out"
 
 
 @torch.no_grad()
@@ -164,14 +174,56 @@ def test_noise_that_is_not_known_is_that_of_all_lines(file):
     assert torch.isfinite(image.values.abs()).all() and image.values.shape == (5, 1, 1, 36, 32)
 
 
-def test_the_best_share_is_that_of_the_least_error():
+def test_the_best_shares_are_those_of_the_least_error():
     rng = torch.Generator().manual_seed(0)
-    start, end = (torch.randn(200, dtype=torch.complex64, generator=rng) for _ in range(2))
-    share = varnet_kt.best_share(start, end)
-    sizes = [float((start + a * (end - start)).abs().square().sum()) for a in (share - 0.02, share, share + 0.02)]
-    assert 0 < share < 1 and sizes[1] < min(sizes[0], sizes[2])
-    assert varnet_kt.best_share(start, 0.2 * start) == 1 and varnet_kt.best_share(start, 3 * start) == 0
-    assert varnet_kt.best_share(start, start) == 0
+    errors = [torch.randn(200, dtype=torch.complex64, generator=rng) for _ in range(3)]
+    shares = torch.tensor(varnet_kt.best_shares(errors))
+    assert shares.min() > 0 and shares.max() < 1
+
+    def size(a: float, b: float) -> float:
+        return float((errors[0] + a * (errors[1] - errors[0]) + b * (errors[2] - errors[1])).abs().square().sum())
+
+    a, b = shares.tolist()
+    around = [size(a + u, b + v) for u, v in ((0.02, 0), (-0.02, 0), (0, 0.02), (0, -0.02))]
+    assert size(a, b) < min(around)
+    start = errors[0]
+    assert varnet_kt.best_shares([start, 0.2 * start]) == [1] and varnet_kt.best_shares([start, 3 * start]) == [0]
+    assert varnet_kt.best_shares([start, start]) == [0] and varnet_kt.best_shares([0 * start] * 3) == [0, 0]
+
+
+@torch.no_grad()
+def test_what_helps_the_mean_alone_is_taken_there_alone(monkeypatch):
+    """A change towards the true mean over time, and noise in each frame."""
+    prepared, _, csm = solved_series()
+    truth = llr.solved(prepared, csm, llr.Config(n_iters=60), 0.0)  # of all lines
+
+    def last(_: Method, solved: Problem, start: torch.Tensor, kspace: KSpace) -> torch.Tensor:
+        noise = torch.randn(start.shape, dtype=start.dtype, generator=torch.Generator().manual_seed(0))
+        noise = 0.3 * truth.abs().mean() * (noise - noise.mean(0))
+        return start + (truth - start).mean(0) + noise
+
+    monkeypatch.setattr(Method, "last", last)
+    _, (of_mean, of_rest) = mixing().tried(prepared, csm)
+    assert of_mean > 0.5 and of_rest < 0.2
+
+
+@torch.no_grad()
+def test_half_of_the_readout_is_a_scan_of_its_own():
+    """Predictions from half of the positions along the readout are those of the whole there."""
+    scan = replace(prepare(wide())[0], noise_cov=None)
+    csm = estimate_csm(scan)
+    part, maps = varnet_kt.two_quarters(scan, csm)
+    x = llr.solved(scan, csm, llr.Config(n_iters=3), None)
+    first, after = bright_readouts(scan)
+    at = [first + round(q * (after - first)) for q in (0.125, 0.375, 0.625, 0.875)]
+    positions = [*range(at[0], at[1]), *range(at[2], at[3])]
+    assert part.samples.shape[-1] == maps.shape[-1] == len(positions) and after - first >= 64
+    here = ifft(CartesianSense(scan.mask, csm)(x), (-1,))[..., positions]
+    there = ifft(CartesianSense(part.mask, maps)(x[..., positions]), (-1,))
+    assert nrmse(there, here) < 1e-5
+    assert noise_sigma(part) == pytest.approx(object_noise(scan), rel=1e-5), "the noise is that of the whole"
+    short = solved_series()[0]
+    assert varnet_kt.two_quarters(short, estimate_csm(short))[0] is short
 
 
 def test_losses_of_nothing_learned():

@@ -13,14 +13,16 @@ for all steps, without biases (twice the series gives twice the result), and is 
 it is trained inside these steps. It sees what the samples have just changed: of frames with random lines, R times that
 is where the series was wrong, and noise. It is the 2-D denoiser of the task `denoise`, behind each of whose stages
 frames are mixed: with their neighbours, and with the mean of all (`nets.unet_kt`). Lines that are left out first say
-which of two starts is better, and how much of the change from the start to x_n is to be taken: none where it helps not.
+which of two starts is better, and how much of the change from the start to x_n is to be taken, of its mean over time
+and of the rest: none where it helps not.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -29,7 +31,7 @@ from torch import Tensor, nn
 
 from spinecho.calib.centre import missing_calibration
 from spinecho.calib.csm import estimate_csm
-from spinecho.calib.object_noise import with_object_noise
+from spinecho.calib.object_noise import bright_readouts, cut_readout, with_object_noise
 from spinecho.core.image import Image
 from spinecho.core.kspace import KSpace
 from spinecho.core.method import Method as AnyMethod
@@ -57,6 +59,10 @@ _LIFTS, _TRIED = (1.0, 5.0), (4.0, 1.0)
 _DECAY, _TRIAL_ITERS, _TRIAL_DECAY = 0.75, (12, 8), 0.6
 """Of the start's threshold from one iteration to the next: few of them must suffice, and fewer for a trial, whose
 second start goes on from the first"""
+_QUARTERS, _FEWEST = ((0.125, 0.375), (0.625, 0.875)), 64
+"""Stretches of the object along the readout that a trial sees; all of a shorter one"""
+_SWEEPS = 100
+"""Of coordinate descent: for two numbers, plenty"""
 _TOLD = "varnet_kt, by lines left out"
 
 
@@ -114,24 +120,30 @@ class Method(Recon):
         def one(scan: KSpace) -> tuple[Tensor, Tensor]:
             scan = centred(scan)  # which else is looked for again and again
             csm = estimate_csm(scan)
-            lift, share = self.tried(scan, csm)
+            lift, (of_mean, of_rest) = self.tried(scan, csm)
             solved = problem(scan, csm)
             start = self.start(scan, csm, solved, lift)
             told.append(
-                f"{_TOLD}: threshold of the start {lift:g} x the noise's, {100 * share:.0f} % of the change taken"
+                f"{_TOLD}: threshold of the start {lift:g} x the noise's; {100 * of_mean:.0f} % of the change's mean "
+                f"over time and {100 * of_rest:.0f} % of its rest taken"
             )
-            return torch.lerp(start, self.last(solved, start, scan), share), csm
+            change = self.last(solved, start, scan) - start
+            mean = mean_over_time(change, scan)
+            return start + of_mean * mean + of_rest * (change - mean), csm
 
         x, csm = by_slices(kspace, one)
         image = kspace.image(x, csm=csm)
         return replace(image, header=image.header.noted(*dict.fromkeys(told)))
 
-    def tried(self, kspace: KSpace, csm: Tensor) -> tuple[float, float]:
-        """Lift of the start, and the share of the network's change, that predict left-out lines best."""
-        still = llr.frame_axis(kspace) is None
-        folds = [] if still else leave_out(with_object_noise(kspace), 1, together=True)
+    def tried(self, kspace: KSpace, csm: Tensor) -> tuple[float, tuple[float, float]]:
+        """Lift of the start, and the shares of the network's change (its mean over time, the rest) that predict
+        left-out lines best."""
+        if llr.frame_axis(kspace) is None:
+            return min(_TRIED), (1.0, 1.0)
+        kspace, csm = two_quarters(kspace, csm)
+        folds = leave_out(with_object_noise(kspace), 1, together=True)
         if not folds:
-            return min(_TRIED), 1.0
+            return min(_TRIED), (1.0, 1.0)
         fold, starts = folds[0], list[Tensor]()
         for lift, n_iters in zip(_TRIED, _TRIAL_ITERS, strict=True):
             settings = llr.Config(n_iters=n_iters)
@@ -140,8 +152,11 @@ class Method(Recon):
         errors = [fold.errors(x, csm) for x in starts]
         sizes = [float(torch.view_as_real(e).square().sum()) for e in errors]
         best = sizes.index(min(sizes))
-        x = self.last(problem(fold.kspace, csm), starts[best], fold.kspace)
-        return _TRIED[best], best_share(errors[best], fold.errors(x, csm))
+        start = starts[best]
+        end = self.last(problem(fold.kspace, csm), start, fold.kspace)
+        halfway = start + mean_over_time(end - start, kspace)
+        of_mean, of_rest = best_shares([errors[best], fold.errors(halfway, csm), fold.errors(end, csm)])
+        return _TRIED[best], (of_mean, of_rest)
 
     def last(self, solved: Problem, start: Tensor, kspace: KSpace) -> Complex[Tensor, "*batch 1 z y x"]:
         """The series after all steps."""
@@ -254,12 +269,41 @@ def _drawn_lift(values: Tensor) -> float:
     return low * (high / low) ** (bits % 1024 / 1024)
 
 
-def best_share(start: Complex[Tensor, "*n"], end: Complex[Tensor, "*m"]) -> float:
-    """argmin |start + a (end - start)|^2, 0 to 1: of errors before and after a change, how much of it to take."""
-    before, change = (torch.view_as_real(e).double() for e in (start, start - end))
-    return min(
-        1.0, max(0.0, float((before * change).sum() / change.square().sum().clamp_min(torch.finfo(torch.float64).tiny)))
-    )
+def mean_over_time(x: Tensor, kspace: KSpace) -> Tensor:
+    """Of all frames, for each of them."""
+    axis = llr.frame_axis(kspace)
+    return x if axis is None else x.mean(axis, keepdim=True).expand_as(x)
+
+
+def two_quarters(kspace: KSpace, csm: Tensor) -> tuple[KSpace, Tensor]:
+    """The scan and its maps at half of the readout positions that hold the object: how well lines are predicted is seen
+    there as well, in half the time. As they are where readouts are not whole, or the object is short."""
+    stretch = bright_readouts(kspace) if kspace.calib is None else None
+    if stretch is None or stretch[1] - stretch[0] < _FEWEST:
+        return kspace, csm
+    first, n = stretch[0], stretch[1] - stretch[0]
+    parts = [torch.arange(first + round(a * n), first + round(b * n), device=csm.device) for a, b in _QUARTERS]
+    positions = torch.cat(parts)
+    return cut_readout(with_object_noise(kspace), positions), csm[..., positions]
+
+
+def best_shares(errors: Sequence[Complex[Tensor, "*n"]]) -> list[float]:
+    """The shares s_i, 0 to 1, of changes made one after the other that leave the least error.
+
+    Parameters
+    ----------
+    errors
+        e_0 at the start, then e_i after change i, which are linear: argmin |e_0 + sum s_i (e_i - e_(i-1))|^2.
+    """
+    flat = [torch.view_as_real(e).flatten().double() for e in errors]
+    changes = torch.stack([before - after for before, after in pairwise(flat)])
+    gram, aim = changes @ changes.mT, changes @ flat[0]
+    shares = torch.zeros_like(aim)
+    for _ in range(_SWEEPS):
+        for i, size in enumerate(gram.diagonal()):
+            if size > 0:
+                shares[i] = ((aim[i] - gram[i] @ shares) / size + shares[i]).clamp(0, 1)
+    return shares.tolist()
 
 
 def _mean_acceleration(kspace: KSpace) -> Float[Tensor, ""]:
