@@ -204,7 +204,7 @@ def test_what_helps_the_mean_alone_is_taken_there_alone(monkeypatch):
 
     monkeypatch.setattr(Method, "last", last)
     _, (of_mean, of_rest) = mixing().tried(prepared, csm)
-    assert of_mean > 0.5 and of_rest < 0.2
+    assert of_mean > 0.5 and of_rest < of_mean / 2, "not 0: both are moved halfway towards one share for all"
 
 
 @torch.no_grad()

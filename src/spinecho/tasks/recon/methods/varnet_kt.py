@@ -61,6 +61,9 @@ _DECAY, _TRIAL_ITERS, _TRIAL_DECAY = 0.75, (12, 8), 0.6
 second start goes on from the first"""
 _QUARTERS, _FEWEST = ((0.125, 0.375), (0.625, 0.875)), 64
 """Stretches of the object along the readout that a trial sees; all of a shorter one"""
+_TOWARDS_ONE = 0.5
+"""Both shares are moved so far towards the best one for all: two of few lines differ too much (by trial, on hearts and
+boluses that judge nothing)"""
 _SWEEPS = 100
 """Of coordinate descent: for two numbers, plenty"""
 _TOLD = "varnet_kt, by lines left out"
@@ -155,7 +158,9 @@ class Method(Recon):
         start = starts[best]
         end = self.last(problem(fold.kspace, csm), start, fold.kspace)
         halfway = start + mean_over_time(end - start, kspace)
-        of_mean, of_rest = best_shares([errors[best], fold.errors(halfway, csm), fold.errors(end, csm)])
+        before, after = errors[best], fold.errors(end, csm)
+        one, two = best_shares([before, after]), best_shares([before, fold.errors(halfway, csm), after])
+        of_mean, of_rest = (torch.lerp(torch.tensor(two), torch.tensor(one), _TOWARDS_ONE)).tolist()
         return _TRIED[best], (of_mean, of_rest)
 
     def last(self, solved: Problem, start: Tensor, kspace: KSpace) -> Complex[Tensor, "*batch 1 z y x"]:
