@@ -13,6 +13,12 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 
+def missing_to(coarsest: int, size: Sequence[int]) -> list[int]:
+    """By how much each side grows to a multiple of the coarsest pixel, and to two of them at least: of pictures one
+    pixel wide a library's bfloat16 convolutions (oneDNN with AMX, torch 2.13) read memory that holds anything."""
+    return [max(-n % coarsest, 2 * coarsest - n) for n in size]
+
+
 class ResidualBlock(nn.Module):
     """x + conv(relu(conv(x))), the identity at first."""
 
@@ -90,7 +96,7 @@ class UNet(nn.Module):
 
     def _activated(self, x: Tensor) -> Tensor:
         size = x.shape[-2:]
-        missing = [-n % self.coarsest for n in size]
+        missing = missing_to(self.coarsest, size)
         if any(missing):
             x = F.pad(x, (0, missing[1], 0, missing[0]))
         if self.shuffle > 1:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from spinecho.nets.unet import UNet
+from spinecho.nets.unet import UNet, missing_to
 
 
 class Mixer(nn.Module):
@@ -82,7 +82,7 @@ class SeriesUNet(nn.Module):
 
     def _activated(self, x: Tensor) -> Tensor:
         n_frames, size, still = x.shape[1], x.shape[-2:], self.still
-        missing = [-n % self.coarsest for n in size]
+        missing = missing_to(self.coarsest, size)
         x = (
             F.pad(x.flatten(0, 1), (0, missing[1], 0, missing[0]), mode="replicate")
             if any(missing)
