@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import cartesian, head, lines, planted_maps, scan_of
 
-from spinecho.calib.centre import calibration_region, find_centre, sampled_box
+from spinecho.calib.centre import calibration_region, find_centre, missing_calibration, sampled_box
 from spinecho.core.encoding import Encoding
 from spinecho.core.errors import DataError
+from spinecho.core.geometry import Geometry
+from spinecho.core.kspace import KSpace
 
 FLAT = (1, 96, 80)
 
@@ -130,3 +132,16 @@ def test_poisson_brain_has_its_centre_off_by_one(shared_data):
     _, k1, k0 = find_centre(kspace)
     assert (k1, k0) in {(114, 90), (114, 91)}, "the energy is centred at (114.2, 90.7), the grid at (115, 90)"
     assert min(calibration_region(kspace).shape[-2:]) >= 23
+
+
+def test_lone_samples_beside_a_block_do_not_hide_it():
+    """The centre lies at its edge, and next to it more was measured by chance: the block is found, not that column."""
+    shape = (1, 34, 34)
+    mask = torch.zeros(1, *shape, dtype=torch.bool)
+    mask[..., 13:21, 13:21] = True
+    mask[..., 21, 17:20] = True
+    samples = torch.ones(4, *shape, dtype=torch.complex64) * mask
+    samples[..., 19, 18] = 9
+    where = Geometry.unknown(shape)
+    scan = KSpace(samples=samples, mask=mask, encoding=Encoding.cartesian(shape), geometries=(where,))
+    assert find_centre(scan) == (0, 19, 18) and missing_calibration(scan) is None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spinecho.calib.centre import missing_calibration
@@ -72,6 +72,7 @@ def test_random_numbers_of_settings_that_are_off_are_not_drawn():
     assert torch.equal(a.samples, b.samples)
 
 
+@example(seed=409)
 @settings(deadline=None, max_examples=40)
 @given(seed=st.integers(0, 2**31))
 def test_scans_are_finite_have_their_truth_and_calibrate(seed):

@@ -34,6 +34,11 @@ _ENTRIES = 16
 _EQUAL = 0.999
 """Share of the largest energy from which two samples are peaks alike."""
 
+_TOGETHER = ((0, 1, 2),)
+_ONE_BY_ONE = tuple(tuple((axis,) for axis in order) for order in ((2, 1, 0), (1, 2, 0), (0, 2, 1), (0, 1, 2)))
+"""Orders in which a block's axes grow where all together come to nothing: lone samples beside the block, near an edge
+of it that the centre lies at, can make it long and narrow"""
+
 _NO_LINES = "scan calibration lines, give coil maps from another scan, or use zero_filled"
 
 
@@ -211,11 +216,12 @@ def _blocks(kspace: KSpace) -> np.ndarray:
         centre = (int(centres[place][0]), int(centres[place][1]), int(centres[place][2]))
         key = measured[place].tobytes(), agreeing[place].tobytes(), centre
         if key not in known:
-            tried = (
-                _balanced(sampled_box(np.broadcast_to(m[place], size), centre), centre) for m in (agreeing, measured)
-            )
-            first, second = tried
-            known[key] = second if _too_small(first, size) else first
+            both = [np.broadcast_to(m[place], size) for m in (agreeing, measured)]
+            ways = [(both[0], _TOGETHER), (both[1], _TOGETHER), *((both[1], way) for way in _ONE_BY_ONE)]
+            tried = [_balanced(sampled_box(m, centre, way), centre) for m, way in ways[:2]]
+            if all(_too_small(box, size) for box in tried):
+                tried += [_balanced(sampled_box(m, centre, way), centre) for m, way in ways[2:]]
+            known[key] = next((box for box in tried if not _too_small(box, size)), tried[1])
         boxes[place] = known[key]
     return np.broadcast_to(boxes, batch)
 
@@ -261,28 +267,37 @@ def _too_small(box: Box, grid: Sequence[int]) -> str | None:
     return None
 
 
-def sampled_box(measured: np.ndarray, centre: tuple[int, int, int]) -> Box:
+def sampled_box(measured: np.ndarray, centre: tuple[int, int, int], groups: Sequence[Sequence[int]] = _TOGETHER) -> Box:
     """The block around the centre that grows, one plane at a time on each side in turn, as long as nothing is missing.
 
-    measured is boolean, (k2, k1, k0); an axis stops at its largest useful width. Slices are empty where the centre
-    itself was not measured.
+    Parameters
+    ----------
+    measured
+        Boolean, (k2, k1, k0); an axis stops at its largest useful width.
+    groups
+        Axes that grow in turn; those of a later group grow when the ones before have stopped.
+
+    Returns
+    -------
+    Slices; empty where the centre itself was not measured.
     """
     widest = _LARGEST[max(1, sum(n > 1 for n in measured.shape))]
     low, high = list(centre), [c + 1 for c in centre]
     if not measured[centre]:
         return slice(centre[0], centre[0]), slice(centre[1], centre[1]), slice(centre[2], centre[2])
-    growing = {(axis, side) for axis in range(3) for side in (-1, 1)}
-    while growing:
-        for axis, side in sorted(growing):
-            edge = low[axis] - 1 if side < 0 else high[axis]
-            plane = tuple(slice(edge, edge + 1) if i == axis else slice(low[i], high[i]) for i in range(3))
-            full = 0 <= edge < measured.shape[axis] and high[axis] - low[axis] < widest and measured[plane].all()
-            if not full:
-                growing.discard((axis, side))
-            elif side < 0:
-                low[axis] -= 1
-            else:
-                high[axis] += 1
+    for group in groups:
+        growing = {(axis, side) for axis in group for side in (-1, 1)}
+        while growing:
+            for axis, side in sorted(growing):
+                edge = low[axis] - 1 if side < 0 else high[axis]
+                plane = tuple(slice(edge, edge + 1) if i == axis else slice(low[i], high[i]) for i in range(3))
+                full = 0 <= edge < measured.shape[axis] and high[axis] - low[axis] < widest and measured[plane].all()
+                if not full:
+                    growing.discard((axis, side))
+                elif side < 0:
+                    low[axis] -= 1
+                else:
+                    high[axis] += 1
     return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
 
 

@@ -11,7 +11,9 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
+from spinecho.core.bounds import at_least, over_0
 from spinecho.core.encoding import Encoding
+from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
 from spinecho.core.header import Header
 from spinecho.core.kspace import KSpace
@@ -51,6 +53,15 @@ class Scan:
     fineness: int = 2
     """how many times finer in-plane than the matrix the object is"""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(self, n_coils=1, n_frames=1, fineness=1, phase_rad=0)
+        over_0(self, "field_t")
+        if not self.snr > 0:
+            raise DataError(f"{setting('snr')} is {self.snr:g}", do="give more than 0; inf is without noise")
+        for name in ("matrix", "fov_mm"):
+            if not min(getattr(self, name)) > 0:
+                raise DataError(f"{setting(name)} is {getattr(self, name)}", do="give three numbers over 0")
 
 
 def sample_scan(generator: torch.Generator, base: Scan = Scan()) -> Scan:
@@ -198,6 +209,8 @@ def _sampling(scan: Scan) -> tuple[Tensor | None, Tensor | None]:
         return torch.ones(1, 1, 1, 1, dtype=torch.bool), None
     kind, _, number = scan.sampling.partition(":")
     size = scan.matrix[2]
+    if kind in ("radial", "spiral") and not (number.isdecimal() and int(number)):
+        raise DataError(f"{setting('sampling')} is {scan.sampling!r}", do=f"give {kind}:N with N of 1 or more")
     if kind == "radial" and scan.n_frames > 1:
         n = int(number)
         return None, torch.stack([trajectory.radial(n, 2 * size, size, first=n * t) for t in range(scan.n_frames)])
