@@ -56,7 +56,7 @@ _MIDDLE = 0.3
 """Share in the loss of the images before the last, together"""
 _LIFTS, _TRIED = (1.0, 5.0), (4.0, 1.0)
 """Threshold of the start over that of the noise: its range in training, and those that left-out lines choose among"""
-_DECAY, _TRIAL_ITERS, _TRIAL_DECAY = 0.75, (12, 8), 0.6
+_DECAY, _TRIAL_ITERS, _TRIAL_DECAY = 0.75, (12, 14), 0.6
 """Of the start's threshold from one iteration to the next: few of them must suffice, and fewer for a trial, whose
 second start goes on from the first"""
 _QUARTERS, _FEWEST = ((0.125, 0.375), (0.625, 0.875)), 64
@@ -81,7 +81,7 @@ class Config:
     """denoisings, each followed by data consistency"""
     cg_iters: int = 4
     """conjugate-gradient iterations of each data consistency"""
-    start_iters: int = 20
+    start_iters: int = 30
     """iterations of llr to start from"""
     apart: bool = False
     """denoise each frame alone: shows how much the others help"""
