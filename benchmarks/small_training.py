@@ -19,6 +19,7 @@ from spinecho.core.precision import multiplies_bfloat16
 from spinecho.evaluate.markdown import write_section
 from spinecho.methods.pretrained import open_learned
 from spinecho.sim.drawn.bucket import Ranges
+from spinecho.sim.splits import Part
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.examples.acquire import CARTESIAN, Shares
 from spinecho.tasks.recon.examples.draw import Seeded
@@ -60,6 +61,11 @@ def scans_of(paths: Sequence[Path], ranges: Ranges, method: Recon, shares: Share
     shares
         Of the acquisitions (`examples.acquire`).
     """
+    return supply(paths, "train", ranges, method, shares), supply(paths, "test", ranges, method, shares)
+
+
+def supply(paths: Sequence[Path], part: Part, ranges: Ranges, method: Recon, shares: Shares = CARTESIAN) -> Seeded:
+    """Scans of one part of what lies under the paths."""
     context = Context(
         method=method,
         task="recon",
@@ -70,9 +76,9 @@ def scans_of(paths: Sequence[Path], ranges: Ranges, method: Recon, shares: Share
         on_broken="stop",
         say=print,
     )
-    train, test = (mixed(paths, part, Ways(ranges=ranges, shares=shares), context) for part in ("train", "test"))
-    assert train is not None and test is not None
-    return Seeded(train, 0), Seeded(test, 0, "test")
+    made = mixed(paths, part, Ways(ranges=ranges, shares=shares), context)
+    assert made is not None
+    return Seeded(made, 0, part)
 
 
 def trained(
@@ -110,11 +116,12 @@ def trained(
     return best
 
 
-def parser(name: str, told: str | None, minutes: str) -> argparse.ArgumentParser:
-    """The command line that these benchmarks share; `minutes`: of what the time on the processor is."""
+def parser(name: str, told: str | None, minutes: str | None = None) -> argparse.ArgumentParser:
+    """The command line that these benchmarks share; `minutes`: of what the time on the processor is, if it counts."""
     made = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=told)
     made.add_argument("--shared", type=Path, default=Path(__file__).parents[2] / "shared", help="folder with data/")
-    made.add_argument("--minutes", type=float, default=12.0, help=f"of the processor, for {minutes}")
+    if minutes:
+        made.add_argument("--minutes", type=float, default=12.0, help=f"of the processor, for {minutes}")
     made.add_argument("--side", type=int, default=96, help="pixels along an axis")
     made.add_argument("--judged", type=int, default=24, help="scans of each kind that judge")
     made.add_argument("--out", default=RESULTS, help="`-`: print only")

@@ -156,14 +156,14 @@ def test_the_start_is_near_and_steps_follow_the_samples():
 def test_what_makes_it_worse_is_not_taken(file):
     """A network with random weights changes much: by left-out lines little of that is taken."""
     prepared, _, csm = solved_series()
-    lift, shares = mixing(2.0).tried(prepared, csm)
-    assert lift in (1.0, 4.0) and 0 <= min(shares) <= max(shares) < 0.7
+    shares = mixing(2.0).tried(prepared, csm)
+    assert 0 <= min(shares) <= max(shares) < 0.7
     told = recon(series(), "varnet_kt", weights=file).header.history
-    assert any("% of its rest taken" in line for line in told)
+    assert any("over time taken" in line for line in told)
     few = torch.zeros_like(prepared.mask)
     few[..., 14:22, :] = True
     less = replace(prepared, mask=prepared.mask & few, samples=prepared.samples * few)
-    assert mixing().tried(less, csm) == (1.0, (1.0, 1.0)), "nothing can be left out"
+    assert mixing().tried(less, csm) == (1.0, 1.0), "nothing can be left out"
 
 
 @torch.no_grad()
@@ -203,7 +203,7 @@ def test_what_helps_the_mean_alone_is_taken_there_alone(monkeypatch):
         return start + (truth - start).mean(0) + noise
 
     monkeypatch.setattr(Method, "last", last)
-    _, (of_mean, of_rest) = mixing().tried(prepared, csm)
+    of_mean, of_rest = mixing().tried(prepared, csm)
     assert of_mean > 0.5 and of_rest < of_mean / 2, "not 0: both are moved halfway towards one share for all"
 
 

@@ -13,8 +13,8 @@ for all steps, without biases (twice the series gives twice the result), and is 
 it is trained inside these steps. It sees what the samples have just changed: of frames with random lines, R times that
 is where the series was wrong, and noise. It is the 2-D denoiser of the task `denoise`, behind each of whose stages
 frames are mixed: with their neighbours, and with the mean of all (`nets.unet_kt`). Lines that are left out first say
-which of two starts is better, and how much of the change from the start to x_n is to be taken, of its mean over time
-and of the rest: none where it helps not.
+how much of the change from the start to x_n is to be taken, of its mean over time and of the rest: none where it helps
+not.
 """
 
 from __future__ import annotations
@@ -54,11 +54,10 @@ _FLOOR, _BEST = 0.05, 1e-3
 """Errors below this share of the noise (denoising), or of the start's (reconstructing), count no more."""
 _MIDDLE = 0.3
 """Share in the loss of the images before the last, together"""
-_LIFTS, _TRIED = (1.0, 5.0), (4.0, 1.0)
-"""Threshold of the start over that of the noise: its range in training, and those that left-out lines choose among"""
-_DECAY, _TRIAL_ITERS, _TRIAL_DECAY = 0.75, (12, 14), 0.6
-"""Of the start's threshold from one iteration to the next: few of them must suffice, and fewer for a trial, whose
-second start goes on from the first"""
+_LIFTS = 1.0, 5.0
+"""Threshold of the start over that of the noise, in training; at work it is 1"""
+_DECAY = 0.75
+"""Of the start's threshold from one iteration to the next: few of them must suffice"""
 _QUARTERS, _FEWEST = ((0.125, 0.375), (0.625, 0.875)), 64
 """Stretches of the object along the readout that a trial sees; all of a shorter one"""
 _TOWARDS_ONE = 0.5
@@ -123,12 +122,11 @@ class Method(Recon):
         def one(scan: KSpace) -> tuple[Tensor, Tensor]:
             scan = centred(scan)  # which else is looked for again and again
             csm = estimate_csm(scan)
-            lift, (of_mean, of_rest) = self.tried(scan, csm)
+            of_mean, of_rest = self.tried(scan, csm)
             solved = problem(scan, csm)
-            start = self.start(scan, csm, solved, lift)
+            start = self.start(scan, csm, solved)
             told.append(
-                f"{_TOLD}: threshold of the start {lift:g} x the noise's; {100 * of_mean:.0f} % of the change's mean "
-                f"over time and {100 * of_rest:.0f} % of its rest taken"
+                f"{_TOLD}: {100 * of_mean:.0f} % of a change's mean over time taken, {100 * of_rest:.0f} % of its rest"
             )
             change = self.last(solved, start, scan) - start
             mean = mean_over_time(change, scan)
@@ -138,30 +136,23 @@ class Method(Recon):
         image = kspace.image(x, csm=csm)
         return replace(image, header=image.header.noted(*dict.fromkeys(told)))
 
-    def tried(self, kspace: KSpace, csm: Tensor) -> tuple[float, tuple[float, float]]:
-        """Lift of the start, and the shares of the network's change (its mean over time, the rest) that predict
-        left-out lines best."""
+    def tried(self, kspace: KSpace, csm: Tensor) -> tuple[float, float]:
+        """The shares of the network's change (its mean over time, the rest) that predict left-out lines best."""
         if llr.frame_axis(kspace) is None:
-            return min(_TRIED), (1.0, 1.0)
+            return 1.0, 1.0
         kspace, csm = two_quarters(kspace, csm)
         folds = leave_out(with_object_noise(kspace), 1, together=True)
         if not folds:
-            return min(_TRIED), (1.0, 1.0)
-        fold, starts = folds[0], list[Tensor]()
-        for lift, n_iters in zip(_TRIED, _TRIAL_ITERS, strict=True):
-            settings = llr.Config(n_iters=n_iters)
-            threshold, before = lift * llr.automatic_threshold(kspace, settings.block), starts[-1] if starts else None
-            starts.append(llr.solved(fold.kspace, csm, settings, threshold, decay=_TRIAL_DECAY, start=before))
-        errors = [fold.errors(x, csm) for x in starts]
-        sizes = [float(torch.view_as_real(e).square().sum()) for e in errors]
-        best = sizes.index(min(sizes))
-        start = starts[best]
-        end = self.last(problem(fold.kspace, csm), start, fold.kspace)
+            return 1.0, 1.0
+        fold = folds[0]
+        solved = problem(fold.kspace, csm)
+        start = self.start(fold.kspace, csm, solved)
+        end = self.last(solved, start, fold.kspace)
         halfway = start + mean_over_time(end - start, kspace)
-        before, after = errors[best], fold.errors(end, csm)
-        one, two = best_shares([before, after]), best_shares([before, fold.errors(halfway, csm), after])
-        of_mean, of_rest = (torch.lerp(torch.tensor(two), torch.tensor(one), _TOWARDS_ONE)).tolist()
-        return _TRIED[best], (of_mean, of_rest)
+        before, between, after = (fold.errors(x, csm) for x in (start, halfway, end))
+        one, two = best_shares([before, after]), best_shares([before, between, after])
+        of_mean, of_rest = torch.lerp(torch.tensor(two), torch.tensor(one), _TOWARDS_ONE).tolist()
+        return of_mean, of_rest
 
     def last(self, solved: Problem, start: Tensor, kspace: KSpace) -> Complex[Tensor, "*batch 1 z y x"]:
         """The series after all steps."""
@@ -169,7 +160,9 @@ class Method(Recon):
             *_, x = self.steps(solved, start, kspace)
         return x
 
-    def start(self, kspace: KSpace, csm: Tensor, solved: Problem, lift: float) -> Complex[Tensor, "*batch 1 z y x"]:
+    def start(
+        self, kspace: KSpace, csm: Tensor, solved: Problem, lift: float = 1.0
+    ) -> Complex[Tensor, "*batch 1 z y x"]:
         """Of llr, whose threshold is `lift` times that of the noise; of a frame alone, a few iterations of SENSE."""
         with full_precision(csm):
             if llr.Method.refusal(kspace) is not None:
