@@ -43,7 +43,9 @@ TITLE = "Four scans of another part of the body, simulated"
 NETWORK = varnet.Config(n_cascades=4, channels=(16, 32, 48), blocks=(1, 1, 1), start_iters=10)
 FEW = (10, 30, 50, 70)
 """Chest slices, from 1, that the weights are trained further on; of those that train"""
-TUNING = replace(SETTINGS, rate=1e-4, ema=0.97)
+TUNING = replace(SETTINGS, rate=3e-4)
+"""Rate and number of steps chosen on chest slices that neither train nor judge: 300 steps closed 21 % of the gap there,
+1000 45 %, and at a rate of 1e-3 8 %"""
 FROZEN = ("cascades.0", "cascades.1")
 """The first half of the network, in the row that keeps it"""
 
@@ -52,7 +54,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     made = parser("few_scans", __doc__)
     made.add_argument("--steps", type=int, default=3000, help="on heads, and on chests")
-    made.add_argument("--tuning", type=int, default=300, help="steps on the four scans")
+    made.add_argument("--tuning", type=int, default=2000, help="steps on the four scans")
     made.add_argument("--run", type=Path, default=ROOT / "runs/few_scans", help="folder of the trainings")
     return made.parse_args()
 
