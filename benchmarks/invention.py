@@ -9,6 +9,7 @@ A section of docs/results.md each.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -126,16 +127,23 @@ def scored(full: KSpace, spec: MaskSpec, methods: Sequence[str]) -> Mapping[str,
 
 
 def lines(rows: Mapping[tuple[int, str], Sequence[Score]]) -> list[list[str]]:
-    """Means over the scans; of false alarms, the difference from `varnet`."""
+    """Means over the scans; of false alarms, the difference from `varnet`, where it is among the methods."""
     made = []
     for (rate, method), each in rows.items():
-        base = fmean(s.false_alarms for s in rows[rate, "varnet"])
-        alarms = fmean(s.false_alarms for s in each)
+        if not each:
+            continue
+        alarms, base = (_alarms(v) for v in (each, rows.get((rate, "varnet"), ())))
         cells = [f"{fmean(s.psnr for s in each):.2f}", f"{fmean(s.hfen for s in each):.3f}"]
         cells += [f"{fmean(s.detail for s in each):.2f}", f"{100 * fmean(s.sensitivity for s in each):.1f}"]
-        cells += [f"{100 * alarms:.1f} ({100 * (alarms - base):+.1f})", f"{fmean(s.invented for s in each):.1f}"]
+        cells += [f"{alarms:.1f}" + (f" ({alarms - base:+.1f})" if math.isfinite(base) else "")]
+        cells += [f"{fmean(s.invented for s in each):.1f}"]
         made.append([str(rate), f"`{method}`", str(len(each)), *cells])
     return made
+
+
+def _alarms(scores: Sequence[Score]) -> float:
+    """Percent; nan without scores."""
+    return 100 * fmean(s.false_alarms for s in scores) if scores else math.nan
 
 
 def main() -> None:
@@ -157,11 +165,12 @@ def main() -> None:
                 print(name, rate, method, each, file=sys.stderr, flush=True)
     head = ["R", "method", "scans", "psnr inside, dB", "hfen", "detail / truth's", "seen, %", "false alarms, %"]
     head.append("invented a slice")
+    same = "" if args.simulated else "Two of the slices are echoes of one abdomen. "
     told = f"""Up to {NUMBER} spots a slice, {100 * CONTRAST:g} % brighter than what lies below, {2.355 * SIGMA[2]:.1f}
 pixels wide at half their height, at calm places in tissue; random lines, R = 4 with 8 % of the centre and R = 8 with
 4 %. Seen: at least half of a spot's amplitude where one was planted; false alarms: the same at these places of the scan
 without them (in brackets less those of `varnet`); invented: spots anywhere that the truth does not show. Detail: what
-lies above half of the highest frequency. {circumstances("benchmarks.invention", 1, before)}"""
+lies above half of the highest frequency. {same}{circumstances("benchmarks.invention", 1, before)}"""
     text = f"{told}\n\n{table(head, lines(rows))}"
     title = TITLE.format(kind="simulated" if args.simulated else "real")
     print(f"## {title}\n\n{text}")

@@ -58,3 +58,9 @@ def test_a_scan_is_scored_by_each_method(full):
     rows = invention.lines({(4, name): [each] for name, each in (scores | {"varnet": scores["cg_sense"]}).items()})
     assert [row[:3] for row in rows] == [["4", f"`{n}`", "1"] for n in ("zero_filled", "cg_sense", "varnet")]
     assert rows[2][-2].endswith("(+0.0)")
+
+
+def test_rows_without_the_network_that_is_compared_with():
+    one = invention.Score(psnr=30.0, hfen=0.3, detail=0.9, sensitivity=0.5, false_alarms=0.02, invented=1)
+    made = invention.lines({(4, "gan"): [one], (8, "gan"): []})
+    assert made == [["4", "`gan`", "1", "30.00", "0.300", "0.90", "50.0", "2.0", "1.0"]]

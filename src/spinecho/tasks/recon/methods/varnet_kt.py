@@ -25,8 +25,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Complex, Float
+from scipy.optimize import lsq_linear
 from torch import Tensor, nn
 
 from spinecho.calib.centre import missing_calibration
@@ -63,8 +65,6 @@ _QUARTERS, _FEWEST = ((0.125, 0.375), (0.625, 0.875)), 64
 _TOWARDS_ONE = 0.5
 """Both shares are moved so far towards the best one for all: two of few lines differ too much (by trial, on hearts and
 boluses that judge nothing)"""
-_SWEEPS = 100
-"""Of coordinate descent: for two numbers, plenty"""
 _SMALL = 2**14
 """Pixels of all frames below which lower precision saves no time"""
 _TOLD = "varnet_kt, by lines left out"
@@ -295,15 +295,9 @@ def best_shares(errors: Sequence[Complex[Tensor, "*n"]]) -> list[float]:
     errors
         e_0 at the start, then e_i after change i, which are linear: argmin |e_0 + sum s_i (e_i - e_(i-1))|^2.
     """
-    flat = [torch.view_as_real(e).flatten().double() for e in errors]
-    changes = torch.stack([before - after for before, after in pairwise(flat)])
-    gram, aim = changes @ changes.mT, changes @ flat[0]
-    shares = torch.zeros_like(aim)
-    for _ in range(_SWEEPS):
-        for i, size in enumerate(gram.diagonal()):
-            if size > 0:
-                shares[i] = ((aim[i] - gram[i] @ shares) / size + shares[i]).clamp(0, 1)
-    return shares.tolist()
+    flat = [torch.view_as_real(e).flatten().double().cpu().numpy() for e in errors]
+    changes = np.stack([before - after for before, after in pairwise(flat)], -1)
+    return lsq_linear(changes, flat[0], bounds=(0, 1), method="bvls").x.tolist()
 
 
 def _mean_acceleration(kspace: KSpace) -> Float[Tensor, ""]:
