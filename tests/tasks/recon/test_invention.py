@@ -67,7 +67,7 @@ def test_lines_held_back_are_some_of_the_outer_ones(kind):
 
 
 def _without(kspace: KSpace, left: torch.Tensor) -> KSpace:
-    from spinecho.tasks.recon.parts.division import without
+    from spinecho.tasks.recon.parts.left_out import without
 
     return without(kspace, left)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -18,10 +19,14 @@ from spinecho.methods.pretrained import built, open_learned
 from spinecho.sim.scan import Scan, simulate_phantom
 from spinecho.tasks.recon.judge import case
 from spinecho.tasks.recon.methods import hqs_net, modl, varnet, zero_shot
+from spinecho.tasks.recon.methods._candidates import Candidates
+from spinecho.tasks.recon.methods._trained_further import Mean
 from spinecho.tasks.recon.parts.division import centred, divide, outer_of
+from spinecho.tasks.recon.parts.left_out import fold_without
 from spinecho.tasks.recon.run import refusal
 
-QUICK = {"budget_min": 0.0, "steps": 4, "every": 2, "masks": 2, "patience": 9}
+LESSONS = {"budget_min": 0.0, "steps": 4, "every": 2, "masks": 2, "patience": 9}
+QUICK = {**LESSONS, "alone": True}
 NETWORKS = {
     "hqs_net": (hqs_net, {"n_steps": 2, "early": 1, "start_iters": 3}),
     "varnet": (varnet, {"n_cascades": 1, "start_iters": 3}),
@@ -79,7 +84,7 @@ def test_it_falls_back_where_no_step_predicts_better(weights, rate, monkeypatch)
     monkeypatch.setattr(zero_shot.Learning, "missed", lambda self: round(missed(self), 6))
     kspace, start = scan(), str(weights["hqs_net"])
     image = recon(kspace, "zero_shot", start=start, rate=rate, **QUICK)
-    assert "steps predicted held-out lines better" in told(image) and "whose image this is" in told(image)
+    assert "steps predicted held-out lines better" in told(image) and "the image is that of" in told(image)
     assert torch.equal(image.values, recon(kspace, "hqs_net", weights=start).values)
 
 
@@ -99,6 +104,53 @@ def test_too_few_lines_are_no_lesson(weights):
     image = recon(kspace, "zero_shot", start=start, **QUICK)
     assert "too few to learn from (16)" in told(image)
     assert torch.equal(image.values, recon(kspace, "hqs_net", weights=start).values)
+
+
+def apart(image, other) -> float:
+    """How far, relative to the other's size."""
+    size = torch.linalg.vector_norm(other.values)
+    return float(torch.linalg.vector_norm(image.values - other.values) / size)
+
+
+@pytest.mark.parametrize("lesson", ["none", "useless"])
+def test_without_a_lesson_the_image_is_that_of_checked(weights, lesson):
+    start, rate = str(weights["hqs_net"]), 30.0
+    kspace = scan(sampling="equispaced:3:24") if lesson == "none" else scan()
+    image = recon(kspace, "zero_shot", start=start, rate=rate, **LESSONS)
+    assert "the image is that of checked" in told(image)
+    assert apart(image, recon(kspace, "checked", hqs_net=start)) < 1e-3
+
+
+@pytest.mark.parametrize("name", ["hqs_net", "varnet"])
+def test_the_mean_moves_towards_the_trained_network_as_far_as_held_out_lines_say(weights, name):
+    """It predicts them no worse than without the network; varnet's card does not take this scan."""
+    kspace = prepared(scan())
+    start, csm = str(weights[name]), estimate_csm(kspace)
+    mean = Mean.of(kspace, csm, start, exact=True)
+    network = open_learned("recon", start)
+    kept = divide(kspace, 0.2, 1, torch.Generator().manual_seed(0))
+    fold = fold_without(kspace, kept.left[0])
+    with torch.no_grad():
+        for p in network.parameters():
+            p.mul_(0.5)
+        x, share = mean.moved(network, fold)
+        assert 0 <= share <= 1 and torch.isfinite(x).all()
+        seen = Candidates(fold.kspace, csm, mean.tools.hurried(kspace))
+        ends = mean._ends(seen, network)  # pyright: ignore[reportPrivateUsage]
+
+        def missed(at: float) -> float:
+            return float(fold.errors(torch.lerp(*ends, at), csm).abs().square().sum())
+
+        assert missed(share) <= 1.0001 * min(missed(at / 20) for at in range(21))
+        assert not torch.equal(*ends)
+        same, _ = mean.moved(open_learned("recon", start), fold)
+    if name == "hqs_net":  # nothing new was learned
+        torch.testing.assert_close(same, mean.image(), rtol=0, atol=1e-4 * float(same.abs().max()))
+
+
+def test_it_says_how_far_the_mean_moved(weights):
+    image = recon(scan(), "zero_shot", start=str(weights["hqs_net"]), rate=3e-3, **LESSONS)
+    assert re.search(r"; the mean of checked moved by \d+ % towards the one with this network$", told(image))
 
 
 def learning(weights, kspace: KSpace) -> zero_shot.Learning:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from spinecho.calib.centre import missing_calibration
@@ -98,9 +98,7 @@ class Method(Recon):
         return missing_calibration(kspace)
 
     def forward(self, kspace: KSpace) -> Image:
-        c = self.config
-        steps = pnp.Config(n_steps=c.n_steps, first=c.first, start_iters=c.start_iters)
-        chosen = tools(kspace, c.network, c.hqs_net, c.denoiser, steps, exact=c.exact)
+        c, chosen = self.config, tools_of(kspace, self.config)
         whole = settled(with_object_noise(kspace)) if kspace.is_cartesian else kspace
         level = noise_sigma(whole)  # where the object is; that of the receiver alone is what errors are measured in
         receiver = noise_sigma(kspace) / level if level > 0 else 1.0
@@ -116,24 +114,48 @@ class Method(Recon):
         return replace(image, header=header)
 
 
+def tools_of(kspace: KSpace, config: Config) -> Tools:
+    """What a prepared scan is reconstructed with."""
+    c = config
+    steps = pnp.Config(n_steps=c.n_steps, first=c.first, start_iters=c.start_iters)
+    return tools(kspace, c.network, c.hqs_net, c.denoiser, steps, exact=c.exact)
+
+
 def best_mean(
     kspace: KSpace, csm: Tensor, chosen: Tools, n_folds: int | None, receiver: float = 1.0
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The image, its coil maps, the weights (*batch, n, 1, 1, 1), and the sizes that `held_out` says."""
-    batch, made = kspace.samples.shape[:-4], Candidates(kspace, csm, chosen)
+    made = Candidates(kspace, csm, chosen)
     weights, sizes = held_out(kspace, csm, chosen, n_folds, receiver)
-    weights = torch.where(weights < _LEAST, 0, weights)
-    weights = (weights / weights.sum(-1, keepdim=True).clamp_min(_LEAST)).expand(*batch, len(chosen.names))
-    shares = dict(zip(chosen.names, weights.unbind(-1), strict=True)) if bool(weights.any()) else {}
-    shares = shares or {chosen.safe: weights.new_ones(batch)}
-    total = csm.new_zeros(())
-    for name, share in shares.items():
-        if bool(share.any()):
-            total = total + share.reshape(*batch, 1, 1, 1, 1).to(csm.real.dtype) * made[name]
-    weights, sizes = (v.expand(*batch, v.shape[-1])[..., None, None, None].float() for v in (weights, sizes))
-    drowned = _drowned(kspace)
-    x = total if bool(drowned.all()) else torch.where(drowned, total, made.consistent(total))
+    weights = counted(weights, kspace)
+    x = last_consistency(made, mean(made, weights))
+    weights, sizes = (
+        v.expand(*weights.shape[:-1], v.shape[-1])[..., None, None, None].float() for v in (weights, sizes)
+    )
     return x, csm, weights, sizes
+
+
+def counted(weights: Float[Tensor, "*#batch n"], kspace: KSpace) -> Float[Tensor, "*batch n"]:
+    """Those of `held_out` that are worth an image, for each entry of the batch."""
+    weights = torch.where(weights < _LEAST, 0, weights)
+    weights = weights / weights.sum(-1, keepdim=True).clamp_min(_LEAST)
+    return weights.expand(*kspace.samples.shape[:-4], weights.shape[-1])
+
+
+def mean(made: Candidates, weights: Float[Tensor, "*batch n"]) -> Complex[Tensor, "*batch 1 z y x"]:
+    """The candidates' weighted mean; without weights the safe one."""
+    batch, total = weights.shape[:-1], made.csm.new_zeros(())
+    shares = dict(zip(made.tools.names, weights.unbind(-1), strict=True)) if bool(weights.any()) else {}
+    for name, share in (shares or {made.tools.safe: weights.new_ones(batch)}).items():
+        if bool(share.any()):
+            total = total + share.reshape(*batch, 1, 1, 1, 1).to(made.csm.real.dtype) * made[name]
+    return total
+
+
+def last_consistency(made: Candidates, x: Complex[Tensor, "*batch 1 z y x"]) -> Complex[Tensor, "*batch 1 z y x"]:
+    """A mean of candidates made consistent with the samples, where these are not drowned in noise."""
+    drowned = _drowned(made.kspace)
+    return x if bool(drowned.all()) else torch.where(drowned, x, made.consistent(x))
 
 
 def _drowned(kspace: KSpace) -> Bool[Tensor, "*#batch 1 1 1 1"]:

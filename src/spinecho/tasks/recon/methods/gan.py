@@ -40,8 +40,9 @@ from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.guard import OUTSIDE
 from spinecho.tasks.recon.limits import outside
 from spinecho.tasks.recon.methods import hqs_net, varnet
-from spinecho.tasks.recon.parts.division import centred, without
+from spinecho.tasks.recon.parts.division import centred
 from spinecho.tasks.recon.parts.invention import disagreement, held_back, left_open
+from spinecho.tasks.recon.parts.left_out import without
 from spinecho.tasks.recon.parts.normal import cartesian
 from spinecho.tasks.recon.parts.refinement import Support, refused, relative_noise, with_floor
 from spinecho.tasks.recon.slices import by_slices

@@ -5,8 +5,14 @@ never learned from, the others are divided again and again into T and L. The net
 of T (`parts.losses.ssdu`, weighted); how well the image of T and L predicts G decides when to stop, and the weights
 that predict G best reconstruct the image from all lines. How we differ: it begins with weights of the package
 (`hqs_net` or `varnet`), whose start is computed once for each division; whole lines are left out, never calibration
-lines; weights are averaged over the last steps; if no step predicts G better than the first weights, the image is
-theirs.
+lines; weights are averaged over the last steps. A slice has few lines to learn from, and a network alone is not the
+best reconstruction of it: the image is the mean of the candidates of `checked`, moved towards the same mean with the
+trained network in it,
+
+    x_0 + s (x_1 - x_0),    s = argmin |e_0 + s (e_1 - e_0)|^2,  0 <= s <= 1,
+
+with e_0 and e_1 what both leave of G. `hqs_net` learns where that mean has it, behind `varnet` and `pnp`. If no step
+predicts G better than the first weights, the image is x_0.
 
 Named, as `ssdu`, in US patent application 17/075,411 (`parts.losses`).
 """
@@ -22,7 +28,7 @@ import torch
 from torch import Tensor
 
 from spinecho.calib.centre import missing_calibration
-from spinecho.calib.csm import estimate_csm
+from spinecho.calib.object_noise import with_object_noise
 from spinecho.core.errors import DataError, setting
 from spinecho.core.image import Image
 from spinecho.core.job import Bar
@@ -34,10 +40,13 @@ from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.guard import OUTSIDE
 from spinecho.tasks.recon.limits import outside
 from spinecho.tasks.recon.methods import hqs_net, pnp, varnet
-from spinecho.tasks.recon.parts.division import Divided, centred, divide, outer_of
+from spinecho.tasks.recon.methods._maps import maps
+from spinecho.tasks.recon.methods._trained_further import Mean, Network
+from spinecho.tasks.recon.parts.division import Divided, divide, outer_of
+from spinecho.tasks.recon.parts.left_out import fold_without
 from spinecho.tasks.recon.parts.losses import ssdu
 from spinecho.tasks.recon.parts.splitting import Problem, problem
-from spinecho.tasks.recon.slices import by_slices, no_slices
+from spinecho.tasks.recon.slices import by_slices, no_slices, settled
 
 _APART = ("slice", "contrast")
 _FEWEST = 16
@@ -68,6 +77,8 @@ class Config:
     """steps between looks at the lines that are held out"""
     patience: int = 5
     """looks in a row without a better one after which it stops"""
+    alone: bool = False
+    """the image is that of the trained network, without the candidates of `checked`"""
     exact: bool = False
     """learn in float32 even where the processor has units for bfloat16, which are two to three times faster"""
     seed: int = 0
@@ -83,6 +94,11 @@ class Config:
         if self.budget_min < 0 or not self.rate > 0 or not 0 <= self.average < 1:
             each = f"{setting('budget_min')}, {setting('rate')} or {setting('average')}"
             raise DataError(f"{each} is out of range", do="give minutes, a rate over 0, a share below 1")
+
+    @property
+    def untaught(self) -> str:
+        """Whose image it is where nothing is learned."""
+        return self.start if self.alone else "checked"
 
 
 class Method(Recon):
@@ -108,7 +124,7 @@ class Method(Recon):
             return x, csm
 
         with torch.inference_mode(False):
-            x, csm = by_slices(centred(_own(kspace)), one)
+            x, csm = by_slices(_own(settled(with_object_noise(kspace))), one)
         image = kspace.image(x, csm=csm)
         card = read_metadata(weights_file("recon", self.config.start))["card"]
         header = image.header.warned(*(f"{OUTSIDE}{self.config.start}: {way}" for way in outside(card, kspace)))
@@ -116,10 +132,6 @@ class Method(Recon):
 
     def _each(self, scan: KSpace) -> tuple[Tensor, Tensor, list[str]]:
         """Image, coil maps and what was done, slice by slice: each learns for itself, if there is anything to learn."""
-        n = int(outer_of(scan).flatten(-4).sum(-1).max())
-        if n < _FEWEST:
-            few = f"zero_shot: {n} lines lie outside the calibration block, too few to learn from ({_FEWEST})"
-            return *self._image(scan), [f"{few}; the image is that of {self.config.start} as it is"]
         axis = next((i for i, n in enumerate(scan.samples.shape[:-4]) if n > 1), None)
         if axis is None:
             return self._one(scan)
@@ -130,32 +142,37 @@ class Method(Recon):
         return x, csm, told
 
     def _one(self, scan: KSpace) -> tuple[Tensor, Tensor, list[str]]:
-        began = time.perf_counter()
-        network, csm = _opened(self.config.start, scan.device), estimate_csm(scan)
-        told = self._learned(network, scan, csm, began)
-        return *self._image(scan, network, csm), [told]
+        began, c = time.perf_counter(), self.config
+        network, csm = _opened(c.start, scan.device), maps(scan, not c.alone)
+        with torch.no_grad():
+            mean = None if c.alone else Mean.of(scan, csm, c.start, exact=c.exact)
+        n = int(outer_of(scan).sum())
+        if n < _FEWEST:
+            few = f"zero_shot: {n} lines lie outside the calibration block, too few to learn from ({_FEWEST})"
+            return self._image(scan, csm, network, mean), csm, [f"{few}; the image is that of {c.untaught}"]
+        learning = self._learning(network, scan, csm, mean)
+        told = learning.told(learning.follow(began, self.tell))
+        with torch.no_grad():
+            if mean is None or not learning.best_step:
+                return self._image(scan, csm, network, mean), csm, [told]
+            x, share = mean.moved(network, fold_without(scan, learning.kept.left[0]))
+        return x, csm, [f"{told}; the mean of checked moved by {100 * share:.0f} % towards the one with this network"]
 
     @torch.no_grad()
-    def _image(self, scan: KSpace, network: Network | None = None, csm: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The image of a network that has learned, or of one as it was, in float32."""
-        network = network or _opened(self.config.start, scan.device)
-        csm = estimate_csm(scan) if csm is None else csm
-        return View.of(network, scan, csm).image(network), csm
+    def _image(self, scan: KSpace, csm: Tensor, network: Network, mean: Mean | None) -> Tensor:
+        """The mean as it is, or without it the image of the network, in float32."""
+        return View.of(network, scan, csm).image(network) if mean is None else mean.image()
 
-    def _learned(self, network: Network, scan: KSpace, csm: Tensor, began: float) -> str:
-        """Change the weights to those that predict the held-out lines best; what was done, in words."""
+    def _learning(self, network: Network, scan: KSpace, csm: Tensor, mean: Mean | None) -> Learning:
+        """Of the scan, divided in three; it changes the network's weights."""
         c, rng = self.config, torch.Generator().manual_seed(self.config.seed)
         kept = divide(scan, c.held_out, 1, rng)
         rest = kept.seen(0)
         lessons = divide(rest, c.share, c.masks, rng)
         with torch.no_grad():
-            look = View.of(network, rest, csm)
-            views = [View.of(network, lessons.seen(i), csm) for i in range(c.masks)]
-        learning = Learning(network, c, csm, lessons, views, kept, look)
-        return learning.told(learning.follow(began, self.tell))
-
-
-Network = hqs_net.Method | varnet.Method
+            look = View.of(network, rest, csm, mean)
+            views = [View.of(network, lessons.seen(i), csm, mean) for i in range(c.masks)]
+        return Learning(network, c, csm, lessons, views, kept, look)
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,9 +191,11 @@ class View:
     solved: Problem
 
     @classmethod
-    def of(cls, network: Network, kspace: KSpace, csm: Tensor) -> View:
-        """With the start that the network takes by itself."""
+    def of(cls, network: Network, kspace: KSpace, csm: Tensor, mean: Mean | None = None) -> View:
+        """With the start that the network takes by itself, or in a mean."""
         solved = problem(kspace, csm)
+        if mean is not None:
+            return cls(kspace, csm, mean.before(kspace, network), solved)
         return cls(kspace, csm, pnp.start(kspace, csm, solved, network.config.start_iters), solved)
 
     def image(self, network: Network) -> Tensor:
@@ -278,7 +297,7 @@ class Learning:
         name, before, after = self.config.start, 100 * self.before, 100 * self.least
         if not self.best_step:
             told = f"zero_shot: none of {self.step} steps predicted held-out lines better than {name}"
-            return f"{told} ({before:.2f} % missed), whose image this is"
+            return f"{told} ({before:.2f} % missed); the image is that of {self.config.untaught}"
         told = f"zero_shot: after {self.best_step} of {self.step} steps from {name}, held-out lines missed by"
         return f"{told} {after:.2f} % ({before:.2f} % before); {reason}"
 

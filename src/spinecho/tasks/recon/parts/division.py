@@ -25,7 +25,7 @@ from torch import Tensor
 from spinecho.calib.centre import find_centre
 from spinecho.core.kspace import KSpace, padded
 from spinecho.ops.windows import gaussian
-from spinecho.tasks.recon.parts.left_out import lines_of
+from spinecho.tasks.recon.parts.left_out import lines_of, without
 
 FEWEST = 4
 """Lines outside the calibration block below which a scan is not divided."""
@@ -80,12 +80,6 @@ class Divided:
 def centred(kspace: KSpace) -> KSpace:
     """The scan with its centre written down, so that parts of it have that of the whole."""
     return replace(kspace, encoding=replace(kspace.encoding, centre=find_centre(kspace)))
-
-
-def without(kspace: KSpace, left: Bool[Tensor, "*batch 1 #k2 #k1 #k0"]) -> KSpace:
-    """A Cartesian scan without some of its samples."""
-    assert kspace.mask is not None
-    return replace(kspace, samples=torch.where(left, 0, kspace.samples), mask=kspace.mask & ~left)
 
 
 def divide(

@@ -97,7 +97,7 @@ def leave_out(kspace: KSpace, n_folds: int | None = None, *, together: bool = Fa
         n_folds = 1 if fewest >= _PLENTY else max(_FOLDS, math.ceil(_LINES * every / fewest))
     lefts = [mask & left for left in _parts(outer, every, _firsts(n_folds, every))]
     enough = torch.any if together else torch.all
-    return [_lines(kspace, mask, left) for left in lefts if bool(enough(left.flatten(-4).any(-1)))]
+    return [fold_without(kspace, left) for left in lefts if bool(enough(left.flatten(-4).any(-1)))]
 
 
 def _firsts(n_folds: int, every: int) -> list[int]:
@@ -138,15 +138,22 @@ def _parts(outer: Tensor, every: int, firsts: list[int]) -> list[Bool[Tensor, "*
     return [outer & ((number + shift) % every == first) for first in firsts]
 
 
-def _lines(kspace: KSpace, mask: Tensor, left: Bool[Tensor, "*batch 1 k2 k1 k0"]) -> Fold:
+def without(kspace: KSpace, left: Bool[Tensor, "*batch 1 #k2 #k1 #k0"]) -> KSpace:
+    """A Cartesian scan without some of its samples."""
+    assert kspace.mask is not None
+    return replace(kspace, samples=torch.where(left, 0, kspace.samples), mask=kspace.mask & ~left)
+
+
+def fold_without(kspace: KSpace, left: Bool[Tensor, "*batch 1 #k2 #k1 #k0"]) -> Fold:
     """A Cartesian scan without the samples where `left` is true."""
-    fewer = replace(kspace, samples=torch.where(left, 0, kspace.samples), mask=mask & ~left)
+    assert kspace.mask is not None
+    left = kspace.mask.expand(*kspace.mask.shape[:-3], *kspace.encoding.matrix) & left
     samples = kspace.samples * left
 
     def errors(x: Tensor, csm: Tensor) -> Tensor:
         return CartesianSense(left, csm).misfit(x, samples)
 
-    return Fold(fewer, errors, _energy(samples), left.flatten(-4).sum(-1) * kspace.n_coils)
+    return Fold(without(kspace, left), errors, _energy(samples), left.flatten(-4).sum(-1) * kspace.n_coils)
 
 
 def _spokes(kspace: KSpace, first: int) -> Fold:

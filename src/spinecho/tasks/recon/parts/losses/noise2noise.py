@@ -34,7 +34,8 @@ from spinecho.core.precision import full_precision
 from spinecho.ops.coils import Coils
 from spinecho.ops.fourier import fft
 from spinecho.tasks.recon.base import Recon
-from spinecho.tasks.recon.parts.division import Divided, without
+from spinecho.tasks.recon.parts.division import Divided
+from spinecho.tasks.recon.parts.left_out import without
 from spinecho.tasks.recon.parts.losses import How, ssdu
 
 _A = 0.5
