@@ -7,8 +7,8 @@ the samples; Mao et al. 2017, doi:10.1109/ICCV.2017.304, for the least-squares g
     image = x + v,    loss = distance + weight word(critic) + against disagreement + critic's own loss / 2.
 
 How we differ: it refines a network that is not trained further; what was measured well cannot change; lines are held
-back in training, and a change that predicts them worse than none is penalised; the critic sees the image beside x, and
-one scalar trains both sides at once (`nets.critic`).
+back in training, and a change that predicts them worse than none is penalised; the critic sees the image beside x, both
+without what is smooth, and one scalar trains both sides at once (`nets.critic`).
 
 What it may invent: fine texture and the exact course of edges, where no line was measured. It adds what is likely, not
 what was seen: a small lesion like those of its training may come where nothing is, and a small finding may be smoothed
@@ -23,6 +23,7 @@ from typing import ClassVar
 import torch
 from jaxtyping import Complex
 from torch import Tensor
+from torch.nn import functional as F
 
 from spinecho.calib.csm import estimate_csm
 from spinecho.core.errors import DataError, setting
@@ -49,6 +50,8 @@ from spinecho.tasks.recon.slices import by_slices
 
 _EVERY = 6
 """Of the outer lines, one in so many is held back in training."""
+_AROUND = 7
+"""Pixels along each side of the mean that the critic does not see."""
 Start = varnet.Method | hqs_net.Method
 
 
@@ -162,12 +165,14 @@ class Method(Recon):
             loss = image_loss(image, truth) + c.against * disagreement(kspace, csm, left, x, change).mean()
         if self.critic is None:
             return loss
-        level = root_mean_square(x)
-        beside, true = (torch.cat([_flat(x / level), _flat(v / level)], 1) for v in (image, truth))
+        shown = _detail(x)
+        level = shown.square().mean((-3, -2, -1), keepdim=True).clamp_min(torch.finfo(shown.dtype).tiny).sqrt()
+        beside, true = (torch.cat([shown, _detail(v)], 1) / level for v in (image, truth))
         with full_precision(csm):
             return loss + c.weight * word(self.critic, beside) + judged(self.critic, true, beside) / 2
 
 
-def _flat(x: Tensor) -> Tensor:
-    """Magnitudes of slices as the critic sees them."""
-    return x.abs().reshape(-1, 1, *x.shape[-2:])
+def _detail(x: Tensor) -> Tensor:
+    """What the critic sees of slices: their magnitude without its surroundings' mean, or it would judge brightness."""
+    flat = x.abs().reshape(-1, 1, *x.shape[-2:])
+    return flat - F.avg_pool2d(flat, _AROUND, 1, _AROUND // 2, count_include_pad=False)
