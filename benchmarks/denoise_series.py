@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 TITLE = "Denoising: a series of 20 volumes, simulated"
 N_ECHOES, FIRST_MS, LAST_MS = 20, 12.0, 202.0
 LEVELS = (0.03, 0.09)
-METHODS = ("nlmeans", "mppca", "unet25d")
+METHODS = ("nlmeans", "mppca", "unet25d", "components")
 
 
 def series(path: Path, n_slices: int, seed: int) -> Tensor:

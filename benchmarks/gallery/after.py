@@ -48,7 +48,7 @@ def denoised(upper: Head) -> Row:
     """Rician noise of 9 % taken out of 24 slices."""
     truth = upper.lowest(24).image("t1")
     given = noisy(truth, NOISE)
-    names, left_out = ready("denoise", {"mppca": "it is for series of volumes"})
+    names, left_out = ready("denoise", dict.fromkeys(("components", "mppca"), "it is for series of volumes"))
     made = {"noisy": given} | {name: spinecho.denoise(given, name) for name in names}
     text = f"24 slices of {SOURCE}, T1, with Rician noise of {100 * NOISE:g} %. Its even tissue suits `nlmeans`."
     return Row(

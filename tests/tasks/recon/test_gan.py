@@ -136,6 +136,20 @@ def test_each_side_learns_its_own_part_of_the_game(starts):
         assert same is (weight == 0.02), "the critic's word reaches the refinement"
 
 
+def test_the_critic_sees_detail_not_brightness(starts):
+    """Of the image beside what it was made from, in units of the latter: nothing that is smooth."""
+    kspace, method, seen = drawn.drawn(3, (64, 40)), trained(starts["hqs_net"]), []
+    assert method.critic is not None
+    method.critic.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    method.loss(kspace)
+    assert len(seen) == 3, "the made image twice, the true one once"
+    for pair in seen:
+        sizes = pair[:, 0].square().mean((-2, -1)).sqrt()
+        torch.testing.assert_close(sizes, torch.ones_like(sizes))
+        smooth = torch.nn.functional.avg_pool2d(pair, 15, 1)
+        assert float(smooth.abs().max()) < 0.25 * float(pair.abs().max())
+
+
 def test_its_sober_twin_has_no_critic(starts):
     method, kspace = trained(starts["hqs_net"], weight=0.0), drawn.drawn(3, (64, 40))
     assert method.critic is None and torch.isfinite(method.loss(kspace))
