@@ -17,8 +17,9 @@ from spinecho.calib.csm import estimate_csm
 from spinecho.calib.noise import noise_sigma
 from spinecho.calib.prepare import prepare
 from spinecho.core.kspace import KSpace
+from spinecho.evaluate.judge import Asked
 from spinecho.evaluate.markdown import write_section
-from spinecho.evaluate.methods import Asked, asked
+from spinecho.evaluate.methods import asked
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import read
 from spinecho.tasks.recon.parts.left_out import Fold, leave_out

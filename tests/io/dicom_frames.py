@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spinecho.io.dicom.frames import Frame
+from spinecho.io.dicom.frame import Frame
 
 
 def frame(name: str, z_mm: float = 0.0, **changes: Any) -> Frame:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spinecho.core.errors import DataError
-from spinecho.io.dicom.frames import Frame
+from spinecho.io.dicom.frame import Frame
 from spinecho.io.dicom.places import by_place, check_alike, grid, located
 from spinecho.io.dicom.spacing import pixel_size, slice_distance, thickness, with_pixel_sizes
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spinecho.core.errors import DataError
-from spinecho.io.dicom.frames import Frame
+from spinecho.io.dicom.frame import Frame
 from spinecho.io.dicom.repeats import contrasts, without_unfinished_slice
 
 few = settings(max_examples=30, deadline=None)

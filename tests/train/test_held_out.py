@@ -18,7 +18,7 @@ from spinecho.tasks.recon.examples import sources
 from spinecho.tasks.register.examples import heads
 from spinecho.tasks.register.examples.heads import Gathering, Head
 from spinecho.train.cases import Case, cases
-from spinecho.train.stock import Entry
+from spinecho.train.entries import Entry
 from spinecho.train.supply import Context
 
 

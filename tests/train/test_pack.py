@@ -18,9 +18,10 @@ from spinecho.tasks.recon.examples.draw import Seeded
 from spinecho.tasks.recon.examples.raw import RawScans
 from spinecho.tasks.recon.examples.sources import Ways, sources
 from spinecho.train import packing
+from spinecho.train.entries import Entry, Group, Thin
 from spinecho.train.pack import named, opened, read_arrays, stored
 from spinecho.train.packing import Kept
-from spinecho.train.stock import Entry, Group, Thin, stocked
+from spinecho.train.stock import stocked
 
 RNG = np.random.default_rng(0)
 ARRAYS = {

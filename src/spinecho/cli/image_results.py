@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from spinecho.cli.image_command import inputs_of, labels_of
+from spinecho.cli.image_arguments import inputs_of, labels_of
 from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.job import Job

@@ -9,19 +9,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
 
 from spinecho.core.errors import DataError
+from spinecho.evaluate.rows import Fact, Kind, Row
 from spinecho.methods import registry
 
 if TYPE_CHECKING:
     import torch
 
-    from spinecho.evaluate.methods import Asked
     from spinecho.evaluate.pictures import Column
-    from spinecho.evaluate.rows import Row
-
-Kind = Literal["real", "simulated", ""]
-"""`real` (measured), `simulated`, or nobody said; never two of them in one table."""
-
-Fact = str | int | float | None
 
 INSIDE = (
     "Inside: over the pixels of the object, where the truth, smoothed by a Gaussian of 3 pixels, is over 5 % of its "
@@ -139,6 +133,15 @@ class Outcome:
     stages: str = ""
     calls: str = ""
     cost: Cost | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A method as it was asked for; other weights are the setting `weights`."""
+
+    word: str
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @runtime_checkable

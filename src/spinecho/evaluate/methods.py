@@ -8,26 +8,17 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spinecho.core.errors import DataError
 from spinecho.evaluate import versions
-from spinecho.evaluate.judge import Case, Contender, Judge, Outcome
+from spinecho.evaluate.judge import Asked, Case, Contender, Judge, Outcome
 from spinecho.methods.pretrained import built
 
 GRAMMAR = "write METHOD, METHOD=FILE for other weights, METHOD:key=value,key=value for settings"
 _WORD = re.compile(r"(?P<name>\w+)(=(?P<file>.+?))?(:(?P<settings>\w+=.*))?")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A method as it was asked for; other weights are the setting `weights`."""
-
-    word: str
-    name: str
-    settings: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 def asked(word: str) -> Asked:

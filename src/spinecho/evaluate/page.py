@@ -7,9 +7,9 @@ from pathlib import Path
 
 from spinecho.core.version import __version__
 from spinecho.evaluate.columns import columns, titled
-from spinecho.evaluate.judge import Case, Contender, Judge, Kind
+from spinecho.evaluate.judge import Case, Contender, Judge
 from spinecho.evaluate.markdown import READ, SHOWN, refusals
-from spinecho.evaluate.rows import Row
+from spinecho.evaluate.rows import Kind, Row
 from spinecho.evaluate.statistics import Interval
 from spinecho.evaluate.tables import KINDS, Table, breakdowns, tables
 from spinecho.evaluate.template import environment

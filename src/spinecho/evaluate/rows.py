@@ -9,11 +9,15 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from spinecho.core.errors import DataError
-from spinecho.evaluate.judge import Fact, Kind
 from spinecho.io.atomic import check_place, replacing
+
+Kind = Literal["real", "simulated", ""]
+"""`real` (measured), `simulated`, or nobody said; never two of them in one table."""
+
+Fact = str | int | float | None
 
 
 @dataclass(frozen=True, kw_only=True)

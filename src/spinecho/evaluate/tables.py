@@ -11,8 +11,8 @@ from typing import Any
 
 from scipy.stats import wilcoxon
 
-from spinecho.evaluate.judge import Judge, Kind, Measure
-from spinecho.evaluate.rows import Row
+from spinecho.evaluate.judge import Judge, Measure
+from spinecho.evaluate.rows import Kind, Row
 from spinecho.evaluate.statistics import Interval, bootstrap_mean, difference, mean_ranks, paired
 
 KINDS: tuple[Kind, ...] = ("real", "simulated", "")

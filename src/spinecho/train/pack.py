@@ -12,15 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from spinecho.core.errors import DataError, setting
 from spinecho.sim.splits import Part
-
-if TYPE_CHECKING:
-    from spinecho.train.stock import Group
+from spinecho.train.entries import Entry, Group
 
 CONTENTS = "pack.json"
 _CODES, _VALUES, _PAIRS = ".codes", ".values", ".pairs"
@@ -51,7 +49,6 @@ class Pack:
         DataError
             If a file is damaged or missing.
         """
-        from spinecho.train.stock import Entry, Group
 
         def entry(row: Mapping[str, Any]) -> Entry:
             path = self.folder / row["file"]

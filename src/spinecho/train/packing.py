@@ -17,8 +17,9 @@ from spinecho.io.limits import human
 from spinecho.io.options import ReadOptions
 from spinecho.io.read import read
 from spinecho.sim.splits import Part
+from spinecho.train.entries import Entry, Group
 from spinecho.train.pack import CONTENTS, stored
-from spinecho.train.stock import NAMED_AXES, Entry, Group
+from spinecho.train.stock import NAMED_AXES
 
 LIMIT = 20_000_000
 """Bytes: with the project's tree beside it (26 MB, half of it weights) a bundle stays under 60 MiB"""

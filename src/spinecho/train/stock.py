@@ -6,61 +6,18 @@ A task reads everything through `stocked`; a pack (`train.pack`) then is the sam
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from spinecho.core.errors import DataError
 from spinecho.sim.splits import Part, Task
 from spinecho.train import pack
 from spinecho.train.cases import Case, cases
+from spinecho.train.entries import Entry, Group
 from spinecho.train.supply import Context
 
 NAMED_AXES = "named_axes"
 """Among the facts of a raw scan that is an array: its axes, in the reader's words."""
-
-
-@dataclass(frozen=True, eq=False)
-class Entry:
-    """What a file gave; a file may give several.
-
-    Parameters
-    ----------
-    kind
-        A task's own word for what it is.
-    arrays
-        By name, of any type of number.
-    facts
-        What else the task must know of it; JSON.
-    file
-        Raw scans stay in their file, and are read when they are drawn; None for everything else.
-    thin
-        What is left of it where a pack has no room for the whole; None: it is whole or not there.
-    """
-
-    kind: str
-    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    file: Path | None = None
-    thin: Thin | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Thin:
-    """A smaller stand-in for an entry: how it was made, in words, and the function that makes it."""
-
-    words: str
-    entries: Callable[[], list[Entry]]
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """The entries of one path that a person gave; each path is drawn from equally often."""
-
-    name: str
-    entries: list[Entry]
 
 
 def stocked(

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from spinecho.core.method import Method
     from spinecho.sim.splits import Part
     from spinecho.train.draw import Examples
+    from spinecho.train.entries import Group
     from spinecho.train.gradient import Rule
     from spinecho.train.held_out import HeldOut
     from spinecho.train.run import Aim
-    from spinecho.train.stock import Group
     from spinecho.train.team import Team
 
 Say = Callable[[str], None]

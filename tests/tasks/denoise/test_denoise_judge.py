@@ -9,8 +9,7 @@ import torch
 from noisy_heads import head
 
 from spinecho.core.errors import DataError
-from spinecho.evaluate.judge import LeftOut, Outcome
-from spinecho.evaluate.methods import Asked
+from spinecho.evaluate.judge import Asked, LeftOut, Outcome
 from spinecho.metrics.head import brightness
 from spinecho.metrics.inside import inside
 from spinecho.ops.fourier import fft

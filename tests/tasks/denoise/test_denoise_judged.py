@@ -20,13 +20,14 @@ from spinecho.ops.fourier import fft
 from spinecho.sim.tissue import TISSUE_OF_LABEL
 from spinecho.tasks.denoise import judge
 from spinecho.tasks.denoise.judge import noisy, real
+from spinecho.tasks.denoise.judge.inputs import Inputs, plain
 from spinecho.tasks.denoise.judge.rendered import rendered
 
 CPU = torch.device("cpu")
 TRUTH = head((9, 56, 48))
 
 
-def given_noise(kind: str, level: float = 0.1, seed: int = 0, channels: int = 4, truth=TRUTH) -> noisy.Inputs:
+def given_noise(kind: str, level: float = 0.1, seed: int = 0, channels: int = 4, truth=TRUTH) -> Inputs:
     return noisy._Given(truth, slice(3, 6), level, seed, kind, channels).inputs(CPU)
 
 
@@ -75,28 +76,28 @@ def test_empty_volumes_are_left_out(values):
 def test_scores_of_the_truth_are_perfect_and_of_an_offset_known():
     inputs = given_noise("rician")
     assert inputs.truth is not None
-    perfect = noisy.scores(inputs, noisy.plain(TRUTH))
+    perfect = noisy.scores(inputs, plain(TRUTH))
     assert perfect["psnr_head"] == math.inf and perfect["ssim_head"] == pytest.approx(1)
-    off = noisy.scores(inputs, noisy.plain(TRUTH + 0.1))
+    off = noisy.scores(inputs, plain(TRUTH + 0.1))
     bright = brightness(TRUTH[0, 3:6])
     assert off["psnr_head"] == pytest.approx(20 + 20 * math.log10(bright), abs=0.01) and "level" not in off
     outside = TRUTH.clone()
     outside[0, :3] = 7
-    assert noisy.scores(inputs, noisy.plain(outside))["psnr_head"] == math.inf, "other slices are not judged"
+    assert noisy.scores(inputs, plain(outside))["psnr_head"] == math.inf, "other slices are not judged"
 
 
 def test_results_that_are_no_numbers_are_refused():
     values = TRUTH.clone()
     values[0, 4, 3, 3] = torch.inf
     with pytest.raises(DataError, match="NaN or infinite"):
-        noisy.scores(given_noise("rician"), noisy.plain(values))
+        noisy.scores(given_noise("rician"), plain(values))
 
 
 def test_columns_show_truth_and_error_or_what_was_taken_away():
     inputs = given_noise("rician")
     with_truth = noisy.columns(inputs, {"noisy": inputs.noisy})
     assert [c.name for c in with_truth] == ["truth", "noisy"] and with_truth[1].below is not None
-    without = noisy.Inputs(truth=None, noisy=inputs.noisy, kept=slice(0, 9), sigma=math.nan)
+    without = Inputs(truth=None, noisy=inputs.noisy, kept=slice(0, 9), sigma=math.nan)
     assert [c.name for c in noisy.columns(without, {"a": inputs.noisy, "b": inputs.noisy})] == ["a", "b"]
 
 
@@ -166,7 +167,7 @@ def test_real_scans_of_several_coils_or_with_gaps_are_left_out(tmp_path):
     assert float(magnitude.noisy.values.max()) == pytest.approx(1) and math.isnan(magnitude.sigma)
 
 
-def real_inputs(sigma: float = 0.05, seed: int = 0) -> noisy.Inputs:
+def real_inputs(sigma: float = 0.05, seed: int = 0) -> Inputs:
     truth = head((2, 128, 112))
     noise = sigma * torch.randn(truth.shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(seed))
     return real._inputs(truth + noise, CPU)
@@ -178,9 +179,9 @@ def test_air_removed_is_the_share_of_the_variance(share):
     values = inputs.noisy.values
     _, air = real.parts(values[0])
     after = torch.where(air, values * (1 - share) ** 0.5, values)
-    figures = real.scores(inputs, noisy.plain(after))
+    figures = real.scores(inputs, plain(after))
     assert figures["air_removed"] == pytest.approx(100 * share, abs=0.1) and figures["residual"] == 0.0
-    lifted = real.scores(inputs, noisy.plain(after + 3))
+    lifted = real.scores(inputs, plain(after + 3))
     assert lifted["air_removed"] == pytest.approx(100 * share, abs=0.1), "a level for all is no noise"
 
 
@@ -188,11 +189,11 @@ def test_air_removed_is_the_share_of_the_variance(share):
 def test_residuals_of_noise_are_white_at_any_scale_and_edges_are_not(factor):
     inputs = real_inputs()
     truth = head((2, 128, 112)).to(torch.complex64)
-    scaled = noisy.Inputs(truth=None, noisy=noisy.plain(inputs.noisy.values * factor), kept=slice(0, 2), sigma=math.nan)
-    white = real.scores(scaled, noisy.plain(truth * factor))
+    scaled = Inputs(truth=None, noisy=plain(inputs.noisy.values * factor), kept=slice(0, 2), sigma=math.nan)
+    white = real.scores(scaled, plain(truth * factor))
     assert white["residual"] < 0.05 and white["air_removed"] > 99
     shading = 0.3 * truth * torch.linspace(-1, 1, 112)
-    assert real.scores(scaled, noisy.plain((inputs.noisy.values - shading) * factor))["residual"] > 0.9
+    assert real.scores(scaled, plain((inputs.noisy.values - shading) * factor))["residual"] > 0.9
 
 
 @pytest.mark.parametrize("axis", [-1, -2])
@@ -200,7 +201,7 @@ def test_correlation_sees_either_direction(axis):
     inputs = real_inputs()
     noise = torch.randn(2, 128, 112, generator=torch.Generator().manual_seed(9))
     taken = noise + noise.roll(1, axis)
-    figures = real.scores(inputs, noisy.plain(inputs.noisy.values - 0.01 * taken))
+    figures = real.scores(inputs, plain(inputs.noisy.values - 0.01 * taken))
     assert figures["residual"] == pytest.approx(0.5, abs=0.06)
 
 

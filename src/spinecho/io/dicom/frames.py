@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spinecho.core.errors import DataError
+from spinecho.io.dicom.frame import Frame
 from spinecho.io.dicom.kinds import kind_of, words_of
 from spinecho.io.dicom.mosaic import mosaic_slices
 from spinecho.io.dicom.spacing import pixel_size, slice_distance
@@ -38,56 +39,6 @@ _GROUPS = {
     "InversionTimes": "MRModifierSequence",
     "InversionTime": "MRModifierSequence",
 }
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Frame:
-    """One slice of one file: where it lies (LPS mm) and what distinguishes it from its neighbours.
-
-    Parameters
-    ----------
-    file, index
-        Where its pixels are: the frame of a multi-frame file, or the tile of a mosaic.
-    mosaic
-        Tiles along a side of a mosaic (0: none).
-    shape
-        (rows, columns).
-    axes
-        Unit vectors along x (increasing column) and y (increasing row), as columns (3, 2); None: not recorded.
-    position
-        Centre of the first voxel, None: not recorded.
-    spacing_mm
-        Between voxel centres along (x, y, z), as recorded: 0 where nothing is, and z may be negative.
-    pixel_size_from
-        The attribute that says it; "": none.
-    between_mm
-        SpacingBetweenSlices alone, 0: not recorded.
-    location
-        SliceLocation, which orders slices without positions; None: not recorded.
-    echo, when
-        Keys that order contrasts, and frames in time.
-    kind, words
-        magnitude, phase, real, ... (`io/dicom/kinds.py`), and the words of the image type that say so.
-    slope, intercept
-        value = slope * stored + intercept.
-    """
-
-    file: Path
-    index: int
-    mosaic: int = 0
-    shape: tuple[int, int]
-    axes: npt.NDArray[np.float64] | None
-    position: npt.NDArray[np.float64] | None
-    spacing_mm: tuple[float, float, float]
-    pixel_size_from: str = ""
-    between_mm: float = 0.0
-    location: float | None = None
-    echo: tuple[float, ...]
-    when: tuple[float, ...]
-    kind: str
-    words: tuple[str, ...]
-    slope: float
-    intercept: float
 
 
 def frames_of(ds: Any) -> list[Frame]:

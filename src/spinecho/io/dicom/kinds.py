@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from spinecho.io.dicom.frames import Frame
+from spinecho.io.dicom.frame import Frame
 
 _MAPS = {
     **dict.fromkeys(("PHASE MAP",), "phase"),

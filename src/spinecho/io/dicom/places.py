@@ -12,7 +12,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry, stack
 from spinecho.core.header import WARNING
 from spinecho.core.names import told_apart
-from spinecho.io.dicom.frames import Frame
+from spinecho.io.dicom.frame import Frame
 from spinecho.io.dicom.spacing import Voxel, thickness
 
 _SAME_PLACE_MM = 0.01

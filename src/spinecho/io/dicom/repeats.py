@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from spinecho.core.errors import DataError
 from spinecho.core.header import WARNING
 from spinecho.core.names import listed
-from spinecho.io.dicom.frames import Frame
+from spinecho.io.dicom.frame import Frame
 from spinecho.io.dicom.when import MEASURED, OF_VOLUMES
 
 Places = list[list[Frame]]

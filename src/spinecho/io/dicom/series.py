@@ -13,7 +13,8 @@ import numpy.typing as npt
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.io.dicom.files import quiet
-from spinecho.io.dicom.frames import Frame, frames_of
+from spinecho.io.dicom.frame import Frame
+from spinecho.io.dicom.frames import frames_of
 from spinecho.io.dicom.kinds import by_kind
 from spinecho.io.dicom.places import by_place, check_above_each_other, check_alike, grid, located
 from spinecho.io.dicom.repeats import contrasts, without_unfinished_slice

@@ -6,16 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from spinecho.core.errors import DataError, plain, setting
 from spinecho.core.header import WARNING
 from spinecho.core.names import listed
-
-if TYPE_CHECKING:
-    from spinecho.io.dicom.frames import Frame
+from spinecho.io.dicom.frame import Frame
 
 _PIXELS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 """(row, column) mm in the patient; at a detector or a film scanner, which is that of the patient where nothing

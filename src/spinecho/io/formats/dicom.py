@@ -15,7 +15,7 @@ from spinecho.core.image import Image
 from spinecho.io.atomic import check_replaceable, replacing, replacing_folder
 from spinecho.io.dicom.facts import header_of
 from spinecho.io.dicom.files import is_dicom, quiet, series_headers
-from spinecho.io.dicom.frames import Frame
+from spinecho.io.dicom.frame import Frame
 from spinecho.io.dicom.like import series_patient
 from spinecho.io.dicom.series import arranged, kinds, pixels
 from spinecho.io.dicom.write import datasets, is_ours, save, unplaced

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from spinecho.tasks.denoise.examples.drawn import Drawn
     from spinecho.tasks.denoise.examples.slabs import Slabs
     from spinecho.train.cases import Case
-    from spinecho.train.stock import Entry
+    from spinecho.train.entries import Entry
     from spinecho.train.supply import Context, Supply
 
 USE = "spinecho denoise IMAGE -o OUT"
@@ -82,8 +82,8 @@ def _stacks(paths: Sequence[Path], part: Part, context: Context) -> tuple[np.nda
 
 
 def _read(case: Case, is_slabs: bool, context: Context) -> list[Entry]:
+    from spinecho.train.entries import Entry
     from spinecho.train.stacks import stacks_of
-    from spinecho.train.stock import Entry
 
     labels = None if case.path.suffix in (".npz", ".npy") else _labels(case.path)
     if labels is None:

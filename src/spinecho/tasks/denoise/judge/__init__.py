@@ -12,9 +12,9 @@ from spinecho.evaluate.judge import Cases, Contender, Measure, Outcome
 if TYPE_CHECKING:
     import torch
 
-    from spinecho.evaluate.methods import Asked
+    from spinecho.evaluate.judge import Asked
     from spinecho.evaluate.pictures import Column
-    from spinecho.tasks.denoise.judge.noisy import Inputs
+    from spinecho.tasks.denoise.judge.inputs import Inputs
 
 MEASURES = (
     Measure(name="psnr_head", title="psnr in the head", unit="dB", better=1, headline=True),

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from spinecho.core.errors import DataError, setting
-from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.names import told_apart
 from spinecho.evaluate.files import all_images
@@ -23,6 +22,7 @@ from spinecho.io.read import read_image
 from spinecho.metrics.head import brightness, psnr_head, ssim_head
 from spinecho.metrics.inside import psnr_inside
 from spinecho.tasks.denoise.judge import real
+from spinecho.tasks.denoise.judge.inputs import Inputs, plain
 from spinecho.tasks.denoise.judge.rendered import Sized, rendered
 from spinecho.tasks.denoise.run import denoise
 
@@ -33,26 +33,6 @@ UNTOUCHED = "noisy"
 """Does nothing: what the others have gained"""
 _AROUND = 16
 """Slices on either side of those that are judged, for methods that see in three dimensions"""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Inputs:
-    """A volume with noise, and as it was, (1, z, y, x).
-
-    Parameters
-    ----------
-    truth
-        At a brightness of 1; None where the noise is the scanner's own.
-    kept
-        The slices that are judged.
-    sigma
-        Standard deviation of the noise of one channel's real part (nan: nobody knows).
-    """
-
-    truth: Tensor | None
-    noisy: Image
-    kept: slice
-    sigma: float
 
 
 @dataclass(frozen=True)
@@ -137,12 +117,6 @@ def columns(inputs: Inputs, results: Mapping[str, Image]) -> list[Column]:
         error = grey((plane - truth).abs(), top / times, f"{what}, {times} x brighter")
         shown.append(Column(name=name, image=grey(plane.abs(), top, ""), below=error))
     return shown
-
-
-def plain(values: Tensor, voxel_mm: tuple[float, float, float] = (1.0, 1.0, 5.0)) -> Image:
-    """Values on a grid whose place nobody knows, of voxels of a size (x, y, z): slices that say nothing are thick."""
-    shape = (values.shape[-3], values.shape[-2], values.shape[-1])
-    return Image(values=values, geometries=(Geometry(shape, np.diag([*voxel_mm, 1.0]), oriented=False),))
 
 
 def _each(

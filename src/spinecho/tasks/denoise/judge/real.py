@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,9 +19,7 @@ from spinecho.evaluate.judge import Case, LeftOut
 from spinecho.io.read import read
 from spinecho.metrics.inside import inside
 from spinecho.ops.fourier import ifft
-
-if TYPE_CHECKING:
-    from spinecho.tasks.denoise.judge.noisy import Inputs
+from spinecho.tasks.denoise.judge.inputs import Inputs, plain
 
 _EDGE = 6
 """Pixels beside the object's edge that are neither object nor air"""
@@ -98,7 +95,5 @@ def _image(file: Path) -> Tensor:
 
 
 def _inputs(values: Tensor, device: torch.device) -> Inputs:
-    from spinecho.tasks.denoise.judge.noisy import Inputs, plain
-
     n = values.shape[-3]
     return Inputs(truth=None, noisy=plain(values).to(device), kept=slice(0, n), sigma=float("nan"))

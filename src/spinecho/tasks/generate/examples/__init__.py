@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from spinecho.sim.splits import Part
     from spinecho.train.cases import Case
-    from spinecho.train.stock import Entry
+    from spinecho.train.entries import Entry
     from spinecho.train.supply import Context, Supply
 
 USE = "spinecho generate --n 64 --seed 0 -o OUT"
@@ -74,7 +74,7 @@ def _read(case: Case) -> list[Entry]:
     from spinecho.core.image import Image
     from spinecho.io.read import read
     from spinecho.tasks.generate.parts.slices import mid_axial
-    from spinecho.train.stock import Entry
+    from spinecho.train.entries import Entry
 
     image = read(case.path)
     if not isinstance(image, Image):

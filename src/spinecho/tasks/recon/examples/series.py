@@ -19,9 +19,10 @@ from spinecho.tasks.recon.examples.draw import Seeded
 from spinecho.tasks.recon.examples.moving import MovingScans, Pictures, SmallSeries
 from spinecho.tasks.recon.parts.series import Series
 from spinecho.train.cases import Case
+from spinecho.train.entries import Entry
 from spinecho.train.held_out import numbers, resting
 from spinecho.train.stacks import stacks_of
-from spinecho.train.stock import Entry, stocked
+from spinecho.train.stock import stocked
 from spinecho.train.supply import Context, Supply
 
 SCANS = "scans"

@@ -29,9 +29,10 @@ from spinecho.tasks.recon.examples.raw import RawFile, RawScans, open_raw
 from spinecho.tasks.recon.examples.simulated import Mixed, Simulated
 from spinecho.tasks.recon.parts.losses import SUPERVISED
 from spinecho.train.cases import Case
+from spinecho.train.entries import Entry, Thin
 from spinecho.train.pack import is_pack
 from spinecho.train.stacks import arrays_of, flat_axes
-from spinecho.train.stock import NAMED_AXES, Entry, Thin, stocked
+from spinecho.train.stock import NAMED_AXES, stocked
 from spinecho.train.supply import Context
 
 _IMAGES = (".nii", ".nii.gz")

@@ -11,7 +11,7 @@ from spinecho.tasks.recon.judge.options import Options as Options
 if TYPE_CHECKING:
     import torch
 
-    from spinecho.evaluate.methods import Asked
+    from spinecho.evaluate.judge import Asked
     from spinecho.evaluate.pictures import Column
     from spinecho.evaluate.rows import Row
     from spinecho.tasks.recon.judge.scans import Inputs

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from spinecho.core.errors import DataError
 from spinecho.evaluate import versions
-from spinecho.evaluate.judge import Case, Contender, Outcome
-from spinecho.evaluate.methods import Asked
+from spinecho.evaluate.judge import Asked, Case, Contender, Outcome
 from spinecho.tasks.recon.judge import oracle
 from spinecho.tasks.recon.judge.bart import bart_version
 from spinecho.tasks.recon.judge.case import shows_floor

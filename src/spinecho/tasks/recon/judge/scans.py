@@ -12,9 +12,9 @@ import torch
 from spinecho.core.errors import DataError, setting
 from spinecho.core.kspace import KSpace
 from spinecho.evaluate import versions
-from spinecho.evaluate.judge import Case, Cases, Fact, LeftOut
+from spinecho.evaluate.judge import Case, Cases, LeftOut
 from spinecho.evaluate.markdown import names
-from spinecho.evaluate.rows import Row
+from spinecho.evaluate.rows import Fact, Row
 from spinecho.evaluate.words import number
 from spinecho.sim.mask_spec import MaskSpec
 from spinecho.tasks.recon.judge.options import Options, Simulation

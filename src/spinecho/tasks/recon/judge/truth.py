@@ -13,7 +13,7 @@ from torch import Tensor
 from spinecho.calib.prepare import check
 from spinecho.core.errors import DataError
 from spinecho.core.kspace import KSpace
-from spinecho.evaluate.judge import Kind
+from spinecho.evaluate.rows import Kind
 from spinecho.metrics.inside import inside
 from spinecho.ops.sampling import acceleration
 from spinecho.sim.mask_spec import MaskSpec

@@ -25,8 +25,9 @@ from spinecho.tasks.register.parts.affine import Settings, align_linear
 from spinecho.tasks.register.parts.pair import matched, spaced_grid
 from spinecho.tasks.register.parts.volumes import comparable
 from spinecho.train.cases import Case
+from spinecho.train.entries import Entry
 from spinecho.train.label_maps import as_labels
-from spinecho.train.stock import Entry, stocked
+from spinecho.train.stock import stocked
 from spinecho.train.supply import Context
 
 _IMAGES = (".nii", ".nii.gz")

@@ -11,7 +11,7 @@ from spinecho.evaluate.judge import Cases, Contender, Measure, Outcome
 if TYPE_CHECKING:
     import torch
 
-    from spinecho.evaluate.methods import Asked
+    from spinecho.evaluate.judge import Asked
     from spinecho.evaluate.pictures import Column
     from spinecho.tasks.register.judge.pairs import Inputs
 

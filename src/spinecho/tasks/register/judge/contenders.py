@@ -14,8 +14,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.core.transform import Affine, Displacement, Transform, identity, left_after
 from spinecho.evaluate import versions
-from spinecho.evaluate.judge import Case, Contender, Cost, Outcome
-from spinecho.evaluate.methods import Asked
+from spinecho.evaluate.judge import Asked, Case, Contender, Cost, Outcome
 from spinecho.tasks.register import run as registering
 from spinecho.tasks.register.judge.pairs import Inputs
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from spinecho.tasks.segment.examples.heads import Head
     from spinecho.tasks.segment.examples.photos import Photo
     from spinecho.train.cases import Case
-    from spinecho.train.stock import Entry
+    from spinecho.train.entries import Entry
     from spinecho.train.supply import Context, Supply
 
 USE = "spinecho segment IMAGE -o LABELS"

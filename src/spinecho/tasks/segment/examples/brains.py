@@ -25,7 +25,8 @@ from spinecho.tasks.segment.parts.names import classes_of
 from spinecho.tasks.segment.parts.several import channels, depth, several
 from spinecho.tasks.segment.run import brain_of, segment
 from spinecho.train.cases import Case
-from spinecho.train.stock import Entry, entries
+from spinecho.train.entries import Entry
+from spinecho.train.stock import entries
 from spinecho.train.supply import Context
 
 _WHITE, _VENTRICLES, _NEAR_MM = 1, 3, 8.0

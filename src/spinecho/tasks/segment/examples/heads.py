@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from spinecho.core.grids import towards_lps, turned
 from spinecho.sim.tissue import BRAIN_LABELS
+from spinecho.train.entries import Entry
 from spinecho.train.label_maps import head_box, read_head
-from spinecho.train.stock import Entry
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,8 @@ from spinecho.core.image import Image
 from spinecho.io.read import read_image
 from spinecho.tasks.segment.parts.names import Atlas, also_right, classes_of
 from spinecho.tasks.segment.parts.seen import scaled
+from spinecho.train.entries import Entry
 from spinecho.train.label_maps import head_box
-from spinecho.train.stock import Entry
 
 _DARK = 0.03
 """What is darker is air as far as the box around a head goes"""

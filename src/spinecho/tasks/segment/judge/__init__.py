@@ -13,7 +13,7 @@ from spinecho.evaluate.judge import Cases, Measure, Outcome
 if TYPE_CHECKING:
     import torch
 
-    from spinecho.evaluate.methods import Asked
+    from spinecho.evaluate.judge import Asked
     from spinecho.evaluate.pictures import Column
     from spinecho.tasks.segment.judge.finding import Marked
     from spinecho.tasks.segment.judge.known import Inputs

@@ -28,9 +28,10 @@ from spinecho.tasks.superres.parts.lesson import Lesson, conditions
 from spinecho.tasks.superres.parts.spline import enlarged
 from spinecho.train.cases import Case
 from spinecho.train.draw import generator
+from spinecho.train.entries import Entry
 from spinecho.train.label_maps import as_labels
 from spinecho.train.stacks import stacks_of
-from spinecho.train.stock import Entry, entries
+from spinecho.train.stock import entries
 from spinecho.train.supply import Context
 
 PATCH, PATCHES, LEAST = 96, 4, 32

@@ -24,8 +24,9 @@ from spinecho.tasks.superres.parts.lesson import Lesson, conditions
 from spinecho.tasks.superres.parts.spline import enlarged
 from spinecho.train.cases import Case
 from spinecho.train.draw import generator
+from spinecho.train.entries import Entry
 from spinecho.train.label_maps import head_box, read_head, tissues
-from spinecho.train.stock import Entry, entries
+from spinecho.train.stock import entries
 from spinecho.train.supply import Context
 
 PATCH, PATCHES, LEAST = 48, 1, 24

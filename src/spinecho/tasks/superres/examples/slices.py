@@ -17,8 +17,9 @@ from spinecho.tasks.superres.parts.degrade import Degradation
 from spinecho.tasks.superres.parts.lesson import Lesson, lesson_of
 from spinecho.train.cases import Case
 from spinecho.train.draw import generator
+from spinecho.train.entries import Entry
 from spinecho.train.stacks import stacks_of
-from spinecho.train.stock import Entry, entries
+from spinecho.train.stock import entries
 from spinecho.train.supply import Context
 
 PATCH, PATCHES, LEAST = 64, 16, 32

@@ -21,7 +21,8 @@ from spinecho.tasks.superres.examples.slices import sample_degradation
 from spinecho.tasks.superres.parts.lesson import Lesson, lesson_of
 from spinecho.train.cases import Case
 from spinecho.train.draw import generator
-from spinecho.train.stock import Entry, entries
+from spinecho.train.entries import Entry
+from spinecho.train.stock import entries
 from spinecho.train.supply import Context
 
 PATCH, PATCHES, LEAST = 32, 2, 16

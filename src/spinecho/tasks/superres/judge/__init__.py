@@ -12,7 +12,7 @@ from spinecho.evaluate.judge import Cases, Contender, Measure, Outcome
 if TYPE_CHECKING:
     import torch
 
-    from spinecho.evaluate.methods import Asked
+    from spinecho.evaluate.judge import Asked
     from spinecho.evaluate.pictures import Column
     from spinecho.tasks.superres.judge.degraded import Inputs
 

@@ -22,8 +22,9 @@ from spinecho.tasks.translate.parts import planes
 from spinecho.tasks.translate.parts.contrasts import head_of, of_file
 from spinecho.tasks.translate.parts.level import level
 from spinecho.train.cases import Case
+from spinecho.train.entries import Entry
 from spinecho.train.label_maps import as_labels, head_box, tissues
-from spinecho.train.stock import Entry, entries
+from spinecho.train.stock import entries
 from spinecho.train.supply import Context
 
 _BRIGHTEST = 4.0

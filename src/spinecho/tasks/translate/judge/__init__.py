@@ -12,7 +12,7 @@ from spinecho.evaluate.judge import Cases, Measure, Outcome
 if TYPE_CHECKING:
     import torch
 
-    from spinecho.evaluate.methods import Asked
+    from spinecho.evaluate.judge import Asked
     from spinecho.evaluate.pictures import Column
     from spinecho.tasks.translate.judge.heads import Inputs
 
