@@ -22,6 +22,7 @@ from spinecho.tasks.recon.methods import llr, varnet_kt
 from spinecho.tasks.recon.methods.varnet_kt import Config, Method
 from spinecho.tasks.recon.parts.denoisers import by_level, method_named
 from spinecho.tasks.recon.parts.division import Divided
+from spinecho.tasks.recon.parts.left_out import best_shares
 from spinecho.tasks.recon.parts.losses import How, ssdu
 from spinecho.tasks.recon.parts.refinement import Support
 from spinecho.tasks.recon.parts.series import Series
@@ -177,7 +178,7 @@ def test_noise_that_is_not_known_is_that_of_all_lines(file):
 def test_the_best_shares_are_those_of_the_least_error():
     rng = torch.Generator().manual_seed(0)
     errors = [torch.randn(200, dtype=torch.complex64, generator=rng) for _ in range(3)]
-    shares = torch.tensor(varnet_kt.best_shares(errors))
+    shares = torch.tensor(best_shares(errors))
     assert shares.min() > 0 and shares.max() < 1
 
     def size(a: float, b: float) -> float:
@@ -187,8 +188,8 @@ def test_the_best_shares_are_those_of_the_least_error():
     around = [size(a + u, b + v) for u, v in ((0.02, 0), (-0.02, 0), (0, 0.02), (0, -0.02))]
     assert size(a, b) < min(around)
     start = errors[0]
-    assert varnet_kt.best_shares([start, 0.2 * start]) == [1] and varnet_kt.best_shares([start, 3 * start]) == [0]
-    assert varnet_kt.best_shares([start, start]) == [0] and varnet_kt.best_shares([0 * start] * 3) == [0, 0]
+    assert best_shares([start, 0.2 * start]) == [1] and best_shares([start, 3 * start]) == [0]
+    assert best_shares([start, start]) == [0] and best_shares([0 * start] * 3) == [0, 0]
 
 
 @torch.no_grad()

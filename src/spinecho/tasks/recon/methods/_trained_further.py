@@ -12,7 +12,7 @@ from spinecho.core.kspace import KSpace
 from spinecho.methods.pretrained import method_of
 from spinecho.tasks.recon.methods import checked, hqs_net, varnet
 from spinecho.tasks.recon.methods._candidates import Candidates, Tools
-from spinecho.tasks.recon.parts.left_out import Fold
+from spinecho.tasks.recon.parts.left_out import Fold, best_shares
 
 Network = hqs_net.Method | varnet.Method
 
@@ -53,11 +53,7 @@ class Mean:
         """The mean moved towards the one with the network, and how far, 0 to 1: until it predicts best the lines of a
         fold that the network has not learned from."""
         seen = Candidates(fold.kspace, self.csm, self.tools.hurried(self.kspace))
-        before, after = (fold.errors(x, self.csm) for x in self._ends(seen, network))
-        change = before - after
-        size = change.abs().square().sum()
-        share = float((before * change.conj()).real.sum() / size) if size > 0 else 0.0
-        share = min(1.0, max(0.0, share))
+        (share,) = best_shares([fold.errors(x, self.csm) for x in self._ends(seen, network)])
         made = Candidates(self.kspace, self.csm, self.tools)
         start, end = self._ends(made, network)
         return checked.last_consistency(made, torch.lerp(start, end, share)), share

@@ -20,15 +20,12 @@ not.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Complex, Float
-from scipy.optimize import lsq_linear
 from torch import Tensor, nn
 
 from spinecho.calib.centre import missing_calibration
@@ -44,7 +41,7 @@ from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.methods import llr
 from spinecho.tasks.recon.methods.hqs_net import acceleration, bright
 from spinecho.tasks.recon.parts.division import centred
-from spinecho.tasks.recon.parts.left_out import leave_out
+from spinecho.tasks.recon.parts.left_out import best_shares, leave_out
 from spinecho.tasks.recon.parts.refinement import Support
 from spinecho.tasks.recon.parts.series import Series
 from spinecho.tasks.recon.parts.splitting import Problem, problem
@@ -286,19 +283,6 @@ def two_stretches(kspace: KSpace, csm: Tensor) -> tuple[KSpace, Tensor]:
     parts = [torch.arange(first + round(a * n), first + round(b * n), device=csm.device) for a, b in _STRETCHES]
     positions = torch.cat(parts)
     return cut_readout(with_object_noise(kspace), positions), csm[..., positions]
-
-
-def best_shares(errors: Sequence[Complex[Tensor, "*n"]]) -> list[float]:
-    """The shares s_i, 0 to 1, of changes made one after the other that leave the least error.
-
-    Parameters
-    ----------
-    errors
-        e_0 at the start, then e_i after change i, which are linear: argmin |e_0 + sum s_i (e_i - e_(i-1))|^2.
-    """
-    flat = [torch.view_as_real(e).flatten().double().cpu().numpy() for e in errors]
-    changes = np.stack([before - after for before, after in pairwise(flat)], -1)
-    return lsq_linear(changes, flat[0], bounds=(0, 1), method="bvls").x.tolist()
 
 
 def _mean_acceleration(kspace: KSpace) -> Float[Tensor, ""]:

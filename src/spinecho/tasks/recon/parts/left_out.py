@@ -11,12 +11,13 @@ calibration block and with it the coil maps stay the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Complex
 from torch import Tensor
 
 from spinecho.calib.centre import calibration_blocks, find_centre
@@ -98,6 +99,22 @@ def leave_out(kspace: KSpace, n_folds: int | None = None, *, together: bool = Fa
     lefts = [mask & left for left in _parts(outer, every, _firsts(n_folds, every))]
     enough = torch.any if together else torch.all
     return [fold_without(kspace, left) for left in lefts if bool(enough(left.flatten(-4).any(-1)))]
+
+
+def best_shares(errors: Sequence[Complex[Tensor, "*n"]]) -> list[float]:
+    """The shares s_i, 0 to 1, of changes made one after the other that leave the least error.
+
+    Parameters
+    ----------
+    errors
+        e_0 at the start, then e_i after change i, as of a `Fold`, linear in the image:
+        argmin |e_0 + sum s_i (e_i - e_(i-1))|^2.
+    """
+    from scipy.optimize import lsq_linear
+
+    flat = [torch.view_as_real(e).flatten().double().cpu().numpy() for e in errors]
+    changes = np.stack([before - after for before, after in pairwise(flat)], -1)
+    return lsq_linear(changes, flat[0], bounds=(0, 1), method="bvls").x.tolist()
 
 
 def _firsts(n_folds: int, every: int) -> list[int]:
