@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 
 import torch
 
@@ -32,9 +32,10 @@ from spinecho.train.first import first
 from spinecho.train.settings import Settings
 
 ROOT = Path(__file__).parents[1]
+PLAIN = "ssdu, plain"
 ARMS: dict[str, tuple[str, How]] = {
     "supervised": (SUPERVISED, How()),
-    "ssdu, plain": ("ssdu", How(weighted=False)),
+    PLAIN: ("ssdu", How(weighted=False)),
     "ssdu, weighted": ("ssdu", How()),
     "ssdu, weighted, 3 masks": ("ssdu", How(masks=3)),
     "equivariant": ("equivariant", How(equivariance=0.3)),
@@ -42,6 +43,7 @@ ARMS: dict[str, tuple[str, How]] = {
 }
 """Name of the loss, and its settings."""
 TITLE = "Trained without a truth, simulated"
+HEADS = ["trained by", "psnr inside, dB", "gain, dB", f"over {PLAIN}, dB (standard error)"]
 SNR = 40.0
 NETWORK = hqs_net.Config(n_steps=3, early=3, cg_iters=4, start_iters=20)
 
@@ -85,16 +87,25 @@ def arm(name: str, same: Same, args: argparse.Namespace) -> Recon:
 
 
 def page(args: argparse.Namespace, rows: dict[str, list[float]], how: str) -> str:
-    """Mean psnr of each arm, and what it gains over the network as it began."""
-    base = rows["network before training"]
-    lines = [[name, f"{fmean(v):.2f}", f"{fmean(v) - fmean(base):+.2f}"] for name, v in rows.items()]
+    """Mean psnr of each arm, what it gains over the network as it began, and over plain ssdu."""
+    base, plain = rows["network before training"], rows.get(PLAIN)
+    lines = [
+        [name, f"{fmean(v):.2f}", f"{fmean(v) - fmean(base):+.2f}", "" if plain is None else difference(v, plain)]
+        for name, v in rows.items()
+    ]
     told = (
         f"{args.scans} simulated acquisitions train, R = {args.accel:g}, {args.side} x {args.side} pixels, "
         f"{args.coils} coils, SNR {SNR:g}; {args.steps} steps of 2; {args.judged} acquisitions of other heads judge. "
         f"hqs_net with {NETWORK.n_steps} steps from {NETWORK.start_iters} iterations of l1_wavelet, begun from "
         f"denoise/unet, rate {args.rate:g}."
     )
-    return "\n\n".join([told, table(["trained by", "psnr inside, dB", "gain, dB"], lines), how])
+    return "\n\n".join([told, table(HEADS, lines), how])
+
+
+def difference(values: Sequence[float], others: Sequence[float]) -> str:
+    """Mean of what each scan gains, and its standard error."""
+    gains = [a - b for a, b in zip(values, others, strict=True)]
+    return f"{fmean(gains):+.2f} ({stdev(gains) / len(gains) ** 0.5:.2f})"
 
 
 class Kept:

@@ -42,4 +42,7 @@ def test_the_page_tells_gains():
     assert len(first) == 2 and all(10 < value < 60 for value in first)
     rows = {"network before training": [20.0, 22.0], "ssdu, plain": [21.5, 22.5]}
     text = bench.page(ARGS, rows, "Made by a test.")
-    assert "| ssdu, plain | 22.00 | +1.00 |" in text and text.endswith("Made by a test.")
+    assert "| ssdu, plain | 22.00 | +1.00 | +0.00 (0.00) |" in text and text.endswith("Made by a test.")
+    assert "| network before training | 21.00 | +0.00 | -1.00 (0.50) |" in text
+    del rows["ssdu, plain"]
+    assert "| network before training | 21.00 | +0.00 |  |" in bench.page(ARGS, rows, "")
