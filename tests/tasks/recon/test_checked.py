@@ -112,11 +112,21 @@ def test_a_bad_network_has_no_weight_and_a_good_candidate_has(tmp_path):
     assert sum(shares) == pytest.approx(1, abs=0.02) and len(shares) == 4
 
 
-def test_a_network_outside_its_card_is_left_out_and_named(tmp_path):
+def test_a_network_outside_its_card_is_checked_as_others_are_and_named(tmp_path):
     file = network_file(tmp_path, card={"coils": [1, 2]})
     image = run(drawn(3), network=file)
-    assert any(s.startswith("without varnet: outside its card: 3 coils") for s in image.header.history)
-    assert "varnet" not in told(image)
+    (note,) = (s for s in image.header.history if s.startswith("varnet outside its card: 3 coils"))
+    assert note.endswith("it counts as far as samples left out say")
+    inside = run(drawn(3), network=network_file(tmp_path))
+    assert torch.equal(image.values, inside.values) and told(image) == told(inside)
+
+
+def test_without_lines_to_leave_out_no_network_has_a_say(tmp_path):
+    kspace, network = drawn(3), network_file(tmp_path, card={"coils": [1, 2]})
+    tools_ = chosen(kspace, denoiser="wavelet", network=network)
+    assert "varnet" not in tools_.safe and "varnet" in tools_.names
+    spokes = chosen(drawn_spokes(3), network=network_file(tmp_path, "modl", card={"coils": [1, 2]}))
+    assert spokes.names == ("nufft_cg",) and "outside its card" in spokes.notes[0], "along trajectories it is left out"
 
 
 def changed_where_left(kspace: KSpace, fold: left_out.Fold) -> KSpace:

@@ -54,7 +54,7 @@ class Tools:
     exact
         Whether networks run in float32 even where the processor is faster in bfloat16.
     notes
-        Why something was left out, for the history.
+        Why something was left out, or is not what it was trained for, for the history.
     """
 
     start: str
@@ -104,7 +104,7 @@ def tools(
     *,
     exact: bool = False,
 ) -> Tools:
-    """All that may take a prepared scan; a network only inside its card.
+    """All that may take a prepared scan; on a grid networks outside their cards, too: samples left out judge them.
 
     Each of the three is a name or a weights file; None: what the package has, if anything. `exact`: as in `Tools`.
 
@@ -115,7 +115,11 @@ def tools(
     """
     kind = "varnet" if kspace.is_cartesian else "modl"
     networks = {name: _ready(name, given, kspace) for name, given in ((kind, network), ("hqs_net", unrolled))}
-    notes = tuple(f"without {name}: {why}" for name, (_, why) in networks.items() if why)
+    notes = tuple(
+        f"without {name}: {why}" if ready is None else f"{name} {why}: it counts as far as samples left out say"
+        for name, (ready, why) in networks.items()
+        if why
+    )
     if denoiser is None and registry.offer("denoise", "unet").is_ready:
         denoiser = "unet"
     return Tools(
@@ -130,7 +134,8 @@ def tools(
 
 
 def _ready(name: str, given: str | None, kspace: KSpace) -> tuple[object, str]:
-    """A network with its weights, or why it is left out; neither where it is not wanted or has no weights."""
+    """A network with its weights, and in which ways the scan is outside its card; None and why it cannot take the scan;
+    None and nothing where it is not wanted or has no weights."""
     if given == NONE or (given is None and not registry.offer("recon", name).is_ready):
         return None, ""
     if given is not None and (owner := method_of("recon", given)) != name:
@@ -143,7 +148,8 @@ def _ready(name: str, given: str | None, kspace: KSpace) -> tuple[object, str]:
     if reason := method.refusal(kspace):
         return None, reason
     ways = outside(method.card, kspace)
-    return (None, f"outside its card: {', '.join(ways)}") if ways else (method, "")
+    why = f"outside its card: {', '.join(ways)}" if ways else ""
+    return (method if kspace.is_cartesian or not ways else None), why
 
 
 def _at_work(method: Method, exact: bool) -> Denoiser:

@@ -59,14 +59,10 @@ class Mean:
         return checked.last_consistency(made, torch.lerp(start, end, share)), share
 
     def _ends(self, made: Candidates, network: Network) -> tuple[Tensor, Tensor]:
-        """The mean of candidates with the network as it was, and as it is now; its own image where the scan is outside
-        its card, so that no candidate comes from it."""
-        unrolled = isinstance(network, hqs_net.Method)
-        tools = replace(made.tools, **{"unrolled" if unrolled else "network": network})
-        before, now = checked.mean(made, self.weights), Candidates(made.kspace, self.csm, tools)
-        if tools.names == made.tools.names:
-            return before, checked.mean(now, self.weights)
-        return before, now[f"{self._place(network)} + hqs_net" if unrolled else "varnet"]
+        """The mean of candidates with the network as it was, and as it is now."""
+        name = "unrolled" if isinstance(network, hqs_net.Method) else "network"
+        now = Candidates(made.kspace, self.csm, replace(made.tools, **{name: network}))
+        return checked.mean(made, self.weights), checked.mean(now, self.weights)
 
     def _place(self, network: Network) -> str:
         """The candidate before the network: varnet begins from the classical one, hqs_net refines what is best."""

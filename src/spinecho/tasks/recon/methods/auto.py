@@ -6,8 +6,8 @@ down to the plain inverse transform.
 
 Trained weights come first: for series on a grid those of `varnet_kt`, which sees all frames (then `llr`), otherwise as
 candidates of `checked`, which weights them and the classical image by samples left out; without a denoiser's weights
-`varnet` alone. Networks only work inside their model cards: a scan outside, or an image that contradicts the measured
-samples, goes to the classical methods, and the history says why.
+`varnet` alone. Unchecked, networks only work inside their model cards: a scan outside, or an image that contradicts the
+measured samples, goes to the classical methods, and the history says why. Within `checked` the samples left out decide.
 Of trajectories only single slices with few points are handed to them; it takes some thirty times as long as `nufft_cg`.
 If the image of one of these does not explain the samples, the next is tried, and a warning says so.
 
