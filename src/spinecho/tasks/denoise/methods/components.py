@@ -33,6 +33,8 @@ _LEAST = 3
 """Volumes below which there is nothing to be shared"""
 _ALIKE = 5.0
 """Standard errors of white noise: neighbours that are more alike than this show something"""
+_AT_ONCE = 2**18
+"""Voxels"""
 _NOTHING = 0.1
 """Components smaller than this part of the noise are what rounding left"""
 _DEEP = 4.0
@@ -65,9 +67,7 @@ class Method(Denoise):
         name = "unet" if values.is_complex() else "unet25d"
         network = cast(Denoise, built("denoise", name, {}, values.device))
         flat = values.flatten(1)
-        exact = flat.to(torch.complex128 if values.is_complex() else torch.float64)
-        _, turn = torch.linalg.eigh(exact @ exact.mH)
-        turn = turn.to(values.dtype)
+        turn = _axes(flat)
         clean = torch.zeros_like(flat)
         level = noise.sigma * self.config.strength
         for column in turn.T.flip(0):
@@ -76,6 +76,14 @@ class Method(Denoise):
                 clean = clean + column[:, None] * _denoised(network, component, level).reshape(1, -1)
         clean = clean.reshape(values.shape)
         return restored(clean, noise.sigma, _DOUBT) if noise.is_magnitude else clean
+
+
+def _axes(flat: Shaped[Tensor, "n voxels"]) -> Shaped[Tensor, "n n"]:
+    """U, in double precision a part of the voxels at a time: a long series fits the memory only once."""
+    double = torch.complex128 if flat.is_complex() else torch.float64
+    parts = (part.to(double) for part in flat.split(_AT_ONCE, 1))
+    gram = sum((part @ part.mH for part in parts), torch.zeros((), dtype=double, device=flat.device))
+    return torch.linalg.eigh(gram)[1].to(flat.dtype)
 
 
 def shows_something(image: Shaped[Tensor, "z y x"]) -> bool:

@@ -9,7 +9,7 @@ and the image is sum_i w_i x_i of reconstructions from all lines, after one more
 `l1_wavelet`, `varnet`, and what refines each of them in turns: from the first `hqs_net` and the last steps of `pnp`
 (without `varnet` `hqs_net` once more); from `varnet` these steps of `pnp` (with half the weight after a network), then
 `hqs_net`, then `pnp`. Each prior mends what the one before left or brought in. On a grid networks take part outside
-their cards as well, and the history says so: of four masks of real heads at R = 16 that gained 0.1 to 2.4 dB.
+their cards as well, and the history says so: of real heads at R = 16 that gained 0.1 to 2.4 dB (docs/results.md).
 Along a trajectory `nufft_cg` and `modl` stand in place of the first two, with `pnp` in two strengths behind the first
 and in the usual one behind the second.
 How we differ: candidates share coil maps, noise level and starts. On a grid the maps are first made to cover the object

@@ -59,7 +59,7 @@ _DECAY = 0.75
 """Of the start's threshold from one iteration to the next: few of them must suffice"""
 _STRETCHES, _FEWEST = ((0.1875, 0.3125), (0.6875, 0.8125)), 96
 """Parts of the object along the readout that a trial sees; all of a shorter one. On hearts and boluses that judge
-nothing twice as much chose no better, and one stretch of a third worse (by up to 0.8 dB, where contrast arrives)"""
+nothing twice as much chose no better, and one stretch of a third worse where contrast arrives"""
 _TOWARDS_ONE = 0.5
 """Both shares are moved so far towards the best one for all: two of few lines differ too much (by trial, on hearts and
 boluses that judge nothing)"""

@@ -39,7 +39,7 @@ from spinecho.methods.pretrained import open_learned, weights_file
 from spinecho.tasks.recon.base import Recon
 from spinecho.tasks.recon.guard import OUTSIDE
 from spinecho.tasks.recon.limits import outside
-from spinecho.tasks.recon.methods import hqs_net, pnp, varnet
+from spinecho.tasks.recon.methods import checked, hqs_net, pnp, varnet
 from spinecho.tasks.recon.methods._maps import maps
 from spinecho.tasks.recon.methods._trained_further import Mean, Network
 from spinecho.tasks.recon.parts.division import Divided, divide, outer_of
@@ -104,7 +104,7 @@ class Config:
 class Method(Recon):
     config: Config
     tells: ClassVar[bool] = True
-    leans_on: ClassVar[tuple[tuple[str, str], ...]] = (("recon", "hqs_net"), ("recon", "varnet"))
+    leans_on: ClassVar[tuple[tuple[str, str], ...]] = checked.Method.leans_on
 
     @classmethod
     def refusal(cls, kspace: KSpace) -> str | None:
