@@ -31,7 +31,7 @@ _spec.loader.exec_module(release_weights)
 
 def test_release(tmp_path, monkeypatch):
     weights = tiny(tmp_path, monkeypatch)
-    trained = save_tiny(tmp_path / "weights.safetensors", correction=0.1, half=False, card={})
+    trained = save_tiny(tmp_path / "weights.safetensors", correction=0.1, bits=32, card={})
     path = release_weights.release(trained, CARD, "tiny_fast")
     assert path == weights / "tiny_fast.safetensors"
     before, after = load_state(trained)[0], load_state(path)[0]

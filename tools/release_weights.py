@@ -1,4 +1,4 @@
-r"""Put trained weights into the package: half precision, with the limits of their card.
+r"""Put trained weights into the package: 16 bits each or 8 (`--bits`), with the limits of their card.
 
     python tools/release_weights.py runs/varnet/weights.safetensors card.json varnet
 
@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -82,7 +82,9 @@ class Changes:
 AS_TRAINED = Changes()
 
 
-def release(trained: Path, card: dict[str, object], name: str, changes: Changes = AS_TRAINED) -> Path:
+def release(
+    trained: Path, card: dict[str, object], name: str, changes: Changes = AS_TRAINED, bits: Literal[16, 8] = 16
+) -> Path:
     """Write the weights under a name, without judges, load them again as a user would, and return their path."""
     tensors, metadata = load_state(trained)
     task = str(metadata.get("task", "recon"))
@@ -94,14 +96,14 @@ def release(trained: Path, card: dict[str, object], name: str, changes: Changes 
     tensors = without_judges(registry.load(task, str(metadata["method"])).Method, tensors)
     with TemporaryDirectory() as folder:
         draft = Path(folder) / trained.name
-        save_state(draft, tensors, told, half=True)
+        save_state(draft, tensors, told, bits=bits)
         open_learned(task, draft)
         if (size := draft.stat().st_size) > LARGEST:
             raise DataError(
                 f"the weights take {size / 1e6:.1f} MB", do=f"make them smaller than {LARGEST / 1e6:.0f} MB"
             )
     path = registry.WEIGHTS / task / f"{name}.safetensors"
-    save_state(path, tensors, told, half=True)
+    save_state(path, tensors, told, bits=bits)
     return path
 
 
@@ -128,10 +130,13 @@ def main() -> int:
         "--share", nargs="+", action="append", default=[], help="SHARE NAME ...: tensors that count less"
     )
     parser.add_argument("--put", nargs="+", action="append", default=[], help="NAME VALUE ...: a tensor's other values")
+    parser.add_argument("--bits", type=int, choices=(16, 8), default=16, help="of each weight (default: 16)")
     given = parser.parse_args()
     try:
         changes = _changes(given.share, given.put)
-        path = release(given.trained, json.loads(given.card.read_text(encoding="utf-8")), given.name, changes)
+        path = release(
+            given.trained, json.loads(given.card.read_text(encoding="utf-8")), given.name, changes, given.bits
+        )
     except (DataError, OSError, ValueError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

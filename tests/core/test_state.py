@@ -49,16 +49,52 @@ def test_round_trip(file):
 def test_half_takes_half_the_space_and_comes_back_as_float32(tmp_path):
     state = {"w": torch.linspace(-2, 2, 4096), "n": torch.tensor(3), "d": torch.ones(2, dtype=torch.float64)}
     save_state(tmp_path / "whole", state, {})
-    save_state(tmp_path / "half", state, {}, half=True)
+    save_state(tmp_path / "half", state, {}, bits=16)
     assert (tmp_path / "half").stat().st_size < 0.6 * (tmp_path / "whole").stat().st_size
     found, _ = load_state(tmp_path / "half")
     assert found["w"].dtype == torch.float32 and torch.equal(found["w"], state["w"].half().float())
     assert found["n"].dtype == torch.int64 and found["d"].dtype == torch.float64
 
 
+@given(rows=st.integers(1, 5), columns=st.integers(16, 40), size=st.floats(1e-6, 1e4), seed=st.integers(0, 99))
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_eight_bits_are_off_by_half_a_step_at_most(tmp_path, rows, columns, size, seed):
+    w = size * torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed))
+    w[0, 0] = 0
+    save_state(tmp_path / "a", {"w": w}, {}, bits=8)
+    came, _ = load_state(tmp_path / "a")
+    half_a_step = w.abs().amax(1, keepdim=True) / 254
+    assert came.keys() == {"w"} and came["w"].dtype == torch.float32
+    assert bool(((came["w"] - w).abs() <= 1.001 * half_a_step).all())
+
+
+def test_eight_bits_take_a_quarter_of_the_space(tmp_path):
+    state = {"w": torch.randn(8, 16, 3, 3), "none": torch.zeros(4, 32), "bias": torch.ones(8), "n": torch.tensor(3)}
+    save_state(tmp_path / "whole", {"w": torch.randn(64, 64, 3, 3)}, {})
+    save_state(tmp_path / "eight", {"w": torch.randn(64, 64, 3, 3)}, {}, bits=8)
+    assert (tmp_path / "eight").stat().st_size < 0.27 * (tmp_path / "whole").stat().st_size
+    save_state(tmp_path / "all", state, {}, bits=8)
+    came, _ = load_state(tmp_path / "all")
+    assert came.keys() == state.keys() and all(came[k].shape == v.shape for k, v in state.items())
+    assert torch.equal(came["none"], state["none"]) and torch.equal(came["bias"], state["bias"])
+    assert came["n"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("steps", [torch.ones(3, 1), torch.ones(2), torch.ones(2, 40)])
+def test_steps_that_do_not_fit_are_told(tmp_path, steps):
+    save_state(tmp_path / "a", {"w": torch.ones(2, 40, dtype=torch.int8), "w.step of 8 bits": steps}, {})
+    with pytest.raises(DataError, match="w and the steps it is stored in do not fit each other -> fetch"):
+        load_state(tmp_path / "a")
+
+
+def test_steps_of_nothing_are_a_tensor(tmp_path):
+    save_state(tmp_path / "a", {"w.step of 8 bits": torch.ones(2)}, {})
+    assert load_state(tmp_path / "a")[0].keys() == {"w.step of 8 bits"}
+
+
 def test_too_large_for_half_is_told(tmp_path):
     with pytest.raises(DataError, match="w has values over 65504, too large for float16 -> "):
-        save_state(tmp_path / "a", {"w": torch.tensor([7e4])}, {}, half=True)
+        save_state(tmp_path / "a", {"w": torch.tensor([7e4])}, {}, bits=16)
     assert not list(tmp_path.iterdir())
 
 

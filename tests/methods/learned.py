@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import spinecho.tasks.recon.methods as recon_package
-from spinecho.core.state import save_state
+from spinecho.core.state import Bits, save_state
 from spinecho.methods import registry
 
 SOURCE = '''"""Tiny: CG-SENSE with a learned correction; for tests only.
@@ -110,7 +110,7 @@ def tiny(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str = "tiny") -> P
     return weights / "recon"
 
 
-def save_tiny(path: Path, *, correction: float = 0.0, half: bool = True, method: str = "tiny", **metadata: Any) -> Path:
+def save_tiny(path: Path, *, correction: float = 0.0, bits: Bits = 16, method: str = "tiny", **metadata: Any) -> Path:
     """Weights whose correction is nothing (0: plain CG-SENSE) or wrong (larger)."""
     module = registry.load("recon", method)
     config = module.Config(channels=(6,))
@@ -118,5 +118,5 @@ def save_tiny(path: Path, *, correction: float = 0.0, half: bool = True, method:
     generator = torch.Generator().manual_seed(1)
     state = {k: torch.randn(v.shape, generator=generator) * correction for k, v in runner.state_dict().items()}
     told = {"method": method, "config": asdict(config), "card": CARD, "trained": {"steps": 0}, **metadata}
-    save_state(path, state, told, half=half)
+    save_state(path, state, told, bits=bits)
     return path

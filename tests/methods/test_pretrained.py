@@ -37,7 +37,7 @@ def scan():
 def change(path, **metadata):
     """The file with other metadata, and a sha256 that is right."""
     state, told = load_state(path)
-    save_state(path, state, {**told, **metadata}, half=True)
+    save_state(path, state, {**told, **metadata}, bits=16)
 
 
 def test_without_weights_it_says_so_and_how_to_train(weights, scan):
@@ -87,7 +87,7 @@ def test_loaded_once_and_anew_when_the_file_changes(weights, scan, monkeypatch):
     assert load_learned("recon", "tiny") is first is load_learned("recon", path) and len(opened) == 1
     assert not first.training and not any(p.requires_grad for p in first.parameters())
     assert first.weights == "tiny" and first.card == CARD
-    save_tiny(path, correction=0.5, half=False)
+    save_tiny(path, correction=0.5, bits=32)
     assert load_learned("recon", "tiny") is not first and len(opened) == 2
 
 
