@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from torch import Tensor
 
+from spinecho.io.read import read_image
 from spinecho.nets.critic import Critic, judged, word
 from spinecho.tasks.superres.methods import srgan3d
 from spinecho.tasks.superres.task import lesson
@@ -51,3 +55,30 @@ def test_super_resolution_plays_the_game_it_always_played():
     own = (critic(real) - 1).square().mean() + critic(fake.detach()).square().mean()
     expected = ((made - example.high) / level).abs().mean() + 0.02 * (critic(fake) - 1).square().mean() + own / 2
     assert method.loss(example).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_it_learns_to_tell_real_contrasts_apart(shared_data):
+    """T1 and T2 patches of one patient, of other places each: without normalisation the loss stays at 0.44."""
+    t1, t2 = (_brain(shared_data / f"ms_1mm/patient07/{name}.nii.gz") for name in ("t1", "t2"))
+    torch.manual_seed(0)
+    critic = Critic(16, n_dims=2)
+    optimiser = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.5, 0.999))
+    losses: list[float] = []
+    for _ in range(80):
+        loss = judged(critic, _patches(t1), _patches(t2))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert sum(losses[-20:]) / 20 < 0.2
+
+
+def _brain(path: Path) -> Tensor:
+    """The middle of a head in units of twice its median."""
+    values = read_image(path).volume().values.float()[0, 60:120, 30:190, 20:160]
+    return values / (2 * values[values > 0].median())
+
+
+def _patches(volume: Tensor) -> Tensor:
+    z, y, x = (torch.randint(n - side + 1, (6,)) for n, side in zip(volume.shape, (1, 64, 64), strict=True))
+    return torch.stack([volume[k, j : j + 64, i : i + 64] for k, j, i in zip(z, y, x, strict=True)])[:, None]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 import torch
 from two_contrasts import head, image
 
 from spinecho.core.errors import DataError
 from spinecho.core.state import save_state
+from spinecho.methods.pretrained import built, open_learned
 from spinecho.nets.tiles import reach
 from spinecho.nets.unet import UNet
 from spinecho.tasks.translate.base import Ask
@@ -119,6 +122,22 @@ def test_untrained_cyclegan_changes_nothing():
     module, config = SMALL["cyclegan"]
     values = head("t1")[None]
     torch.testing.assert_close(module.Method(config)(values, THERE).values, values)
+
+
+def test_cyclegan_may_start_from_the_curves_of_lookup(tmp_path):
+    config = cyclegan.Config(channels=(6, 8), blocks=(1, 1), critic_channels=4, start="curve")
+    method, values = cyclegan.Method(config), head("t1")[None]
+    torch.testing.assert_close(method(values, THERE).values, built("translate", "lookup", {})(values, THERE).values)
+    method.makers[0].get_buffer("curve").fill_(0.25)
+    told = {"task": "translate", "method": "cyclegan", "config": asdict(config), "card": {}, "trained": {}}
+    save_state(tmp_path / "w.safetensors", method.state_dict(), told)
+    again = open_learned("translate", tmp_path / "w.safetensors")
+    torch.testing.assert_close(again(values, THERE).values, torch.full_like(values, 0.25), msg="its own, not lookup's")
+
+
+def test_cyclegan_has_no_curve_for_pd():
+    with pytest.raises(DataError, match=r"lookup has no curve for t1-pd.* -> leave out"):
+        cyclegan.Method(cyclegan.Config(pairs=("t1-pd", "pd-t1"), start="curve"))
 
 
 def test_cyclegan_wants_a_pair_and_its_way_back():

@@ -12,18 +12,21 @@ that tiles are exact; the least-squares game played at once instead of by turns;
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from spinecho.core.errors import DataError, setting
+from spinecho.methods.pretrained import built
 from spinecho.nets.critic import Critic, judged, word
 from spinecho.nets.unet import UNet
 from spinecho.tasks.translate.base import Ask, Made, Translate
+from spinecho.tasks.translate.methods import lookup
 from spinecho.tasks.translate.parts import planes
 from spinecho.tasks.translate.parts.contrasts import checked
+from spinecho.tasks.translate.parts.curve import read_curves
 from spinecho.tasks.translate.parts.lesson import Lesson
 
 
@@ -41,6 +44,8 @@ class Config:
     """weight of the way there and back beside the critics' words"""
     identity: float = 5.0
     """weight of staying where the contrast is right already"""
+    start: Literal["image", "curve"] = "image"
+    """what the networks change: the image as it is, or what `lookup` makes of it, whose curves pairs were needed for"""
 
 
 class Method(Translate):
@@ -61,7 +66,7 @@ class Method(Translate):
         if back != [f"{b}-{a}"]:
             told = f"{setting('pairs')} are {', '.join(config.pairs)}"
             raise DataError(told, do="give one pair of contrasts and the way back, such as t1-t2 t2-t1")
-        self.makers = nn.ModuleList(Maker(config) for _ in range(2))
+        self.makers = nn.ModuleList(Maker(config, pair) for pair in config.pairs)
         self.critics = nn.ModuleList(Critic(config.critic_channels, n_dims=2) for _ in range(2))
 
     @property
@@ -97,11 +102,16 @@ class Method(Translate):
 
 
 class Maker(nn.Module):
-    """x + u(x, 1): a U-Net without biases sees a channel of ones, so that dark can become bright."""
+    """s(x) + u(x, s(x), 1): a U-Net without biases sees a channel of ones, so that dark can become bright; s is the
+    curve of `lookup`, or nothing (then u sees x once)."""
 
-    def __init__(self, config: Config) -> None:
+    curve: Float[Tensor, "1 knot"] | None
+
+    def __init__(self, config: Config, pair: str) -> None:
         super().__init__()
-        self.network = UNet(2, 1, config.channels, config.blocks, shuffle=2)
+        curve, self.top = _curve(pair) if config.start == "curve" else (None, 0.0)
+        self.register_buffer("curve", curve)
+        self.network = UNet(2 if curve is None else 3, 1, config.channels, config.blocks, shuffle=2)
 
     @property
     def coarsest(self) -> int:
@@ -114,4 +124,17 @@ class Maker(nn.Module):
         return self.network.radius
 
     def forward(self, x: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n 1 y x"]:
-        return x + self.network(torch.cat([x, torch.ones_like(x)], 1))
+        if self.curve is None:
+            return x + self.network(torch.cat([x, torch.ones_like(x)], 1))
+        start = read_curves(self.curve, x, torch.zeros(len(x), dtype=torch.long, device=x.device), self.top)
+        return start + self.network(torch.cat([x, start, torch.ones_like(x)], 1))
+
+
+def _curve(pair: str) -> tuple[Float[Tensor, "1 knot"], float]:
+    """The curve of the packaged `lookup` for a pair, and the brightness of its last knot."""
+    known = built("translate", "lookup", {})
+    assert isinstance(known, lookup.Method)
+    if pair not in known.pairs:
+        told = f"lookup has no curve for {pair}, from which the networks could start"
+        raise DataError(told, do=f"leave out {setting('start', 'curve')}, or take one of {', '.join(known.pairs)}")
+    return known.curves[None, known.pairs.index(pair)].detach().clone(), known.config.top

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from spinecho.tasks.translate.base import Ask, Made, Translate
 from spinecho.tasks.translate.parts.contrasts import checked
+from spinecho.tasks.translate.parts.curve import read_curves
 from spinecho.tasks.translate.parts.lesson import Lesson
 
 _EVEN = 0.02
@@ -67,10 +68,4 @@ class Method(Translate):
         return ((error + doubt.square()) * lit).sum() / lit.sum().clamp_min(1) + _EVEN * uneven
 
     def _read(self, curves: Tensor, x: Float[Tensor, "n z y x"], which: Int[Tensor, " n"]) -> Float[Tensor, "n z y x"]:
-        """f(x) between the two knots beside x."""
-        last = self.config.knots - 1
-        at = x.clamp(0, self.config.top) * (last / self.config.top)
-        below = at.floor().clamp_max(last - 1)
-        low = below.long() + (which * self.config.knots)[:, None, None, None]
-        flat = curves.flatten()
-        return torch.lerp(flat[low], flat[low + 1], at - below)
+        return read_curves(curves, x, which, self.config.top)
