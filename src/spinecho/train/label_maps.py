@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from jaxtyping import Integer, Shaped, UInt8
+from jaxtyping import Bool, Int, Integer, Shaped, UInt8
 from torch import Tensor
+from torch.nn import functional as F
 
+from spinecho.core.chance import integer
 from spinecho.core.errors import DataError
 from spinecho.core.geometry import Geometry
 from spinecho.io.read import read_image
@@ -15,6 +17,9 @@ from spinecho.sim.tissue import BRAIN_LABELS, TISSUE_OF_LABEL, TISSUES
 
 _LEAST = 4
 """Different labels that make whole numbers a label map"""
+_WIDEST = 5
+"""Voxels that a mask goes beyond the brain, at most"""
+_BRAIN = {TISSUE_OF_LABEL[label] for label in BRAIN_LABELS} - {"csf"}
 
 
 def as_labels(values: Shaped[Tensor, "z y x"]) -> Integer[Tensor, "z y x"] | None:
@@ -63,3 +68,11 @@ def head_box(labels: Integer[Tensor, "z y x"] | UInt8[Tensor, "z y x"]) -> tuple
         return slice(None), slice(None), slice(None)
     z, y, x = (slice(int(a), int(b) + 1) for a, b in zip(at.amin(0), at.amax(0), strict=True))
     return z, y, x
+
+
+def around_brain(places: Int[Tensor, "z y x"], rng: torch.Generator) -> Bool[Tensor, "z y x"]:
+    """Brain in a map of places in `TISSUES`, and what lies beside it in the slices: more or less of the fluid."""
+    brain = torch.isin(places, torch.tensor([i for i, name in enumerate(TISSUES) if name in _BRAIN]))
+    width = integer(rng, _WIDEST + 1)
+    wide = F.max_pool2d(brain[:, None].float(), 2 * width + 1, 1, width)[:, 0]
+    return wide > 0

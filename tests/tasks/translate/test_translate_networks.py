@@ -127,12 +127,20 @@ def test_untrained_cyclegan_changes_nothing():
 def test_cyclegan_may_start_from_the_curves_of_lookup(tmp_path):
     config = cyclegan.Config(channels=(6, 8), blocks=(1, 1), critic_channels=4, start="curve")
     method, values = cyclegan.Method(config), head("t1")[None]
-    torch.testing.assert_close(method(values, THERE).values, built("translate", "lookup", {})(values, THERE).values)
+    lit, curved = values != 0, built("translate", "lookup", {})(values, THERE).values
+    torch.testing.assert_close(method(values, THERE).values * lit, curved * lit)
+    assert bool((method(torch.zeros_like(values), THERE).values == 0).all()), "what was masked stays so"
     method.makers[0].get_buffer("curve").fill_(0.25)
     told = {"task": "translate", "method": "cyclegan", "config": asdict(config), "card": {}, "trained": {}}
     save_state(tmp_path / "w.safetensors", method.state_dict(), told)
     again = open_learned("translate", tmp_path / "w.safetensors")
-    torch.testing.assert_close(again(values, THERE).values, torch.full_like(values, 0.25), msg="its own, not lookup's")
+    torch.testing.assert_close(again(values, THERE).values * lit, 0.25 * lit, msg="its own, not lookup's")
+
+
+def test_what_cyclegan_adds_has_no_chequers():
+    signs = (-1.0) ** (torch.arange(12)[:, None] + torch.arange(14))
+    made = cyclegan.even(3 + signs[None, None])[..., 1:-1, 1:-1]
+    torch.testing.assert_close(made, torch.full_like(made, 3))
 
 
 def test_cyclegan_has_no_curve_for_pd():

@@ -11,7 +11,8 @@ from spinecho.sim.tissue import TISSUES
 from spinecho.tasks.translate.examples.drawn import Drawn
 from spinecho.tasks.translate.examples.heads import Gathered
 from spinecho.tasks.translate.examples.rendered import rendered
-from spinecho.tasks.translate.examples.stripped import around_brain, kept
+from spinecho.tasks.translate.examples.stripped import kept
+from spinecho.train.label_maps import around_brain
 
 SHAPES = [(1, 96, 96), (5, 96, 96), (40, 40, 40), (3, 17, 50)]
 

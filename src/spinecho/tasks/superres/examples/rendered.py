@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spinecho.core.chance import integer, log_uniform, uniform
+from spinecho.core.chance import chance, integer, log_uniform, uniform
 from spinecho.core.errors import DataError
 from spinecho.core.grids import towards_lps, turned
 from spinecho.core.interpolate import at_voxels, voxel_grid
@@ -25,7 +25,7 @@ from spinecho.tasks.superres.parts.spline import enlarged
 from spinecho.train.cases import Case
 from spinecho.train.draw import generator
 from spinecho.train.entries import Entry
-from spinecho.train.label_maps import head_box, read_head, tissues
+from spinecho.train.label_maps import around_brain, head_box, read_head, tissues
 from spinecho.train.stock import entries
 from spinecho.train.supply import Context
 
@@ -38,6 +38,8 @@ _SOFT = 1.1
 """Width in voxels of the Gaussian that softens edges between tissues"""
 _NEAR_MM = (0.8, 1.25)
 _TRIES = 6
+_STRIPPED = 0.4
+"""Share of blocks without skull and skin"""
 _CENTRES = torch.tensor([[0.15, 0.15, 0.35], [0.85, 0.85, 0.9]])
 """Where blocks lie in a head, as shares of its size along x, y, z: seldom in the neck"""
 _BRIGHTEST = 1.2
@@ -74,6 +76,7 @@ class Drawn:
     def _block(self, rng: torch.Generator) -> Lesson:
         side = self.size + 2 * _MARGIN
         placed = _placed(self.maps[integer(rng, len(self.maps))], side, rng)
+        placed = placed * around_brain(placed, rng) if chance(rng, _STRIPPED) else placed
         field = texture((side, side, side), rng, 1.0) - 1
         soft = [Degradation("blur", _SOFT).matrix(side, side)] * 3
         shown, truth = (along(x, soft) for x in (_any_contrast(placed, field, rng), _t1(placed, field)))

@@ -1,7 +1,7 @@
 """Any contrast and spacing to a T1-weighted volume of 1 mm: a 3-D network trained on rendered label maps alone.
 
 The volume, along the patient's axes, is interpolated to 1 mm; the network takes the spacing of each axis as input and
-predicts the T1 contrast. It knows no lesions, implants or skull-stripped heads unless it was trained on some.
+predicts the T1 contrast. It knows no lesions and no implants.
 
 Source: Iglesias et al. 2021, SynthSR, doi:10.1016/j.neuroimage.2021.118206 (training on rendered label maps). How we
 differ: no normalisation, so that tiles are exact; a fixed T1 contrast by a signal equation as the truth, with a texture

@@ -14,7 +14,7 @@ from spinecho.sim.anatomy import texture, tissue_signals
 from spinecho.sim.contrast import SEQUENCES
 from spinecho.sim.tissue import TISSUES
 from spinecho.tasks.translate.examples.planted import planted
-from spinecho.tasks.translate.examples.stripped import around_brain
+from spinecho.train.label_maps import around_brain
 
 _UNLIKE = 0.08
 """The logarithm of how far a tissue's brightness is from the textbook's, standard deviation"""

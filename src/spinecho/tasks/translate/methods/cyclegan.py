@@ -17,6 +17,7 @@ from typing import ClassVar, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from spinecho.core.errors import DataError, setting
 from spinecho.methods.pretrained import built
@@ -28,6 +29,9 @@ from spinecho.tasks.translate.parts import planes
 from spinecho.tasks.translate.parts.contrasts import checked
 from spinecho.tasks.translate.parts.curve import read_curves
 from spinecho.tasks.translate.parts.lesson import Lesson
+
+_NEAR = 5
+"""Pixels along a side: where all of them are 0, an image was masked"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +107,7 @@ class Method(Translate):
 
 class Maker(nn.Module):
     """s(x) + u(x, s(x), 1): a U-Net without biases sees a channel of ones, so that dark can become bright; s is the
-    curve of `lookup`, or nothing (then u sees x once)."""
+    curve of `lookup`, or nothing (then u sees x once). What was masked stays so."""
 
     curve: Float[Tensor, "1 knot"] | None
 
@@ -120,14 +124,24 @@ class Maker(nn.Module):
 
     @property
     def radius(self) -> int:
-        """Of its network."""
-        return self.network.radius
+        """Of its network, and of what is done behind it."""
+        return self.network.radius + 1
 
     def forward(self, x: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n 1 y x"]:
         if self.curve is None:
-            return x + self.network(torch.cat([x, torch.ones_like(x)], 1))
-        start = read_curves(self.curve, x, torch.zeros(len(x), dtype=torch.long, device=x.device), self.top)
-        return start + self.network(torch.cat([x, start, torch.ones_like(x)], 1))
+            start, seen = x, torch.cat([x, torch.ones_like(x)], 1)
+        else:
+            which = torch.zeros(len(x), dtype=torch.long, device=x.device)
+            start = read_curves(self.curve, x, which, self.top)
+            seen = torch.cat([x, start, torch.ones_like(x)], 1)
+        lit = F.max_pool2d((x != 0).to(x), _NEAR, 1, _NEAR // 2)
+        return (start + even(self.network(seen))) * lit
+
+
+def even(x: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n 1 y x"]:
+    """(1 2 1)/4 along both axes: nothing is left of what alternates from pixel to pixel, as blocks of 2 x 2 may."""
+    across = torch.tensor([0.25, 0.5, 0.25], dtype=x.dtype, device=x.device)
+    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), (across[:, None] * across)[None, None])
 
 
 def _curve(pair: str) -> tuple[Float[Tensor, "1 knot"], float]:
