@@ -160,6 +160,12 @@ def test_the_default_networks_are_small():
         autoencoder.Config(depth=3)
 
 
+@pytest.mark.parametrize(("level", "taken"), [(0.02, "unet25d"), (0.1, "autoencoder")])
+def test_auto_takes_the_better_of_two_networks(level, taken):
+    noise = Noise(torch.tensor(level), "rician")
+    assert auto.Method.choice(TRUTH / TRUTH.max(), noise)[0] == taken
+
+
 def test_auto_says_what_it_took_and_never_takes_what_is_untrained(monkeypatch, tmp_path):
     values = magnitude(TRUTH, 0.1)
     ready = {n for n in ("unet25d", "autoencoder", "unet") if registry.offer("denoise", n).is_ready}

@@ -1,8 +1,8 @@
 """Auto: chooses by the noise, the dimensions and the cards of trained weights, and says which and why.
 
 In this order: for real images and magnitudes of several slices, networks that see neighbouring slices (`unet25d`, then
-`autoencoder`), for all others `unet`; each only with its trained weights, and if the noise lies inside their card.
-Otherwise `wavelet`, which needs no weights.
+`autoencoder`; the other way round where noise is strong, over 5 % of the brightest voxel), for all others `unet`; each
+only with its trained weights, and if the noise lies inside their card. Otherwise `wavelet`, which needs no weights.
 
 Source: no paper; the order is that of psnr on heads (docs/results.md).
 """
@@ -24,6 +24,8 @@ from spinecho.tasks.denoise.parts.noise import Noise
 WITHOUT = "wavelet"
 _SLABS, _ALL = ("unet25d", "autoencoder"), ("unet",)
 _LEAST_SLICES = 3
+_STRONG = 0.05
+"""Noise over the brightest voxel from which on the autoencoder, with half the work, is the better one"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,8 @@ class Method(Denoise):
     def choice(cls, values: Shaped[Tensor, "n z y x"], noise: Noise) -> tuple[str, str]:
         passed: list[str] = []
         is_slab = not values.is_complex() and values.shape[1] >= _LEAST_SLICES
-        for name in (*_SLABS, *_ALL) if is_slab else _ALL:
+        slabs = _SLABS[::-1] if noise.sigma > _STRONG * values.abs().max() else _SLABS
+        for name in (*slabs, *_ALL) if is_slab else _ALL:
             offer = registry.offer("denoise", name)
             if not offer.is_ready:
                 passed.append(f"not {name}, which is not trained")

@@ -31,7 +31,7 @@ from spinecho.tasks.translate.parts.curve import read_curves
 from spinecho.tasks.translate.parts.lesson import Lesson
 
 _NEAR = 5
-"""Pixels along a side: where all of them are 0, an image was masked"""
+"""Pixels along a side: what is 0 and as large was masked"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +134,13 @@ class Maker(nn.Module):
             which = torch.zeros(len(x), dtype=torch.long, device=x.device)
             start = read_curves(self.curve, x, which, self.top)
             seen = torch.cat([x, start, torch.ones_like(x)], 1)
-        lit = F.max_pool2d((x != 0).to(x), _NEAR, 1, _NEAR // 2)
-        return (start + even(self.network(seen))) * lit
+        return (start + even(self.network(seen))) * _lit(x)
+
+
+def _lit(x: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n 1 y x"]:
+    """1 where an image is not masked: holes of up to 4 pixels are dark fluid."""
+    wide = F.max_pool2d((x != 0).to(x), _NEAR, 1, _NEAR // 2)
+    return -F.max_pool2d(-wide, _NEAR, 1, _NEAR // 2)
 
 
 def even(x: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n 1 y x"]:
