@@ -47,7 +47,7 @@ class Config:
     cycle: float = 10.0
     """weight of the way there and back beside the critics' words"""
     identity: float = 5.0
-    """weight of staying where the contrast is right already"""
+    """weight of staying where the contrast is right already; from a curve: of staying near what it makes"""
     start: Literal["image", "curve"] = "image"
     """what the networks change: the image as it is, or what `lookup` makes of it, whose curves pairs were needed for"""
 
@@ -97,11 +97,13 @@ class Method(Translate):
         total = a.new_zeros(())
         for way, (x, y) in enumerate(((a, b), (b, a))):
             there, back = self.makers[way], self.makers[1 - way]
+            assert isinstance(there, Maker)
             critic = self.critics[way]
             made = there(x)
             c = self.config
             total = total + word(critic, made) + c.cycle * (back(made) - x).abs().mean()
-            total = total + c.identity * (there(y) - y).abs().mean() + judged(critic, y, made) / 2
+            stay = there(y) - y if c.start == "image" else made - there.begun(x)
+            total = total + c.identity * stay.abs().mean() + judged(critic, y, made) / 2
         return total
 
 
@@ -128,13 +130,15 @@ class Maker(nn.Module):
         return self.network.radius + 1
 
     def forward(self, x: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n 1 y x"]:
+        start = self.begun(x)
+        seen = [x, torch.ones_like(x)] if self.curve is None else [x, start, torch.ones_like(x)]
+        return (start + even(self.network(torch.cat(seen, 1)))) * _lit(x)
+
+    def begun(self, x: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n 1 y x"]:
+        """s(x)."""
         if self.curve is None:
-            start, seen = x, torch.cat([x, torch.ones_like(x)], 1)
-        else:
-            which = torch.zeros(len(x), dtype=torch.long, device=x.device)
-            start = read_curves(self.curve, x, which, self.top)
-            seen = torch.cat([x, start, torch.ones_like(x)], 1)
-        return (start + even(self.network(seen))) * _lit(x)
+            return x
+        return read_curves(self.curve, x, torch.zeros(len(x), dtype=torch.long, device=x.device), self.top)
 
 
 def _lit(x: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n 1 y x"]:
