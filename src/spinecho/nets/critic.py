@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 _GROUPS = 8
 """Of channels that are normalised together, each of two at least"""
+_FAINT = 0.01
+"""Standard deviation of the last weights at first"""
 
 
 class Critic(nn.Module):
@@ -26,7 +28,8 @@ class Critic(nn.Module):
     n_dims
         2 or 3.
 
-    Without normalisation it hardly learns: after 150 steps it told T1 from T2 slices 25 times worse.
+    At first it says nearly the same of everything, so that makers hardly move before it knows something. Without
+    normalisation it hardly learns: after 150 steps it told T1 from T2 slices 25 times worse.
 
     Source: Isola et al. 2017, doi:10.1109/CVPR.2017.632 (patches are judged). How we differ: three stages; groups of
     channels are normalised (Wu and He 2018, arXiv:1803.08494), not batches.
@@ -39,6 +42,7 @@ class Critic(nn.Module):
         self.stages = nn.ModuleList(conv(a, b, 3, 2, padding=1) for a, b in pairwise(sizes))
         self.norms = nn.ModuleList(nn.GroupNorm(gcd(_GROUPS, n // 2), n) for n in sizes[2:])
         self.leave = conv(sizes[-1], 1, 1)
+        nn.init.normal_(self.leave.weight, std=_FAINT)
 
     def forward(self, x: Float[Tensor, "n c *grid"]) -> Float[Tensor, "n 1 *coarser"]:
         first, *stages = self.stages
