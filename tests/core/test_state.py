@@ -69,7 +69,13 @@ def test_eight_bits_are_off_by_half_a_step_at_most(tmp_path, rows, columns, size
 
 
 def test_eight_bits_take_a_quarter_of_the_space(tmp_path):
-    state = {"w": torch.randn(8, 16, 3, 3), "none": torch.zeros(4, 32), "bias": torch.ones(8), "n": torch.tensor(3)}
+    state = {
+        "w": torch.randn(8, 16, 3, 3),
+        "none": torch.zeros(4, 32),
+        "no rows": torch.zeros(0, 32),
+        "bias": torch.ones(8),
+        "n": torch.tensor(3),
+    }
     save_state(tmp_path / "whole", {"w": torch.randn(64, 64, 3, 3)}, {})
     save_state(tmp_path / "eight", {"w": torch.randn(64, 64, 3, 3)}, {}, bits=8)
     assert (tmp_path / "eight").stat().st_size < 0.27 * (tmp_path / "whole").stat().st_size
@@ -78,6 +84,14 @@ def test_eight_bits_take_a_quarter_of_the_space(tmp_path):
     assert came.keys() == state.keys() and all(came[k].shape == v.shape for k, v in state.items())
     assert torch.equal(came["none"], state["none"]) and torch.equal(came["bias"], state["bias"])
     assert came["n"].dtype == torch.int64
+
+
+def test_what_is_no_number_stays_none_in_eight_bits(tmp_path):
+    w = torch.ones(2, 20)
+    w[1, 3] = math.nan
+    save_state(tmp_path / "a", {"w": w}, {}, bits=8)
+    came = load_state(tmp_path / "a")[0]["w"]
+    assert bool(came[0].isfinite().all()) and bool(came[1].isnan().all())
 
 
 @pytest.mark.parametrize("steps", [torch.ones(3, 1), torch.ones(2), torch.ones(2, 40)])

@@ -82,7 +82,7 @@ def _stored(name: str, tensor: Tensor, bits: Bits) -> dict[str, Tensor]:
     if bool((tensor.abs() > _LARGEST_HALF).any()):
         do = "store it with bits=32"
         raise DataError(f"{name} has values over {_LARGEST_HALF:.0f}, too large for float16", do=do)
-    if bits == 16 or tensor.ndim < 2 or tensor[0].numel() < _LEAST:
+    if bits == 16 or tensor.ndim < 2 or tensor.numel() < _LEAST * max(1, len(tensor)):
         return {name: tensor.half()}
     step = tensor.flatten(1).abs().amax(1).reshape(-1, *[1] * (tensor.ndim - 1)) / _STEPS
     numbers = (tensor / step.clamp_min(torch.finfo(step.dtype).tiny)).round().to(torch.int8)

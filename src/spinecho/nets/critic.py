@@ -29,7 +29,7 @@ class Critic(nn.Module):
         2 or 3.
 
     At first it says nearly the same of everything, so that makers hardly move before it knows something. Without
-    normalisation it hardly learns: after 150 steps it told T1 from T2 slices 25 times worse.
+    normalisation it hardly learns to tell T1 from T2 (tests/nets/test_critic.py).
 
     Source: Isola et al. 2017, doi:10.1109/CVPR.2017.632 (patches are judged). How we differ: three stages; groups of
     channels are normalised (Wu and He 2018, arXiv:1803.08494), not batches.
