@@ -13,6 +13,7 @@ from spinecho.core.errors import DataError
 from spinecho.core.state import save_state
 from spinecho.methods.pretrained import open_learned
 from spinecho.tasks.recon.methods import unet, varnet
+from spinecho.tasks.superres.methods import srgan3d
 from spinecho.train.first import first, frozen
 
 SMALL = varnet.Config(n_cascades=1, channels=(4, 8), blocks=(1, 1))
@@ -85,3 +86,17 @@ def test_what_cannot_be_frozen_is_said():
         frozen(first("recon", "varnet", SMALL, None, 0), ["cascades", "mix"])
     method = frozen(first("recon", "varnet", SMALL, None, 0), [])
     assert all(p.requires_grad for p in method.parameters())
+
+
+@pytest.mark.parametrize(("before", "now"), [("l1", "critic"), ("critic", "l1")])
+def test_what_is_learned_from_now_on_is_what_was_asked_for(tmp_path, before, now):
+    """Not what the file was trained for, also where the wish is a default and cannot be told from none."""
+    small = {"channels": 4, "blocks": 1, "critic_channels": 2}
+    trained = srgan3d.Method(srgan3d.Config(against=before, **small))
+    told = {"task": "superres", "method": "srgan3d", "config": asdict(trained.config), "card": {}, "trained": {}}
+    save_state(tmp_path / "w.safetensors", trained.state_dict(), told)
+    config = srgan3d.Config(against=now, weight=0.3, **small)
+    method = first("superres", "srgan3d", config, str(tmp_path / "w.safetensors"), 0)
+    assert isinstance(method, srgan3d.Method)
+    assert method.config == config and (method.critic is None) == (now == "l1")
+    assert torch.equal(method.network.enter.weight, trained.network.enter.weight)

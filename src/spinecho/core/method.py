@@ -31,6 +31,9 @@ class Method(nn.Module, ABC):
     judges: ClassVar[tuple[str, ...]] = ()
     """Modules that training alone uses (a critic): files of weights may lack them, and a training that begins from such
     a file begins with an untrained judge."""
+    aims: ClassVar[tuple[str, ...]] = ()
+    """Fields of `Config` that only say what is learned from now on (against what, with which weight): a training that
+    begins from a file has them as asked for, not as that file was trained."""
     card: Mapping[str, Any] = MappingProxyType({})
     """Limits and words of the weights' model card; empty without weights."""
     weights: str = ""

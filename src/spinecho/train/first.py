@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ def first(task: str, name: str, config: Any, init: str | None, seed: int) -> Met
         Its settings.
     init
         Weights to start from: a .safetensors file, or a name of the task's weights in the package. Their settings come
-        with them; those of `config` that differ from the defaults must agree, except for `Method.tunable`, and except
-        where the method begins from weights with other settings (`Method.begins_from` names the method itself). A file
+        with them; those of `config` that differ from the defaults must agree, except for `Method.tunable`, for
+        `Method.aims`, which are always those of `config`, and except where the method begins from weights with other
+        settings (`Method.begins_from` names the method itself). A file
         may also hold weights of another method that this one begins from.
 
     Raises
@@ -53,7 +54,8 @@ def first(task: str, name: str, config: Any, init: str | None, seed: int) -> Met
     usual = module.Config()
     chosen = {k: v for k, v in asked.items() if v != getattr(usual, k)}
     trained = open_learned(task, init)
-    other = [k for k, v in chosen.items() if k not in trained.tunable and v != getattr(trained.config, k)]
+    free = (*trained.tunable, *trained.aims)
+    other = [k for k, v in chosen.items() if k not in free and v != getattr(trained.config, k)]
     if other and (task, name) in module.Method.begins_from:
         torch.manual_seed(seed)
         return module.Method.begun(module.Config(**asked), trained)
@@ -62,8 +64,21 @@ def first(task: str, name: str, config: Any, init: str | None, seed: int) -> Met
         do = f"leave these options out with {setting('init')}"
         raise DataError(f"the weights were trained with {told}", do=do, file=init)
     method = open_learned(task, init, {k: v for k, v in chosen.items() if k in trained.tunable})
+    aims = {k: asked[k] for k in method.aims}
+    if any(v != getattr(method.config, k) for k, v in aims.items()):
+        method = _aimed(method, replace(method.config, **aims), seed)
     method.card, method.weights = {}, ""
     return method.requires_grad_(True)
+
+
+def _aimed(trained: Method, config: Any, seed: int) -> Method:
+    """The same with other aims: what training alone uses may appear or go, and is random where it is new."""
+    torch.manual_seed(seed)
+    method = type(trained)(config)
+    judges = tuple(f"{name}." for name in method.judges)
+    lacking, unknown = method.load_state_dict(trained.state_dict(), strict=False)
+    assert all(name.startswith(judges) for name in (*lacking, *unknown)), "aims shape no weights that results depend on"
+    return method
 
 
 def frozen(method: Method, beginnings: Sequence[str]) -> Method:

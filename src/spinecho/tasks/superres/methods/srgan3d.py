@@ -45,6 +45,7 @@ class Method(Superres):
     config: Config
     learned: ClassVar[bool] = True
     judges: ClassVar[tuple[str, ...]] = ("critic",)
+    aims: ClassVar[tuple[str, ...]] = ("against", "weight")
     invents: ClassVar[str] = (
         "it was trained to look sharp: its finest detail is likely, not measured, and no finding may rest on it"
     )

@@ -57,6 +57,7 @@ class Method(Translate):
     config: Config
     learned: ClassVar[bool] = True
     judges: ClassVar[tuple[str, ...]] = ("critics",)
+    aims: ClassVar[tuple[str, ...]] = ("cycle", "identity")
     repeats: ClassVar[bool] = True
     paired: ClassVar[bool] = False
     invents: ClassVar[str] = (

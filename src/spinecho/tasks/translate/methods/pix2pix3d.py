@@ -44,6 +44,7 @@ class Method(Translate):
     config: Config
     learned: ClassVar[bool] = True
     judges: ClassVar[tuple[str, ...]] = ("critic",)
+    aims: ClassVar[tuple[str, ...]] = ("weight",)
     repeats: ClassVar[bool] = True
     invents: ClassVar[str] = (
         "it was trained to look real: its detail is likely, not measured, and lesions may be added or left out"
