@@ -121,6 +121,16 @@ def test_label_maps_become_any_contrast_and_one_t1():
     assert float(factors.max()) > 1 and bool((factors == 0).any())
 
 
+def test_some_heads_have_no_skull(monkeypatch):
+    """There is more air in blocks that are all stripped than in those that are never."""
+    shares: list[float] = []
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(rendered, "_STRIPPED", share)
+        drawn = SUPPLIES["rendered"]()
+        shares.append(np.mean([float((drawn(step, 0).high == 0).float().mean()) for step in range(8)]))
+    assert shares[1] > shares[0] + 0.02
+
+
 def test_training_knows_no_units_of_the_label_maps_grid():
     box = head_box(torch.from_numpy(np.pad(tissues(), 5)))
     assert [s.stop - s.start for s in box] == [s.stop - s.start for s in head_box(torch.from_numpy(tissues()))]
