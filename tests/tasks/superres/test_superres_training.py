@@ -14,6 +14,7 @@ from spinecho.cli import main
 from spinecho.methods.pretrained import open_learned
 from spinecho.sim.tissue import TISSUES
 from spinecho.tasks.superres.examples import rendered, slices, volumes
+from spinecho.tasks.superres.methods import to_t1
 from spinecho.tasks.superres.parts.agree import disagreement
 from spinecho.tasks.superres.parts.degrade import NAMES, Degradation
 from spinecho.train.label_maps import head_box
@@ -114,7 +115,6 @@ def test_small_volumes_are_filled_up():
 def test_label_maps_become_any_contrast_and_one_t1():
     drawn = SUPPLIES["rendered"]()
     lessons = [drawn(step, 0) for step in range(12)]
-    assert all(float(lesson.interpolated.max()) == pytest.approx(1) for lesson in lessons)
     signs = [np.corrcoef(le.interpolated.flatten(), le.high.flatten())[0, 1] for le in lessons]
     assert min(signs) < 0.4 < max(signs), "contrasts differ from T1, some are like it"
     factors = torch.cat([lesson.conditions[..., 0] for lesson in lessons])
@@ -155,7 +155,7 @@ def maps(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_it_trains_and_its_weights_are_used(name, folder, maps, tmp_path, capsys):
+def test_it_trains_and_its_weights_are_used(name, folder, maps, tmp_path, capsys, monkeypatch):
     out = tmp_path / "run"
     where = maps if name == "to_t1" else folder
     command = ["train", f"superres/{name}", "--data", str(where), "--out", str(out), *SMALL[name], "--batch", "1"]
@@ -166,6 +166,7 @@ def test_it_trains_and_its_weights_are_used(name, folder, maps, tmp_path, capsys
     weights = out / "weights.safetensors"
     assert open_learned("superres", weights).learned
     given, made = folder / "person0.nii.gz", tmp_path / "fine.nii.gz"
+    monkeypatch.setattr(to_t1, "of_regions", lambda image, grid: (torch.ones(grid.shape),) * 2)
     extra = ["--factor", "2"] if name != "to_t1" else []
     assert main(["superres", str(given), "-o", str(made), "--weights", str(weights), *extra]) == 0
     assert nib.load(made).shape == ((48, 44, 40) if name == "to_t1" else (96, 88, 80))

@@ -157,24 +157,7 @@ def _slab(tissues: Tensor, side: int, rng: torch.Generator) -> Tensor:
         slab = at_voxels(volume[None], offsets + centre, "nearest")[0]
         if float((slab > 0).float().mean()) > 0.3:
             break
-    return _with_lesions(slab, rng) if chance(rng, _LESIONS) else slab
-
-
-def _with_lesions(slab: Tensor, rng: torch.Generator) -> Tensor:
-    """Ellipsoids of lesion tissue where white matter is."""
-    names = list(TISSUES)
-    white = slab == names.index("white matter")
-    at = white.nonzero()
-    if not len(at):
-        return slab
-    axes = [torch.arange(n, dtype=torch.float32) for n in slab.shape]
-    z, y, x = torch.meshgrid(*axes, indexing="ij")
-    for _ in range(1 + integer(rng, 4)):
-        centre = at[integer(rng, len(at))].float()
-        radii = 1.2 + 5 * torch.rand(3, generator=rng) * torch.rand((), generator=rng)
-        far = sum(((v - c) / r).square() for v, c, r in zip((z, y, x), centre, radii, strict=True))
-        slab = torch.where((far < 1) & white, names.index("lesion"), slab)
-    return slab
+    return rendered.with_lesions(slab, rng) if chance(rng, _LESIONS) else slab
 
 
 def _of_image(stack: np.ndarray, side: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -10,17 +10,18 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from spinecho.core.chance import chance, integer, log_uniform, uniform
 from spinecho.core.errors import DataError
 from spinecho.core.grids import towards_lps, turned
 from spinecho.core.interpolate import at_voxels, voxel_grid
-from spinecho.sim.anatomy import texture, tissue_signals
-from spinecho.sim.contrast import SEQUENCES
+from spinecho.sim.anatomy import texture
 from spinecho.sim.splits import Part
-from spinecho.sim.tissue import TISSUES
+from spinecho.sim.tissue import BRAIN_LABELS, TISSUE_OF_LABEL, TISSUES
 from spinecho.tasks.superres.parts.degrade import Degradation, along, maps_of
-from spinecho.tasks.superres.parts.lesson import Lesson, conditions
+from spinecho.tasks.superres.parts.known import brightness, channels
+from spinecho.tasks.superres.parts.lesson import Known, Lesson, conditions
 from spinecho.tasks.superres.parts.spline import enlarged
 from spinecho.train.cases import Case
 from spinecho.train.draw import generator
@@ -42,8 +43,19 @@ _STRIPPED = 0.4
 """Share of blocks without skull and skin"""
 _CENTRES = torch.tensor([[0.15, 0.15, 0.35], [0.85, 0.85, 0.9]])
 """Where blocks lie in a head, as shares of its size along x, y, z: seldom in the neck"""
-_BRIGHTEST = 1.2
-"""Of the truth, white matter being 1: fat would outweigh the brain"""
+_LESIONS = 0.3
+"""Share of blocks with up to four spots of the tissue that lesions are"""
+_LOUDER = 0.2
+"""Spread of the logarithm of brightness: the mean of a block is not that of a head"""
+_OFF = (0.3, 1.8)
+"""Voxels by which borders of what is known of a head are off, from head to head"""
+_MISTAKEN = 0.3
+"""Share of blocks in which some places are taken for another tissue"""
+_FEATURE = 10
+"""Voxels from one mistake to the next"""
+
+_WHITE, _LESION = (list(TISSUES).index(name) for name in ("white matter", "lesion"))
+_KNOWN = torch.tensor([i for i, n in enumerate(TISSUES) if n in {"csf", *(TISSUE_OF_LABEL[k] for k in BRAIN_LABELS)}])
 
 
 def gathered(paths: Sequence[Path], part: Part, context: Context) -> tuple[np.ndarray, ...]:
@@ -71,19 +83,22 @@ class Drawn:
 
     def __call__(self, step: int, index: int) -> Lesson:
         rng = generator(self.seed, self.part, step, index)
-        return Lesson.joined([self._block(rng) for _ in range(self.number)])
+        return Known.joined([self._block(rng) for _ in range(self.number)])
 
-    def _block(self, rng: torch.Generator) -> Lesson:
+    def _block(self, rng: torch.Generator) -> Known:
         side = self.size + 2 * _MARGIN
-        placed = _placed(self.maps[integer(rng, len(self.maps))], side, rng)
-        placed = placed * around_brain(placed, rng) if chance(rng, _STRIPPED) else placed
+        healthy = _placed(self.maps[integer(rng, len(self.maps))], side, rng)
+        healthy = healthy * around_brain(healthy, rng) if chance(rng, _STRIPPED) else healthy
+        placed = with_lesions(healthy, rng) if chance(rng, _LESIONS) else healthy
         field = texture((side, side, side), rng, 1.0) - 1
         soft = [Degradation("blur", _SOFT).matrix(side, side)] * 3
         shown, truth = (along(x, soft) for x in (_any_contrast(placed, field, rng), _t1(placed, field)))
         seen, told = _acquired(shown, rng)
+        seen, known = channels(seen, *_as_found(healthy, rng))
+        seen = seen * float(torch.exp(_LOUDER * torch.randn((), generator=rng)))
         box = (slice(_MARGIN, _MARGIN + self.size),) * 3
-        top = seen[box].max().clamp_min(1e-6)
-        return Lesson(seen.new_zeros(1, 0, 0, 0), (seen / top)[box][None], truth[box][None].clone(), told[None])
+        nothing = seen.new_zeros(1, 0, 0, 0)
+        return Known(nothing, seen[box][None], truth[box][None].clone(), told[None], known[:, *box][None])
 
 
 def tissue_entries(case: Case) -> list[Entry]:
@@ -133,10 +148,50 @@ def _any_contrast(tissues: Tensor, field: Tensor, rng: torch.Generator) -> Tenso
 
 def _t1(tissues: Tensor, field: Tensor) -> Tensor:
     """As the signal equation of a T1-weighted scan has it, with the same texture."""
-    signals = tissue_signals(SEQUENCES["t1"])
-    level = torch.tensor([signals[name] for name in TISSUES], dtype=torch.float32)
-    level = level.clamp_max(_BRIGHTEST)
+    level = brightness()
     return level[tissues] * (1 + 0.04 * field)
+
+
+def _as_found(tissues: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """How bright a T1 would be, and the share of brain and fluid, as a segmentation at 2 mm that errs would have it."""
+    off = uniform(rng, *_OFF) * torch.stack([_wave(tissues.shape, rng) for _ in range(3)], -1)
+    at = voxel_grid((tissues.shape[0], tissues.shape[1], tissues.shape[2]), dtype=torch.float32) + off
+    seen = at_voxels(tissues[None], at.clamp_min(0), "nearest")[0].long()
+    seen = torch.where(seen == _LESION, _WHITE, seen)
+    known = torch.isin(seen, _KNOWN)
+    if chance(rng, _MISTAKEN):
+        other = int(_KNOWN[integer(rng, len(_KNOWN))])
+        seen = torch.where(known & (_wave(tissues.shape, rng) > 1.5), other, seen)
+    both = torch.stack([brightness()[seen] * known, known.float()])
+    start = [integer(rng, 2) for _ in range(3)]
+    padded = F.pad(both[None], [n for s in reversed(start) for n in (s, s)], mode="replicate")
+    fine = F.interpolate(F.avg_pool3d(padded, 2), scale_factor=2.0, mode="trilinear")[0]
+    box = tuple(slice(s, s + n) for s, n in zip(start, tissues.shape, strict=True))
+    wanted, share = fine[:, *box]
+    return wanted, share
+
+
+def _wave(shape: Sequence[int], rng: torch.Generator) -> Tensor:
+    """A smooth field of about unit variance."""
+    knots = torch.randn(1, 1, *[max(2, n // _FEATURE) for n in shape], generator=rng)
+    wave = F.interpolate(knots, tuple(shape), mode="trilinear")[0, 0]
+    return wave / wave.std().clamp_min(1e-3)
+
+
+def with_lesions(tissues: Tensor, rng: torch.Generator) -> Tensor:
+    """Ellipsoids of lesion tissue where white matter is."""
+    white = tissues == _WHITE
+    at = white.nonzero()
+    if not len(at):
+        return tissues
+    axes = [torch.arange(n, dtype=torch.float32) for n in tissues.shape]
+    z, y, x = torch.meshgrid(*axes, indexing="ij")
+    for _ in range(1 + integer(rng, 4)):
+        centre = at[integer(rng, len(at))].float()
+        radii = 1.2 + 5 * torch.rand(3, generator=rng) * torch.rand((), generator=rng)
+        far = sum(((v - c) / r).square() for v, c, r in zip((z, y, x), centre, radii, strict=True))
+        tissues = torch.where((far < 1) & white, _LESION, tissues)
+    return tissues
 
 
 def _acquired(values: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:

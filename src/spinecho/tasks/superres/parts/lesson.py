@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float
@@ -44,12 +44,24 @@ class Lesson:
     @classmethod
     def joined(cls, examples: Sequence[Lesson]) -> Lesson:
         """All blocks of examples of one bucket."""
-        rows = zip(*((e.low, e.interpolated, e.high, e.conditions) for e in examples), strict=True)
-        return cls(*(torch.cat(row) for row in rows))
+        return cls(*(torch.cat([getattr(e, field.name) for e in examples]) for field in fields(cls)))
 
     def to(self, device: torch.device) -> Lesson:
         """With all tensors on the device."""
-        return Lesson(*(t.to(device) for t in (self.low, self.interpolated, self.high, self.conditions)))
+        return type(self)(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class Known(Lesson):
+    """Blocks of heads of which something is known beforehand.
+
+    Parameters
+    ----------
+    known
+        On the fine grid, as `parts.known.channels` has it.
+    """
+
+    known: Float[Tensor, "n k z y x"]
 
 
 def condition(degradation: Degradation | None, factor: float) -> Float[Tensor, " c"]:
