@@ -155,10 +155,9 @@ def test_what_cannot_be_done_is_said(options, said):
         made(**options)
 
 
-@pytest.mark.parametrize("method", ["cyclegan", "pix2pix3d"])
-def test_methods_without_weights_say_how_to_train_them(method):
-    with pytest.raises(DataError, match=f"no trained weights .*spinecho train translate/{method}"):
-        translate(image(head("t1")), method, **ASKED)
+def test_methods_without_weights_say_how_to_train_them():
+    with pytest.raises(DataError, match=r"no trained weights .*spinecho train translate/pix2pix3d"):
+        translate(image(head("t1")), "pix2pix3d", **ASKED)
 
 
 def test_auto_without_weights_for_a_pair_says_how_to_train_some():

@@ -54,7 +54,7 @@ def test_other_names_want_the_contrast_said(folder, capsys):
         (("--to", "t5"), "--to is 't5'"),
         (("--to", "pd"), "no method has trained weights for pd of t1"),
         (("--to", "t2", "--passes", "0"), "--passes is 0"),
-        (("--to", "t2", "--method", "cyclegan"), "spinecho train translate/cyclegan"),
+        (("--to", "t2", "--method", "pix2pix3d"), "spinecho train translate/pix2pix3d"),
     ],
 )
 def test_refusals_are_one_sentence_and_leave_nothing(folder, words, said, capsys):

@@ -143,6 +143,30 @@ def test_what_cyclegan_adds_has_no_chequers():
     torch.testing.assert_close(made, torch.full_like(made, 3))
 
 
+class Striped(torch.nn.Module):
+    """What it is given, and stripes of its own that stand still on its grid."""
+
+    coarsest, radius = 4, 1
+
+    def __init__(self, period: int, across: bool) -> None:
+        super().__init__()
+        self.period, self.across = period, across
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        n = x.shape[-1] if self.across else x.shape[-2]
+        wave = torch.cos(2 * torch.pi * torch.arange(n) / self.period)
+        return x + (wave if self.across else wave[:, None])
+
+
+@pytest.mark.parametrize("across", [True, False])
+@pytest.mark.parametrize("period", [2, 4])
+def test_what_stands_on_the_networks_own_grid_goes(period, across):
+    x = torch.rand(2, 1, 18, 23, generator=torch.Generator().manual_seed(0))
+    striped = Striped(period, across)
+    assert float((striped(x) - x).abs().max()) == 1
+    torch.testing.assert_close(planes.Shifted(striped)(x), x, atol=1e-5, rtol=0)
+
+
 def test_cyclegan_has_no_curve_for_pd():
     with pytest.raises(DataError, match=r"lookup has no curve for t1-pd.* -> leave out"):
         cyclegan.Method(cyclegan.Config(pairs=("t1-pd", "pd-t1"), start="curve"))

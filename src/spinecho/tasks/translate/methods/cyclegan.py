@@ -7,7 +7,7 @@ is (identity). No image need exist in both contrasts, so only the way back prese
 Source: Welander et al. 2018, arXiv:1806.07777 (CycleGAN between T1 and T2 slices); Zhu et al. 2017,
 doi:10.1109/ICCV.2017.244. How we differ: a small residual U-Net without normalisation in place of ResNet blocks, so
 that tiles are exact; the least-squares game played at once instead of by turns; no buffer of earlier images; what was
-masked stays so; what is added is smoothed by (1 2 1)/4; the start from a curve.
+masked stays so; what is added is smoothed by (1 2 1)/4, and the mean over shifts of the image; the start from a curve.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Method(Translate):
         axis, way = planes.across(values.shape[1:], ask.voxel_mm), self.pairs.index(ask.pair)
         maker = self.makers[way]
         assert isinstance(maker, Maker)
-        return Made(planes.sliced(maker, values, axis, 0, 0, 0)[None])
+        return Made(planes.sliced(planes.Shifted(maker), values, axis, 0, 0, 0)[None])
 
     def estimate(self, example: Lesson) -> Float[Tensor, "n 1 y x"]:
         """The slices in the other contrast."""
