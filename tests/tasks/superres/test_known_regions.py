@@ -13,7 +13,9 @@ from spinecho.io.read import read_image
 from spinecho.methods.pretrained import built
 from spinecho.sim.anatomy import of_sequence
 from spinecho.sim.contrast import SEQUENCES
+from spinecho.sim.splits import split
 from spinecho.sim.tissue import BRAIN_LABELS, TISSUES
+from spinecho.tasks.segment.run import segment
 from spinecho.tasks.superres.examples import rendered
 from spinecho.tasks.superres.parts.known import brightness, channels, of_regions
 from spinecho.tasks.superres.parts.lesson import Known
@@ -95,10 +97,11 @@ def test_regions_of_a_head_in_another_contrast_are_a_t1(contrast, shared_data):
     whole = labels.values[0].to(torch.int32)
     shown = of_sequence(SEQUENCES[contrast]).render(whole)
     scan = type(labels)(values=shown[None], geometries=labels.geometries)
-    wanted, share = of_regions(scan, labels.geometry)
+    wanted, share = of_regions(scan)
     truth = of_sequence(SEQUENCES["t1"]).render(whole)
     brain = torch.isin(whole, torch.tensor(sorted(BRAIN_LABELS), dtype=torch.int32))
     assert float(share[brain].mean()) > 0.95 and float(share[~brain].mean()) < 0.15
+    assert set(share.unique().tolist()) == {0, 1} and not wanted[share == 0].any()
 
     def alike(x: Tensor) -> float:
         return float(torch.corrcoef(torch.stack([x[brain], truth[brain]]))[0, 1])
@@ -107,19 +110,22 @@ def test_regions_of_a_head_in_another_contrast_are_a_t1(contrast, shared_data):
     assert alike(known[1]) > alike(known[0]) > alike(wanted) > 0.6 > 0 > alike(shown)
 
 
-def test_shares_lie_where_the_image_lies():
-    regions = built("segment", "regions", {})
-    scan = image(head((40, 44, 48)))
-    shares, grid = regions.shares(scan)
-    assert shares.shape == (len(regions.labels), *grid.shape)
-    torch.testing.assert_close(shares.sum(0), torch.ones(grid.shape), rtol=1e-4, atol=1e-4)
+def test_labels_lie_on_the_images_own_grid(shared_data):
+    """Those that `spinecho segment` writes without sides; what was masked is not known."""
+    ours = read_image(shared_data / "ixi_2mm" / "t1" / f"{split('ixi_2mm', 'test')[0]}.nii.gz").volume()
+    ours = type(ours)(values=ours.values.float(), geometries=ours.geometries)
+    labels = built("segment", "regions", {}).labelled(ours)
+    assert torch.equal(labels.int(), segment(ours, sides=False).values.int())
+    masked = ours.values * (torch.arange(ours.values.shape[-1]) > 40)
+    wanted, share = of_regions(type(ours)(values=masked, geometries=ours.geometries))
+    assert not share[..., :41].any() and share.any() and not wanted[..., :41].any()
 
 
 def test_no_brain_is_an_error():
     noise = torch.rand(32, 32, 32, generator=torch.Generator().manual_seed(0))
     grid = Geometry.unknown((32, 32, 32))
     with pytest.raises(DataError, match="finds no brain"):
-        of_regions(image(noise, grid), grid)
+        of_regions(image(noise, grid))
 
 
 def balls() -> Tensor:

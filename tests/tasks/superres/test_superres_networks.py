@@ -39,9 +39,9 @@ def small_t1() -> to_t1.Method:
     return method
 
 
-def heads_regions(image: Image, grid: Geometry) -> tuple[torch.Tensor, torch.Tensor]:
+def heads_regions(image: Image) -> tuple[torch.Tensor, torch.Tensor]:
     """What `regions` would know of `fine_heads.head`, which is none."""
-    wanted = head(grid.shape, 3.0)
+    wanted = head(image.geometry.shape, 3.0)
     return wanted, (wanted > 0).float()
 
 
@@ -265,7 +265,8 @@ def test_to_t1_learns_the_same_as_it_applies():
     method = small_t1()
     values, target = lost(head((16, 16, 16)), (4, 16, 16), Degradation("slices"))
     plain = lesson_of(head((16, 16, 16))[None], (4, 16, 16), (Degradation("slices"), None, None))
-    image, beside = channels(plain.interpolated[0], *heads_regions(values, Geometry.unknown((16, 16, 16))))
+    fine = Image(values=plain.interpolated, geometries=(Geometry.unknown((16, 16, 16)),))
+    image, beside = channels(plain.interpolated[0], *heads_regions(fine))
     lesson = Known(plain.low, image[None], plain.high, plain.conditions, beside[None])
     with torch.inference_mode():
         upright = Target(

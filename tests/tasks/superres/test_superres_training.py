@@ -166,7 +166,7 @@ def test_it_trains_and_its_weights_are_used(name, folder, maps, tmp_path, capsys
     weights = out / "weights.safetensors"
     assert open_learned("superres", weights).learned
     given, made = folder / "person0.nii.gz", tmp_path / "fine.nii.gz"
-    monkeypatch.setattr(to_t1, "of_regions", lambda image, grid: (torch.ones(grid.shape),) * 2)
+    monkeypatch.setattr(to_t1, "of_regions", lambda image: (torch.ones(image.geometry.shape),) * 2)
     extra = ["--factor", "2"] if name != "to_t1" else []
     assert main(["superres", str(given), "-o", str(made), "--weights", str(weights), *extra]) == 0
     assert nib.load(made).shape == ((48, 44, 40) if name == "to_t1" else (96, 88, 80))

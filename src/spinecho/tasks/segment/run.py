@@ -19,14 +19,12 @@ from spinecho.methods.pretrained import built
 from spinecho.tasks.segment.base import Segment
 from spinecho.tasks.segment.limits import outside
 from spinecho.tasks.segment.parts.findings import CONTRASTS, LABELS, TARGETS, is_any
-from spinecho.tasks.segment.parts.greys import fitted
+from spinecho.tasks.segment.parts.named import named
 from spinecho.tasks.segment.parts.names import BRAIN, labels_of
 from spinecho.tasks.segment.parts.pieces import pieces
 from spinecho.tasks.segment.parts.seen import back, seen
 from spinecho.tasks.segment.parts.several import several, stripped
 from spinecho.tasks.segment.parts.sides import middle, sided
-from spinecho.tasks.segment.parts.tidy import tidied
-from spinecho.tasks.segment.parts.upright import looked_at
 
 Only = Literal["regions", "brain"]
 _SHARE = "probability"
@@ -214,13 +212,11 @@ def _one(volume: Image, runner: Segment, method: str, sides: bool, greys: bool) 
     head = seen(volume, runner.spacing_mm)
     if reason := runner.refusal(head.values):
         raise DataError(f"{method} cannot take this image: {reason}", do="see `spinecho list` for other methods")
-    scores = tidied(looked_at(head.values, head.grid, runner))
-    fit = fitted(head.values[0], scores.log_softmax(0), runner.spacing_mm) if greys else None
-    classes, share = back(scores, head, fit)
-    plane = middle(scores.argmax(0).to(torch.uint8), head.grid) if sides else None
+    one = named(head, runner, runner.spacing_mm, greys)
+    plane = middle(one.scores.argmax(0).to(torch.uint8), head.grid) if sides else None
     if plane is None:
-        return labels_of(classes), share, float("nan"), fit is not None
-    return sided(labels_of(classes), volume.geometry, plane), share, plane.alike, fit is not None
+        return labels_of(one.classes), one.share, float("nan"), one.by_greys
+    return sided(labels_of(one.classes), volume.geometry, plane), one.share, plane.alike, one.by_greys
 
 
 def _sides(alike: Sequence[float]) -> str:

@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Int16, Integer
 from torch import Tensor, nn
 
-from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
 from spinecho.core.precision import full_precision
 from spinecho.nets.unet3d import UNet3d
 from spinecho.tasks.segment.base import Segment
 from spinecho.tasks.segment.parts.example import Example
-from spinecho.tasks.segment.parts.names import REGIONS
+from spinecho.tasks.segment.parts.named import named
+from spinecho.tasks.segment.parts.names import REGIONS, labels_of
 from spinecho.tasks.segment.parts.seen import padded, seen
-from spinecho.tasks.segment.parts.tidy import tidied
-from spinecho.tasks.segment.parts.upright import looked_at
 
 _LEAST = 10.0
 """Voxels: smaller regions weigh in the cross-entropy as if they had so many"""
@@ -54,15 +52,9 @@ class Method(Segment):
         z, y, x = values.shape[-3:]
         return self.estimate(padded(values[None], 2 * self.network.coarsest))[0, :, :z, :y, :x]
 
-    @property
-    def labels(self) -> tuple[int, ...]:
-        """FreeSurfer's id of each region, in the order of the scores; the first is outside the brain."""
-        return tuple(region.label for region in REGIONS)
-
-    def shares(self, image: Image) -> tuple[Float[Tensor, "region z y x"], Geometry]:
-        """Probabilities of a volume (1, z, y, x), real and finite, and the coarse grid that they lie on."""
-        head = seen(image, self.spacing_mm)
-        return tidied(looked_at(head.values, head.grid, self)).softmax(0), head.grid
+    def labelled(self, image: Image) -> Int16[Tensor, "1 z y x"]:
+        """FreeSurfer's ids, those of the left side for both, on the grid of a volume (1, z, y, x), real and finite."""
+        return labels_of(named(seen(image, self.spacing_mm), self, self.spacing_mm).classes)
 
     def estimate(self, image: Float[Tensor, "n 1 z y x"]) -> Float[Tensor, "n region z y x"]:
         """Scores of heads of one size."""

@@ -47,8 +47,8 @@ _LESIONS = 0.3
 """Share of blocks with up to four spots of the tissue that lesions are"""
 _LOUDER = 0.2
 """Spread of the logarithm of brightness: the mean of a block is not that of a head"""
-_OFF = (0.3, 1.8)
-"""Voxels by which borders of what is known of a head are off, from head to head"""
+_OFF = {12: (0.2, 1.4), 4: (0.1, 0.9)}
+"""Voxels by which borders of what is known of a head are off, from head to head, by waves of so many voxels"""
 _MISTAKEN = 0.3
 """Share of blocks in which some places are taken for another tissue"""
 _FEATURE = 10
@@ -153,27 +153,26 @@ def _t1(tissues: Tensor, field: Tensor) -> Tensor:
 
 
 def _as_found(tissues: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """How bright a T1 would be, and the share of brain and fluid, as a segmentation at 2 mm that errs would have it."""
-    off = uniform(rng, *_OFF) * torch.stack([_wave(tissues.shape, rng) for _ in range(3)], -1)
+    """How bright a T1 would be, and where brain and fluid are, as a segmentation that errs would have it."""
+    off = sum(uniform(rng, *limits) * _waves(tissues.shape, feature, rng) for feature, limits in _OFF.items())
     at = voxel_grid((tissues.shape[0], tissues.shape[1], tissues.shape[2]), dtype=torch.float32) + off
     seen = at_voxels(tissues[None], at.clamp_min(0), "nearest")[0].long()
     seen = torch.where(seen == _LESION, _WHITE, seen)
     known = torch.isin(seen, _KNOWN)
     if chance(rng, _MISTAKEN):
         other = int(_KNOWN[integer(rng, len(_KNOWN))])
-        seen = torch.where(known & (_wave(tissues.shape, rng) > 1.5), other, seen)
-    both = torch.stack([brightness()[seen] * known, known.float()])
-    start = [integer(rng, 2) for _ in range(3)]
-    padded = F.pad(both[None], [n for s in reversed(start) for n in (s, s)], mode="replicate")
-    fine = F.interpolate(F.avg_pool3d(padded, 2), scale_factor=2.0, mode="trilinear")[0]
-    box = tuple(slice(s, s + n) for s, n in zip(start, tissues.shape, strict=True))
-    wanted, share = fine[:, *box]
-    return wanted, share
+        seen = torch.where(known & (_wave(tissues.shape, _FEATURE, rng) > 1.5), other, seen)
+    return brightness()[seen] * known, known.float()
 
 
-def _wave(shape: Sequence[int], rng: torch.Generator) -> Tensor:
-    """A smooth field of about unit variance."""
-    knots = torch.randn(1, 1, *[max(2, n // _FEATURE) for n in shape], generator=rng)
+def _waves(shape: Sequence[int], feature: int, rng: torch.Generator) -> Tensor:
+    """Displacements in voxels (z, y, x, 3) of about 1."""
+    return torch.stack([_wave(shape, feature, rng) for _ in range(3)], -1)
+
+
+def _wave(shape: Sequence[int], feature: int, rng: torch.Generator) -> Tensor:
+    """A smooth field of about unit variance, knots so many voxels apart."""
+    knots = torch.randn(1, 1, *[max(2, n // feature) for n in shape], generator=rng)
     wave = F.interpolate(knots, tuple(shape), mode="trilinear")[0, 0]
     return wave / wave.std().clamp_min(1e-3)
 

@@ -1,6 +1,6 @@
 """Any contrast and spacing to a T1-weighted volume of 1 mm: regions first, detail by a network trained on label maps.
 
-`regions` says which tissue is where, at 2 mm and in any contrast; how bright a T1 shows each is known. The image's own
+`regions` says which tissue is where, in any contrast; how bright a T1 shows each is known. The image's own
 detail is fitted to that about each voxel (`parts.regressed`), and a 3-D network, which sees the image, what is known
 of it and the spacing of each axis, adds the rest. It knows no implants, and of lesions what spots in white matter are.
 
@@ -72,11 +72,11 @@ class Method(Superres):
         return None
 
     def forward(self, values: Float[Tensor, "1 z y x"], target: Target) -> Made:
-        grid = regridded(target.geometry, target.shape)
-        wanted, share = of_regions(Image(values=values, geometries=(target.geometry,)), grid)
-        image, known = channels(enlarged(values, target.shape)[0], wanted, share)
+        fine = enlarged(values, target.shape)
+        known = of_regions(Image(values=fine, geometries=(regridded(target.geometry, target.shape),)))
+        image, beside = channels(fine[0], *known)
         told = conditions(target.degradations, target.factors).to(values)
-        seen = _channels(image[None], told[None], known[None])
+        seen = _channels(image[None], told[None], beside[None])
         halo = halo_for(self.network.radius, self.network.coarsest)
         return Made(in_tiles(self._made, seen, _CORE, halo)[0])
 

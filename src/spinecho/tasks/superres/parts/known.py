@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol, cast
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from spinecho.core.errors import DataError
-from spinecho.core.geometry import Geometry
 from spinecho.core.image import Image
-from spinecho.core.interpolate import at_voxels
 from spinecho.methods.pretrained import built
 from spinecho.sim.anatomy import tissue_signals
 from spinecho.sim.contrast import SEQUENCES
@@ -23,22 +19,17 @@ from spinecho.tasks.superres.parts.regressed import regressed
 _WIDTHS = (2.0, 6.0)
 """Of the windows in voxels: the smaller follows the regions, the larger the image"""
 N_KNOWN = len(_WIDTHS) + 2
-"""Channels: the image's detail in a T1's brightness, by small windows first; that brightness without detail; the share
-of what is known."""
+"""Channels: the image's detail in a T1's brightness, by small windows first; that brightness by regions alone; where
+brain and fluid are."""
 _BRIGHTEST = 1.2
 """White matter being 1: fat would outweigh the brain"""
 _LEAST_ML = 20
-_PLANES = 32
-"""That are interpolated together"""
 
 
-class _Shows(Protocol):
+class _Names(Protocol):
     """A method that knows regions."""
 
-    def shares(self, image: Image) -> tuple[Tensor, Geometry]: ...
-
-    @property
-    def labels(self) -> Sequence[int]: ...
+    def labelled(self, image: Image) -> Tensor: ...
 
 
 def brightness() -> Float[Tensor, " tissue"]:
@@ -56,33 +47,21 @@ def channels(
     return image, torch.stack([*(regressed(image, wanted, share, width) for width in _WIDTHS), wanted, share])
 
 
-def of_regions(image: Image, grid: Geometry) -> tuple[Float[Tensor, "z y x"], Float[Tensor, "z y x"]]:
-    """How bright a T1 would be on a grid, and the share of brain and fluid, by the regions of an image.
+def of_regions(image: Image) -> tuple[Float[Tensor, "z y x"], Float[Tensor, "z y x"]]:
+    """How bright a T1 would be, and where brain and fluid are (1, elsewhere 0), by the regions of a volume.
 
     Raises
     ------
     DataError
         If there is no brain in it.
     """
-    regions = cast(_Shows, built("segment", "regions", {}, image.values.device))
-    shares, coarse = regions.shares(image)
-    known = 1 - shares[0]
-    if float(known.sum()) * float(torch.tensor(coarse.voxel_mm).prod()) < 1000 * _LEAST_ML:
+    labels = cast(_Names, built("segment", "regions", {}, image.values.device)).labelled(image)[0].long()
+    x, y, z = image.geometry.voxel_mm
+    if float((labels > 0).sum()) * x * y * z < 1000 * _LEAST_ML:
         raise DataError("`regions` finds no brain in the image", do="give a head, or name another method")
-    names = list(TISSUES)
-    level = brightness()[[names.index(TISSUE_OF_LABEL[label]) for label in regions.labels[1:]]].to(shares)
-    both = torch.stack([torch.einsum("rzyx,r->zyx", shares[1:], level), known])
-    wanted, share = _onto(both, coarse, grid)
-    return wanted, share
-
-
-def _onto(values: Float[Tensor, "c z y x"], own: Geometry, grid: Geometry) -> Float[Tensor, "c z2 y2 x2"]:
-    """On a grid that lies along the same axes or not; 0 outside."""
-    to_own = torch.from_numpy(np.linalg.solve(own.affine, grid.affine)).to(values)
-    made = values.new_empty(len(values), *grid.shape)
-    y, x = (torch.arange(n, device=values.device).to(values) for n in grid.shape[1:])
-    for first in range(0, grid.shape[0], _PLANES):
-        z = torch.arange(first, min(first + _PLANES, grid.shape[0]), device=values.device).to(values)
-        at = torch.stack(torch.meshgrid(z, y, x, indexing="ij"), -1).flip(-1)
-        made[:, first : first + _PLANES] = at_voxels(values, at @ to_own[:3, :3].T + to_own[:3, 3])
-    return made
+    names, level = list(TISSUES), brightness()
+    table = level.new_zeros(max(TISSUE_OF_LABEL) + 1)
+    for label, name in TISSUE_OF_LABEL.items():
+        table[label] = level[names.index(name)] if label else 0
+    known = (labels > 0) & (image.values[0] != 0)
+    return table.to(image.values.device)[labels] * known, known.float()
