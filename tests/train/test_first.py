@@ -12,7 +12,9 @@ from spinecho.cli import main
 from spinecho.core.errors import DataError
 from spinecho.core.state import save_state
 from spinecho.methods.pretrained import open_learned
-from spinecho.tasks.recon.methods import unet, varnet
+from spinecho.methods.registry import learned, load
+from spinecho.tasks.recon.methods import gan, unet, varnet
+from spinecho.tasks.segment.methods import pix2pix3d
 from spinecho.tasks.superres.methods import srgan3d
 from spinecho.train.first import first, frozen
 
@@ -100,3 +102,32 @@ def test_what_is_learned_from_now_on_is_what_was_asked_for(tmp_path, before, now
     assert isinstance(method, srgan3d.Method)
     assert method.config == config and (method.critic is None) == (now == "l1")
     assert torch.equal(method.network.enter.weight, trained.network.enter.weight)
+
+
+SMALL_JUDGED = {
+    "segment/pix2pix3d": (pix2pix3d, {"channels": (4, 6), "critic_channels": 2}, "adversarial"),
+    "recon/gan": (gan, {"channels": (4, 6), "blocks": (1, 1), "critic_channels": 2}, "weight"),
+}
+
+
+@pytest.mark.parametrize("size", [0.0, 0.5])
+@pytest.mark.parametrize("name", SMALL_JUDGED)
+def test_how_much_a_critic_counts_is_what_was_asked_for(tmp_path, name, size):
+    module, small, field = SMALL_JUDGED[name]
+    task, method = name.split("/")
+    trained = module.Method(module.Config(**small, **{field: 0.5 - size}))
+    told = {"task": task, "method": method, "config": asdict(trained.config), "card": {}, "trained": {}}
+    save_state(tmp_path / "w.safetensors", trained.state_dict(), told)
+    config = module.Config(**small, **{field: size})
+    made = first(task, method, config, str(tmp_path / "w.safetensors"), 0)
+    assert made.config == config and (made.critic is None) == (size == 0)
+    kept = {k: v for k, v in trained.state_dict().items() if not k.startswith("critic.")}
+    assert all(torch.equal(v, made.state_dict()[k]) for k, v in kept.items())
+
+
+def test_every_method_with_a_critic_says_what_training_alone_uses():
+    """A contract over all of them: otherwise the file's setting wins without a word."""
+    judged = [module.Method for module in (load(*each) for each in learned()) if module.Method.judges]
+    assert len(judged) >= 5
+    for method in judged:
+        assert method.aims, f"{method.__module__} has a critic and no `aims`"

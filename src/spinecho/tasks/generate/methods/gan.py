@@ -53,6 +53,7 @@ class Method(Generate):
     config: Config
     learned: ClassVar[bool] = True
     judges: ClassVar[tuple[str, ...]] = ("critic",)
+    aims: ClassVar[tuple[str, ...]] = ("r1",)
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

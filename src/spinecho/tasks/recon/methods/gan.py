@@ -86,6 +86,7 @@ class Method(Recon):
     config: Config
     learned: ClassVar[bool] = True
     judges: ClassVar[tuple[str, ...]] = ("critic",)
+    aims: ClassVar[tuple[str, ...]] = ("weight", "against")
     tunable: ClassVar[tuple[str, ...]] = ("cg_iters", "noise_floor")
     leans_on: ClassVar[tuple[tuple[str, str], ...]] = (("recon", "varnet"), ("recon", "hqs_net"))
     invents: ClassVar[str] = (

@@ -56,6 +56,7 @@ class Method(Segment):
     config: Config
     learned: ClassVar[bool] = True
     judges: ClassVar[tuple[str, ...]] = ("critic",)
+    aims: ClassVar[tuple[str, ...]] = ("adversarial",)
     tunable: ClassVar[tuple[str, ...]] = ("least_mm3",)
 
     def __init__(self, config: Config) -> None:
