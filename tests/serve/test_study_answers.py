@@ -64,7 +64,7 @@ def test_the_last_complete_answer_counts_and_the_first_is_timed():
     [
         *((q, True, 1.0) for q in (0, 6, 2.5, "3", True, [])),
         *((3, r, 1.0) for r in (1, "yes", [])),
-        *((3, True, s) for s in (-1, float("nan"), float("inf"), "1", None, True, 1e9)),
+        *((3, True, s) for s in (-1, float("nan"), float("inf"), "1", None, True, 1e9, 10**400)),
     ],
 )
 def test_values_that_cannot_be_are_refused(values):

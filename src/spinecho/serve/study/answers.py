@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -201,7 +200,7 @@ def entry(quality: Any, real: Any, seconds: Any, at: str) -> Entry:
         raise ValueError("quality is 1 to 5")
     if real is not None and type(real) is not bool:
         raise ValueError("real is true or false")
-    if type(seconds) not in (int, float) or not math.isfinite(seconds) or not 0 <= seconds <= 1e6:
+    if type(seconds) not in (int, float) or not 0 <= seconds <= 1e6:
         raise ValueError("seconds are a number, 0 or more")
     return Entry(quality=quality, real=real, seconds=round(float(seconds), 2), at=at)
 
