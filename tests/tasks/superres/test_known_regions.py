@@ -17,6 +17,7 @@ from spinecho.sim.splits import split
 from spinecho.sim.tissue import BRAIN_LABELS, TISSUES
 from spinecho.tasks.segment.run import segment
 from spinecho.tasks.superres.examples import rendered
+from spinecho.tasks.superres.methods import to_t1
 from spinecho.tasks.superres.parts.known import brightness, channels, of_regions
 from spinecho.tasks.superres.parts.lesson import Known
 from spinecho.tasks.superres.parts.regressed import regressed
@@ -177,3 +178,16 @@ def test_blocks_carry_what_is_known():
     both = Known.joined([one, other])
     assert isinstance(both, Known) and both.known.shape[0] == 4
     assert isinstance(one.to(torch.device("cpu")), Known)
+
+
+@pytest.mark.slow
+def test_grey_matter_is_about_as_bright_as_scans_show_it(shared_data):
+    """By the curve behind the network, on heads that train."""
+    shown: list[float] = []
+    for name in split("ixi_2mm", "train")[:6]:
+        scan = read_image(shared_data / "ixi_2mm" / "t1" / f"{name}.nii.gz").volume()
+        values, labels = scan.values[0].float(), segment(scan, sides=False).values[0]
+        shown.append(float(values[labels == 3].median() / values[labels == 2].median()))
+    level = dict(zip(TISSUES, brightness().tolist(), strict=True))
+    assert min(shown) > 0.7 and max(shown) < 0.76
+    assert abs(level["grey matter"] ** to_t1._CURVE - min(shown)) < 0.1 < min(shown) - level["grey matter"]
