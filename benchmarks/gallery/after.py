@@ -69,7 +69,12 @@ def finer(upper: Head) -> Row:
     thick = F.avg_pool3d(x[None], (THICK, 1, 1))[0]
     wide = truth.geometry.resized((n // THICK, height, width))
     given = image_of(thick, wide)
-    others = {"lowfield": LOW, "self": "it learns from the scan for minutes", "srgan3d": "it makes three axes finer"}
+    others = {
+        "lowfield": LOW,
+        "self": "it learns from the scan for minutes",
+        "srgan3d": "it makes three axes finer",
+        "to_t1": "its image is a T1, whatever the input",
+    }
     names, left_out = ready("superres", others)
     told = {"factor": (1, 1, THICK), "degradation": "slices", "thickness_mm": float(THICK)}
     made = {"thick slices": thick.repeat_interleave(THICK, 0)}

@@ -7,8 +7,6 @@ import torch
 from fine_heads import head, image
 from torch import Tensor
 
-from spinecho.core.errors import DataError
-from spinecho.core.geometry import Geometry
 from spinecho.io.read import read_image
 from spinecho.methods.pretrained import built
 from spinecho.sim.anatomy import of_sequence
@@ -21,6 +19,7 @@ from spinecho.tasks.superres.methods import to_t1
 from spinecho.tasks.superres.parts.known import brightness, channels, of_regions
 from spinecho.tasks.superres.parts.lesson import Known
 from spinecho.tasks.superres.parts.regressed import regressed
+from spinecho.tasks.superres.run import superres
 
 SIDE = 40
 
@@ -122,11 +121,11 @@ def test_labels_lie_on_the_images_own_grid(shared_data):
     assert not share[..., :41].any() and share.any() and not wanted[..., :41].any()
 
 
-def test_no_brain_is_an_error():
-    noise = torch.rand(32, 32, 32, generator=torch.Generator().manual_seed(0))
-    grid = Geometry.unknown((32, 32, 32))
-    with pytest.raises(DataError, match="finds no brain"):
-        of_regions(image(noise, grid))
+def test_where_there_is_no_brain_nothing_is_known_and_that_is_said():
+    noise = image(torch.rand(32, 32, 32, generator=torch.Generator().manual_seed(0)))
+    assert not any(x.any() for x in of_regions(noise))
+    told = superres(noise, "to_t1").header.warnings
+    assert any("`regions` finds no brain in the image" in line for line in told)
 
 
 def balls() -> Tensor:

@@ -80,8 +80,6 @@ def test_what_cannot_be_is_refused(scan, tmp_path, capsys):
     assert main(["superres", str(scan), "-o", str(scan)]) == 2
     assert "it is an input" in capsys.readouterr().err
     out = str(tmp_path / "x.nii")
-    assert main(["superres", str(scan), "-o", out, "--method", "to_t1"]) == 2
-    assert "spinecho train superres/to_t1" in capsys.readouterr().err
     assert main(["superres", str(scan), "-o", out, "--method", "self", "--factor", "2"]) == 2
     assert "along one axis alone" in capsys.readouterr().err
     assert oblique(SHAPE).oriented

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spinecho.core.geometry import Geometry
+from spinecho.core.header import WARNING
 from spinecho.core.image import Image
 from spinecho.nets.tiles import halo_for, in_tiles
 from spinecho.nets.unet3d_plain import PlainUNet3d
@@ -37,6 +38,7 @@ MARGIN = 6
 """Voxels at the edge of a patch that the loss does not count"""
 _BESIDE = 0.25
 """Weight of what is not brain"""
+_NO_BRAIN = "`regions` finds no brain in the image, so that nothing says what its contrast is"
 _MASKED = 1e-3
 """Share of the brightest voxel below which a mask is"""
 _CURVE = 0.6
@@ -79,12 +81,13 @@ class Method(Superres):
 
     def forward(self, values: Float[Tensor, "1 z y x"], target: Target) -> Made:
         fine = enlarged(values, target.shape)
-        known = of_regions(Image(values=fine, geometries=(regridded(target.geometry, target.shape),)))
-        image, beside = channels(fine[0], *known)
+        wanted, share = of_regions(Image(values=fine, geometries=(regridded(target.geometry, target.shape),)))
+        image, beside = channels(fine[0], wanted, share)
         told = conditions(target.degradations, target.factors).to(values)
         seen = _channels(image[None], told[None], beside[None])
         halo = halo_for(self.network.radius, self.network.coarsest)
-        return Made(in_tiles(self._made, seen, _CORE, halo)[0].clamp_min(0).pow(_CURVE) * _lit(fine))
+        made = in_tiles(self._made, seen, _CORE, halo)[0].clamp_min(0).pow(_CURVE) * _lit(fine)
+        return Made(made, () if share.any() else (WARNING + _NO_BRAIN,))
 
     def estimate(self, example: Known) -> Float[Tensor, "n z y x"]:
         """The T1 blocks."""

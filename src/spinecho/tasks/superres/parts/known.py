@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spinecho.core.errors import DataError
 from spinecho.core.image import Image
 from spinecho.methods.pretrained import built
 from spinecho.sim.anatomy import tissue_signals
@@ -50,18 +49,15 @@ def channels(
 def of_regions(image: Image) -> tuple[Float[Tensor, "z y x"], Float[Tensor, "z y x"]]:
     """How bright a T1 would be, and where brain and fluid are (1, elsewhere 0), by the regions of a volume.
 
-    Raises
-    ------
-    DataError
-        If there is no brain in it.
+    Nothing anywhere if there is hardly any brain.
     """
     labels = cast(_Names, built("segment", "regions", {}, image.values.device)).labelled(image)[0].long()
-    x, y, z = image.geometry.voxel_mm
-    if float((labels > 0).sum()) * x * y * z < 1000 * _LEAST_ML:
-        raise DataError("`regions` finds no brain in the image", do="give a head, or name another method")
     names, level = list(TISSUES), brightness()
     table = level.new_zeros(max(TISSUE_OF_LABEL) + 1)
     for label, name in TISSUE_OF_LABEL.items():
         table[label] = level[names.index(name)] if label else 0
     known = (labels > 0) & (image.values[0] != 0)
+    x, y, z = image.geometry.voxel_mm
+    if float(known.sum()) * x * y * z < 1000 * _LEAST_ML:
+        known = torch.zeros_like(known)
     return table.to(image.values.device)[labels] * known, known.float()
