@@ -24,7 +24,8 @@ from spinecho.tasks.register.parts.example import Example
 from spinecho.tasks.segment.parts.example import Example as Head
 from spinecho.tasks.segment.parts.names import also_right
 from spinecho.tasks.superres.parts.degrade import Degradation
-from spinecho.tasks.superres.parts.lesson import Lesson, lesson_of
+from spinecho.tasks.superres.parts.known import N_KNOWN
+from spinecho.tasks.superres.parts.lesson import Known, Lesson, lesson_of
 from spinecho.tasks.translate.parts.lesson import Lesson as Contrasts
 from spinecho.train.buckets import Group, grouped, parts
 from spinecho.train.gradient import Recomputes, wrapped
@@ -84,7 +85,9 @@ def heads(n: int) -> list[Head]:
 def blocks(n: int) -> list[Lesson]:
     rng = torch.Generator().manual_seed(5)
     lost = (Degradation("kspace"),) * 3
-    return [lesson_of(torch.rand(1, 16, 16, 16, generator=rng), (8, 8, 8), lost) for _ in range(n)]
+    plain = [lesson_of(torch.rand(1, 16, 16, 16, generator=rng), (8, 8, 8), lost) for _ in range(n)]
+    known = [torch.rand(1, generator=rng).expand(1, N_KNOWN, 16, 16, 16) for _ in plain]
+    return [Known(p.low, p.interpolated, p.high, p.conditions, k) for p, k in zip(plain, known, strict=True)]
 
 
 def contrasts(n: int) -> list[Contrasts]:

@@ -15,7 +15,7 @@ from spinecho.cli import main
 from spinecho.core.geometry import Geometry
 from spinecho.sim.tissue import TISSUES
 from spinecho.tasks.superres.base import Target
-from spinecho.tasks.superres.examples import low_field
+from spinecho.tasks.superres.examples import low_field, rendered
 from spinecho.tasks.superres.methods import lowfield
 from spinecho.tasks.superres.parts.degrade import Degradation
 from spinecho.tasks.superres.parts.spline import enlarged
@@ -77,12 +77,12 @@ def test_lesions_lie_in_white_matter():
     slab = torch.full((4, 40, 40), names.index("white matter"), dtype=torch.uint8)
     slab[:, :20] = names.index("grey matter")
     for seed in range(5):
-        made = low_field._with_lesions(slab, rng(seed))
+        made = rendered.with_lesions(slab, rng(seed))
         is_lesion = made == names.index("lesion")
         assert bool(is_lesion.any()) and not bool(is_lesion[:, :20].any())
         assert torch.equal(made[~is_lesion], slab[~is_lesion])
     air = torch.zeros(2, 8, 8, dtype=torch.uint8)
-    assert torch.equal(low_field._with_lesions(air, rng()), air)
+    assert torch.equal(rendered.with_lesions(air, rng()), air)
 
 
 def test_the_brightness_of_both_sides_agrees():

@@ -51,7 +51,8 @@ def of_regions(image: Image) -> tuple[Float[Tensor, "z y x"], Float[Tensor, "z y
 
     Nothing anywhere if there is hardly any brain.
     """
-    labels = cast(_Names, built("segment", "regions", {}, image.values.device)).labelled(image)[0].long()
+    device = image.values.device
+    labels = cast(_Names, built("segment", "regions", {}, device)).labelled(image)[0].to(device).long()
     names, level = list(TISSUES), brightness()
     table = level.new_zeros(max(TISSUE_OF_LABEL) + 1)
     for label, name in TISSUE_OF_LABEL.items():
@@ -60,4 +61,4 @@ def of_regions(image: Image) -> tuple[Float[Tensor, "z y x"], Float[Tensor, "z y
     x, y, z = image.geometry.voxel_mm
     if float(known.sum()) * x * y * z < 1000 * _LEAST_ML:
         known = torch.zeros_like(known)
-    return table.to(image.values.device)[labels] * known, known.float()
+    return table.to(device)[labels] * known, known.float()
