@@ -2,8 +2,9 @@
 
 Real: one patient whose contrasts lie on one grid. Rendered: test heads. The copy is the input itself, on 1 mm by
 B-splines where it is coarser. Each image is brought to the truth's median in the head, and nothing else is fitted. Dice
-is that of `regions` on the result against its regions on the real T1, or against the label map: `to_t1` begins with
-`regions` of its input, so that its Dice is no word of another judge. Two sections of docs/results.md.
+is that of `regions` on the result, against its regions on the real T1, or against the label map that was rendered:
+`to_t1` begins with `regions` of its input, so that its Dice is no word of another judge. Two sections of
+docs/results.md.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from spinecho.metrics.overlap import dice_per_label, mean_over
 from spinecho.sim.anatomy import of_sequence
 from spinecho.sim.contrast import SEQUENCES
 from spinecho.sim.splits import split
+from spinecho.tasks.segment.parts.names import classes_of, labels_of
 from spinecho.train.label_maps import read_head
 
 ROOT = Path(__file__).parents[1]
@@ -87,24 +89,22 @@ def rendered(path: Path) -> list[list[str]]:
     shown = {name: of_sequence(SEQUENCES[name]).render(labels)[None] for name in ("t1", *CONTRASTS)}
     images = {name: Image(values=values, geometries=(geometry,)) for name, values in shown.items()}
     truth = images.pop("t1")
-    return rows(path.name.partition(".")[0], images, truth, regions(truth))
+    return rows(path.name.partition(".")[0], images, truth, labels_of(classes_of(labels)).int())
 
 
 def main() -> None:
     """Run, and write the sections."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.to_t1", description=__doc__)
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
-    parser.add_argument("--patient", default="patient19")
+    parser.add_argument("--patient", default="patient19", help="a folder of ms_1mm; empty: none")
     parser.add_argument("--heads", type=int, default=2, help="rendered ones, at most")
     parser.add_argument("--out", default=str(ROOT / "docs" / "results.md"), help="`-`: print only")
     args, before = parser.parse_args(), load_average()
     torch.set_num_threads(1)
     folder = args.shared / "data"
     maps = [folder / "label_maps" / f"labels_{n}.nii.gz" for n in split("label_maps", "test")[: args.heads]]
-    sections = {
-        f"{TITLE}, one patient": patient(folder / "ms_1mm" / args.patient),
-        f"{TITLE}, rendered heads": [row for path in maps for row in rendered(path)],
-    }
+    sections = {f"{TITLE}, one patient": patient(folder / "ms_1mm" / args.patient)} if args.patient else {}
+    sections[f"{TITLE}, rendered heads"] = [row for path in maps for row in rendered(path)]
     columns = ["head", "of", "slices", "method", "ssim head", "psnr head, dB", "Dice of `regions`", "CPU s"]
     for title, cells in sections.items():
         if not cells:
@@ -118,8 +118,8 @@ def main() -> None:
 NOTE = (
     "Each image is brought to the truth's median in the head and nothing else is fitted; ssim and psnr in the head, in "
     "units of the truth's 99.9th percentile. Dice: mean over regions above 1 ml, sides merged, of `regions` on the "
-    "result against its regions on the T1 itself. `to_t1` begins with `regions` of its input, which this Dice "
-    "therefore favours; ssim and psnr do not know them.\n"
+    "result against its regions on the T1 itself, or against the label map that was rendered. `to_t1` begins with "
+    "`regions` of its input, which this Dice therefore favours; ssim and psnr do not know them.\n"
 )
 
 

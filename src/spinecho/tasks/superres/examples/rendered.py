@@ -148,8 +148,7 @@ def _any_contrast(tissues: Tensor, field: Tensor, rng: torch.Generator) -> Tenso
 
 def _t1(tissues: Tensor, field: Tensor) -> Tensor:
     """As the signal equation of a T1-weighted scan has it, with the same texture."""
-    level = brightness()
-    return level[tissues] * (1 + 0.04 * field)
+    return brightness()[tissues] * (1 + 0.04 * field)
 
 
 def _as_found(tissues: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -58,8 +58,8 @@ class Method(Superres):
     leans_on: ClassVar[tuple[tuple[str, str], ...]] = (("segment", "regions"),)
     keeps_contrast: ClassVar[bool] = False
     invents: ClassVar[str] = (
-        "its T1 contrast was guessed from another one by a network that knows healthy anatomy: for measuring and "
-        "registering, never for reading"
+        "its T1 contrast was guessed from another one by a network that knows healthy anatomy: for programs "
+        "that want a T1, never for reading"
     )
 
     def __init__(self, config: Config) -> None:

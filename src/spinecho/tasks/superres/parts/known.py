@@ -12,8 +12,9 @@ from spinecho.core.image import Image
 from spinecho.methods.pretrained import built
 from spinecho.sim.anatomy import tissue_signals
 from spinecho.sim.contrast import SEQUENCES
-from spinecho.sim.tissue import TISSUE_OF_LABEL, TISSUES
+from spinecho.sim.tissue import TISSUES
 from spinecho.tasks.superres.parts.regressed import regressed
+from spinecho.train.label_maps import tissues
 
 _WIDTHS = (2.0, 6.0)
 """Of the windows in voxels: the smaller follows the regions, the larger the image"""
@@ -52,13 +53,10 @@ def of_regions(image: Image) -> tuple[Float[Tensor, "z y x"], Float[Tensor, "z y
     Nothing anywhere if there is hardly any brain.
     """
     device = image.values.device
-    labels = cast(_Names, built("segment", "regions", {}, device)).labelled(image)[0].to(device).long()
-    names, level = list(TISSUES), brightness()
-    table = level.new_zeros(max(TISSUE_OF_LABEL) + 1)
-    for label, name in TISSUE_OF_LABEL.items():
-        table[label] = level[names.index(name)] if label else 0
+    labels = cast(_Names, built("segment", "regions", {}, device)).labelled(image)[0].cpu()
+    wanted, labels = brightness()[tissues(labels).long()].to(device), labels.to(device)
     known = (labels > 0) & (image.values[0] != 0)
     x, y, z = image.geometry.voxel_mm
     if float(known.sum()) * x * y * z < 1000 * _LEAST_ML:
         known = torch.zeros_like(known)
-    return table.to(device)[labels] * known, known.float()
+    return wanted * known, known.float()
