@@ -208,7 +208,7 @@ def test_the_best_weights_are_kept(weights, monkeypatch):
         return next(errors)
 
     monkeypatch.setattr(made, "missed", missed)
-    made.follow(0.0, lambda done, total: None)
+    made.follow(zero_shot.Clock(float("inf"), zero_shot.Parts(lambda done, total: None, 1)))
     assert made.best_step == 2 and made.least == 0.5
     assert all(torch.equal(a, b) for a, b in zip(made.parameters, seen[1], strict=True))
     assert "after 2 of 5 steps" in made.told("all steps done")
@@ -228,9 +228,10 @@ def test_the_average_is_that_of_the_last_steps(weights):
 def test_it_tells_how_far_it_is(weights):
     heard = []
     recon(scan(), "zero_shot", tell=lambda *at: heard.append(at), start=str(weights["hqs_net"]), **QUICK)
-    assert heard[-1] == (100, 100) and len(heard) == 4 and heard == sorted(heard)
+    assert heard[-1] == (100, 100) and len(set(heard)) >= 4 and heard == sorted(heard)
+    said = len(heard)
     recon(scan(), "zero_filled", tell=lambda *at: heard.append(at))
-    assert len(heard) == 4
+    assert len(heard) == said
 
 
 def test_slices_learn_for_themselves(weights):
@@ -245,7 +246,9 @@ def test_slices_learn_for_themselves(weights):
         geometries=(one.geometries[0], replace(one.geometries[0], affine=moved)),
     )
     start = {"start": str(weights["hqs_net"]), **QUICK}
-    image = recon(both, "zero_shot", **start)
+    heard: list[tuple[int, int]] = []
+    image = recon(both, "zero_shot", tell=lambda *at: heard.append(at), **start)
+    assert heard == sorted(heard) and heard[-1] == (200, 200), "one bar for both, which never goes back"
     assert image.values.shape[0] == 2 and image.extras["csm"].shape[0] == 2
     apart = [recon(k, "zero_shot", **start).values for k in (one, two)]
     for i in range(2):
@@ -256,7 +259,10 @@ def test_slices_learn_for_themselves(weights):
 
 def test_a_volume_is_learned_from_slice_by_slice(weights):
     kspace = scan(sampling="equispaced:2:14", matrix=(3, 64, 40), fov_mm=(30.0, 240.0, 240.0))
-    image = recon(kspace, "zero_shot", start=str(weights["varnet"]), **{**QUICK, "steps": 1})
+    heard: list[tuple[int, int]] = []
+    settings = {"start": str(weights["varnet"]), **QUICK, "steps": 1}
+    image = recon(kspace, "zero_shot", tell=lambda *at: heard.append(at), **settings)
+    assert heard == sorted(heard) and heard[-1] == (300, 300)
     assert image.values.shape[-3:] == (3, 64, 40)
     steps = [step for step in image.header.history if "zero_shot" in step]
     assert [step[:12] for step in steps] == ["partition 1:", "partition 2:", "partition 3:"]
