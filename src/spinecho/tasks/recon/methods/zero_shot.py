@@ -117,9 +117,10 @@ class Method(Recon):
 
     def forward(self, kspace: KSpace) -> Image:
         told: list[str] = []
+        part = Parts(self.tell, math.prod(kspace.samples.shape[:-4]) * kspace.samples.shape[-3])
 
         def one(scan: KSpace) -> tuple[Tensor, Tensor]:
-            x, csm, words = self._each(scan)
+            x, csm, words = self._each(scan, part)
             told.extend(words)
             return x, csm
 
@@ -130,28 +131,34 @@ class Method(Recon):
         header = image.header.warned(*(f"{OUTSIDE}{self.config.start}: {way}" for way in outside(card, kspace)))
         return replace(image, header=header.noted(*dict.fromkeys(told)))
 
-    def _each(self, scan: KSpace) -> tuple[Tensor, Tensor, list[str]]:
+    def _each(self, scan: KSpace, part: Parts) -> tuple[Tensor, Tensor, list[str]]:
         """Image, coil maps and what was done, slice by slice: each learns for itself, if there is anything to learn."""
         axis = next((i for i, n in enumerate(scan.samples.shape[:-4]) if n > 1), None)
         if axis is None:
-            return self._one(scan)
-        parts = [self._each(scan.part(scan.axes[axis], i)) for i in range(scan.samples.shape[axis])]
+            made = self._one(scan, part)
+            part.done += 1
+            part.tell(0.0)
+            return made
+        parts = [self._each(scan.part(scan.axes[axis], i), part) for i in range(scan.samples.shape[axis])]
         x, csm = torch.cat([part[0] for part in parts], axis), torch.cat([part[1] for part in parts], axis)
         several = len({told for part in parts for told in part[2]}) > 1
         told = [f"{scan.axes[axis]} {i + 1}: {t}" if several else t for i, p in enumerate(parts) for t in p[2]]
         return x, csm, told
 
-    def _one(self, scan: KSpace) -> tuple[Tensor, Tensor, list[str]]:
-        began, c = time.perf_counter(), self.config
+    def _one(self, scan: KSpace, part: Parts) -> tuple[Tensor, Tensor, list[str]]:
+        clock, c = Clock(60 * self.config.budget_min or math.inf, part), self.config
         network, csm = _opened(c.start, scan.device), maps(scan, not c.alone)
+        clock.tell()
         with torch.no_grad():
             mean = None if c.alone else Mean.of(scan, csm, c.start, exact=c.exact)
+        clock.tell()
         n = int(outer_of(scan).sum())
         if n < _FEWEST:
             few = f"zero_shot: {n} lines lie outside the calibration block, too few to learn from ({_FEWEST})"
             return self._image(scan, csm, network, mean), csm, [f"{few}; the image is that of {c.untaught}"]
         learning = self._learning(network, scan, csm, mean)
-        told = learning.told(learning.follow(began, self.tell))
+        clock.tell()
+        told = learning.told(learning.follow(clock))
         with torch.no_grad():
             if mean is None or not learning.best_step:
                 return self._image(scan, csm, network, mean), csm, [told]
@@ -173,6 +180,34 @@ class Method(Recon):
             look = View.of(network, rest, csm, mean)
             views = [View.of(network, lessons.seen(i), csm, mean) for i in range(c.masks)]
         return Learning(network, c, csm, lessons, views, kept, look)
+
+
+@dataclass
+class Parts:
+    """How far all slices are, told as one: a slice's share is what it says of itself."""
+
+    bar: Bar
+    total: int
+    done: int = 0
+
+    def tell(self, share: float) -> None:
+        self.bar(100 * self.done + round(100 * share), 100 * self.total)
+
+
+class Clock:
+    """When a slice began, and how much of its time it may take."""
+
+    def __init__(self, budget_s: float, part: Parts) -> None:
+        self.began, self.budget_s, self.part = time.perf_counter(), budget_s, part
+
+    @property
+    def passed(self) -> float:
+        """Seconds since it began."""
+        return time.perf_counter() - self.began
+
+    def tell(self, share: float = 0.0) -> None:
+        """That a share of the steps is done, or of the time, whichever is more."""
+        self.part.tell(max(share, min(1.0, self.passed / self.budget_s)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,26 +262,18 @@ class Learning:
         self.best, self.best_step, self.step = [p.clone() for p in self.mean], 0, 0
         self.before = self.least = self.missed()
 
-    def follow(self, began: float, tell: Bar) -> str:
-        """All steps, then the best weights; why it stopped.
-
-        Parameters
-        ----------
-        began
-            Of `time.perf_counter`, from when the budget counts.
-        """
+    def follow(self, clock: Clock) -> str:
+        """All steps, then the best weights; why it stopped."""
         c, idle, reason = self.config, 0, "all steps done"
         optimiser = torch.optim.Adam(self.parameters, c.rate)
-        budget = 60 * c.budget_min or math.inf
-        first = time.perf_counter()
+        first = clock.passed
         while self.step < c.steps:
-            now = time.perf_counter()
-            each = (now - first) / self.step if self.step else 0.0
-            if self.step and now - began + each > _SPARE * budget:
+            each = (clock.passed - first) / self.step if self.step else 0.0
+            if self.step and clock.passed + each > _SPARE * clock.budget_s:
                 reason = f"{c.budget_min:g} minutes were over"
                 break
             self.advance(optimiser)
-            tell(max(round(100 * self.step / c.steps), round(100 * min(1, (now - began) / budget))), 100)
+            clock.tell(self.step / c.steps)
             if self.step % c.every == 0:
                 idle = 0 if self.better() else idle + 1
             if idle == c.patience:
