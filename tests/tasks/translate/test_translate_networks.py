@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -24,6 +24,10 @@ from spinecho.tasks.translate.run import translate
 THERE, BACK = Ask("t1", "t2"), Ask("t2", "t1")
 SMALL = {
     "supervised": (supervised, supervised.Config(pairs=("t1-t2", "t2-t1"), channels=(6, 8), blocks=(1, 1))),
+    "from_curve": (
+        supervised,
+        supervised.Config(pairs=("t1-t2", "t2-t1"), channels=(6, 8), blocks=(1, 1), from_curve=("t1-t2",)),
+    ),
     "pix2pix3d": (pix2pix3d, pix2pix3d.Config(pairs=("t1-t2", "t2-t1"), channels=(4, 6), critic_channels=2)),
     "cyclegan": (cyclegan, cyclegan.Config(channels=(6, 8), blocks=(1, 1), critic_channels=4)),
 }
@@ -167,9 +171,59 @@ def test_what_stands_on_the_networks_own_grid_goes(period, across):
     torch.testing.assert_close(planes.Shifted(striped)(x), x, atol=1e-5, rtol=0)
 
 
-def test_cyclegan_has_no_curve_for_pd():
+def test_supervised_adds_to_the_curves_of_lookup_where_it_is_told_to():
+    pairs = ("t1-t2", "t2-t1", "t1+t2-flair")
+    config = supervised.Config(pairs=pairs, channels=(6, 8), blocks=(1, 1), from_curve=("t1-t2", "t1+t2-flair"))
+    method = supervised.Method(config)
+    both = torch.stack([head(name, seed=i) for i, name in enumerate(("t1", "t2"))])
+    lookup_ = built("translate", "lookup", {})
+    for ask, given in ((THERE, both[:1]), (Ask("t1+t2", "flair"), both)):
+        begun = lookup_(both[:1], Ask("t1", ask.wanted)).values
+        lit = (given != 0).any(0, keepdim=True)
+        torch.testing.assert_close(method(given, ask).values * lit, begun * lit)
+    assert not method(both[1:], BACK).values.any(), "untrained, it makes nothing of the others"
+    mixed = Lesson(*[torch.rand(2, 5, 16, 16)] * 2, torch.tensor([0, 1]))
+    made = method.estimate(replace(mixed, beside=torch.zeros(2, 1, 5, 16, 16)))
+    assert bool(made[0].any()) and not made[1].any()
+    assert "curves" in method.state_dict(), "they travel with the weights"
+
+
+def test_pairs_from_curves_are_kept_by_what_begins_with_the_weights():
+    first = supervised.Method(SMALL["from_curve"][1])
+    usual = supervised.Config(pairs=("t1-t2", "t1-flair"))
+    assert supervised.Method.begun(usual, first).config.from_curve == ("t1-t2",)
+    other = replace(usual, from_curve=("t1-flair",))
+    assert supervised.Method.begun(other, first).config.from_curve == ("t1-flair",)
+
+
+def test_what_was_masked_stays_so_from_a_curve():
+    values = head("t1", (5, 40, 36))[None]
+    made = small("from_curve", 0.5)(values, THERE).values
+    air = torch.nn.functional.max_pool2d((values != 0).float(), 11, 1, 5) == 0
+    assert bool(air.any()) and not made[air].any() and bool(made[values != 0].any())
+
+
+def test_lesions_may_count_more():
+    config = SMALL["supervised"][1]
+    plain, weighted = (supervised.Method(replace(config, lesion_weight=w)) for w in (0.0, 3.0))
+    healthy = lesson()
+    share = torch.zeros_like(healthy.wanted)
+    share[:, :, :4] = 1  # a quarter of 16 rows
+    sick = replace(healthy, lesions=share)
+    error = healthy.middle.abs()  # an untrained network makes zeros
+    assert plain.loss(sick).item() == pytest.approx(error.mean().item())
+    assert weighted.loss(healthy).item() == pytest.approx(error.mean().item())
+    expected = error.mean() + 3 * error[:, :4].sum() / error.numel()
+    assert weighted.loss(sick).item() == pytest.approx(expected.item())
+
+
+def test_a_start_from_curves_needs_them():
     with pytest.raises(DataError, match=r"lookup has no curve for t1-pd.* -> leave out"):
         cyclegan.Method(cyclegan.Config(pairs=("t1-pd", "pd-t1"), start="curve"))
+    with pytest.raises(DataError, match=r"lookup has no curve for t1-pd.* -> leave it out"):
+        supervised.Method(supervised.Config(pairs=("t1-pd", "t1-t2"), from_curve=("t1-pd",)))
+    with pytest.raises(DataError, match=r"names t2-t1, which pairs does not .*-> take some of t1-t2"):
+        supervised.Method(supervised.Config(pairs=("t1-t2",), from_curve=("t2-t1",)))
 
 
 def test_cyclegan_wants_a_pair_and_its_way_back():
@@ -265,7 +319,7 @@ def test_the_spread_of_passes_is_that_of_the_noise():
 
 @each
 def test_maps_and_weights_of_a_network_through_the_whole_task(name, tmp_path):
-    method = small(name)
+    method, name = small(name), name.replace("from_curve", "supervised")
     config = {**vars(method.config)}
     path = tmp_path / "weights.safetensors"
     card = {"voxel_mm": [0.8, 0.9]}

@@ -13,6 +13,7 @@ from spinecho.tasks.translate.examples.heads import Gathered
 from spinecho.tasks.translate.examples.planted import planted, white_matter
 from spinecho.tasks.translate.examples.rendered import rendered
 from spinecho.tasks.translate.parts.lesion import amplitude
+from spinecho.tasks.translate.parts.lesson import Lesson
 
 CONTRASTS, SHAPE = ("t1", "t2", "flair"), (12, 40, 36)
 
@@ -24,7 +25,7 @@ def rng(seed: int = 0) -> torch.Generator:
 def sick(seed: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Without lesions, and with."""
     healthy = [head(c, SHAPE, i) for i, c in enumerate(CONTRASTS)]
-    return healthy, planted(healthy, CONTRASTS, tissues(SHAPE) == 1, rng(seed))
+    return healthy, planted(healthy, CONTRASTS, tissues(SHAPE) == 1, rng(seed))[0]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -53,8 +54,8 @@ def test_a_number_gives_the_same_lesions_and_another_others():
 
 def test_without_white_matter_nothing_is_planted():
     blocks = [head("t1", SHAPE)]
-    made = planted(blocks, ("t1",), torch.zeros(SHAPE, dtype=torch.bool), rng())
-    assert made[0] is blocks[0]
+    made, share = planted(blocks, ("t1",), torch.zeros(SHAPE, dtype=torch.bool), rng())
+    assert made[0] is blocks[0] and not share.any()
 
 
 def test_white_matter_is_what_is_bright_in_t1_and_wide():
@@ -66,7 +67,7 @@ def test_white_matter_is_what_is_bright_in_t1_and_wide():
 
 def test_rendered_heads_have_lesions_in_their_share():
     maps = torch.where(tissues((40, 40, 40)) == 1, list(TISSUES).index("white matter"), 0).numpy().astype(np.uint8)
-    make = lambda share: rendered(maps, ("t1", "flair"), (40, 40, 40), rng(3), share)  # noqa: E731
+    make = lambda share: rendered(maps, ("t1", "flair"), (40, 40, 40), rng(3), share)[0]  # noqa: E731
     healthy, ill = make(0.0), make(1.0)
     spread = [float(x[1][x[1] > 0].std()) for x in (healthy, ill)]
     assert spread[1] > 2 * spread[0]
@@ -88,3 +89,13 @@ def test_heads_without_t1_stay_healthy():
     one = {c: head(c, SHAPE, i).numpy().astype(np.float16) for i, c in enumerate(("t2", "flair"))}
     draw = lambda share: Drawn(Gathered((one,), ()), ("t2-flair",), (3, 24, 24), 8, 0, lesions=share)(0, 0)  # noqa: E731
     assert torch.equal(draw(0.0).wanted, draw(1.0).wanted)
+
+
+def test_shares_of_lesions_lie_where_lesions_are():
+    one = {c: (1.35 * head(c, SHAPE, i)).numpy().astype(np.float16) for i, c in enumerate(CONTRASTS)}
+    draw = Drawn(Gathered((one,), ()), ("t1-flair", "t2-flair"), (3, 24, 24), 8, 0, lesions=1.0)
+    lesson = Lesson.joined([draw(0, 0), draw(0, 1)]).thinned(1)
+    assert lesson.lesions is not None and lesson.lesions.shape == lesson.wanted.shape
+    marked = lesson.lesions > 0.5
+    assert bool(marked.any()) and float(lesson.wanted[marked].mean()) > 0.5 > float(lesson.wanted[~marked].mean())
+    assert draw.__class__(draw.gathered, draw.pairs, draw.shape, 8, 0)(0, 0).lesions is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import nibabel as nib
@@ -48,9 +49,9 @@ def small(name: str, pairs: tuple[str, ...] = PAIRS):
 @pytest.fixture
 def weights(tmp_path) -> Path:
     path = tmp_path / "weights.safetensors"
-    config = {"pairs": list(PAIRS), **SMALL["supervised"][1]}
-    told = {"task": "translate", "method": "supervised", "config": config, "card": {}, "trained": {}}
-    save_state(path, small("supervised").state_dict(), told)
+    method = small("supervised")
+    told = {"task": "translate", "method": "supervised", "config": asdict(method.config), "card": {}, "trained": {}}
+    save_state(path, method.state_dict(), told)
     return path
 
 

@@ -110,7 +110,7 @@ def test_what_is_not_there_is_said():
 def test_rendered_contrasts_are_in_the_order_of_the_signal_equations(seed):
     """White matter is brighter than grey in T1, darker in T2, fluid dark and bright; the brain's level is about 1."""
     rng = torch.Generator().manual_seed(seed)
-    t1, t2 = rendered(maps(), ("t1", "t2"), (40, 40, 40), rng)
+    (t1, t2), _ = rendered(maps(), ("t1", "t2"), (40, 40, 40), rng)
     places, names = torch.from_numpy(maps()), list(TISSUES)
     tissue = {n: places == names.index(n) for n in ("white matter", "grey matter", "csf")}
     mean = lambda x, n: float(x[tissue[n]].mean())  # noqa: E731

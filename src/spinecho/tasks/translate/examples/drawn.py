@@ -64,9 +64,10 @@ class Drawn:
         rng = generator(self.seed, "translate", self.part, step, index)
         which = [integer(rng, len(self.pairs)) for _ in range(self.number)]
         blocks = [self._block(self.pairs[i], rng) for i in which]
-        seen = torch.stack([as_many(torch.stack(given), most(self.pairs)) for given, _ in blocks])
-        wanted = torch.stack([one for _, one in blocks])
-        return Lesson(seen[:, 0], wanted, torch.tensor(which), seen[:, 1:] if seen.shape[1] > 1 else None)
+        seen = torch.stack([as_many(torch.stack(given), most(self.pairs)) for given, *_ in blocks])
+        wanted, lesions = (torch.stack(row) for row in ([b[1] for b in blocks], [b[2] for b in blocks]))
+        beside = seen[:, 1:] if seen.shape[1] > 1 else None
+        return Lesson(seen[:, 0], wanted, torch.tensor(which), beside, lesions if self.lesions else None)
 
     def absent(self) -> list[str]:
         """The pairs of which there is nothing to draw."""
@@ -83,31 +84,36 @@ class Drawn:
             known[pair] = (having(*given, b), having(*given, b)) if self.paired else (having(*given), having(b))
         return known
 
-    def _block(self, pair: str, rng: torch.Generator) -> tuple[list[Tensor], Tensor]:
+    def _block(self, pair: str, rng: torch.Generator) -> tuple[list[Tensor], Tensor, Tensor]:
+        """What is seen, what is wanted, and the share of planted lesions in what is wanted."""
         given, b = sides(pair)
         ones, others = self._heads[pair]
         maps = self.gathered.maps
         if maps and (not (ones and others) or chance(rng, self.rendered)):
             draw = lambda: rendered(maps[integer(rng, len(maps))], (*given, b), self.shape, rng, self.lesions)  # noqa: E731
-            *seen, wanted = draw()
-            wanted = wanted if self.paired else draw()[-1]
+            (*seen, wanted), sick = draw()
+            if not self.paired:
+                (*_, wanted), sick = draw()
         else:
             head = self.gathered.heads[ones[integer(rng, len(ones))]]
-            *seen, wanted = self._of_head(head, (*given, b if self.paired else given[0]), rng)
+            (*seen, wanted), sick = self._of_head(head, (*given, b if self.paired else given[0]), rng)
             if not self.paired:
                 (wanted,) = _cut([self.gathered.heads[others[integer(rng, len(others))]][b]], self.shape, rng)
         if chance(rng, self.cut):
             here = kept(self.shape, rng)
             seen, wanted = [x * here for x in seen], wanted * (here if self.paired else kept(self.shape, rng))
-        *seen, wanted = (x.flip(-1) for x in (*seen, wanted)) if chance(rng, 0.5) else (*seen, wanted)
-        return [_noisy(x, rng) for x in seen], wanted
+        if chance(rng, 0.5):
+            *seen, wanted, sick = (x.flip(-1) for x in (*seen, wanted, sick))
+        return [_noisy(x, rng) for x in seen], wanted, sick
 
-    def _of_head(self, head: Mapping[str, np.ndarray], contrasts: Sequence[str], rng: torch.Generator) -> list[Tensor]:
-        """A block in these contrasts."""
+    def _of_head(
+        self, head: Mapping[str, np.ndarray], contrasts: Sequence[str], rng: torch.Generator
+    ) -> tuple[list[Tensor], Tensor]:
+        """A block in these contrasts, and its share of planted lesions."""
         names = [*contrasts, "t1"] if self.paired and "t1" in head and chance(rng, self.lesions) else contrasts
         blocks = _cut([head[name] for name in names], self.shape, rng)
         if len(blocks) == len(contrasts):
-            return blocks
+            return blocks, torch.zeros(self.shape)
         return planted(blocks[:-1], contrasts, white_matter(blocks[-1]), rng)
 
 

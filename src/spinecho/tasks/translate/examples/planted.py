@@ -21,7 +21,7 @@ from spinecho.tasks.translate.parts.lesion import amplitude
 _MOST = 8
 _RADII = (1.0, 8.0)
 """Voxels"""
-_STRENGTH, _UNLIKE, _UNEVEN = (0.4, 1.4), 0.15, 0.2
+_STRENGTH, _UNLIKE, _UNEVEN = (0.3, 1.3), 0.25, 0.2
 """Of all contrasts together; the logarithm of how much each is off; within a lesion"""
 _SOFT = (0.3, 1.0)
 _WHITE, _NEAR = (0.54, 0.75), 0.5
@@ -33,11 +33,12 @@ def planted(
     contrasts: Sequence[str],
     white: Bool[Tensor, "z y x"],
     rng: torch.Generator,
-) -> list[Tensor]:
-    """Blocks of one place with lesions in its white matter; as they were where there is none."""
+) -> tuple[list[Tensor], Float[Tensor, "z y x"]]:
+    """Blocks of one place with lesions in its white matter, and the lesions' shares of the voxels; where there is no
+    white matter, blocks are as they were."""
     spots = white.nonzero()
     if not len(spots):
-        return list(blocks)
+        return list(blocks), torch.zeros(white.shape)
     bent = 1 + 0.5 * smooth(white.shape, 6, rng)
     depth = torch.full(white.shape, -1e3)
     for _ in range(round(log_uniform(rng, 1, _MOST))):
@@ -49,7 +50,8 @@ def planted(
     strength = uniform(rng, *_STRENGTH)
     off = torch.exp(_UNLIKE * torch.randn(len(blocks), generator=rng)).tolist()
     sizes = [strength * each * amplitude(name) for each, name in zip(off, contrasts, strict=True)]
-    return [(x + size * share * (x > 0)).clamp_min(0) for x, size in zip(blocks, sizes, strict=True)]
+    made = [(x + size * share * (x > 0)).clamp_min(0) for x, size in zip(blocks, sizes, strict=True)]
+    return made, share
 
 
 def white_matter(t1: Float[Tensor, "z y x"]) -> Bool[Tensor, "z y x"]:

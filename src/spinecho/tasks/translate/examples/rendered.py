@@ -30,8 +30,8 @@ def rendered(
     shape: tuple[int, int, int],
     rng: torch.Generator,
     lesions: float = 0.0,
-) -> list[Tensor]:
-    """Blocks (z, y, x) of a map of tissues, in units of `parts.level`; lesions in a share of them.
+) -> tuple[list[Tensor], Tensor]:
+    """Blocks (z, y, x) of a map of tissues, in units of `parts.level`; lesions in a share of them, which comes along.
 
     The level is that of the whole head, by its tissues' shares; blocks of slices lie across the first axis.
     """
@@ -49,7 +49,7 @@ def rendered(
     soft = uniform(rng, 0, 0.7)
     made = [_softer(_brightness(name, rng)[places] * uneven, soft) * here for name in contrasts]
     if not chance(rng, lesions):
-        return made
+        return made, torch.zeros(shape)
     return planted(made, contrasts, places == list(TISSUES).index("white matter"), rng)
 
 

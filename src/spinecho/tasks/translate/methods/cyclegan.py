@@ -18,21 +18,15 @@ from typing import ClassVar, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from spinecho.core.errors import DataError, setting
-from spinecho.methods.pretrained import built
 from spinecho.nets.critic import Critic, judged, word
 from spinecho.nets.unet import UNet
 from spinecho.tasks.translate.base import Ask, Made, Translate
-from spinecho.tasks.translate.methods import lookup
 from spinecho.tasks.translate.parts import planes
 from spinecho.tasks.translate.parts.contrasts import checked
-from spinecho.tasks.translate.parts.curve import read_curves
 from spinecho.tasks.translate.parts.lesson import Lesson
-
-_NEAR = 5
-"""Pixels along a side: what is 0 and as large was masked"""
+from spinecho.tasks.translate.parts.start import begun, curves_of, even, lit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +111,10 @@ class Maker(nn.Module):
 
     def __init__(self, config: Config, pair: str) -> None:
         super().__init__()
-        curve, self.top = _curve(pair) if config.start == "curve" else (None, 0.0)
+        curve = curves_of([pair]) if config.start == "curve" else None
+        if isinstance(curve, str):
+            told = f"lookup has no curve for {curve}, from which the networks could start"
+            raise DataError(told, do=f"leave out {setting('start', 'curve')}, or take a pair that lookup has")
         self.register_buffer("curve", curve)
         self.network = UNet(2 if curve is None else 3, 1, config.channels, config.blocks, shuffle=2)
 
@@ -134,32 +131,10 @@ class Maker(nn.Module):
     def forward(self, x: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n 1 y x"]:
         start = self.begun(x)
         seen = [x, torch.ones_like(x)] if self.curve is None else [x, start, torch.ones_like(x)]
-        return (start + even(self.network(torch.cat(seen, 1)))) * _lit(x)
+        return (start + even(self.network(torch.cat(seen, 1)))) * lit(x)
 
     def begun(self, x: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n 1 y x"]:
         """s(x)."""
         if self.curve is None:
             return x
-        return read_curves(self.curve, x, torch.zeros(len(x), dtype=torch.long, device=x.device), self.top)
-
-
-def _lit(x: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n 1 y x"]:
-    """1 where an image is not masked: holes of up to 4 pixels are dark fluid."""
-    wide = F.max_pool2d((x != 0).to(x), _NEAR, 1, _NEAR // 2)
-    return -F.max_pool2d(-wide, _NEAR, 1, _NEAR // 2)
-
-
-def even(x: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n 1 y x"]:
-    """(1 2 1)/4 along both axes: nothing is left of what alternates from pixel to pixel, as blocks of 2 x 2 may."""
-    across = torch.tensor([0.25, 0.5, 0.25], dtype=x.dtype, device=x.device)
-    return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), (across[:, None] * across)[None, None])
-
-
-def _curve(pair: str) -> tuple[Float[Tensor, "1 knot"], float]:
-    """The curve of the packaged `lookup` for a pair, and the brightness of its last knot."""
-    known = built("translate", "lookup", {})
-    assert isinstance(known, lookup.Method)
-    if pair not in known.pairs:
-        told = f"lookup has no curve for {pair}, from which the networks could start"
-        raise DataError(told, do=f"leave out {setting('start', 'curve')}, or take one of {', '.join(known.pairs)}")
-    return known.curves[None, known.pairs.index(pair)].detach().clone(), known.config.top
+        return begun(self.curve, x, torch.zeros(len(x), dtype=torch.long, device=x.device))

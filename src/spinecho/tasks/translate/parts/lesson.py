@@ -23,12 +23,15 @@ class Lesson:
         Of each block, as its place among the method's pairs.
     beside
         Further contrasts that are seen; 0 where a pair has fewer.
+    lesions
+        Share of each voxel of what is wanted that is a planted lesion.
     """
 
     seen: Float[Tensor, "n z y x"]
     wanted: Float[Tensor, "n z y x"]
     pairs: Int[Tensor, " n"]
     beside: Float[Tensor, "n more z y x"] | None = None
+    lesions: Float[Tensor, "n z y x"] | None = None
 
     @property
     def bucket(self) -> Hashable:
@@ -39,21 +42,21 @@ class Lesson:
     def joined(cls, examples: Sequence[Lesson]) -> Lesson:
         """All blocks of examples of one bucket."""
         rows = zip(*((e.seen, e.wanted, e.pairs) for e in examples), strict=True)
-        also = [e.beside for e in examples if e.beside is not None]
-        return cls(*(torch.cat(row) for row in rows), beside=torch.cat(also) if also else None)
+        also, sick = ([x for e in examples if (x := getattr(e, n)) is not None] for n in ("beside", "lesions"))
+        return cls(*(torch.cat(row) for row in rows), *(torch.cat(x) if x else None for x in (also, sick)))
 
     def to(self, device: torch.device) -> Lesson:
         """With all tensors on the device."""
-        also = None if self.beside is None else self.beside.to(device)
-        return Lesson(*(t.to(device) for t in (self.seen, self.wanted, self.pairs)), beside=also)
+        more = (None if t is None else t.to(device) for t in (self.beside, self.lesions))
+        return Lesson(*(t.to(device) for t in (self.seen, self.wanted, self.pairs)), *more)
 
     def thinned(self, depth: int) -> Lesson:
         """With the middle slices of the blocks alone."""
         first = (self.seen.shape[1] - depth) // 2
         assert first >= 0, "the method sees more slices than these blocks have"
-        seen, wanted = (x[:, first : first + depth] for x in (self.seen, self.wanted))
-        also = None if self.beside is None else self.beside[:, :, first : first + depth]
-        return Lesson(seen, wanted, self.pairs, also)
+        kept = (..., slice(first, first + depth), slice(None), slice(None))
+        more = (None if t is None else t[kept] for t in (self.beside, self.lesions))
+        return Lesson(self.seen[kept], self.wanted[kept], self.pairs, *more)
 
     @property
     def given(self) -> Float[Tensor, "n c z y x"]:
