@@ -70,10 +70,10 @@ def test_what_is_no_head_is_refused_by_name(folder, tmp_path):
         next(iter(cases(Options(images=(broken,)), CPU).each))
 
 
-def test_as_many_pictures_as_real_slices_and_of_that_size_alone(folder):
-    given = inputs(folder)
-    with pytest.raises(DataError, match="pictures of 64 pixels, not 32"):
-        run(given, "pca", {})
+def test_as_many_pictures_as_real_slices_and_of_no_larger_size(folder):
+    finest = next(iter(cases(Options(images=(folder,), sizes=(128,)), CPU).each)).load()
+    with pytest.raises(DataError, match="pictures of 64 pixels, not 128"):
+        run(finest, "pca", {})
     larger = next(iter(cases(Options(images=(folder,)), CPU).each)).load()
     made = run(larger, "pca", {})
     assert made.result.values.shape == (2 * N_LEVELS, 64, 64) and made.n_parts == 2 * N_LEVELS

@@ -20,7 +20,7 @@ from spinecho.core.state import save_state
 from spinecho.evaluate.judge import Outcome
 from spinecho.tasks.generate.judge import Options, cases, contender, judge, picture, remarks
 from spinecho.tasks.generate.judge.apart import _STRENGTH, features, fitted, told_apart
-from spinecho.tasks.generate.judge.groups import Inputs, Slices
+from spinecho.tasks.generate.judge.groups import Inputs, Slices, run
 from spinecho.tasks.generate.judge.nearest import moved, nearest, own_symmetry
 from spinecho.tasks.generate.judge.scores import profile_off, profiles
 from spinecho.tasks.generate.judge.sight import kernel_distance, seen
@@ -194,6 +194,18 @@ def test_it_is_evaluated_by_the_one_command(tmp_path, capsys):
     assert main([*command, "--sizes", "32"]) == 0
     assert "finished before" in capsys.readouterr().out
     assert main([*command, "--sizes", "64"]) == 0 and "pictures of 32 pixels, not 64" in capsys.readouterr().out
+
+
+def test_larger_pictures_count_as_means_over_squares(tmp_path):
+    folder = folder_of_heads(tmp_path / "heads", 6)
+    inputs = next(iter(cases(Options(images=(folder,), sizes=(32,), part="validate"), CPU).each)).load()
+    method = Method(Config(size=64, components=5))
+    method.prepare(slices(20, 64))
+    kept = {"size": 64, "components": 5, "spread": 1.0}
+    metadata = {"task": "generate", "method": "pca", "config": kept, "card": {}, "trained": {}}
+    save_state(tmp_path / "w.safetensors", method.state_dict(), metadata)
+    made = run(inputs, "pca", {"weights": tmp_path / "w.safetensors"}).result
+    assert made.values.shape == inputs.real.values.shape and made.values.shape[-1] == 32
 
 
 def test_remarks_tell_what_is_usual():

@@ -51,6 +51,25 @@ def test_it_says_that_nobody_is_in_the_picture(weights):
     assert any("seed 0" in step for step in header.history)
 
 
+def test_smaller_pictures_are_means_over_squares(tmp_path):
+    method = Method(Config(size=64, components=3))
+    method.prepare(slices(20, 64))
+    config = {"size": 64, "components": 3, "spread": 1.0}
+    path = tmp_path / "pca.safetensors"
+    save_state(
+        path, method.state_dict(), {"task": "generate", "method": "pca", "config": config, "card": {}, "trained": {}}
+    )
+    whole, small = (spinecho.generate("pca", n=2, pixels=n, weights=path) for n in (64, 32))
+    expected = whole.values.unflatten(-1, (32, 2)).unflatten(-3, (32, 2)).mean((-1, -3))
+    torch.testing.assert_close(small.values, expected)
+    assert small.geometry.voxel_mm[0] == 2 * whole.geometry.voxel_mm[0]
+    assert walks("pca", n=1, steps=3, pixels=32, weights=path).shape == (1, 3, 32, 32)
+    with pytest.raises(DataError, match=r"pixels=128.*make 64.* -> ask for no more"):
+        spinecho.generate("pca", n=1, pixels=128, weights=path)
+    with pytest.raises(DataError, match="size is 48"):
+        spinecho.generate("pca", n=1, pixels=48, weights=path)
+
+
 def test_bad_numbers_are_refused(weights, monkeypatch, tmp_path):
     with pytest.raises(DataError, match="n=0"):
         spinecho.generate("pca", n=0, weights=weights)

@@ -177,3 +177,16 @@ def test_a_bundle_holds_what_the_files_gave(folder, tmp_path, capsys):
 def test_no_pictures_in_an_example_are_refused(folder):
     with pytest.raises(DataError, match="pictures=0"):
         gather([folder], Options(pictures=0), context())
+
+
+def test_how_much_slices_are_moved(folder):
+    supply = gather([folder], Options(pictures=3, moved=0.25), context())
+    assert isinstance(supply.train, Drawn) and supply.train.moved == 0.25 and supply.facts["moved"] == 0.25
+    x = slices(4, 32).float()
+    off: list[float] = []
+    for share in (0.0, 0.25, 1.0):
+        made = moved(x, torch.Generator().manual_seed(2), share)
+        off.append(float(torch.minimum(*((made - y).abs().mean((1, 2)) for y in (x, x.flip(-1)))).mean()))
+    assert off[0] < 1e-4 and off[0] < off[1] < off[2], "unmoved: as they are, or mirrored"
+    with pytest.raises(DataError, match=r"moved=1\.5 -> give 0 to 1"):
+        gather([folder], Options(moved=1.5), context())

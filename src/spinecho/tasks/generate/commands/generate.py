@@ -26,6 +26,8 @@ class Arguments:
     """pictures"""
     seed: int = 0
     """another one gives other pictures; the k-th picture of a seed is the same however many are made"""
+    pixels: int | None = None
+    """along a side: those of the method, or a half of them"""
     output: Annotated[tuple[Path, ...], OUTPUTS] = ()
     """where they go, one for each slice; the suffix names the format, and -o may be given several times"""
     sheet: Path | None = None
@@ -71,7 +73,9 @@ def run(args: Arguments, job: Job) -> None:
     start = time.perf_counter()
     if args.output or args.sheet is not None:
         with job.console.progress(job.method) as bar:
-            made = generate(job.method, n=args.n, seed=args.seed, device=device, tell=bar, **job.settings).to("cpu")
+            made = generate(
+                job.method, n=args.n, seed=args.seed, pixels=args.pixels, device=device, tell=bar, **job.settings
+            ).to("cpu")
         seconds = time.perf_counter() - start
         tell_history(made.header, job.console)
         for path in args.output:
@@ -80,7 +84,7 @@ def run(args: Arguments, job: Job) -> None:
             _write_sheet(made.values[0], _columns(args.n), args.sheet, job)
         job.console.say(f"{args.n} pictures in {seconds:.2f} s")
     if args.walk is not None:
-        ways = walks(job.method, seed=args.seed, device=device, **job.settings).cpu()
+        ways = walks(job.method, seed=args.seed, pixels=args.pixels, device=device, **job.settings).cpu()
         _write_sheet(ways.flatten(0, 1), ways.shape[1], args.walk, job)
 
 

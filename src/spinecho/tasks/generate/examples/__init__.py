@@ -26,6 +26,9 @@ class Options:
 
     pictures: int = 16
     """in each example"""
+    moved: float = 1.0
+    """how much each is shifted, turned, stretched and brightened: less at the end of a training, where pictures would
+    otherwise lie as askew as these do"""
 
 
 def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
@@ -40,6 +43,8 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
 
     if options.pictures < 1:
         raise DataError(setting("pictures", options.pictures), do="give 1 or more")
+    if not 0 <= options.moved <= 1:
+        raise DataError(f"{setting('moved', options.moved)}", do="give 0 to 1")
     train, validate = (_slices(paths, part, context) for part in ("train", "validate"))
     if train is None:
         raise DataError("there is nothing to train on", do=f"give {setting('data')} T1 images of whole heads")
@@ -48,12 +53,13 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
     context.method.prepare(resized(torch.from_numpy(train).float(), size).to(context.device))
     if validate is None:
         context.say("too few people to hold any out: validation sees the same ones")
-    draw = Drawn(validate if validate is not None else train, size, options.pictures, seed, "validate")
+    draw = Drawn(validate if validate is not None else train, size, options.pictures, seed, "validate", 0.0)
+    less = {"moved": options.moved} if options.moved != 1 else {}  # runs from before know of none
     return Supply(
-        train=Drawn(train, size, options.pictures, seed),
+        train=Drawn(train, size, options.pictures, seed, moved=options.moved),
         held_out=held_out(draw, context),
         told=told,
-        facts={"pictures": options.pictures},
+        facts={"pictures": options.pictures, **less},
     )
 
 

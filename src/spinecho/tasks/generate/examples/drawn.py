@@ -31,6 +31,8 @@ class Drawn:
         Pixels along a side; pictures in an example.
     part
         What they are for: "train" and "validate" give different ones.
+    moved
+        How much of the usual motion and brightness is drawn.
     """
 
     slices: np.ndarray
@@ -38,18 +40,19 @@ class Drawn:
     number: int
     seed: int
     part: str = "train"
+    moved: float = 1.0
 
     def __call__(self, step: int, index: int) -> Pictures:
         rng = generator(self.seed, "pictures", self.part, step, index)
         chosen = torch.randint(len(self.slices), (self.number,), generator=rng)
         whole = torch.from_numpy(self.slices[chosen.numpy()].astype(np.float32))
-        return Pictures(resized(moved(whole, rng), self.size))
+        return Pictures(resized(moved(whole, rng, self.moved), self.size))
 
 
-def moved(slices: Float[Tensor, "n y x"], rng: torch.Generator) -> Float[Tensor, "n y x"]:
+def moved(slices: Float[Tensor, "n y x"], rng: torch.Generator, share: float = 1.0) -> Float[Tensor, "n y x"]:
     """Each with a motion, a mirror and a brightness of its own; at most 1."""
     n = len(slices)
-    turn, scale, light, y, x = torch.randn(5, n, generator=rng)
+    turn, scale, light, y, x = share * torch.randn(5, n, generator=rng)
     side = 1 - 2 * (torch.rand(n, generator=rng) < 0.5).float()
     angle, scale = math.radians(_TURN_DEG) * turn, (_SCALE * scale).exp()
     shift = 2 * _SHIFT_MM / FIELD_MM

@@ -52,7 +52,7 @@ class Options:
     part: Literal["test", "validate"] = "test"
     """whom pictures are compared with"""
     sizes: tuple[int, ...] = (64,)
-    """pixels along a side; methods of other sizes are left out"""
+    """pixels along a side; methods of smaller pictures are left out, larger ones count as means over squares"""
     seeds: tuple[int, ...] = (0,)
     """of the pictures"""
 

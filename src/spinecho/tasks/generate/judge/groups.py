@@ -99,14 +99,14 @@ def run(inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Outcome:
     Raises
     ------
     DataError
-        If the method makes another size.
+        If the method makes smaller ones; larger ones count as means over squares.
     """
     n = len(inputs.real.values)
     image = generate(method, n=n, seed=inputs.seed, device=inputs.device, **settings)
     values = image.values[0].cpu()
-    if values.shape[-1] != inputs.size:
+    if values.shape[-1] < inputs.size:
         raise DataError(f"it makes pictures of {values.shape[-1]} pixels, not {inputs.size}")
-    return Outcome(result=Slices(values, torch.arange(n)), n_parts=n)
+    return Outcome(result=Slices(resized(values, inputs.size), torch.arange(n)), n_parts=n)
 
 
 @dataclass(frozen=True)
