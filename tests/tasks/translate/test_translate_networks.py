@@ -190,8 +190,12 @@ def test_supervised_adds_to_the_curves_of_lookup_where_it_is_told_to():
 
 def test_pairs_from_curves_are_kept_by_what_begins_with_the_weights():
     first = supervised.Method(SMALL["from_curve"][1])
+    assert first.curves is not None
+    first.curves[0] = 0.3  # of weights that began from another lookup
     usual = supervised.Config(pairs=("t1-t2", "t1-flair"))
-    assert supervised.Method.begun(usual, first).config.from_curve == ("t1-t2",)
+    after = supervised.Method.begun(usual, first)
+    assert after.config.from_curve == ("t1-t2",) and after.curves is not None
+    assert bool((after.curves[0] == 0.3).all()) and not after.curves[1].any()
     other = replace(usual, from_curve=("t1-flair",))
     assert supervised.Method.begun(other, first).config.from_curve == ("t1-flair",)
 

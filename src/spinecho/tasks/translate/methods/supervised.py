@@ -75,6 +75,9 @@ class Method(Translate):
         sizes = sizes_taken(Config(), config, other, ("channels", "blocks", "neighbours"))
         kept = config.from_curve or tuple(pair for pair in other.config.from_curve if pair in config.pairs)
         method = cls(replace(config, **sizes, from_curve=kept))
+        if method.curves is not None and other.curves is not None:
+            for pair in set(kept) & set(other.config.from_curve):
+                method.curves[method.pairs.index(pair)] = other.curves[other.pairs.index(pair)]
         weights = other.network.state_dict()
         entered = weights["enter.weight"].unflatten(1, (-1, _PIXELS))
         n, seen = method.depth, entered.shape[1] - len(other.pairs)
