@@ -2,9 +2,10 @@
 
     python -m benchmarks.ablation --steps 1200
 
-Each network has the same steps from the same seed on the same people's slices, and is judged on the same slices of
-people who validate, none of whom trains or tests. The paper's kernels of several sizes are dilations here, so that the
-first rows compare kernels: alone, by two, by three, by four, as many channels together.
+Each network has the same steps from the same seed on the same slices, and is judged on the same slices of the part
+that validates; nothing of the test part is used. The chest slices name no one, so that people may repeat there. The
+paper's kernels of several sizes are dilations here, so that the first rows compare kernels: alone, by two, by three,
+by four, as many channels together.
 
 Source: the ablation of Liu et al. 2018, doi:10.1186/s12938-018-0546-9 (kernel size, width, depth).
 """
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.sections import circumstances, load_average, table
-from benchmarks.small_training import PRECISION, publish
+from benchmarks.small_training import PRECISION, context_of, publish
 from spinecho.methods.pretrained import open_learned
 from spinecho.tasks.superres.examples import slices
 from spinecho.tasks.superres.methods.multiscale import MARGIN, Config, Method
@@ -32,8 +33,6 @@ from spinecho.train.held_out import resting
 from spinecho.train.loop import train
 from spinecho.train.run import Run
 from spinecho.train.settings import Settings
-from spinecho.train.supply import Context
-from spinecho.train.team import Team
 
 TITLE = "Ablation of multiscale: kernels, width and depth"
 SETTINGS = Settings(steps=1, batch=1, rate=2e-3, ema=0.99, validate_every=0, precision=PRECISION)
@@ -69,18 +68,7 @@ def arguments() -> argparse.Namespace:
 
 def supply(args: argparse.Namespace) -> tuple[slices.Drawn, list[Lesson]]:
     """What trains, and what judges."""
-    settings = replace(SETTINGS, steps=args.steps)
-    method = Method(Config())
-    context = Context(
-        method=method,
-        task="superres",
-        name="multiscale",
-        settings=settings,
-        device=torch.device("cpu"),
-        team=Team(),
-        on_broken="stop",
-        say=print,
-    )
+    context = context_of(Method(Config()), "superres", "multiscale")
     paths = [args.shared / "data" / name for name in ("anatomy_hd", "ms_1mm", "chest")]
     ones, others = (slices.gathered(paths, part, context) for part in ("train", "validate"))
     held = slices.Drawn(others, slices.PATCH, slices.PATCHES, 0, "validate")

@@ -15,6 +15,7 @@ import torch
 
 from benchmarks.held_out import score
 from spinecho.core.kspace import KSpace
+from spinecho.core.method import Method
 from spinecho.core.precision import multiplies_bfloat16
 from spinecho.evaluate.markdown import write_section
 from spinecho.methods.pretrained import open_learned
@@ -66,19 +67,23 @@ def scans_of(paths: Sequence[Path], ranges: Ranges, method: Recon, shares: Share
 
 def supply(paths: Sequence[Path], part: Part, ranges: Ranges, method: Recon, shares: Shares = CARTESIAN) -> Seeded:
     """Scans of one part of what lies under the paths."""
-    context = Context(
+    made = mixed(paths, part, Ways(ranges=ranges, shares=shares), context_of(method, "recon", "varnet"))
+    assert made is not None
+    return Seeded(made, 0, part)
+
+
+def context_of(method: Method, task: str, name: str) -> Context:
+    """Of one process on the processor that stops at a broken file."""
+    return Context(
         method=method,
-        task="recon",
-        name="varnet",
+        task=task,
+        name=name,
         settings=Settings(),
         device=torch.device("cpu"),
         team=Team(),
         on_broken="stop",
         say=print,
     )
-    made = mixed(paths, part, Ways(ranges=ranges, shares=shares), context)
-    assert made is not None
-    return Seeded(made, 0, part)
 
 
 def trained(

@@ -41,6 +41,16 @@ def test_every_format_gets_the_same_pictures(suffix, tmp_path):
     assert sorted(again.geometry.voxel_mm) == pytest.approx(sorted(expected.geometry.voxel_mm))
 
 
+def test_smaller_pictures_are_asked_for_in_pixels(tmp_path, capsys):
+    path, sheet = tmp_path / "a.npy", tmp_path / "w.png"
+    assert main(["generate", "--n", "2", "--pixels", "32", "-o", str(path), "--walk", str(sheet)]) == 0
+    np.testing.assert_allclose(np.load(path).squeeze(), spinecho.generate(n=2, pixels=32).values[0], atol=1e-6)
+    with PillowImage.open(sheet) as picture:
+        assert picture.size[1] == 4 * 32
+    assert main(["generate", "--n", "2", "--pixels", "256", "-o", str(path)]) == 2
+    assert "--pixels 256, but the weights make 64 -> give 32 or 64" in capsys.readouterr().err
+
+
 def test_a_sheet_shows_the_pictures_row_by_row(tmp_path):
     assert main(["generate", "--n", "4", "--sheet", str(tmp_path / "s.png")]) == 0
     made = spinecho.generate(n=4).values[0]

@@ -135,6 +135,26 @@ def test_the_autoencoder_learns_nothing_from_the_diffusion():
         torch.testing.assert_close(p.grad, before)
 
 
+def test_a_critic_of_what_comes_back_teaches_the_autoencoder_alone():
+    with_, without = (
+        latent.Method(latent.Config(size=32, levels=(8, 8), channels=(8, 16), critic=w, critic_channels=8))
+        for w in (0.5, 0.0)
+    )
+    assert with_.critic is not None and without.critic is None
+    with_.load_state_dict(without.state_dict(), strict=False)
+    example, gradients = Pictures(slices(4, 32)), list[dict[str, torch.Tensor]]()
+    for method in (with_, without):
+        torch.manual_seed(0)
+        method.loss(example).backward()
+        gradients.append({name: p.grad for name, p in method.named_parameters() if p.grad is not None})
+    assert any(name.startswith("critic.") and bool(g.any()) for name, g in gradients[0].items())
+    for name, before in gradients[1].items():
+        if bool(before.any()):  # nothing reaches what lies before weights that are 0 at first
+            alike = torch.allclose(gradients[0][name], before, rtol=1e-4, atol=1e-7)
+            assert alike == name.startswith("network."), f"{name}: the codec hears the critic, the diffusion does not"
+    assert any(name.startswith("network.") and bool(g.any()) for name, g in gradients[1].items())
+
+
 @pytest.mark.parametrize("name", ["gan", "diffusion2d", "latent"])
 def test_a_picture_is_that_of_its_number(name):
     method = small(name).eval()

@@ -222,7 +222,7 @@ def test_lesions_may_count_more():
 
 
 def test_a_start_from_curves_needs_them():
-    with pytest.raises(DataError, match=r"lookup has no curve for t1-pd.* -> leave out"):
+    with pytest.raises(DataError, match=r"lookup has no curve for t1-pd.* -> leave it out of start='?curve.*t1-t2"):
         cyclegan.Method(cyclegan.Config(pairs=("t1-pd", "pd-t1"), start="curve"))
     with pytest.raises(DataError, match=r"lookup has no curve for t1-pd.* -> leave it out"):
         supervised.Method(supervised.Config(pairs=("t1-pd", "t1-t2"), from_curve=("t1-pd",)))

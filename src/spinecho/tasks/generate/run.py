@@ -17,7 +17,7 @@ from spinecho.core.job import Bar
 from spinecho.core.log import logged
 from spinecho.methods.pretrained import built
 from spinecho.tasks.generate.base import Generate
-from spinecho.tasks.generate.parts.slices import FIELD_MM, check_size, resized
+from spinecho.tasks.generate.parts.slices import FIELD_MM, SIZES, resized
 from spinecho.tasks.generate.parts.walk import walk
 
 NOBODY = (
@@ -51,7 +51,7 @@ def generate(
     seed
         Another seed gives other pictures. The k-th picture of a seed is the same however many are made.
     pixels
-        Along a side: those of the method, or a half of them, as means over squares.
+        Along a side: those of the method, or a half or a quarter of them, as means over squares.
     tell
         Called with the number that are done.
     settings
@@ -107,19 +107,20 @@ def walks(
     if n < 1 or steps < 2:
         raise DataError(f"{setting('n', n)} and {setting('steps', steps)}", do="give at least 1 walk of 2 pictures")
     runner = _runner(method, settings, device)
+    side = _side(runner, pixels)
     draws = torch.tensor([(_whole(seed), _ENDS + k) for k in range(2 * n)], device=device)
     with torch.inference_mode():
         ends = runner.noise(draws)
         ways = torch.cat([walk(ends[2 * k], ends[2 * k + 1], steps) for k in range(n)])
-        return resized(runner.made(ways), _side(runner, pixels)).unflatten(0, (n, steps))
+        return resized(runner.made(ways), side).unflatten(0, (n, steps))
 
 
 def _side(runner: Generate, pixels: int | None) -> int:
     if pixels is None or pixels == runner.size:
         return runner.size
-    check_size(pixels)
-    if pixels > runner.size:
-        raise DataError(f"{setting('pixels', pixels)}, but the weights make {runner.size}", do="ask for no more")
+    if pixels not in (smaller := [size for size in SIZES if size < runner.size]):
+        do = f"give {' or '.join(map(str, [*smaller, runner.size]))}"
+        raise DataError(f"{setting('pixels', pixels)}, but the weights make {runner.size}", do=do)
     return pixels
 
 

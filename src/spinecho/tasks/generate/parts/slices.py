@@ -17,6 +17,8 @@ FIELD_MM = 208.0
 """Side of every picture"""
 FINE = 128
 """Pixels along it as slices are kept"""
+SIZES = (32, 64, FINE)
+"""Of pictures"""
 N_LEVELS, STEP_MM, BELOW_MM = 8, 2.0, 52.0
 """Slices of a head, the distance between them, and how far below the top the first one lies"""
 _TOP_MM2 = 2000.0
@@ -75,7 +77,7 @@ def resized(slices: Float[Tensor, "n y x"], size: int) -> Float[Tensor, "n small
 
 def check_size(size: int) -> None:
     """Refuse other sizes than the task's."""
-    if size not in (32, 64, 128):
+    if size not in SIZES:
         raise DataError(f"size is {size}", do="give 64 or 128 (32: to try something out)")
 
 

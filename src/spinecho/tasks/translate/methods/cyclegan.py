@@ -25,8 +25,9 @@ from spinecho.nets.unet import UNet
 from spinecho.tasks.translate.base import Ask, Made, Translate
 from spinecho.tasks.translate.parts import planes
 from spinecho.tasks.translate.parts.contrasts import checked
+from spinecho.tasks.translate.parts.curve import read_curves
 from spinecho.tasks.translate.parts.lesson import Lesson
-from spinecho.tasks.translate.parts.start import begun, curves_of, even, lit
+from spinecho.tasks.translate.parts.start import TOP, curves_of, even, lit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,10 +112,7 @@ class Maker(nn.Module):
 
     def __init__(self, config: Config, pair: str) -> None:
         super().__init__()
-        curve = curves_of([pair]) if config.start == "curve" else None
-        if isinstance(curve, str):
-            told = f"lookup has no curve for {curve}, from which the networks could start"
-            raise DataError(told, do=f"leave out {setting('start', 'curve')}, or take a pair that lookup has")
+        curve = curves_of([pair], setting("start", "curve")) if config.start == "curve" else None
         self.register_buffer("curve", curve)
         self.network = UNet(2 if curve is None else 3, 1, config.channels, config.blocks, shuffle=2)
 
@@ -137,4 +135,4 @@ class Maker(nn.Module):
         """s(x)."""
         if self.curve is None:
             return x
-        return begun(self.curve, x, torch.zeros(len(x), dtype=torch.long, device=x.device))
+        return read_curves(self.curve, x, torch.zeros(len(x), dtype=torch.long, device=x.device), TOP)

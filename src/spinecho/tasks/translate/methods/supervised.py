@@ -27,8 +27,9 @@ from spinecho.nets.unet import UNet
 from spinecho.tasks.translate.base import Ask, Made, Translate
 from spinecho.tasks.translate.parts import planes
 from spinecho.tasks.translate.parts.contrasts import checked, most, sides
+from spinecho.tasks.translate.parts.curve import read_curves
 from spinecho.tasks.translate.parts.lesson import Lesson, as_many, told
-from spinecho.tasks.translate.parts.start import begun, curves_of, even, lit
+from spinecho.tasks.translate.parts.start import TOP, curves_of, even, lit
 
 _PIXELS = 4
 """That become channels before the first convolution"""
@@ -123,7 +124,7 @@ class Method(Translate):
         n = self.config.neighbours
         middles = x[:, n : self.depth * most(self.pairs) : self.depth]
         shown = lit(middles.abs().amax(1, keepdim=True))
-        curved = (begun(self.curves, middles[:, :1], pairs) + even(change)) * shown
+        curved = (read_curves(self.curves, middles[:, :1], pairs, TOP) + even(change)) * shown
         has = self.curves.any(1)[pairs]
         return torch.where(has[:, None, None, None], curved, change)
 
@@ -133,10 +134,7 @@ def _curves(config: Config) -> Float[Tensor, "pair knot"]:
     if strange := [pair for pair in config.from_curve if pair not in config.pairs]:
         told = f"{setting('from_curve')} names {', '.join(strange)}, which {setting('pairs')} does not"
         raise DataError(told, do=f"take some of {', '.join(config.pairs)}")
-    curves = curves_of(config.from_curve)
-    if isinstance(curves, str):
-        told = f"lookup has no curve for {curves}, from which the network could start"
-        raise DataError(told, do=f"leave it out of {setting('from_curve')}")
+    curves = curves_of(config.from_curve, setting("from_curve"))
     rows = dict(zip(config.from_curve, curves, strict=True))
     return torch.stack([rows.get(pair, torch.zeros_like(curves[0])) for pair in config.pairs])
 

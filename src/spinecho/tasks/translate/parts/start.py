@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from spinecho.core.errors import DataError
 from spinecho.methods.pretrained import built
 from spinecho.tasks.translate.parts.contrasts import sides
-from spinecho.tasks.translate.parts.curve import read_curves
 
 if TYPE_CHECKING:
     from spinecho.tasks.translate.methods.lookup import Method as Lookup
@@ -23,21 +23,26 @@ _NEAR = 5
 """Pixels along a side: what is 0 and as large was masked"""
 
 
-def curves_of(pairs: Sequence[str]) -> Float[Tensor, "pair knot"] | str:
-    """The curves of the packaged `lookup` for pairs, of several contrasts that of the first; or which it has not."""
+def curves_of(pairs: Sequence[str], asked: str) -> Float[Tensor, "pair knot"]:
+    """The curves of the packaged `lookup` for pairs; of several contrasts that of the first.
+
+    Parameters
+    ----------
+    asked
+        The setting that asks for them, as `core.errors.setting` writes it.
+
+    Raises
+    ------
+    DataError
+        If it has none for a pair.
+    """
     known = cast("Lookup", built("translate", "lookup", {}))
     assert known.config.top == TOP
     named = [f"{sides(pair)[0][0]}-{sides(pair)[1]}" for pair in pairs]
     if absent := [pair for pair, name in zip(pairs, named, strict=True) if name not in known.pairs]:
-        return ", ".join(absent)
+        problem = f"lookup has no curve for {', '.join(absent)}, from which a network could start"
+        raise DataError(problem, do=f"leave it out of {asked}; there are curves for {', '.join(known.pairs)}")
     return known.curves[[known.pairs.index(name) for name in named]].detach().clone()
-
-
-def begun(
-    curves: Float[Tensor, "pair knot"], x: Float[Tensor, "n 1 y x"], which: Int[Tensor, " n"]
-) -> Float[Tensor, "n 1 y x"]:
-    """What a curve makes of each slice."""
-    return read_curves(curves, x, which, TOP)
 
 
 def lit(x: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n 1 y x"]:
