@@ -140,9 +140,8 @@ def main() -> None:
             rows[name] = (method, gains(method, judged), slice_ms(method))
             print(f"{name}: {fmean(rows[name][1]):.3f} dB over B-splines", flush=True)
     told = f"{args.steps} steps of 16 patches of {slices.PATCH} pixels each, one seed: the packaged weights have many "
-    told += (
-        f"more. {args.judged} examples of 16 slices of people who validate judge, every degradation of the training "
-    )
+    told += f"more. {args.judged} examples of 16 slices of the part that validates judge (its chest slices name no "
+    told += "one, so that people may repeat there), every degradation of the training "
     told += "drawn; differences are paired, with one standard error over the examples, which says nothing of another "
     told += "seed. " + circumstances("benchmarks.ablation", 1, before)
     publish(args.out, TITLE, page(rows, told))
