@@ -10,7 +10,7 @@ from two_contrasts import head, tissues
 from spinecho.sim.tissue import TISSUES
 from spinecho.tasks.translate.examples.drawn import Drawn
 from spinecho.tasks.translate.examples.heads import Gathered
-from spinecho.tasks.translate.examples.planted import planted, white_matter
+from spinecho.tasks.translate.examples.planted import Places, places_of_t1, places_of_tissues, planted, strength
 from spinecho.tasks.translate.examples.rendered import rendered
 from spinecho.tasks.translate.parts.lesion import amplitude
 from spinecho.tasks.translate.parts.lesson import Lesson
@@ -25,7 +25,13 @@ def rng(seed: int = 0) -> torch.Generator:
 def sick(seed: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Without lesions, and with."""
     healthy = [head(c, SHAPE, i) for i, c in enumerate(CONTRASTS)]
-    return healthy, planted(healthy, CONTRASTS, tissues(SHAPE) == 1, rng(seed))[0]
+    return healthy, planted(healthy, CONTRASTS, places_of_tissues(named(tissues(SHAPE))), rng(seed))[0]
+
+
+def named(map_: torch.Tensor) -> torch.Tensor:
+    """The tests' tissues as places in `TISSUES`."""
+    names = list(TISSUES)
+    return torch.tensor([names.index(n) for n in ("air", "white matter", "grey matter", "csf")])[map_]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -35,8 +41,38 @@ def test_lesions_are_dark_in_t1_and_bright_in_the_others_at_one_place(seed):
     assert float(t1.min()) < -0.03 and float(t2.max()) > 0.05 and float(flair.max()) > 0.05
     where = t2 > 0.3 * t2.max()
     assert float((flair[where] > 0).float().mean()) == 1 and float((t1[where] <= 0).float().mean()) == 1
-    ratio = float(flair[where].median() / t2[where].median())
-    assert ratio == pytest.approx(amplitude("flair") / amplitude("t2"), rel=0.6)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_fluid_stays_as_it_is(seed):
+    healthy, ill = sick(seed)
+    fluid = tissues(SHAPE) == 3
+    assert all(torch.equal(a[fluid], b[fluid]) for a, b in zip(healthy, ill, strict=True))
+
+
+def test_water_darkens_t1_and_brightens_t2_and_flair_has_a_share_of_its_own():
+    waters = torch.linspace(0, 1, 200).tolist()
+    draw = rng(5)
+    shares = {c: torch.tensor([strength(c, w, draw) / amplitude(c) for w in waters]).log() for c in CONTRASTS}
+    for low, high in ((shares["t1"][:60], shares["t1"][-60:]), (shares["t2"][:60], shares["t2"][-60:])):
+        assert float(high.mean() - low.mean()) > 1
+    together = torch.corrcoef(torch.stack([*shares.values(), torch.tensor(waters)]))
+    assert float(together[0, 1]) > 0.6 and abs(float(together[2, 3])) < 0.2
+    for name, (low, high) in {"t1": (0.1, 1.3), "t2": (0.15, 1.3), "flair": (0.15, 0.9)}.items():
+        real = shares[name].exp()
+        assert low - 1e-6 <= float(real.min()) < 1.5 * low and 0.7 * high < float(real.max()) <= high + 1e-6
+
+
+def test_half_of_the_lesions_begin_beside_fluid():
+    white = torch.ones(8, 60, 60, dtype=torch.bool)
+    rim = torch.zeros_like(white)
+    rim[:, :, :2] = True
+    there = [
+        planted([white.float()], ("t2",), Places(white, rim, torch.zeros_like(white)), rng(s))[1] for s in range(40)
+    ]
+    at_rim = sum(bool((x[:, :, :4] > 0.5).any()) for x in there)
+    away = sum(bool((x[:, :, 30:] > 0.5).any()) for x in there)
+    assert at_rim > 18 and away > 8
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -54,22 +90,24 @@ def test_a_number_gives_the_same_lesions_and_another_others():
 
 def test_without_white_matter_nothing_is_planted():
     blocks = [head("t1", SHAPE)]
-    made, share = planted(blocks, ("t1",), torch.zeros(SHAPE, dtype=torch.bool), rng())
+    made, share = planted(blocks, ("t1",), Places(*[torch.zeros(SHAPE, dtype=torch.bool)] * 3), rng())
     assert made[0] is blocks[0] and not share.any()
 
 
 def test_white_matter_is_what_is_bright_in_t1_and_wide():
     t1 = head("t1", SHAPE) * 1.35  # as heads have it: white matter at 0.6 of the level
-    here = white_matter(t1)
+    here = places_of_t1(t1)
     truth = tissues(SHAPE) == 1
-    assert float(truth[here].float().mean()) > 0.99 and float(here[truth].float().mean()) > 0.5
+    assert float(truth[here.white].float().mean()) > 0.99 and float(here.white[truth].float().mean()) > 0.5
+    assert bool(here.rim.any()) and float(truth[here.rim].float().mean()) > 0.99
+    assert bool(here.fluid[tissues(SHAPE) == 3].all()) and not here.fluid[truth].any()
 
 
 def test_rendered_heads_have_lesions_in_their_share():
     maps = torch.where(tissues((40, 40, 40)) == 1, list(TISSUES).index("white matter"), 0).numpy().astype(np.uint8)
-    make = lambda share: rendered(maps, ("t1", "flair"), (40, 40, 40), rng(3), share)[0]  # noqa: E731
-    healthy, ill = make(0.0), make(1.0)
-    spread = [float(x[1][x[1] > 0].std()) for x in (healthy, ill)]
+    make = lambda share, seed: rendered(maps, ("t1", "flair"), (40, 40, 40), rng(seed), share)[0][1]  # noqa: E731
+    healthy, ill = ([make(share, seed) for seed in range(6)] for share in (0.0, 1.0))
+    spread = [sum(float(x[x > 0].std()) for x in some) for some in (healthy, ill)]
     assert spread[1] > 2 * spread[0]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spinecho.core.chance import chance, integer, uniform
 from spinecho.tasks.translate.examples.heads import Gathered
-from spinecho.tasks.translate.examples.planted import planted, white_matter
+from spinecho.tasks.translate.examples.planted import places_of_t1, planted
 from spinecho.tasks.translate.examples.rendered import rendered
 from spinecho.tasks.translate.examples.stripped import kept
 from spinecho.tasks.translate.parts.contrasts import most, sides
@@ -114,7 +114,7 @@ class Drawn:
         blocks = _cut([head[name] for name in names], self.shape, rng)
         if len(blocks) == len(contrasts):
             return blocks, torch.zeros(self.shape)
-        return planted(blocks[:-1], contrasts, white_matter(blocks[-1]), rng)
+        return planted(blocks[:-1], contrasts, places_of_t1(blocks[-1]), rng)
 
 
 def _cut(volumes: list[np.ndarray], shape: Shape, rng: torch.Generator) -> list[Tensor]:

@@ -13,7 +13,7 @@ from spinecho.core.chance import chance, integer, uniform
 from spinecho.sim.anatomy import texture, tissue_signals
 from spinecho.sim.contrast import SEQUENCES
 from spinecho.sim.tissue import TISSUES
-from spinecho.tasks.translate.examples.planted import planted
+from spinecho.tasks.translate.examples.planted import places_of_tissues, planted
 from spinecho.train.label_maps import around_brain
 
 _UNLIKE = 0.08
@@ -50,7 +50,7 @@ def rendered(
     made = [_softer(_brightness(name, rng)[places] * uneven, soft) * here for name in contrasts]
     if not chance(rng, lesions):
         return made, torch.zeros(shape)
-    return planted(made, contrasts, places == list(TISSUES).index("white matter"), rng)
+    return planted(made, contrasts, places_of_tissues(places), rng)
 
 
 def _brightness(contrast: str, rng: torch.Generator) -> Tensor:
