@@ -12,7 +12,8 @@ from rendered import balls, head, untrained, write_map
 
 from spinecho.cli import main
 from spinecho.core.errors import DataError
-from spinecho.evaluate.judge import LeftOut, Outcome
+from spinecho.evaluate.judge import Case, LeftOut, Outcome
+from spinecho.io.write import write
 from spinecho.tasks.segment.judge import Options, cases, judge, picture
 from spinecho.tasks.segment.judge.known import Inputs
 from spinecho.tasks.segment.judge.overlaps import masks, scores
@@ -116,6 +117,27 @@ def test_images_of_one_name_have_labels_of_their_own(tmp_path):
     one, other = cases(asked, CPU).each
     assert one.scan == "a/t1.nii.gz" and isinstance(other, LeftOut)
     assert one.load().labels.shape == values.T.shape
+
+
+def test_a_dicom_folder_is_an_image_and_its_labels_have_its_name(tmp_path):
+    images, labels = tmp_path / "images", tmp_path / "labels"
+    labels.mkdir()
+    images.mkdir()
+    write(head(balls()), tmp_path / "dicom")
+    (tmp_path / "dicom").rename(images / "scan1")
+    (images / "notes.txt").write_text("ours")
+    ids = nib.Nifti1Image(balls().numpy().transpose(2, 1, 0).astype(np.int16), np.diag([-2.0, -2, 2, 1]))
+    nib.save(nib.as_closest_canonical(ids), labels / "scan1.nii.gz")  # as converters have it: voxels in another order
+    (made,) = cases(Options(images=(images,), labels=labels), CPU).each
+    assert isinstance(made, Case) and made.scan == "scan1"
+    inputs = made.load()
+    assert torch.equal(inputs.labels, classes_of(balls()))
+    assert judge(inputs, Outcome(result=labels_of(inputs.labels)[None]))["dice"] == 1
+    (again,) = cases(Options(images=(images / "scan1",), labels=labels), CPU).each
+    assert isinstance(again, Case) and again.digest == made.digest
+    (labels / "scan1.nii.gz").unlink()
+    (missing,) = cases(Options(images=(images,), labels=labels), CPU).each
+    assert isinstance(missing, LeftOut) and "labels/scan1.nii.gz" in missing.why
 
 
 @pytest.mark.parametrize(

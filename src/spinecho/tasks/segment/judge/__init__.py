@@ -49,10 +49,10 @@ class Options:
     thickness: tuple[float, ...] = (1.0, 4.0)
     """of rendered heads' slices, mm"""
     images: tuple[Path, ...] = ()
-    """real images, or folders of them"""
+    """real images, DICOM folders, or folders of both"""
     labels: Path | None = None
-    """folder with a label map for each image, under the image's file name; of images of one name under the folders
-    that tell them apart, too (a/head.nii.gz, b/head.nii.gz)"""
+    """folder with a label map for each image, under the image's file name (scan1.nii.gz for the DICOM folder scan1); of
+    images of one name under the folders that tell them apart, too (a/head.nii.gz, b/head.nii.gz)"""
     atlas: Literal["freesurfer", "muse"] = "freesurfer"
     """whose ids these have"""
     findings: tuple[Path, ...] = ()

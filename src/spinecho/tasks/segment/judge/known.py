@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,10 @@ from torch.nn import functional as F
 
 from spinecho.core.errors import DataError, setting
 from spinecho.core.geometry import Geometry
+from spinecho.core.grids import stored, towards_lps, turned
 from spinecho.core.image import Image
 from spinecho.core.names import told_apart
+from spinecho.evaluate.files import all_images
 from spinecho.evaluate.judge import Case, Cases, LeftOut
 from spinecho.io.read import read_image
 from spinecho.sim.anatomy import of_sequence, sample_contrast
@@ -28,7 +31,8 @@ if TYPE_CHECKING:
 
 NOISE, BIAS = 0.03, 0.2
 """Rician noise relative to the brightest tissue, and the standard deviation of the logarithm of a smooth field"""
-_ENDINGS = (".nii", ".nii.gz", ".mgz")
+_OF_FOLDER = ".nii.gz"
+"""What the labels of a DICOM folder have behind its name"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,21 +63,14 @@ def cases(options: Options, device: torch.device) -> Cases:
         raise DataError(f"{setting('contrasts')} has {strange[0]!r}", do=f"known are {', '.join(known)}")
     if any(t < 1 for t in options.thickness):
         raise DataError(f"{setting('thickness')} is {options.thickness}", do="give at least 1 mm")
-    maps, images = ([f for path in paths for f in _files(path)] for paths in (options.maps, options.images))
+    (maps, strange_maps), (images, strange_images) = (all_images(paths) for paths in (options.maps, options.images))
     if not maps and not images:
         raise DataError("there are no heads", do=f"give {setting('maps')}, or {setting('images')} with labels")
     if images and options.labels is None:
         raise DataError("the images have no labels", do=f"give {setting('labels')}, a folder")
     each = len(options.contrasts) * len(options.thickness)
-    return Cases(total=each * len(maps) + len(images), each=_each(maps, images, options, device))
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise DataError("there is no such file or folder", do="check the path", file=path)
-    return sorted(f for f in path.iterdir() if f.name.lower().endswith(_ENDINGS) and not f.name.startswith("."))
+    made = chain(strange_maps, strange_images, _each(maps, images, options, device))
+    return Cases(total=each * len(maps) + len(images), each=made)
 
 
 def _each(maps: list[Path], images: list[Path], options: Options, device: torch.device) -> Iterator[Case | LeftOut]:
@@ -83,7 +80,7 @@ def _each(maps: list[Path], images: list[Path], options: Options, device: torch.
             for mm in options.thickness:
                 yield Case(
                     name=f"{named[file]}, {contrast}, {mm:g} mm",
-                    digest=f"{sha256(file.read_bytes()).hexdigest()[:16]}:{contrast}:{mm:g}",
+                    digest=f"{_digest(file)}:{contrast}:{mm:g}",
                     scan=named[file],
                     group=f"rendered heads, slices of {mm:g} mm",
                     kind="simulated",
@@ -93,15 +90,14 @@ def _each(maps: list[Path], images: list[Path], options: Options, device: torch.
     places = told_apart([file.absolute() for file in images])
     for file, place in zip(images, places, strict=True):
         assert options.labels is not None
-        truth = options.labels / place.lstrip("/")
+        truth = options.labels / (place.lstrip("/") + ("" if file.is_file() else _OF_FOLDER))
         if not truth.is_file():
             several = "" if place == file.name else f", and several images are called {file.name}"
             yield LeftOut(n=1, scan=named[file], why=f"it has no labels {truth}{several}")
             continue
-        digest = sha256(file.read_bytes() + truth.read_bytes()).hexdigest()[:16]
         yield Case(
             name=named[file],
-            digest=f"{digest}:{options.atlas}",
+            digest=f"{_digest(file, truth)}:{options.atlas}",
             scan=named[file],
             group=f"heads with labels of {options.atlas}",
             kind="real",
@@ -109,11 +105,20 @@ def _each(maps: list[Path], images: list[Path], options: Options, device: torch.
         )
 
 
+def _digest(*paths: Path) -> str:
+    """Of the bytes of files, and of all files in folders."""
+    files = [f for path in paths for f in ([path] if path.is_file() else sorted(path.rglob("*"))) if f.is_file()]
+    return sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
+
+
 def _real(file: Path, truth: Path, atlas: str, device: torch.device) -> Inputs:
+    """Labels may have the voxels in another order, as those have that a converter made of DICOM."""
     image, labels = read_image(file).volume(), read_image(truth).volume()
-    if not labels.geometry.matches(image.geometry, 0.1):
+    own = towards_lps(image.geometry)
+    values, grid = turned(labels.values, labels.geometry, *towards_lps(labels.geometry))
+    if not grid.matches(turned(image.values, image.geometry, *own)[1], 0.1):
         raise DataError("its labels lie on another grid", do="give labels on the image's own grid", file=truth)
-    ids = labels.values[0].to(torch.int32)
+    ids = stored(values, *own)[0].to(torch.int32)
     return Inputs(image=image.to(device), labels=classes_of(ids) if atlas == "freesurfer" else ids, atlas=atlas)
 
 
