@@ -193,7 +193,7 @@ def test_it_is_evaluated_by_the_one_command(tmp_path, capsys):
     assert "there are no other people" in told and "Nearest training slice of held-out slices" in report.read_text()
     assert main([*command, "--sizes", "32"]) == 0
     assert "finished before" in capsys.readouterr().out
-    assert main([*command, "--sizes", "64"]) == 0 and "pictures of 32 pixels, not 64" in capsys.readouterr().out
+    assert main([*command, "--sizes", "64"]) == 0 and "pixels=64, but the weights make 32" in capsys.readouterr().out
 
 
 def test_larger_pictures_count_as_means_over_squares(tmp_path):

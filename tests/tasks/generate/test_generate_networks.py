@@ -43,6 +43,18 @@ def test_the_way_leads_to_the_distribution_that_is_known():
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
 
 
+@pytest.mark.parametrize("share", [0.95, 1.05])
+def test_the_less_noise_is_taken_away_the_wider_is_what_comes(share):
+    """Of normal pixels, whose way is known: ((s^2 + d^2) / (most^2 + d^2))^(share / 2) of the distance to the mean."""
+    process, mean, spread = Diffusion(), 0.3, 0.2
+    noise = torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    made = process.way(normal(process, mean, spread), noise, 80, share)
+    left = (spread / math.hypot(process.most, spread)) ** share
+    torch.testing.assert_close(made, mean + left * (process.most * noise - mean), atol=2e-3, rtol=0)
+    usual = process.way(normal(process, mean, spread), noise, 80)
+    assert (float(made.std()) > float(usual.std())) == (share < 1)
+
+
 def test_times_fall_to_nothing():
     times = Diffusion().times(18)
     assert len(times) == 19 and float(times[0]) == pytest.approx(40) and float(times[-2]) == pytest.approx(0.01)

@@ -10,12 +10,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from spinecho.core.method import Method
+from spinecho.tasks.generate.parts.slices import without_air
 from spinecho.train.draw import generator
 
 _AT_ONCE = 16
 """Pictures that are made together"""
-_AIR = 0.01
-"""Values below this are air and become 0, as it is in the slices learned from: what is left there is the method's"""
 
 
 class Generate(Method):
@@ -25,6 +24,8 @@ class Generate(Method):
     """
 
     learned: ClassVar[bool] = True
+    leans_on: ClassVar[tuple[tuple[str, str], ...]] = (("generate", "cascade"),)
+    """which makes pictures of 64 pixels finer where 128 are asked for"""
 
     @property
     @abstractmethod
@@ -51,8 +52,7 @@ class Generate(Method):
 
     def made(self, noise: Float[Tensor, "n *shape"]) -> Float[Tensor, "n y x"]:
         """As `pictures`, a few at a time; air is 0."""
-        pictures = torch.cat([self.pictures(some) for some in noise.split(_AT_ONCE)])
-        return pictures.masked_fill(pictures < _AIR, 0.0)
+        return without_air(torch.cat([self.pictures(some) for some in noise.split(_AT_ONCE)]))
 
     def prepare(self, slices: Float[Tensor, "n y x"]) -> None:
         """Take over what the training slices tell all at once, before the first step; most methods need nothing."""

@@ -27,7 +27,7 @@ class Arguments:
     seed: int = 0
     """another one gives other pictures; the k-th picture of a seed is the same however many are made"""
     pixels: int | None = None
-    """along a side: those of the method, or a half or a quarter of them"""
+    """along a side: those of the method, a half or a quarter of them, or 128 made of 64 by `cascade`"""
     output: Annotated[tuple[Path, ...], OUTPUTS] = ()
     """where they go, one for each slice; the suffix names the format, and -o may be given several times"""
     sheet: Path | None = None

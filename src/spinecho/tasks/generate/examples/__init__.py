@@ -27,8 +27,8 @@ class Options:
     pictures: int = 16
     """in each example"""
     moved: float = 1.0
-    """how much each is shifted, turned, stretched and brightened: less at the end of a training, where pictures would
-    otherwise lie as askew as these do"""
+    """how much each is shifted, turned, stretched and brightened, and twice the share that is mirrored: less at the end
+    of a training, where pictures would otherwise lie as askew as these do, and as often the wrong way round"""
 
 
 def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
@@ -38,7 +38,7 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
     from spinecho.tasks.generate.base import Generate
     from spinecho.tasks.generate.examples.drawn import Drawn
     from spinecho.tasks.generate.examples.validation import held_out, told
-    from spinecho.tasks.generate.parts.slices import resized
+    from spinecho.tasks.generate.parts.slices import resized, without_air
     from spinecho.train.supply import Supply
 
     if options.pictures < 1:
@@ -50,7 +50,7 @@ def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
         raise DataError("there is nothing to train on", do=f"give {setting('data')} T1 images of whole heads")
     assert isinstance(context.method, Generate)
     size, seed = context.method.size, context.settings.seed
-    context.method.prepare(resized(torch.from_numpy(train).float(), size).to(context.device))
+    context.method.prepare(without_air(resized(torch.from_numpy(train).float(), size)).to(context.device))
     if validate is None:
         context.say("too few people to hold any out: validation sees the same ones")
     draw = Drawn(validate if validate is not None else train, size, options.pictures, seed, "validate", 0.0)

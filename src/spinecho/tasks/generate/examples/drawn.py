@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spinecho.tasks.generate.parts.pictures import Pictures
-from spinecho.tasks.generate.parts.slices import FIELD_MM, resized
+from spinecho.tasks.generate.parts.slices import FIELD_MM, resized, without_air
 from spinecho.train.draw import generator
 
 _TURN_DEG, _SHIFT_MM, _SCALE, _LIGHT = 3.0, 2.5, 0.03, 0.03
@@ -32,7 +32,7 @@ class Drawn:
     part
         What they are for: "train" and "validate" give different ones.
     moved
-        How much of the usual motion and brightness is drawn.
+        How much of the usual motion and brightness is drawn; so much of one half is mirrored.
     """
 
     slices: np.ndarray
@@ -46,14 +46,14 @@ class Drawn:
         rng = generator(self.seed, "pictures", self.part, step, index)
         chosen = torch.randint(len(self.slices), (self.number,), generator=rng)
         whole = torch.from_numpy(self.slices[chosen.numpy()].astype(np.float32))
-        return Pictures(resized(moved(whole, rng, self.moved), self.size))
+        return Pictures(without_air(resized(moved(whole, rng, self.moved), self.size)))
 
 
 def moved(slices: Float[Tensor, "n y x"], rng: torch.Generator, share: float = 1.0) -> Float[Tensor, "n y x"]:
-    """Each with a motion, a mirror and a brightness of its own; at most 1."""
+    """Each with a motion and a brightness of its own, half of them mirrored, of all this a share; at most 1."""
     n = len(slices)
     turn, scale, light, y, x = share * torch.randn(5, n, generator=rng)
-    side = 1 - 2 * (torch.rand(n, generator=rng) < 0.5).float()
+    side = 1 - 2 * (torch.rand(n, generator=rng) < share / 2).float()
     angle, scale = math.radians(_TURN_DEG) * turn, (_SCALE * scale).exp()
     shift = 2 * _SHIFT_MM / FIELD_MM
     cos, sin = angle.cos() * scale, angle.sin() * scale

@@ -22,7 +22,7 @@ from spinecho.methods.pretrained import identity
 from spinecho.sim.splits import Part
 from spinecho.tasks.generate.judge.nearest import Nearest, nearest
 from spinecho.tasks.generate.judge.sight import NETWORK
-from spinecho.tasks.generate.parts.slices import check_size, mid_axial, resized
+from spinecho.tasks.generate.parts.slices import check_size, mid_axial, resized, without_air
 from spinecho.tasks.generate.run import generate
 from spinecho.train.cases import cases as files_for
 
@@ -46,8 +46,8 @@ class Slices:
     people: Tensor
 
     def sized(self, size: int) -> Slices:
-        """With fewer pixels."""
-        return Slices(resized(self.values, size), self.people)
+        """With fewer pixels, and air 0, as it is in what is made."""
+        return Slices(without_air(resized(self.values, size)), self.people)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,14 +99,11 @@ def run(inputs: Inputs, method: str, settings: Mapping[str, Any]) -> Outcome:
     Raises
     ------
     DataError
-        If the method makes smaller ones; larger ones count as means over squares.
+        If the method cannot make so many pixels.
     """
     n = len(inputs.real.values)
-    image = generate(method, n=n, seed=inputs.seed, device=inputs.device, **settings)
-    values = image.values[0].cpu()
-    if values.shape[-1] < inputs.size:
-        raise DataError(f"it makes pictures of {values.shape[-1]} pixels, not {inputs.size}")
-    return Outcome(result=Slices(resized(values, inputs.size), torch.arange(n)), n_parts=n)
+    image = generate(method, n=n, seed=inputs.seed, pixels=inputs.size, device=inputs.device, **settings)
+    return Outcome(result=Slices(image.values[0].cpu(), torch.arange(n)), n_parts=n)
 
 
 @dataclass(frozen=True)

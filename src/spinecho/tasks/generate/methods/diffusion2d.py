@@ -35,17 +35,21 @@ class Config:
     """of each resolution, multiples of 8"""
     times: int = 18
     """levels of noise on the way to a picture; each but the last runs the network twice"""
+    share: float = 1.0
+    """of the noise that the network sees, how much is taken away: a little less than 1 keeps detail"""
 
     def __post_init__(self) -> None:
         check_size(self.size)
         if self.times < 1:
             raise DataError(f"times is {self.times}", do="give 1 or more")
+        if not 0.5 <= self.share <= 2:
+            raise DataError(f"share is {self.share}", do="give a number near 1, such as 0.98")
 
 
 class Method(Generate):
     config: Config
     learned: ClassVar[bool] = True
-    tunable: ClassVar[tuple[str, ...]] = ("times",)
+    tunable: ClassVar[tuple[str, ...]] = ("times", "share")
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -61,7 +65,7 @@ class Method(Generate):
         return (1, self.size, self.size)
 
     def pictures(self, noise: Float[Tensor, "n 1 y x"]) -> Float[Tensor, "n y x"]:
-        return (_PROCESS.way(self._seen, noise, self.config.times)[:, 0] + 1) / 2
+        return (_PROCESS.way(self._seen, noise, self.config.times, self.config.share)[:, 0] + 1) / 2
 
     def loss(self, example: Pictures) -> Float[Tensor, ""]:
         """As `Diffusion.loss`, on pictures from -1 to 1."""

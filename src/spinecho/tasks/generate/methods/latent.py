@@ -48,17 +48,21 @@ class Config:
     """of its first stage"""
     times: int = 18
     """levels of noise on the way to a code; each but the last runs the network twice"""
+    share: float = 1.0
+    """of the noise that the network sees, how much is taken away: a little less than 1 keeps detail"""
 
     def __post_init__(self) -> None:
         check_size(self.size)
         if self.times < 1:
             raise DataError(f"times is {self.times}", do="give 1 or more")
+        if not 0.5 <= self.share <= 2:
+            raise DataError(f"share is {self.share}", do="give a number near 1, such as 0.98")
 
 
 class Method(Generate):
     config: Config
     learned: ClassVar[bool] = True
-    tunable: ClassVar[tuple[str, ...]] = ("times",)
+    tunable: ClassVar[tuple[str, ...]] = ("times", "share")
     judges: ClassVar[tuple[str, ...]] = ("critic",)
     aims: ClassVar[tuple[str, ...]] = ("critic", "critic_channels")
 
@@ -78,7 +82,7 @@ class Method(Generate):
         return (self.config.codes, side, side)
 
     def pictures(self, noise: Float[Tensor, "n c y x"]) -> Float[Tensor, "n y2 x2"]:
-        code = _PROCESS.way(self.network, noise, self.config.times)
+        code = _PROCESS.way(self.network, noise, self.config.times, self.config.share)
         return (self.codec.decode(code)[:, 0] + 1) / 2
 
     def loss(self, example: Pictures) -> Float[Tensor, ""]:

@@ -1,7 +1,8 @@
 """Diffusion, random in its start alone: what a network learns of noisy pictures, and the way from noise to one.
 
 Sources: Karras et al. 2022, arXiv:2206.00364 (scalings, weights, times and Heun's rule; their equations 5 to 8 and
-algorithm 1); Ho et al. 2020, arXiv:2006.11239.
+algorithm 1); Ho et al. 2020, arXiv:2006.11239; Ning et al. 2023, arXiv:2308.15321 (less noise is taken away than the
+network sees: on its own way it sees too much, and pictures lose detail).
 """
 
 from __future__ import annotations
@@ -61,11 +62,13 @@ class Diffusion:
         levels = torch.linspace(high, low, steps, dtype=torch.float64) ** _BEND
         return torch.cat([levels, levels.new_zeros(1)])
 
-    def way(self, network: Network, noise: Float[Tensor, "n c y x"], steps: int) -> Float[Tensor, "n c y x"]:
-        """Down from the most noise by dx/ds = (x - D(x; s)) / s, with Heun's rule: 2 steps - 1 times the network."""
+    def way(
+        self, network: Network, noise: Float[Tensor, "n c y x"], steps: int, share: float = 1.0
+    ) -> Float[Tensor, "n c y x"]:
+        """Down from the most noise by dx/ds = share (x - D(x; s)) / s, Heun's rule: 2 steps - 1 times the network."""
         times = self.times(steps).tolist()
         x = noise * self.most
-        slope = lambda x, s: (x - self.denoised(network, x, x.new_full([len(x)], s))) / s  # noqa: E731
+        slope = lambda x, s: share * (x - self.denoised(network, x, x.new_full([len(x)], s))) / s  # noqa: E731
         for now, then in pairwise(times):
             first = slope(x, now)
             guess = x + (then - now) * first

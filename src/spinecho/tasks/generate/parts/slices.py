@@ -21,6 +21,8 @@ SIZES = (32, 64, FINE)
 """Of pictures"""
 N_LEVELS, STEP_MM, BELOW_MM = 8, 2.0, 52.0
 """Slices of a head, the distance between them, and how far below the top the first one lies"""
+AIR = 0.03
+"""Values below this are air, and 0: what is left there is the scanner's rounding or the method's, not the head's"""
 _TOP_MM2 = 2000.0
 """The top of the head is where its cross-section reaches this area"""
 _SHARE, _WHITE = 0.1, 0.99
@@ -73,6 +75,11 @@ def resized(slices: Float[Tensor, "n y x"], size: int) -> Float[Tensor, "n small
     """
     check_size(size)
     return F.avg_pool2d(slices[:, None], slices.shape[-1] // size)[:, 0]
+
+
+def without_air(pictures: Float[Tensor, "*n y x"]) -> Float[Tensor, "*n y x"]:
+    """Air is 0: in what is learned from, in what is made, and in both where they are compared."""
+    return pictures.masked_fill(pictures < AIR, 0.0)
 
 
 def check_size(size: int) -> None:

@@ -26,10 +26,10 @@ from spinecho.tasks.translate.parts.lesion import amplitude
 _MOST = 12
 _RADII = (1.0, 9.0)
 """Voxels"""
-_SHARES: Mapping[str, tuple[float, float]] = MappingProxyType({"t1": (0.1, 1.3), "flair": (0.15, 0.9)})
+_SHARES: Mapping[str, tuple[float, float]] = MappingProxyType({"t1": (0.1, 1.3), "flair": (0.3, 0.9)})
 _SHARE = (0.15, 1.3)
 """Of `amplitude`, even in the logarithm, and of other contrasts; of the lesions of patient 07 (Lesjak 2017), from the
-10th to the 90th percentile, T1 has 0.1 to 0.8, T2 0.1 to 1.2 and FLAIR 0.1 to 0.6"""
+10th to the 90th percentile, T1 has 0.1 to 0.8, T2 0.1 to 1.2 and FLAIR 0.1 to 0.6, edges among them"""
 _OFF, _UNEVEN = 0.2, 0.25
 """How far a contrast's place in its range is from that of others; within a lesion, for each contrast"""
 _SOFT = (0.3, 1.0)
