@@ -245,7 +245,7 @@ def test_regions_are_scored_by_the_numbers_that_are_written(monkeypatch):
 def test_rows_that_need_no_shared_data(monkeypatch):
     made = after.ROWS["generate"](Path("absent"))
     shown = [name for name in registry.names("generate") if name not in made.left_out]
-    assert len(made.panels) == 4 * len(shown) and {"diffusion2d", "gan", "latent", "pca"} <= set(shown)
+    assert len(made.panels) == 3 * len(shown) and {"diffusion2d", "gan", "latent", "pca"} <= set(shown)
     assert all(p.picture.shape == p.below.shape for p in made.panels)
 
 
