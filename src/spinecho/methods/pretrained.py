@@ -171,21 +171,26 @@ def identity(task: str, path: str | Path) -> str:
 
 
 def weights_used(task: str, method: str, settings: Mapping[str, Any]) -> list[Path]:
-    """The weights files on which the result of a method depends: its own, those it leans on, those given by a setting.
+    """The weights files on which the result of a method depends: its own or the file given in their place, those that
+    it leans on, those given by another setting.
 
     A method that takes any of its task (`auto`) says so by `Method.leans_on`.
     """
-    if file := settings.get("weights"):
-        return [weights_file(task, file)]
     own = [(task, method)] if method in registry.weights_names(task) else []
     leans_on = registry.load(task, method).Method.leans_on if method in registry.names(task) else ()
-    files = {
+    file = settings.get("weights")
+    files = {weights_file(task, file): None} if file else {}
+    files |= {
         weights_file(t, name): None
-        for t, wanted in (*own, *leans_on)
+        for t, wanted in (leans_on if file else (*own, *leans_on))
         for name in registry.weights_names(t)
         if wanted in (name, ANY)
     }
-    given = [Path(v) for v in settings.values() if str(v).endswith(".safetensors") and Path(str(v)).is_file()]
+    given = [
+        Path(v)
+        for k, v in settings.items()
+        if k != "weights" and str(v).endswith(".safetensors") and Path(str(v)).is_file()
+    ]
     return [*files, *given]
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 import spinecho
 from spinecho.core.errors import DataError
 from spinecho.core.state import save_state
+from spinecho.methods.pretrained import weights_used
 from spinecho.tasks.generate.methods import cascade, pca
 from spinecho.tasks.generate.parts.pictures import Pictures
 from spinecho.tasks.generate.run import walks
@@ -82,6 +83,11 @@ def test_other_pictures_are_made_by_the_same_weights_without_a_trace(coarse):
     assert torch.equal(spinecho.generate("diffusion2d", n=1, pixels=128).values, usual.values)
     other = spinecho.generate("cascade", n=1, first="pca")
     assert torch.equal(spinecho.generate("pca", n=1, pixels=128).values, other.values)
+
+
+def test_results_of_own_weights_depend_on_it_too(coarse):
+    used = [path.name for path in weights_used("generate", "pca", {"weights": str(coarse)})]
+    assert used == ["mine.safetensors", "cascade.safetensors"]
 
 
 def test_what_cannot_become_finer_is_refused(tmp_path):
