@@ -55,6 +55,13 @@ def test_the_less_noise_is_taken_away_the_wider_is_what_comes(share):
     assert (float(made.std()) > float(usual.std())) == (share < 1)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.49, 2.1])
+def test_a_share_of_the_noise_that_leads_nowhere_is_refused(share):
+    for config in (diffusion2d.Config, latent.Config):
+        with pytest.raises(DataError, match=f"share is {share} -> give a number near 1"):
+            config(share=share)
+
+
 def test_times_fall_to_nothing():
     times = Diffusion().times(18)
     assert len(times) == 19 and float(times[0]) == pytest.approx(40) and float(times[-2]) == pytest.approx(0.01)

@@ -123,7 +123,8 @@ def _side(runner: Generate, pixels: int | None) -> int:
     if pixels is None or pixels == runner.size:
         return runner.size
     if pixels not in (smaller := [size for size in SIZES if size < runner.size]):
-        do = f"give {' or '.join(map(str, [*smaller, runner.size]))}"
+        finer = [FINE] if 2 * runner.size == FINE else []
+        do = f"give {' or '.join(map(str, [*smaller, runner.size, *finer]))}"
         raise DataError(f"{setting('pixels', pixels)}, but the weights make {runner.size}", do=do)
     return pixels
 

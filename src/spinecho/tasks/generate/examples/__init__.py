@@ -27,8 +27,8 @@ class Options:
     pictures: int = 16
     """in each example"""
     moved: float = 1.0
-    """how much each is shifted, turned, stretched and brightened, and twice the share that is mirrored: less at the end
-    of a training, where pictures would otherwise lie as askew as these do, and as often the wrong way round"""
+    """how much each is shifted, turned, stretched and brightened, half of them mirrored at 1 and none at 0: less at the
+    end of a training, where pictures would otherwise lie as askew as these do, and as often the wrong way round"""
 
 
 def gather(paths: Sequence[Path], options: Options, context: Context) -> Supply:
